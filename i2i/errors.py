@@ -1,0 +1,47 @@
+"""What can go wrong because of what a person asked for.
+
+The tree::
+
+    I2iError                a person can mend it: the command line prints it and exits with code 2
+     ├── OptionsError       an unknown key, a value out of range, a recipe that is not there
+     ├── DataError          a folder that is not a data set, a picture that cannot be read
+     ├── CheckpointError    a file that is truncated, foreign, or made for something else
+     ├── RunError           a run folder that already exists, or has nothing to resume
+     └── TrainingError      a loss that is no longer finite, a turn that trains nobody
+
+Every message is one sentence or a short list that quotes the value, says what was expected and what
+to do. A broken invariant of our own is an `assert`, never one of these.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class I2iError(Exception):
+    """A mistake that a person can mend; its text is all that they are shown."""
+
+
+class OptionsError(I2iError):
+    """An option that is unknown, out of range, or contradicts another."""
+
+
+class DataError(I2iError):
+    """Pictures or folders that are not what was asked for."""
+
+
+class CheckpointError(I2iError):
+    """A checkpoint that cannot be read or does not fit."""
+
+
+class RunError(I2iError):
+    """A run folder in the wrong state for what was asked."""
+
+
+class TrainingError(I2iError):
+    """Training cannot go on."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest of `known`, or "" where none is close."""
+    close = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
