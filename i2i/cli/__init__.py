@@ -1,0 +1,58 @@
+"""The command line. Each command is a module of its own, imported when it runs."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from i2i import __version__
+from i2i.errors import I2iError, did_you_mean
+
+COMMANDS = {
+    "train": "Train a model on a folder of pictures, or go on with a run.",
+    "translate": "Translate a picture or a folder with a trained model.",
+    "models": "List the models that can be trained.",
+    "info": "Say what a checkpoint or a run is.",
+    "datasets": "Make the embedded data set.",
+}
+"""Name -> what `i2i --help` says of it; the command is `command` in `i2i.cli.NAME`."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is called, so that `--help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        if cmd_name not in COMMANDS:
+            ctx.fail(f"No such command {cmd_name!r}.{did_you_mean(cmd_name, COMMANDS)}")
+        command: click.Command = importlib.import_module(f"i2i.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Image-to-image translation: from pictures of one kind to another.
+
+    \b
+    The main job:
+      i2i train --model pix2pix --dataroot demo     learn
+      tensorboard --logdir runs                     watch
+      i2i translate INPUT_DIR OUTPUT_DIR            use
+    """
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line; a mistake of the person gives a sentence and exit code 2."""
+    try:
+        return cli(args)
+    except I2iError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,264 @@
+"""From options to objects: the one place that sees both.
+
+Networks, losses, data sets and the trainer take plain arguments; here is where an option becomes an
+argument.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from i2i.data.device_augment import DeviceAugment
+from i2i.errors import CheckpointError, OptionsError, did_you_mean
+from i2i.game import Model
+from i2i.models import Kit, find_model
+from i2i.networks import DISCRIMINATORS, GENERATORS, initialise, set_inference
+from i2i.objectives import Adversarial
+from i2i.options import Network, Optimizer, Options, read_options
+from i2i.training.checkpoint import load_checkpoint
+from i2i.training.run import find_checkpoint
+from i2i.training.schedule import Schedule
+from i2i.training.trainer import Trainer
+from i2i.translate import Translator
+
+Say = Callable[[str], None]
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that "auto", "cpu", "cuda", "cuda:1" or "mps" stands for.
+
+    Raises:
+        OptionsError: there is no such device here.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    kind, _, index = name.partition(":")
+    here = {"cpu": True, "cuda": cuda, "mps": mps}
+    if kind not in here or (index and not index.isdigit()):
+        raise OptionsError(
+            f"device (={name!r}) must be auto, cpu, cuda, cuda:1 or mps.{did_you_mean(kind, here)}"
+        )
+    if not here[kind] or (kind == "cuda" and int(index or 0) >= torch.cuda.device_count()):
+        raise OptionsError(
+            f"device (={name!r}) is not on this machine; `auto` takes what there is."
+        )
+    return torch.device(name)
+
+
+def build_model(options: Options) -> Model:
+    """Build a model with fresh weights, which follow from `train.seed` alone.
+
+    Raises:
+        OptionsError: the model or a term is unknown, or the crop does not fit the generator.
+    """
+    kit = Kit(
+        generator=partial(_network, GENERATORS, options.generator),
+        discriminator=partial(_network, DISCRIMINATORS, options.discriminator),
+        input_channels=options.data.input_channels,
+        output_channels=options.data.output_channels,
+        adversarial=Adversarial(
+            options.adversarial.loss, real_label=1.0 - options.adversarial.label_smoothing
+        ),
+        weights=options.objective,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.train.seed)
+        model = find_model(options.model).assemble(kit)
+    for player in options.optimizer.player_learning_rates:
+        if player not in model.players:
+            raise OptionsError(
+                f"optimizer.player_learning_rates.{player} names no player of {options.model}."
+                f"{did_you_mean(player, model.players)} They are: {', '.join(model.players)}."
+            )
+    size = options.data.crop_size
+    for name in model.generators:
+        multiple = model.get_submodule(name).multiple
+        assert isinstance(multiple, int)
+        if size % multiple:
+            raise OptionsError(
+                f"data.crop_size (={size}) must be a multiple of {multiple} for this "
+                f"{options.generator.network}: take {max(multiple, size - size % multiple)}, or "
+                f"another depth ({_shape(options.generator)})."
+            )
+    return model
+
+
+def _shape(network: Network) -> str:
+    shape = {"downs", "blocks", "layers"} & set(type(network).model_fields)
+    return ", ".join(f"{key} = {getattr(network, key)}" for key in shape) or network.norm
+
+
+def _network(registry: dict[str, type[nn.Module]], options: Any, *channels: int) -> nn.Module:
+    arguments = options.model_dump(exclude={"network", "init", "init_gain"})
+    network = registry[options.network](*channels, **arguments)
+    initialise(network, options.init, options.init_gain)
+    return network
+
+
+def make_optimizer(
+    options: Optimizer, device: torch.device, player: str, parameters: list[nn.Parameter]
+) -> torch.optim.Optimizer:
+    """The optimizer of one player."""
+    rate = options.player_learning_rates.get(player, options.learning_rate)
+    fused = device.type == "cuda"  # one kernel for all weights; with fp16 it also need not wait
+    match options.name:
+        case "adam":
+            return torch.optim.Adam(parameters, lr=rate, betas=options.betas, fused=fused)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, lr=rate)
+        case "sgd":
+            return torch.optim.SGD(parameters, lr=rate, fused=fused)
+
+
+def build_trainer(
+    options: Options,
+    model: Model | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    rate: Callable[[int], float] = lambda step: 1.0,
+) -> Trainer:
+    """Build the trainer of a model.
+
+    Arguments:
+        options: of the run.
+        model: to train; by default `build_model(options)`.
+        device: where to train.
+        rate: step -> what the learning rates are multiplied by; a constant by default, since the
+            schedule depends on how many pictures there are (`learning_rate_schedule`).
+    """
+    device = torch.device(device)
+    train = options.train
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if train.tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = train.tf32
+        torch.backends.cudnn.benchmark = True  # shapes never change within a run
+    augment = options.data.augment.model_dump()
+    return Trainer(
+        build_model(options) if model is None else model,
+        partial(make_optimizer, options.optimizer, device),
+        device=device,
+        precision=train.precision,
+        rate=rate,
+        seed=train.seed,
+        accumulate=train.accumulate,
+        average=train.average,
+        channels_last=train.channels_last,
+        compile=train.compile,
+        augment=DeviceAugment(**augment) if any(augment.values()) else None,
+    )
+
+
+def run_length(options: Options, pictures: int) -> int:
+    """The number of steps of a run over a data set of `pictures` training samples."""
+    if options.train.steps is not None:
+        return options.train.steps
+    assert options.train.epochs is not None
+    return -(-options.train.epochs * pictures // options.train.batch_size)
+
+
+def learning_rate_schedule(options: Options, pictures: int) -> Callable[[int], float]:
+    """step -> what every learning rate is multiplied by.
+
+    In a run whose length is given in epochs the rate changes from epoch to epoch, as published; in
+    one whose length is given in steps, from step to step.
+    """
+    shape, train = options.schedule, options.train
+    length = train.epochs or train.steps
+    assert length is not None
+    schedule = Schedule(shape.name, length, shape.hold, shape.every, shape.factor)
+    if train.epochs is None:
+        return schedule.at
+    return lambda step: schedule.at(step * train.batch_size // pictures)
+
+
+def inference_mode(options: Options) -> Callable[[nn.Module], None]:
+    """What puts a generator into the mode in which it is validated and used."""
+    return partial(set_inference, norm=options.inference.norm, dropout=options.inference.dropout)
+
+
+def build_translator(
+    options: Options,
+    model: Model,
+    *,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
+) -> Translator:
+    """Build what translates pictures with the (main) generator of a model.
+
+    The generator itself is put into inference mode, not a copy of it.
+    """
+    return Translator(
+        model.get_submodule(model.generators[0]),
+        input_channels=options.data.input_channels,
+        output_channels=options.data.output_channels,
+        norm=options.inference.norm,
+        dropout=options.inference.dropout,
+        device=device,
+        precision=precision,  # type: ignore[arg-type]
+        seed=options.train.seed,
+    )
+
+
+def load_translator(
+    checkpoint: Path | str | None = None,
+    *,
+    runs_dir: Path | str = "runs",
+    device: str = "auto",
+    precision: str = "fp32",
+    average: bool | None = None,
+) -> tuple[Translator, str]:
+    """Build a translator from a checkpoint, which knows everything about itself.
+
+    Arguments:
+        checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
+        runs_dir: the folder of the runs.
+        device: "auto", "cpu", "cuda", ...
+        precision: to compute in.
+        average: whether the moving average of the generator is used; by default if there is one.
+
+    Returns:
+        the translator, and which checkpoint it is made of and why, in words.
+    """
+    path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir))
+    state = load_checkpoint(path)
+    options = read_options(state["options"])
+    model = build_model(options)
+    weights = dict(state["model"])
+    if average and not state["average"]:
+        raise CheckpointError(f"{path} has no moving average: it was trained without one.")
+    if average is not False:
+        weights |= state["average"]
+    model.load_state_dict(weights)
+    translator = build_translator(options, model, device=pick_device(device), precision=precision)
+    return translator, why
+
+
+def describe_checkpoint(path: Path) -> str:
+    """What a checkpoint is, in a few lines."""
+    state = load_checkpoint(path)
+    options = read_options(state["options"])
+    model = build_model(options)
+    lines = [
+        f"model:      {options.model} - {options.summary}",
+        f"trained:    {state['step']} steps of {options.train.batch_size} on {options.data.root} "
+        f"({options.data.direction})",
+    ]
+    for name, network in model.named_children():
+        count = sum(parameter.numel() for parameter in network.parameters())
+        lines.append(f"{name + ':':11} {type(network).__name__}, {count:,} parameters")
+    measure, better = next(iter(model.measures.items()))
+    if state["best"] is not None:
+        lines.append(f"best:       {measure} = {state['best']:.4g} ({better} is better)")
+    if state["average"]:
+        lines.append(f"average:    moving average of the generator, {options.train.average}")
+    lines.append(
+        f"in use:     batch norm by the statistics of the {options.inference.norm}"
+        f"{' picture' if options.inference.norm == 'running' else ''}, "
+        f"dropout {'on' if options.inference.dropout else 'off'}"
+    )
+    return "\n".join([*lines, "", options.to_toml()])

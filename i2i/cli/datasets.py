@@ -1,0 +1,39 @@
+"""`i2i datasets`"""
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Make the embedded data set."""
+
+
+@command.command(
+    epilog="\b\nExample:\n  i2i datasets demo pictures --kind paired --count 200 --size 128"
+)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--kind",
+    type=click.Choice(["paired", "unpaired", "domains"]),
+    default="paired",
+    show_default=True,
+    help="paired: label maps and photos of the same scenes; unpaired: summer and winter of "
+    "different scenes; domains: day, winter, night, autumn, sketch.",
+)
+@click.option("--count", type=click.IntRange(min=1), default=400, show_default=True, help="Scenes.")
+@click.option(
+    "--size", type=click.IntRange(min=16), default=256, show_default=True, help="Pixels of a side."
+)
+def demo(folder: Path, kind: str, count: int, size: int) -> None:
+    """Paint landscapes into DIR as ordinary image folders.
+
+    The same command always paints the same pictures. What is held out for validation shows other
+    scenes than what is trained on, and always comes with the true answer.
+    """
+    from i2i.data.demo import write_demo
+
+    with click.progressbar(length=None, label=f"painting {kind} scenes") as bar:
+        write_demo(folder, kind, count, size, progress=bar.update)
+    click.echo(f"painted into {folder}")

@@ -1,0 +1,125 @@
+"""`i2i train`"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+_FLAGS = {
+    "dataroot": "data.root",
+    "direction": "data.direction",
+    "workers": "data.workers",
+    "skip_bad": "data.skip_bad",
+    "batch_size": "train.batch_size",
+    "steps": "train.steps",
+    "epochs": "train.epochs",
+    "precision": "train.precision",
+    "seed": "train.seed",
+}
+"""Flags that are short for an option of the recipe."""
+
+_FOR_RESUME = ("dataroot", "workers", "steps", "epochs", "skip_bad")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  i2i train --model pix2pix --dataroot demo
+  i2i train --model pix2pix --dataroot facades --direction BtoA
+  i2i train --recipe pix2pix-small --dataroot facades --size 128 --steps 5000
+  i2i train --model pix2pix --dataroot demo --set objective.l1=50
+  i2i train --resume runs/NAME --epochs 400
+
+A data set of pairs is a folder with train/ and val/ that hold pictures side by side (A left, B
+right), or with trainA/, trainB/, or train/A/, train/B/, or A/train/, B/train/."""
+)
+@click.option("--model", metavar="NAME", help="What to train; `i2i models` lists them.")
+@click.option("--recipe", metavar="NAME|FILE", help="A recipe (TOML); default: that of the model.")
+@click.option("--dataroot", metavar="DIR", help="The data set; `demo` for the embedded one.")
+@click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run.")
+@click.option("--direction", type=click.Choice(["AtoB", "BtoA"]), help="Which side is the input.")
+@click.option("--size", type=click.IntRange(min=4), help="Train on squares of this many pixels.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
+@click.option("--steps", type=click.IntRange(min=1), help="Length of the run in steps.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Length of the run in epochs.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of all random numbers.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="To compute in.")
+@click.option("--workers", help="Processes that read pictures: a number, or auto.")
+@click.option("--name", help="Name of the run; default: model, data set and time.")
+@click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default="runs",
+    show_default=True,
+    help="Where the folders of the runs are.",
+)
+@click.option(
+    "--skip-bad",
+    is_flag=True,
+    default=None,
+    help="Leave out pictures that are unreadable, have no partner, or differ from it in size.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change any option of the recipe, such as objective.l1=50; may be repeated.",
+)
+def command(
+    model: str | None,
+    recipe: str | None,
+    resume: Path | None,
+    size: int | None,
+    device: str,
+    name: str | None,
+    runs_dir: Path,
+    settings: tuple[str, ...],
+    **flags: Any,
+) -> None:
+    """Train a model on a folder of pictures, or go on with a run.
+
+    What is not said here is as in the recipe of the model, whose values are the published ones. The
+    run gets a folder of its own under runs/, with everything that it used and made. Ctrl-C finishes
+    the step, saves, and says how to go on.
+    """
+    from i2i import train
+    from i2i.options import merge, parse_setting, read_options, read_recipe, with_size
+
+    given = {flag: value for flag, value in flags.items() if value is not None}
+    changes: dict[str, Any] = {}
+    for flag, value in given.items():
+        section, key = _FLAGS[flag].split(".")
+        changes = merge(changes, {section: {key: value}})
+    workers = changes.get("data", {}).get("workers", "")
+    if workers.isdigit():
+        changes["data"]["workers"] = int(workers)
+
+    if resume is not None:
+        fixed = [f"--{flag.replace('_', '-')}" for flag in given if flag not in _FOR_RESUME]
+        fixed += [f"--{flag}" for flag, value in [("model", model), ("recipe", recipe)] if value]
+        fixed += [f"--{flag}" for flag, value in [("size", size), ("name", name)] if value]
+        fixed += ["--set"] if settings else []
+        if fixed:
+            raise click.UsageError(
+                f"{', '.join(fixed)} cannot change in a run that is resumed; it continues exactly. "
+                "Start a new run instead."
+            )
+        outcome = train.resume(resume, changes, device=device, say=click.echo)
+    else:
+        if model is None and recipe is None:
+            raise click.UsageError("Say what to train with --model (`i2i models` lists them).")
+        layer = read_recipe(recipe or model or "")
+        if model is not None and layer.get("model") != model:
+            raise click.UsageError(f"The recipe {recipe!r} is for {layer.get('model')!r}.")
+        if size is not None:
+            layer = with_size(layer, size)
+        for change in [changes, *map(parse_setting, settings)]:
+            layer = merge(layer, change)
+        options = read_options(layer)
+        if not options.data.root:
+            raise click.UsageError("Say where the pictures are with --dataroot (or try `demo`).")
+        outcome = train.start(options, runs_dir, name, device=device, say=click.echo)
+    sys.exit(outcome.exit_code)

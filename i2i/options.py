@@ -1,0 +1,385 @@
+"""From a recipe and the command line to one frozen, validated, printable object.
+
+A recipe is a TOML file. It may name another as its `base` and change some of it. On top of a recipe
+come the changes of the command line. `Options` is what all layers together say: every value is
+there, so what a run used can be written down whole and read back.
+
+Published hyper-parameters live in the recipes. The defaults here are either neutral (no moving
+average, no smoothing) or those of a network that a recipe may be switched to.
+"""
+
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from i2i.errors import OptionsError, did_you_mean
+
+Norm = Literal["batch", "instance", "none"]
+Upsample = Literal["transposed", "resize"]
+InitScheme = Literal["normal", "xavier", "kaiming", "orthogonal"]
+PrecisionName = Literal["fp32", "bf16", "fp16"]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A table of a recipe: nothing unknown, nothing changed after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Augment(Section):
+    """Random changes on the device, beyond crop and flip. Geometry moves both pictures of a pair
+    alike; colours change in the source picture alone."""
+
+    rotation: NotNegative = Field(0.0, description="degrees, drawn from -x..x")
+    scale: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="drawn from 1-x..1+x")
+    translation: Share = Field(0.0, description="share of the side, drawn from -x..x")
+    brightness: NotNegative = Field(0.0, description="factor drawn from 1-x..1+x")
+    contrast: NotNegative = Field(0.0, description="factor drawn from 1-x..1+x")
+    saturation: NotNegative = Field(0.0, description="factor drawn from 1-x..1+x")
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="turn drawn from -x..x")
+
+
+class Data(Section):
+    """Where the pictures are and how they become training samples."""
+
+    root: str = ""
+    load_size: Count
+    crop_size: Count
+    resize: Literal["stretch", "shorter side", "none"] = "stretch"
+    flip: bool = True
+    direction: Literal["AtoB", "BtoA"] = "AtoB"
+    input_channels: Literal[1, 3] = 3
+    output_channels: Literal[1, 3] = 3
+    workers: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    skip_bad: bool = False
+    augment: Augment = Augment()
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "Data":
+        if self.resize != "none" and self.load_size < self.crop_size:
+            raise ValueError(
+                f"load_size (={self.load_size}) must be at least crop_size (={self.crop_size})"
+            )
+        return self
+
+
+class Network(Section):
+    width: Count = Field(64, description="channels of the first layer")
+    norm: Norm = "batch"
+    init: InitScheme = "normal"
+    init_gain: Positive = 0.02
+
+
+class UNet(Network):
+    network: Literal["unet"]
+    downs: Annotated[int, Field(ge=2)] = Field(8, description="times that the size is halved")
+    dropout: bool = False
+    upsample: Upsample = "transposed"
+
+
+class ResNet(Network):
+    network: Literal["resnet"]
+    blocks: Annotated[int, Field(ge=0)] = Field(9, description="residual blocks")
+    dropout: bool = False
+    upsample: Upsample = "transposed"
+
+
+class PatchGAN(Network):
+    network: Literal["patchgan"]
+    layers: Count = Field(3, description="strided layers; 3 judge patches of 70 x 70")
+
+
+class PixelGAN(Network):
+    network: Literal["pixelgan"]
+
+
+Generator = UNet | ResNet
+Discriminator = PatchGAN | PixelGAN
+
+
+class Adversarial(Section):
+    """How the players' scores become losses."""
+
+    loss: Literal["vanilla", "least-squares", "wasserstein", "hinge"]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Optimizer(Section):
+    name: Literal["adam", "rmsprop", "sgd"] = "adam"
+    learning_rate: Positive
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.5,
+        0.999,
+    )
+    player_learning_rates: dict[str, Positive] = {}
+
+
+class Schedule(Section):
+    """How the learning rate changes over the run; see `i2i.training.schedule`."""
+
+    name: Literal["constant", "linear", "step", "cosine"] = "constant"
+    hold: Share = Field(0.5, description="linear: share of the run at the full rate")
+    every: Share = Field(0.25, description="step: share of the run between two drops")
+    factor: Positive = Field(0.1, description="step: what the rate is multiplied by")
+
+
+class Train(Section):
+    epochs: Count | None = None
+    steps: Count | None = None
+    batch_size: Count
+    accumulate: Count = Field(1, description="pieces that a batch is computed in")
+    precision: PrecisionName = "fp32"
+    tf32: bool = Field(True, description="let fp32 matrix products on a GPU use TF32")
+    channels_last: bool = False
+    compile: bool = False
+    average: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="decay of the generator's moving average; 0 for none"
+    )
+    seed: Annotated[int, Field(ge=0)] = 0
+    log_every: Count = Field(50, description="steps between two lines of the log")
+    validate_every: Count = Field(1000, description="steps between two validations")
+    save_every: Count = Field(1000, description="steps between two checkpoints")
+    keep: Count = Field(2, description="checkpoints kept, beside the best")
+    sheet: Count = Field(8, description="validation pictures in the picture sheet")
+    validation_pictures: Count = Field(100, description="validation pictures that are measured")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Train":
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give the length of the run as either epochs or steps")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size (={self.batch_size}) must be divisible by "
+                f"accumulate (={self.accumulate})"
+            )
+        return self
+
+
+class Inference(Section):
+    """How the generator runs outside training, during validation and in `i2i translate`."""
+
+    norm: Literal["picture", "running"] = Field(
+        "picture", description="statistics of batch norm: the picture's own, or the running ones"
+    )
+    dropout: bool = Field(False, description="whether dropout stays on")
+
+
+class Options(Section):
+    """Everything that decides what a run does."""
+
+    model: str
+    summary: str = ""
+    data: Data
+    generator: Annotated[Generator, Field(discriminator="network")]
+    discriminator: Annotated[Discriminator, Field(discriminator="network")]
+    adversarial: Adversarial
+    objective: dict[str, Weight]
+    optimizer: Optimizer
+    schedule: Schedule = Schedule()
+    train: Train
+    inference: Inference = Inference()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain dictionaries, lists, strings and numbers."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_toml(self) -> str:
+        """Everything as TOML: `read_options` of it gives equal options."""
+        return tomli_w.dumps(self.to_dict())
+
+
+Layer = Mapping[str, Any]
+
+_NETWORKS: dict[str, type[Network]] = {
+    get_args(section.model_fields["network"].annotation)[0]: section
+    for section in (*get_args(Generator), *get_args(Discriminator))
+}
+
+
+def shipped(folder: str) -> Path:
+    """The folder `options` or `datasets`: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "shipped" / folder
+    return inside if inside.is_dir() else package.parent / folder
+
+
+def recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    return {path.stem: path for path in sorted(shipped("options").glob("*.toml"))}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; OptionsError says what is wrong with it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionsError(f"{path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionsError(f"{path} is not valid TOML: {error}.") from error
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """Read a recipe with everything that its bases say.
+
+    Arguments:
+        name: the name of a recipe that comes with the package, or the path of a TOML file.
+    """
+    known = recipes()
+    path = known.get(name, Path(name))
+    if name not in known and not path.is_file():
+        raise OptionsError(
+            f"{name!r} is neither a recipe nor a file.{did_you_mean(name, known)} "
+            f"The recipes are: {', '.join(known)}."
+        )
+    recipe = read_toml(path)
+    base = recipe.pop("base", None)
+    if base is None:
+        return recipe
+    if name in known and base not in known:
+        raise OptionsError(f"{path}: base (={base!r}) is no recipe of the package.")
+    beside = path.parent / base
+    return merge(read_recipe(str(beside) if beside.is_file() else base), recipe)
+
+
+def merge(lower: Layer, upper: Layer) -> dict[str, Any]:
+    """Lay one layer of options over another, key by key.
+
+    Two things replace what lies below them whole: a network of another type takes with it the keys
+    that only the former one has, and a run's length in steps replaces one in epochs (and back).
+    """
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = merged.get(key)
+        if not (isinstance(value, Mapping) and isinstance(below, Mapping)):
+            merged[key] = value
+            continue
+        network = _NETWORKS.get(str(value.get("network", below.get("network"))))
+        if network is not None and value.get("network", below.get("network")) != below.get(
+            "network"
+        ):
+            below = {name: kept for name, kept in below.items() if name in network.model_fields}
+        if key == "train" and value.keys() & {"steps", "epochs"}:
+            below = {name: kept for name, kept in below.items() if name not in ("steps", "epochs")}
+        merged[key] = merge(below, value)
+    return merged
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """Turn "objective.l1=50" into {"objective": {"l1": 50}}.
+
+    The value is read as TOML; what is no TOML value is taken as a string, so that quotes can be
+    left out.
+    """
+    path, equals, value = text.partition("=")
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or not all(keys):
+        raise OptionsError(f"--set {text!r} must look like section.key=value (objective.l1=50).")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    for key in reversed(keys):
+        parsed = {key: parsed}
+    return parsed  # type: ignore[no-any-return]
+
+
+def with_size(options: Layer, size: int) -> dict[str, Any]:
+    """Fit the sizes of a recipe to square pictures of `size` pixels.
+
+    The crop becomes `size`, the picture that it is cut from keeps its proportion to it, and a U-Net
+    that would halve the picture below one pixel gets less deep.
+    """
+    options = read_options(options).to_dict()
+    data, generator = options["data"], options["generator"]
+    changes: dict[str, Any] = {
+        "data": {
+            "crop_size": size,
+            "load_size": round(size * data["load_size"] / data["crop_size"]),
+        }
+    }
+    if generator["network"] == "unet" and size < 2 ** generator["downs"]:
+        changes["generator"] = {"downs": max(2, int(math.log2(size)))}
+    return merge(options, changes)
+
+
+def load_options(recipe: str, *settings: str, size: int | None = None) -> Options:
+    """Read a recipe and change it.
+
+    Arguments:
+        recipe: the name of a recipe of the package ("pix2pix"), or the path of a TOML file.
+        settings: changes such as "objective.l1=50", as for `--set`.
+        size: fit the recipe to square pictures of this many pixels.
+
+    Raises:
+        OptionsError: there is no such recipe, or a value is wrong.
+    """
+    layer = read_recipe(recipe)
+    if size is not None:
+        layer = with_size(layer, size)
+    for setting in settings:
+        layer = merge(layer, parse_setting(setting))
+    return read_options(layer)
+
+
+def read_options(layer: Layer) -> Options:
+    """Validate a complete set of options.
+
+    Raises:
+        OptionsError: lists everything that is wrong, each with its dotted path.
+    """
+    try:
+        return Options.model_validate(layer)
+    except ValidationError as error:
+        problems = [_explain(problem) for problem in error.errors()]
+        raise OptionsError("\n".join(problems)) from None
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
+    # A union of networks puts the name of the chosen one into the path; nobody wrote such a key.
+    path = [str(part) for part in problem["loc"]]
+    if len(path) > 1 and path[0] in ("generator", "discriminator") and path[1] in _NETWORKS:
+        del path[1]
+    name = ".".join(path)
+    match problem["type"]:
+        case "extra_forbidden":
+            known = list(_fields(problem["loc"][:-1]))
+            hint = did_you_mean(path[-1], known)
+            return f"{name} is no option.{hint} Known here: {', '.join(known)}."
+        case "missing":
+            return f"{name} is missing: the recipe must give it."
+        case "union_tag_invalid":
+            value, allowed = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
+            hint = did_you_mean(value, allowed.replace("'", "").split(", "))
+            return f"{name}.network (={value!r}) must be one of {allowed}.{hint}"
+        case "value_error":
+            return f"{name}: {problem['ctx']['error']}."
+        case _:
+            text = problem["msg"][0].lower() + problem["msg"][1:]
+            hint = ""
+            if problem["type"] == "literal_error":
+                hint = did_you_mean(
+                    str(problem["input"]), problem["ctx"]["expected"].replace("'", "").split(", ")
+                )
+            return f"{name} (={problem['input']!r}): {text}.{hint}"
+
+
+def _fields(location: Iterable[str | int]) -> Iterable[str]:
+    """The keys that the section at a location knows."""
+    section: Any = Options
+    for part in location:
+        section = _NETWORKS.get(str(part)) or (
+            section
+            if part in ("generator", "discriminator")
+            else section.model_fields[part].annotation
+        )
+    return list(section.model_fields)

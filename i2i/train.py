@@ -1,0 +1,196 @@
+"""A whole training run: from options to a run folder, or on from where one stopped."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from i2i.builder import (
+    build_model,
+    build_trainer,
+    inference_mode,
+    learning_rate_schedule,
+    pick_device,
+    run_length,
+)
+from i2i.data.loader import make_loader
+from i2i.errors import RunError
+from i2i.options import Layer, Options, merge, read_options
+from i2i.sources import open_source
+from i2i.training.checkpoint import load_checkpoint
+from i2i.training.loop import Keeper, fit
+from i2i.training.monitor import Journal, Monitor
+from i2i.training.run import (
+    Run,
+    create_run,
+    environment,
+    find_checkpoint,
+    new_name,
+    open_run,
+    refuse_existing,
+)
+from i2i.training.validation import Validation
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its folder, the steps done, and the exit code for the shell (0 or 128+n)."""
+
+    folder: Path
+    steps: int
+    exit_code: int
+
+
+def start(
+    options: Options,
+    runs_dir: Path | str = "runs",
+    name: str | None = None,
+    *,
+    device: str = "auto",
+    say: Say = print,
+) -> Outcome:
+    """Train a new model.
+
+    Arguments:
+        options: what to do.
+        runs_dir: where the folder of the run is made.
+        name: of the run; by default model, data set and time.
+        device: "auto", "cpu", "cuda", ...
+        say: prints a line for a person.
+
+    Raises:
+        I2iError: the options, the data or the run folder are not as they should be, or a loss was
+            not finite.
+    """
+    run = Run(Path(runs_dir) / (name or new_name(options.model, options.data.root)))
+    refuse_existing(run.folder)
+    return _train(options, run, None, device, say)
+
+
+def resume(
+    run_or_checkpoint: Path | str,
+    changes: Layer | None = None,
+    *,
+    device: str = "auto",
+    say: Say = print,
+) -> Outcome:
+    """Go on with a run exactly where its newest checkpoint (or the one given) left it.
+
+    Arguments:
+        run_or_checkpoint: a run folder, or a checkpoint file in one.
+        changes: options that may differ: the length of the run, and where and how data is read.
+        device: "auto", "cpu", "cuda", ...
+        say: prints a line for a person.
+    """
+    path, why = find_checkpoint(Path(run_or_checkpoint), Path())
+    run = open_run(path.parent.parent)
+    state = load_checkpoint(path)
+    options = read_options(merge(state["options"], changes or {}))
+    say(f"resuming from {why}")
+    return _train(options, run, state, device, say)
+
+
+def _train(
+    options: Options, run: Run, state: dict[str, Any] | None, device_name: str, say: Say
+) -> Outcome:
+    train = options.train
+    device = pick_device(device_name)
+    model = build_model(options)
+    source = open_source(options, model.data, say)
+    stop = run_length(options, source.pictures)
+    trainer = build_trainer(
+        options, model, device=device, rate=learning_rate_schedule(options, source.pictures)
+    )
+    if state is not None:
+        trainer.load_state_dict(state)
+        _check_continuation(state, options, source.fingerprint, stop, run, say)
+        run.forget_after(trainer.steps_done)
+    else:
+        create_run(run, environment(device))
+    (run.folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
+
+    begin = trainer.steps_done
+    measure, better = next(iter(model.measures.items()))
+    journal = Journal(run, begin, say)
+    journal.text("options", "```toml\n" + options.to_toml() + "```")
+    monitor = Monitor(journal, start=begin, stop=stop, batch_size=train.batch_size, say=say)
+    keeper = Keeper(
+        run,
+        {"options": options.to_dict(), "data": source.fingerprint},
+        keep=train.keep,
+        better=better,
+        best=state["best"] if state else None,
+    )
+    validation = Validation(
+        source.validation_batches(train.validation_pictures),
+        inference_mode(options),
+        sheet=train.sheet,
+        seed=train.seed,
+    )
+    say(
+        f"training {options.model} on {device} for {stop - begin} steps of {train.batch_size} "
+        f"({train.precision}), run folder {run.folder}; to watch: "
+        f"tensorboard --logdir {run.folder.parent}"
+    )
+    began = time.perf_counter()
+    try:
+        interrupt = fit(
+            trainer,
+            make_loader(
+                source.train,
+                batch_size=train.batch_size,
+                start=begin,
+                stop=stop,
+                workers=options.data.workers,
+                pin_memory=device.type == "cuda",
+            ),
+            stop=stop,
+            monitor=monitor,
+            keeper=keeper,
+            validation=validation,
+            log_every=train.log_every,
+            validate_every=train.validate_every,
+            save_every=train.save_every,
+        )
+    finally:
+        journal.close()
+    steps = trainer.steps_done
+    took = f"{steps - begin} steps in {time.perf_counter() - began:.0f} s"
+    if interrupt.signal is not None:
+        say(f"stopped after step {steps} ({took}); go on with: i2i train --resume {run.folder}")
+        return Outcome(run.folder, steps, interrupt.exit_code)
+    best = "" if keeper.best is None else f", best validation {measure} {keeper.best:.4g}"
+    say(f"done: {took}{best}; picture sheets in {run.samples}")
+    return Outcome(run.folder, steps, 0)
+
+
+def _check_continuation(
+    state: dict[str, Any], options: Options, fingerprint: str, stop: int, run: Run, say: Say
+) -> None:
+    """Refuse what cannot go on, and say what will not be exactly as if the run had never stopped."""
+    done = state["step"]
+    if done >= stop:
+        raise RunError(
+            f"{run.folder} has done all of its {stop} steps: extend it with --steps or --epochs."
+        )
+    newer = [path.name for path in run.checkpoints() if path > run.checkpoint(done)]
+    if newer:
+        raise RunError(
+            f"{run.folder} has newer checkpoints than step {done} ({', '.join(newer)}): resume the "
+            "run folder itself, or move them away."
+        )
+    if fingerprint != state["data"]:
+        say("note: the training pictures are not those that the run began with.")
+    former = read_options(state["options"])
+    same_length = (former.train.steps, former.train.epochs) == (
+        options.train.steps,
+        options.train.epochs,
+    )
+    if not same_length and options.schedule.name != "constant":
+        say(
+            f"note: the {options.schedule.name} learning rate is now planned over {stop} steps, so "
+            "from here on it differs from that of the shorter run."
+        )

@@ -1,0 +1,222 @@
+"""What is written down and shown while a run goes on.
+
+Losses are gathered where they were computed and read all at once when the log is due, so that no
+step waits for the device. The same scalars go to `log.jsonl` and to TensorBoard.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from i2i.errors import TrainingError
+from i2i.training.run import Run
+
+LINE_INTERVAL = 15.0
+"""Seconds between two progress lines where there is no terminal."""
+
+
+class Journal:
+    """Scalars, picture sheets and texts, for people (TensorBoard) and programs (JSON lines).
+
+    A writer that fails is left out from then on, with a notice: it never ends a run.
+    """
+
+    def __init__(self, run: Run, start: int, say: Callable[[str], None] = click.echo) -> None:
+        self.run = run
+        self._say = say
+        self._writers: dict[str, Any] = {}
+        self._guard("log.jsonl", lambda: run.log.open("a", encoding="utf-8"), open_as="log.jsonl")
+        self._guard("TensorBoard", lambda: _summary_writer(run, start), open_as="TensorBoard")
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        def to_board() -> None:
+            for name, value in values.items():
+                self._writers["TensorBoard"].add_scalar(name, value, step)
+
+        def to_lines() -> None:
+            # JSON has no infinity and no NaN.
+            finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
+            self._writers["log.jsonl"].write(json.dumps({"step": step, **finite}) + "\n")
+            self._writers["log.jsonl"].flush()
+
+        self._guard("TensorBoard", to_board)
+        self._guard("log.jsonl", to_lines)
+
+    def sheet(self, step: int, name: str, sheet: Image.Image) -> None:
+        def to_board() -> None:
+            self._writers["TensorBoard"].add_image(name, np.asarray(sheet), step, dataformats="HWC")
+            self._writers["TensorBoard"].flush()
+
+        self._guard("TensorBoard", to_board)
+        try:
+            sheet.save(self.run.samples / f"step-{step:08d}.png")
+        except OSError as error:
+            self._say(f"The picture sheet could not be saved: {error}.")
+
+    def text(self, name: str, text: str) -> None:
+        self._guard("TensorBoard", lambda: self._writers["TensorBoard"].add_text(name, text))
+
+    def close(self) -> None:
+        for name in list(self._writers):
+            self._guard(name, self._writers[name].close)
+
+    def _guard(self, name: str, write: Callable[[], Any], open_as: str | None = None) -> None:
+        if open_as is None and name not in self._writers:
+            return
+        try:
+            result = write()
+            if open_as is not None:
+                self._writers[name] = result
+        except Exception as error:  # noqa: BLE001 (whatever it is, the training is worth more)
+            self._writers.pop(name, None)
+            self._say(f"{name} cannot be written any more ({error}); the run goes on without it.")
+
+
+def _summary_writer(run: Run, start: int) -> Any:
+    from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+    # What an interrupted run had logged after its last checkpoint is hidden.
+    return SummaryWriter(str(run.folder), purge_step=start + 1 if start else None)
+
+
+class Monitor:
+    """Gathers the losses of each step; writes their means down and shows how far the run is.
+
+    Arguments:
+        journal: where the scalars go.
+        start, stop: the steps of this run.
+        batch_size: pictures in a step.
+        say: prints a line.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        start: int,
+        stop: int,
+        batch_size: int,
+        say: Callable[[str], None] = click.echo,
+    ) -> None:
+        self.journal = journal
+        self.stop = stop
+        self.batch_size = batch_size
+        self.last_good: str = "none yet"
+        self.say = say
+        self._step = start
+        self._gathered: list[tuple[int, str, Tensor]] = []
+        self._waited = 0.0
+        self._busy_since = self._said = self._began = time.perf_counter()
+        self._since = self._start = start
+        self._text = ""
+        self._bar: Any = click.progressbar(
+            length=stop - start,
+            label="training",
+            show_pos=True,
+            item_show_func=lambda text: text,
+        )
+        self._terminal = sys.stdout.isatty()
+        self._shown = start
+
+    def __enter__(self) -> "Monitor":
+        if self._terminal:
+            self._bar.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._terminal:
+            self._show(self._step)
+            self._bar.__exit__(*error)
+
+    def batches(self, loader: Any) -> Iterator[Any]:
+        """Hand on the batches of a loader; the time that the steps wait for them is counted."""
+        batches = iter(loader)
+        while True:
+            began = time.perf_counter()
+            batch = next(batches, None)
+            self._waited += time.perf_counter() - began
+            if batch is None:
+                return
+            yield batch
+
+    def gather(self, step: int, losses: Mapping[str, Tensor]) -> None:
+        """Take the losses of a step, without looking at them."""
+        self._step = step
+        self._gathered.extend((step, name, value) for name, value in losses.items())
+        now = time.perf_counter()
+        if self._terminal and now - self._said > 0.2:
+            self._said = now
+            self._show(step)
+
+    def write(self, rates: Mapping[str, float]) -> None:
+        """Read what was gathered since the last time, check it, and write the means down.
+
+        Raises:
+            TrainingError: a loss was not finite; names the step, the term and the last good
+                checkpoint.
+        """
+        means = self._read()
+        now = time.perf_counter()
+        steps, seconds = self._step - self._since, max(now - self._busy_since, 1e-9)
+        speed = {
+            "speed/pictures_per_second": steps * self.batch_size / seconds,
+            "speed/steps_per_second": steps / seconds,
+            "speed/data_wait": self._waited / seconds,
+        }
+        learning = {f"learning_rate/{player}": rate for player, rate in rates.items()}
+        if steps:
+            self.journal.scalars(self._step, {**means, **learning, **speed})
+        self._text = "  ".join(
+            f"{name} {value:.3g}" for name, value in means.items() if not name.endswith("/total")
+        )
+        if not self._terminal and (now - self._said > LINE_INTERVAL or self._step == self.stop):
+            self._said = now
+            done, left = self._step - self._start, self.stop - self._step
+            remaining = left * (now - self._began) / max(done, 1)
+            rate = speed["speed/pictures_per_second"]
+            self.say(
+                f"step {self._step}/{self.stop}  {rate:.1f} pictures/s  "
+                f"{_duration(remaining)} left  {self._text}"
+            )
+        self._since = self._step
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Do not count the time since the last `write` as training: something else was done."""
+        self._busy_since = time.perf_counter()
+        self._waited = 0.0
+
+    def _show(self, step: int) -> None:
+        self._bar.update(step - self._shown, self._text)
+        self._shown = step
+
+    def _read(self) -> dict[str, float]:
+        if not self._gathered:
+            return {}
+        values = torch.stack([value.float() for _, _, value in self._gathered]).tolist()
+        sums: dict[str, list[float]] = {}
+        for (step, name, _), value in zip(self._gathered, values, strict=True):
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"step {step}: {name} is {value}, so the run cannot go on. "
+                    f"The last good checkpoint: {self.last_good}. A lower learning rate, "
+                    "precision fp32 or bf16, or another seed may help."
+                )
+            sums.setdefault(name, []).append(value)
+        self._gathered.clear()
+        return {name: sum(values) / len(values) for name, values in sums.items()}
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02d}min" if hours else f"{minutes}min {seconds:02d}s"

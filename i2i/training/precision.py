@@ -1,0 +1,59 @@
+"""In which floating point format a step computes."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    """Autocast for the forward pass and, for fp16, a gradient scaler for each player.
+
+    Weights, optimizers and losses stay in float32; "bf16" and "fp16" say what convolutions and
+    matrix products compute in. float16 has few exponent bits, so that small gradients vanish: they
+    are scaled up, and a step whose gradients overflow is left out (Micikevicius et al.: Mixed
+    Precision Training, 2018). Each player has its own scale, since their losses differ in size.
+
+    Arguments:
+        name: "fp32", "bf16" or "fp16".
+        device: where the step computes.
+        players: who needs a scale.
+    """
+
+    def __init__(self, name: str, device: torch.device, players: Iterable[str]) -> None:
+        self.device = device
+        self.dtype = _DTYPES[name]
+        self.scalers = (
+            {player: torch.amp.GradScaler(device.type) for player in players}
+            if name == "fp16"
+            else {}
+        )
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(
+            self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32
+        )
+
+    def backward(self, player: str, loss: Tensor, inputs: Sequence[nn.Parameter]) -> None:
+        """Add the gradient of `loss` to `inputs`, and to nothing else."""
+        if player in self.scalers:
+            loss = self.scalers[player].scale(loss)
+        loss.backward(inputs=list(inputs))  # type: ignore[no-untyped-call]
+
+    def step(self, player: str, optimizer: torch.optim.Optimizer) -> None:
+        if player in self.scalers:
+            self.scalers[player].step(optimizer)
+            self.scalers[player].update()
+        else:
+            optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {player: scaler.state_dict() for player, scaler in self.scalers.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for player, scaler in self.scalers.items():
+            scaler.load_state_dict(state[player])

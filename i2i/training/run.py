@@ -1,0 +1,151 @@
+"""The folder of a run, and finding one again.
+
+::
+
+    runs/NAME/
+        options.toml           every option that the run used
+        environment.json       versions, device, command line
+        log.jsonl              the scalars, one JSON object a line
+        events.out.tfevents.*  the same for TensorBoard, with the picture sheets
+        samples/               the picture sheets, as PNG
+        checkpoints/           step-00001000.pt, ..., best.pt
+"""
+
+import json
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from i2i import __version__
+from i2i.errors import CheckpointError, RunError, did_you_mean
+
+BEST = "best.pt"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where the files of a run are."""
+
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.folder / "samples"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "checkpoints" / BEST
+
+    def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint after `step` steps belongs."""
+        return self.folder / "checkpoints" / f"step-{step:08d}.pt"
+
+    def checkpoints(self) -> list[Path]:
+        """The numbered checkpoints that are there, oldest first."""
+        return sorted((self.folder / "checkpoints").glob("step-*.pt"))
+
+    def latest(self) -> Path:
+        """The newest numbered checkpoint."""
+        found = self.checkpoints()
+        if not found:
+            raise RunError(f"{self.folder} has no checkpoint yet.")
+        return found[-1]
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the newest `keep` numbered checkpoints."""
+        for path in self.checkpoints()[:-keep]:
+            path.unlink()
+
+    def forget_after(self, step: int) -> None:
+        """Drop what was logged after `step`: a resumed run will do those steps again."""
+        if not self.log.exists():
+            return
+        lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        partial = self.log.with_suffix(".partial")
+        partial.write_text("".join(kept), encoding="utf-8")
+        partial.replace(self.log)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise RunError if there is something in the folder of a new run already."""
+    if folder.exists() and any(folder.iterdir()):
+        raise RunError(
+            f"{folder} exists already: resume it with `i2i train --resume {folder}`, "
+            "or give the new run another --name."
+        )
+
+
+def create_run(run: Run, about: dict[str, Any]) -> None:
+    """Make the folder of a new run and write down what it runs on (`environment`)."""
+    for path in (run.best.parent, run.samples):
+        path.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(about, indent=2) + "\n"
+    (run.folder / "environment.json").write_text(text, encoding="utf-8")
+
+
+def open_run(folder: Path) -> Run:
+    """The run in an existing folder."""
+    if not folder.is_dir():
+        siblings = [path.name for path in folder.parent.glob("*") if path.is_dir()]
+        raise RunError(f"{folder} is no run folder.{did_you_mean(folder.name, siblings)}")
+    if not (folder / "checkpoints").is_dir():
+        raise RunError(f"{folder} is no run folder: it has no checkpoints/ inside.")
+    return Run(folder)
+
+
+def new_name(model: str, dataroot: str) -> str:
+    """A name for a run that sorts by time: pix2pix-facades-20261120-063000."""
+    return f"{model}-{Path(dataroot).resolve().name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def find_checkpoint(checkpoint: Path | None, runs_dir: Path) -> tuple[Path, str]:
+    """Find the checkpoint file that is meant, and say in words which it is and why.
+
+    Arguments:
+        checkpoint: a file, a run folder (its newest checkpoint is taken), or None for the run
+            under `runs_dir` with the newest checkpoint.
+        runs_dir: the folder of the runs.
+    """
+    if checkpoint is None:
+        newest = max(
+            runs_dir.glob("*/checkpoints/step-*.pt"),
+            key=lambda path: (path.stat().st_mtime_ns, path.name),
+            default=None,
+        )
+        if newest is None:
+            raise CheckpointError(
+                f"there is no run with a checkpoint under {runs_dir}: train one with `i2i train`, "
+                "or say which with --checkpoint (a run folder or a file)."
+            )
+        return newest, f"{newest} (the last of the newest run under {runs_dir})"
+    if checkpoint.is_dir():
+        latest = open_run(checkpoint).latest()
+        return latest, f"{latest} (the last of the run)"
+    if not checkpoint.exists():
+        raise CheckpointError(f"{checkpoint} is neither a run folder nor a checkpoint file.")
+    return checkpoint, str(checkpoint)
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the run runs on, for the record."""
+    packages = ("torch", "torchvision", "numpy", "pillow", "albumentations", "kornia")
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "packages": {"i2i": __version__} | {name: metadata.version(name) for name in packages},
+    }

@@ -1,0 +1,46 @@
+"""Picture sheets: one row for each picture, one column for each thing to see of it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from i2i.batch import to_bytes
+
+GAP = 4
+PAPER = 255
+
+
+def picture_sheet(columns: Mapping[str, Tensor]) -> Image.Image:
+    """Lay pictures out in a grid under the names of the columns.
+
+    Arguments:
+        columns: name -> (N, C, H, W) in -1..1 with 1 or 3 channels, N the same in all.
+    """
+    pictures = {name: _as_colour(to_bytes(images)) for name, images in columns.items()}
+    font = ImageFont.load_default(size=14)
+    heading = 20
+    widths = [
+        max(images.shape[2], int(font.getlength(name)) + 2) for name, images in pictures.items()
+    ]
+    rows = len(next(iter(pictures.values())))
+    height = max(images.shape[1] for images in pictures.values())
+    size = (sum(widths) + GAP * (len(widths) + 1), heading + rows * (height + GAP))
+    sheet = Image.new("RGB", size, (PAPER, PAPER, PAPER))
+    draw = ImageDraw.Draw(sheet)
+    left = GAP
+    for (name, images), width in zip(pictures.items(), widths, strict=True):
+        draw.text((left, 2), name, fill=0, font=font)
+        for row, image in enumerate(images):
+            sheet.paste(Image.fromarray(image), (left, heading + row * (height + GAP)))
+        left += width + GAP
+    return sheet
+
+
+def _as_colour(images: Tensor) -> np.ndarray:
+    """(N, 1 or 3, H, W) bytes to (N, H, W, 3)."""
+    if images.shape[1] == 1:
+        images = images.expand(-1, 3, -1, -1)
+    return images.to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()

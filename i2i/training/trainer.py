@@ -1,0 +1,216 @@
+"""The trainer: it moves a model by one step, and knows nothing of any model.
+
+See `i2i.game` for what a step is. The trainer adds what all games need: who may learn when, in
+which precision, at which learning rate, with which random numbers, in how many pieces.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from i2i.batch import to_device
+from i2i.errors import TrainingError
+from i2i.game import Clock, Loss, Model, Play, Turn
+from i2i.training.average import MovingAverage
+from i2i.training.precision import Precision
+
+Losses = dict[str, Tensor]
+"""The value of each term before weighting, as "player/term", and each player's weighted "total"."""
+
+
+class Trainer:
+    """Everything that changes from step to step: weights, optimizers, average, scales, the clock.
+
+    All random numbers of a step derive from (seed, step), so a resumed run is the same run. For
+    this, a step seeds torch's global generators.
+
+    Arguments:
+        model: the game; it is moved to `device`.
+        make_optimizer: makes the optimizer of a player from its name and parameters.
+        device: where to compute.
+        precision: "fp32", "bf16" or "fp16"; see `i2i.training.precision`.
+        rate: step -> what every learning rate is multiplied by.
+        seed: of all random numbers.
+        accumulate: into how many pieces a batch is cut, to save memory. The gradients of the pieces
+            are averaged before a player moves, and every player faces the others as they stand
+            after the earlier turns: the step is that of the whole batch (but for batch norm, whose
+            statistics are those of a piece). The price is that the forward passes of earlier turns
+            are repeated.
+        average: decay of the moving average of the generators; 0 for none.
+        channels_last: memory format of networks and pictures.
+        compile: whether the networks are compiled by `torch.compile`.
+        augment: random changes of a batch of signed pictures on the device.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        make_optimizer: Callable[[str, list[torch.nn.Parameter]], torch.optim.Optimizer],
+        *,
+        device: torch.device | str = "cpu",
+        precision: str = "fp32",
+        rate: Callable[[int], float] = lambda step: 1.0,
+        seed: int = 0,
+        accumulate: int = 1,
+        average: float = 0.0,
+        channels_last: bool = False,
+        compile: bool = False,  # noqa: A002 - the name of what it turns on
+        augment: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.model = model.to(self.device, memory_format=self.memory_format)
+        self.precision = Precision(precision, self.device, model.players)
+        self.rate = rate
+        self.seed = seed
+        self.accumulate = accumulate
+        self.augment = augment
+        self.steps_done = 0
+
+        self.parameters = {
+            player: [p for name in networks for p in model.get_submodule(name).parameters()]
+            for player, networks in model.players.items()
+        }
+        self.optimizers = {
+            player: make_optimizer(player, parameters)
+            for player, parameters in self.parameters.items()
+        }
+        self._base_rates = {
+            player: [group["lr"] for group in optimizer.param_groups]
+            for player, optimizer in self.optimizers.items()
+        }
+        self.average = MovingAverage(self._generator_parameters(), average) if average else None
+        if compile:
+            for name in {name for networks in model.players.values() for name in networks}:
+                model.get_submodule(name).compile()
+
+    def _generator_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        for generator in self.model.generators:
+            for name, parameter in self.model.get_submodule(generator).named_parameters():
+                yield f"{generator}.{name}", parameter
+
+    def step(self, batch: Any) -> Losses:
+        """Train on one batch and return the losses, still on the device.
+
+        Arguments:
+            batch: what `model.play` takes, as a named tuple; byte pictures are made signed.
+
+        Raises:
+            TrainingError: a player's loss does not depend on its own networks.
+        """
+        self._set_rates()
+        batch = to_device(batch, self.device, self.memory_format)
+        if self.augment is not None:
+            self._seed(-1)
+            batch = self.augment(batch)
+        losses = self._play(list(_pieces(batch, self.accumulate)))
+        if self.average is not None:
+            self.average.update()
+        self.steps_done += 1
+        return losses
+
+    def learning_rates(self) -> dict[str, float]:
+        """The learning rate of each player in the step that comes next."""
+        factor = self.rate(self.steps_done)
+        return {player: rates[0] * factor for player, rates in self._base_rates.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on, as tensors and plain values."""
+        return {
+            "step": self.steps_done,
+            "model": self.model.state_dict(),
+            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "scalers": self.precision.state_dict(),
+            "average": self.average.state_dict() if self.average else {},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.steps_done = state["step"]
+        self.model.load_state_dict(state["model"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.precision.load_state_dict(state["scalers"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+    def _set_rates(self) -> None:
+        factor = self.rate(self.steps_done)
+        for player, optimizer in self.optimizers.items():
+            for group, base in zip(optimizer.param_groups, self._base_rates[player], strict=True):
+                group["lr"] = base * factor
+
+    def _seed(self, piece: int) -> None:
+        entropy = np.random.SeedSequence((self.seed, self.steps_done, piece + 1))
+        torch.manual_seed(int(entropy.generate_state(1, np.uint64)[0]) >> 1)
+
+    def _play(self, pieces: list[Any]) -> Losses:
+        losses: Losses = {}
+        current = len(pieces) - 1
+        game = self._open(pieces[current], current)
+        taken = 0
+        while (turn := self._next(game)) is not None:
+            player, loss = turn
+            if loss.terms:
+                self.optimizers[player].zero_grad(set_to_none=True)
+                self._descend(player, loss, len(pieces), losses)
+                for piece in [other for other in range(len(pieces)) if other != current]:
+                    game.close()  # frees the graph of the piece before
+                    game, (again, loss) = self._replay(pieces[piece], piece, taken)
+                    assert again == player, (again, player)
+                    self._descend(player, loss, len(pieces), losses)
+                    current = piece
+                self.precision.step(player, self.optimizers[player])
+            taken += 1
+        return losses
+
+    def _open(self, piece: Any, index: int) -> Play:
+        self._seed(index)
+        return self.model.play(piece, Clock(self.steps_done))
+
+    def _next(self, game: Play) -> Turn | None:
+        with self.precision.autocast():
+            return next(game, None)
+
+    def _replay(self, piece: Any, index: int, taken: int) -> tuple[Play, Turn]:
+        """Play a piece again up to its turn number `taken`, as if the earlier ones were not.
+
+        The earlier turns of a piece have left their mark on the buffers (running statistics, a
+        replay pool) when they were played for themselves, so here their marks are wiped out.
+        """
+        game = self._open(piece, index)
+        if taken:
+            buffers = list(self.model.buffers())
+            before = [buffer.clone() for buffer in buffers]
+            for _ in range(taken):
+                self._next(game)
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+        turn = self._next(game)
+        assert turn is not None, "every piece of a batch must have the same turns"
+        return game, turn
+
+    def _descend(self, player: str, loss: Loss, pieces: int, losses: Losses) -> None:
+        parameters = self.parameters[player]
+        if loss.total.requires_grad:
+            self.precision.backward(player, loss.total / pieces, parameters)
+        if all(parameter.grad is None for parameter in parameters):
+            raise TrainingError(
+                f"step {self.steps_done}: the loss of the {player} "
+                f"(terms: {', '.join(loss.terms)}) does not depend on its own networks "
+                f"({', '.join(self.model.players[player])}), so the turn would train nobody."
+            )
+        for name, value in {**loss.terms, "total": loss.total.detach()}.items():
+            key = f"{player}/{name}"
+            losses[key] = losses[key] + value / pieces if key in losses else value / pieces
+
+
+def _pieces(batch: Any, count: int) -> Iterator[Any]:
+    """Cut a named tuple of tensors into `count` of them along the first dimension."""
+    if count == 1:
+        return iter([batch])
+    size = len(batch[0])
+    assert size % count == 0, (size, count)
+    return (type(batch)(*parts) for parts in zip(*(t.chunk(count) for t in batch), strict=True))

@@ -1,0 +1,508 @@
+"""Translate pictures with a trained generator: tensors, Pillow images, files, whole folder trees.
+
+`Translator` is a generator with everything around it that a result depends on: its precision, the
+mode of its normalisation, its dropout, the padding to the sizes that it can take.
+
+`translate_folder` feeds it from files: one pool of threads reads, the calling thread computes, a
+second pool writes. The stages are generators through which the calling thread pulls the pictures,
+so that each holds a bounded amount of pixels, however many pictures there are and however large.
+"""
+
+import contextlib
+import os
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast, overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from i2i.batch import to_bytes, to_signed
+from i2i.data import reading
+from i2i.data.reading import PICTURE_SUFFIXES, Pixels
+from i2i.errors import DataError, OptionsError, did_you_mean
+from i2i.networks.inference import set_inference
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+BYTES_PER_BATCH = 3 * 2**22
+"""Pictures are stacked up to this size, 4 million RGB pixels; a larger one is computed alone."""
+
+BYTES_PER_STAGE = 2**28
+"""Pixels that may wait to be computed, and as many to be written."""
+
+SMALLEST = 8
+"""Height and width that every network here can take, if they are multiples of its `multiple`."""
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+# As faithful as each format can be: lossless where it offers that, and JPEG without subsampling of
+# colour, whose halved resolution would show along the sharp edges of label maps.
+_JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": "4:4:4"}
+_TIFF: dict[str, Any] = {"format": "TIFF", "compression": "tiff_lzw"}
+_FORMATS: dict[str, dict[str, Any]] = {
+    ".png": {"format": "PNG"},
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".webp": {"format": "WEBP", "lossless": True},
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".bmp": {"format": "BMP"},
+}
+
+
+class Translator:
+    """A generator in inference mode that takes pictures of any size, as tensors or Pillow images.
+
+    A picture is padded by reflection to the next multiple of `network.multiple` on both sides, and
+    the result is cropped back to the size of the input. With dropout on, each picture is computed
+    alone and from the same seed: its result neither changes from call to call nor depends on
+    the pictures beside it, and the caller's random state is left as it was.
+
+    Arguments:
+        network: (N, input channels, H, W) -> (N, output channels, H, W), both in -1..1; its
+            attribute `multiple` is the integer that H and W must be divisible by. It is moved to
+            `device` and set to inference mode.
+        norm: statistics that batch norm uses: the "picture"'s own or the "running" ones.
+        dropout: whether dropout stays on, as published pix2pix has it.
+        precision: "fp32", or autocast to "bf16" or "fp16".
+        seed: where dropout starts from, for every picture anew.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        input_channels: int,
+        output_channels: int,
+        norm: Literal["picture", "running"],
+        dropout: bool,
+        device: torch.device | str,
+        precision: Precision = "fp32",
+        seed: int = 0,
+    ) -> None:
+        if precision not in _DTYPES:
+            raise OptionsError(
+                f"precision (={precision!r}) must be one of {', '.join(_DTYPES)}."
+                f"{did_you_mean(precision, _DTYPES)}"
+            )
+        self.network = network.to(device)
+        set_inference(self.network, norm=norm, dropout=dropout)
+        self.input_channels = input_channels
+        self.output_channels = output_channels
+        self.dropout = dropout
+        self.device = torch.device(device)
+        self.precision = precision
+        self.seed = seed
+
+    @overload
+    def __call__(self, images: Tensor) -> Tensor: ...
+
+    @overload
+    def __call__(self, images: Image.Image) -> Image.Image: ...
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor | Image.Image) -> Tensor | Image.Image:
+        """Translate one picture or a batch of them; the result has the size of the input.
+
+        Arguments:
+            images: (N, C, H, W) or (C, H, W), uint8 in 0..255 or floating point in -1..1, on any
+                device; or a Pillow image of any mode, which is turned upright as its EXIF
+                orientation asks and converted to the channels needed (`reading.to_channels`).
+
+        Returns:
+            The same notation, dtype, device and size, with the output's channels; for a Pillow
+            image one of mode "L" (one channel), "RGB" (three) or "RGBA" (four).
+
+        Raises:
+            DataError: the tensor is not a picture, or has another number of channels.
+        """
+        if isinstance(images, Image.Image):
+            images.load()
+            pixels = reading.to_pixels(reading.upright(images), self.input_channels)
+            return _to_image(_to_pixels(self(_to_tensor([pixels])))[0])
+        if images.dtype != torch.uint8 and not images.is_floating_point():
+            raise DataError(
+                f"The pictures are {images.dtype}: expected torch.uint8 (0..255) or floating point "
+                "(-1..1)."
+            )
+        channels = self.input_channels
+        if images.ndim not in (3, 4) or images.shape[-3] != channels or images.numel() == 0:
+            raise DataError(
+                f"The pictures are of shape {tuple(images.shape)}: expected (N, {channels}, H, W) "
+                f"or ({channels}, H, W), as this network takes {channels} channels."
+            )
+        batch = images if images.ndim == 4 else images[None]
+        translated = self._translate(batch.to(self.device))
+        if images.dtype == torch.uint8:
+            translated = to_bytes(translated)
+        translated = translated.to(images.device, images.dtype)
+        return translated if images.ndim == 4 else translated[0]
+
+    def _translate(self, images: Tensor) -> Tensor:
+        """Pad, compute and crop (N, C, H, W) on the device; returns floating point in -1..1."""
+        height, width = images.shape[-2:]
+        multiple = cast(int, self.network.multiple)
+        top, rows = _reflection(height, multiple)
+        left, columns = _reflection(width, multiple)
+        images = images[..., rows.to(self.device), :][..., columns.to(self.device)]
+        images = to_signed(images).float()
+
+        if self.dropout:
+            translated = torch.cat([self._forward(image) for image in images.split(1)])
+        else:
+            translated = self._forward(images)
+        return translated[..., top : top + height, left : left + width]
+
+    def _forward(self, images: Tensor) -> Tensor:
+        dtype = _DTYPES[self.precision]
+        seeded = _seeded(self.device, self.seed) if self.dropout else contextlib.nullcontext()
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32), seeded:
+            translated: Tensor = self.network(images)
+        expected = (len(images), self.output_channels, *images.shape[-2:])
+        assert translated.shape == expected, f"{tuple(translated.shape)} is not {expected}"
+        return translated
+
+
+def _reflection(length: int, multiple: int) -> tuple[int, Tensor]:
+    """Return how to pad `length` pixels to a multiple of `multiple`, from `SMALLEST` on.
+
+    The padding is shared between both ends and mirrors at the outermost pixels without repeating
+    them, as often as it takes (padding in torch ends at `length - 1`). Returns the number of
+    pixels put before the first, and which pixel to take for each position.
+    """
+    padded = -(-max(length, SMALLEST) // multiple) * multiple
+    before = (padded - length) // 2
+    period = max(2 * (length - 1), 1)
+    phase = torch.arange(-before, padded - before) % period
+    return before, length - 1 - (phase - (length - 1)).abs()
+
+
+@contextlib.contextmanager
+def _seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Start the random numbers of `device` from `seed`, and give them back as they were."""
+    if device.type == "mps":  # which fork_rng does not know
+        state = torch.mps.get_rng_state()
+        torch.mps.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.mps.set_rng_state(state)
+    elif device.type == "cuda":
+        with torch.random.fork_rng(devices=[device]), torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+            yield
+    else:
+        with torch.random.fork_rng(devices=[]):
+            # torch.manual_seed would change the other devices as well.
+            torch.default_generator.manual_seed(seed)
+            yield
+
+
+def _to_tensor(pictures: list[Pixels]) -> Tensor:
+    """Stack pictures of one size to (N, C, H, W)."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+
+
+def _to_pixels(images: Tensor) -> list[Pixels]:
+    return list(images.permute(0, 2, 3, 1).numpy())
+
+
+def _to_image(pixels: Pixels) -> Image.Image:
+    channels = pixels.shape[2]
+    if channels not in (1, 3, 4):
+        raise DataError(f"A result of {channels} channels is no picture, which has 1, 3 or 4.")
+    return Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
+
+
+class Failure(NamedTuple):
+    """A picture that could not be translated."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `translate_folder` did.
+
+    `translated` pictures were written; those `failed` could not be read or are too large for the
+    memory of the device; `seconds` passed from the first one read to the last one written.
+    """
+
+    translated: int
+    failed: tuple[Failure, ...]
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Pictures written per second."""
+        return self.translated / self.seconds if self.seconds else 0.0
+
+
+class _Job(NamedTuple):
+    source: Path
+    target: Path
+
+
+class _Picture(NamedTuple):
+    job: _Job
+    pixels: Pixels
+
+
+def translate_folder(
+    translator: Translator,
+    source: Path,
+    target: Path,
+    *,
+    size: int | None = None,
+    batch_size: int = 8,
+    overwrite: bool = False,
+    suffix: str | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Translate every picture under `source` to a file of the same name under `target`.
+
+    Results keep sub-folders and, unless `suffix` is given, the format of the input: JPEG of quality
+    95 without colour subsampling, lossless WebP, PNG, TIFF or BMP. A file appears under its name
+    only when it is complete. Pictures of equal size are computed together; up to rounding, results
+    do not depend on that. A picture that cannot be read is reported and the others are done.
+
+    Arguments:
+        source: a folder, whose sub-folders belong to it, or one picture.
+        target: the folder to write to, made if need be; for one picture also the file to write.
+        size: resize pictures so that their shorter side has this many pixels, keeping their aspect
+            (bicubic with antialiasing), before they are translated.
+        batch_size: most pictures to compute together; large ones are fewer (`BYTES_PER_BATCH`).
+        overwrite: replace results that exist already, instead of refusing to start.
+        suffix: format of all results: "png", "jpg", "webp", "tif" or "bmp".
+        workers: threads that read and as many that write; by default one per processor, 8 at most.
+        progress: called with the numbers of pictures finished and of all.
+
+    Raises:
+        OptionsError: `size`, `batch_size`, `suffix` or `workers` is not one.
+        DataError: there is nothing to translate; a result exists, would be written into the input,
+            or would have the name of another; or a result cannot be written.
+    """
+    for name, value in (("size", size), ("batch_size", batch_size), ("workers", workers)):
+        if value is not None and value < 1:
+            raise OptionsError(f"{name} (={value}) must be at least 1.")
+    jobs = _plan(source, target, suffix)
+    _check_targets(source, target, jobs, overwrite=overwrite)
+
+    def read(path: Path) -> Pixels:
+        image = reading.to_channels(reading.open_picture(path), translator.input_channels)
+        if size is not None:
+            scale = size / min(image.size)
+            sides = (round(image.width * scale), round(image.height * scale))
+            image = image.resize(sides, Image.Resampling.BICUBIC)
+        return reading.to_pixels(image, translator.input_channels)
+
+    start = time.perf_counter()
+    translated = 0
+    failed: list[Failure] = []
+
+    def show_progress() -> None:
+        if progress is not None:
+            progress(translated + len(failed), len(jobs))
+
+    def fail(job: _Job, error: Exception) -> None:
+        reason = reading.reason(error).removeprefix(f"'{job.source}' cannot be read: ")
+        failed.append(Failure(job.source, reason))
+        show_progress()
+
+    workers = workers or min(8, os.cpu_count() or 1)
+    most = 2 * batch_size + workers
+    readers = ThreadPoolExecutor(workers, "reader")
+    writers = ThreadPoolExecutor(workers, "writer")
+    try:
+        show_progress()
+        pictures = _read_ahead(jobs, read, readers, most, fail)
+        results = _compute(translator, _batches(pictures, batch_size), fail)
+        for _ in _write_behind(results, writers, most):
+            translated += 1
+            show_progress()
+    finally:
+        # After an error or Ctrl-C, files that are being written are finished, and no others begun.
+        readers.shutdown(cancel_futures=True)
+        writers.shutdown(cancel_futures=True)
+    return Report(translated, tuple(failed), time.perf_counter() - start)
+
+
+def _plan(source: Path, target: Path, suffix: str | None) -> list[_Job]:
+    """List what is to be read and where its result goes."""
+    if suffix is not None:
+        suffix = "." + suffix.lower().removeprefix(".")
+        if suffix not in _FORMATS:
+            known = [known[1:] for known in _FORMATS]
+            raise OptionsError(
+                f"The format (={suffix[1:]!r}) must be one of {', '.join(known)}."
+                f"{did_you_mean(suffix[1:], known)}"
+            )
+    expected = f"expected files that end in {', '.join(sorted(PICTURE_SUFFIXES))}."
+    if source.is_file():
+        if source.suffix.lower() not in PICTURE_SUFFIXES:
+            raise DataError(f"'{source}' is not a picture: {expected}")
+        names_file = target.suffix.lower() in _FORMATS and not target.is_dir()
+        if names_file and suffix not in (None, target.suffix.lower()):
+            raise DataError(f"The output '{target}' contradicts the format {suffix[1:]}: drop one.")
+        jobs = [_Job(source, target if names_file else target / source.name)]
+    else:
+        paths = reading.list_pictures(source)
+        if not paths:
+            raise DataError(f"There is no picture in '{source}': {expected}")
+        if target.exists() and not target.is_dir():
+            raise DataError(f"The output '{target}' is a file: expected a folder.")
+        jobs = [_Job(path, target / path.relative_to(source)) for path in paths]
+    if suffix is not None:
+        jobs = [_Job(job.source, job.target.with_suffix(suffix)) for job in jobs]
+    owners: dict[Path, Path] = {}
+    for job in jobs:
+        owner = owners.setdefault(job.target, job.source)
+        if owner is not job.source:
+            raise DataError(
+                f"'{owner}' and '{job.source}' would both be written to '{job.target}': rename one "
+                "of them, or keep their formats."
+            )
+    return jobs
+
+
+def _check_targets(source: Path, target: Path, jobs: list[_Job], *, overwrite: bool) -> None:
+    """Refuse to write where pictures are read, now or the next time, or over other results."""
+    if source.is_dir():
+        # Sub-folders may be links to anywhere.
+        inputs = {folder.resolve() for folder in {source, *(job.source.parent for job in jobs)}}
+        for folder in {target, *(job.target.parent for job in jobs)}:
+            real = folder.resolve()
+            if not inputs.isdisjoint({real, *real.parents}):
+                raise DataError(
+                    f"Results would be written to '{folder}', inside the input '{source}': choose "
+                    "an output folder outside of it."
+                )
+    existing = [job.target for job in jobs if os.path.lexists(job.target)]
+    originals = {job.source.resolve() for job in jobs} if existing else set()
+    for path in existing:
+        if path.resolve() in originals:
+            raise DataError(f"The result '{path}' would overwrite an input: choose another output.")
+    if existing and not overwrite:
+        names = ", ".join(map(str, existing[:3])) + (", ..." if len(existing) > 3 else "")
+        raise DataError(
+            f"{len(existing)} of {len(jobs)} results exist already ({names}): pass --overwrite to "
+            "replace them, or choose another output."
+        )
+
+
+def _read_ahead(
+    jobs: Iterable[_Job],
+    read: Callable[[Path], Pixels],
+    readers: ThreadPoolExecutor,
+    most: int,
+    fail: Callable[[_Job, Exception], None],
+) -> Iterator[_Picture]:
+    """Read pictures in order, at most `most` at a time, and report those that cannot be read.
+
+    How large a picture is turns out when it has been read. Reading therefore starts with one and
+    then goes on with as many as fit into `BYTES_PER_STAGE` if all are as large as the largest so
+    far, but at least two: one is read while the other is computed.
+    """
+    jobs = iter(jobs)
+    pending: deque[tuple[_Job, Future[Pixels]]] = deque()
+    ahead = largest = 1
+    while True:
+        for job in islice(jobs, max(0, ahead - len(pending))):
+            pending.append((job, readers.submit(read, job.source)))
+        if not pending:
+            return
+        job, future = pending.popleft()
+        try:
+            pixels = future.result()
+        except (DataError, MemoryError) as error:
+            fail(job, error)
+            continue
+        largest = max(largest, pixels.nbytes)
+        ahead = min(ahead + 1, most, max(2, BYTES_PER_STAGE // largest))
+        yield _Picture(job, pixels)
+
+
+def _batches(pictures: Iterable[_Picture], batch_size: int) -> Iterator[list[_Picture]]:
+    """Group pictures of equal size, looking ahead by up to four batches.
+
+    When too much is waiting, the group whose first picture has waited longest goes, full or not.
+    """
+    groups: dict[tuple[int, ...], list[_Picture]] = {}
+    for picture in pictures:
+        shape, size = picture.pixels.shape, picture.pixels.nbytes
+        groups.setdefault(shape, []).append(picture)
+        waiting = [one.pixels.nbytes for group in groups.values() for one in group]
+        if len(groups[shape]) >= min(batch_size, BYTES_PER_BATCH // size or 1):
+            yield groups.pop(shape)
+        elif len(waiting) >= 4 * batch_size or sum(waiting) >= BYTES_PER_STAGE:
+            yield groups.pop(next(iter(groups)))
+    yield from groups.values()
+
+
+def _compute(
+    translator: Translator,
+    batches: Iterable[list[_Picture]],
+    fail: Callable[[_Job, Exception], None],
+) -> Iterator[_Picture]:
+    """Translate the batches; what does not fit into the memory of the device alone is reported."""
+    for batch in batches:
+        results = None
+        with contextlib.suppress(torch.OutOfMemoryError):
+            results = _to_pixels(translator(_to_tensor([picture.pixels for picture in batch])))
+        if results is not None:
+            for picture, pixels in zip(batch, results, strict=True):
+                yield _Picture(picture.job, pixels)
+        elif len(batch) > 1:
+            yield from _compute(translator, [[picture] for picture in batch], fail)
+        else:
+            height, width, _ = batch[0].pixels.shape
+            reason = f"{width} x {height} pixels do not fit into the memory of {translator.device}"
+            fail(batch[0].job, DataError(f"{reason}: use --size or --device cpu."))
+
+
+def _write_behind(
+    results: Iterable[_Picture], writers: ThreadPoolExecutor, most: int
+) -> Iterator[_Job]:
+    """Write results, at most `most` at a time, and yield what has been written."""
+    writing: deque[tuple[_Picture, Future[None]]] = deque()
+
+    def is_full() -> bool:
+        size = sum(result.pixels.nbytes for result, _ in writing)
+        return len(writing) >= most or (len(writing) > 1 and size >= BYTES_PER_STAGE)
+
+    for result in results:
+        writing.append((result, writers.submit(_write, result.pixels, result.job.target)))
+        while writing and (writing[0][1].done() or is_full()):
+            written, future = writing.popleft()
+            future.result()
+            yield written.job
+    for written, future in writing:
+        future.result()
+        yield written.job
+
+
+def _write(pixels: Pixels, path: Path) -> None:
+    """Write a picture under another name first, so that a break leaves no half of it."""
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _to_image(pixels).save(part, **_FORMATS[path.suffix.lower()])
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise DataError(
+            f"'{path}' cannot be written ({error}): make room, mend the permissions, or choose "
+            "another output or format."
+        ) from error
