@@ -125,7 +125,8 @@ def _fingerprint(names: Iterator[str]) -> str:
 def _progress(label: str, length: int | None = None) -> Iterator[Callable[[int], None]]:
     """A progress bar on a terminal; nothing elsewhere."""
     if sys.stdout.isatty():
-        with click.progressbar(length=length, label=label) as bar:
+        bar: Any = click.progressbar(length=length, label=label)
+        with bar:
             yield bar.update
     else:
         yield lambda count: None

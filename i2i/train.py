@@ -170,7 +170,7 @@ def _train(
 def _check_continuation(
     state: dict[str, Any], options: Options, fingerprint: str, stop: int, run: Run, say: Say
 ) -> None:
-    """Refuse what cannot go on, and say what will not be exactly as if the run had never stopped."""
+    """Refuse what cannot go on; say what will not be as if the run had never stopped."""
     done = state["step"]
     if done >= stop:
         raise RunError(

@@ -11,7 +11,9 @@ def command() -> None:
 
 
 @command.command(
-    epilog="\b\nExample:\n  i2i datasets demo pictures --kind paired --count 200 --size 128"
+    epilog="\b
+Example:
+  i2i datasets demo pictures --kind paired --size 128"
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(

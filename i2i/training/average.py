@@ -43,7 +43,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def _fill(self, values: list[Tensor]) -> None:
-        torch._foreach_copy_(self.live, values)
+        torch._foreach_copy_(list[Tensor](self.live), values)
 
     def state_dict(self) -> dict[str, Tensor]:
         return dict(zip(self.names, self.mean, strict=True))

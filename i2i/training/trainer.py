@@ -62,7 +62,7 @@ class Trainer:
     ) -> None:
         self.device = torch.device(device)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.model = model.to(self.device, memory_format=self.memory_format)
+        self.model = model.to(self.device).to(memory_format=self.memory_format)
         self.precision = Precision(precision, self.device, model.players)
         self.rate = rate
         self.seed = seed
@@ -168,7 +168,8 @@ class Trainer:
 
     def _open(self, piece: Any, index: int) -> Play:
         self._seed(index)
-        return self.model.play(piece, Clock(self.steps_done))
+        play: Play = self.model.play(piece, Clock(self.steps_done))
+        return play
 
     def _next(self, game: Play) -> Turn | None:
         with self.precision.autocast():
