@@ -10,11 +10,7 @@ def command() -> None:
     """Make the embedded data set."""
 
 
-@command.command(
-    epilog="\b
-Example:
-  i2i datasets demo pictures --kind paired --size 128"
-)
+@command.command(epilog="\b\nExample:\n  i2i datasets demo pictures --kind paired --size 128")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
