@@ -13,7 +13,6 @@ from torch.utils.data import Dataset, default_collate
 
 from i2i.data.cache import cache_folder
 from i2i.data.check import check_pictures, usable_pairs
-from i2i.data.demo import demo_folder
 from i2i.data.layouts import PairFiles, find_pairs, has_split, hold_out
 from i2i.data.paired import PairedPictures
 from i2i.data.transforms import JointGeometry, evaluation_geometry
@@ -69,6 +68,8 @@ def open_source(options: Options, kind: str, say: Say) -> Source:
 def _root(dataroot: str, kind: str, say: Say) -> Path:
     if dataroot != DEMO or Path(DEMO).is_dir():
         return Path(dataroot)
+    from i2i.data.demo import demo_folder
+
     with _progress("painting the embedded data set") as step:
         folder = demo_folder(kind, cache_folder(), progress=step)
     say(f"data set: the embedded one, in {folder}")

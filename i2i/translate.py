@@ -154,7 +154,7 @@ class Translator:
         top, rows = _reflection(height, multiple)
         left, columns = _reflection(width, multiple)
         images = images[..., rows.to(self.device), :][..., columns.to(self.device)]
-        images = to_signed(images).float()
+        images = to_signed(images).float().contiguous()
 
         if self.dropout:
             translated = torch.cat([self._forward(image) for image in images.split(1)])
@@ -379,8 +379,10 @@ def _plan(source: Path, target: Path, suffix: str | None) -> list[_Job]:
 def _check_targets(source: Path, target: Path, jobs: list[_Job], *, overwrite: bool) -> None:
     """Refuse to write where pictures are read, now or the next time, or over other results."""
     if source.is_dir():
-        # Sub-folders may be links to anywhere.
-        inputs = {folder.resolve() for folder in {source, *(job.source.parent for job in jobs)}}
+        # Each folder on the way, because sub-folders may be links to anywhere.
+        parents = {job.source.parent for job in jobs}
+        folders = {folder for parent in parents for folder in (parent, *parent.parents)}
+        inputs = {folder.resolve() for folder in folders if folder.is_relative_to(source)}
         for folder in {target, *(job.target.parent for job in jobs)}:
             real = folder.resolve()
             if not inputs.isdisjoint({real, *real.parents}):

@@ -23,7 +23,7 @@ class MovingAverage:
         named = dict(parameters)
         self.decay = decay
         self.names = list(named)
-        self.live = list(named.values())
+        self.live: list[Tensor] = list(named.values())
         self.mean = [parameter.detach().clone() for parameter in self.live]
 
     @torch.no_grad()
@@ -43,7 +43,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def _fill(self, values: list[Tensor]) -> None:
-        torch._foreach_copy_(list[Tensor](self.live), values)
+        torch._foreach_copy_(self.live, values)
 
     def state_dict(self) -> dict[str, Tensor]:
         return dict(zip(self.names, self.mean, strict=True))

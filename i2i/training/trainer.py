@@ -188,7 +188,9 @@ class Trainer:
             for _ in range(taken):
                 self._next(game)
             for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)
+                # Through `data`, since autograd takes running statistics for inputs of the graph
+                # (in training they are not), and would refuse to go backward.
+                buffer.data.copy_(value)
         turn = self._next(game)
         assert turn is not None, "every piece of a batch must have the same turns"
         return game, turn

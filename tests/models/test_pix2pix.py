@@ -1,0 +1,117 @@
+"""pix2pix against the trajectory of the authors' implementation, and its switches."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from i2i.batch import Pair
+from i2i.builder import build_model, build_trainer
+from i2i.options import load_options
+from shrunk import shrunk
+
+TRAJECTORY = Path(__file__).parent.parent / "reference" / "trajectory_pix2pix.safetensors"
+
+
+def weights_of(recorded: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in recorded.items() if k.startswith(prefix)}
+
+
+@pytest.mark.parametrize("pieces_of_the_way", ["whole", "channels_last"])
+def test_six_published_steps(pieces_of_the_way: str) -> None:
+    recorded = load_file(TRAJECTORY)
+    options = load_options(
+        "pix2pix",
+        "generator.width=4",
+        "generator.dropout=false",
+        "discriminator.width=8",
+        "train.batch_size=2",
+        f"train.channels_last={'true' if pieces_of_the_way == 'channels_last' else 'false'}",
+        size=128,
+    )
+    model = build_model(options)
+    model.get_submodule("generator").load_state_dict(weights_of(recorded, "initial.G."))
+    model.get_submodule("discriminator").load_state_dict(weights_of(recorded, "initial.D."))
+    trainer = build_trainer(options, model)
+    for a, b, expected in zip(
+        recorded["batches.A"], recorded["batches.B"], recorded["losses"], strict=True
+    ):
+        losses = trainer.step(Pair(a, b))
+        found = [
+            losses["generator/adversarial"],
+            losses["generator/l1"] * options.objective["l1"],
+            losses["discriminator/real"],
+            losses["discriminator/fake"],
+        ]
+        torch.testing.assert_close(torch.stack(found).double(), expected, rtol=1e-4, atol=0)
+    final = model.get_submodule("generator").state_dict()
+    for name, expected in weights_of(recorded, "final.G.").items():
+        if expected.is_floating_point():
+            assert (final[name] - expected).norm() <= 1e-3 * expected.norm(), name
+
+
+@pytest.fixture
+def batch() -> Pair:
+    torch.manual_seed(0)
+    return Pair(torch.rand(2, 3, 16, 16) * 2 - 1, torch.rand(2, 3, 16, 16) * 2 - 1)
+
+
+@pytest.mark.parametrize("loss", ["vanilla", "least-squares", "wasserstein", "hinge"])
+@pytest.mark.parametrize("penalty", ["gradient_penalty", "r1"])
+def test_a_penalty_is_computed_and_changes_the_critic(batch: Pair, loss: str, penalty: str) -> None:
+    common = (f"adversarial.loss={loss}", "discriminator.norm=none", "discriminator.init_gain=0.2")
+    plain, penalised = (
+        build_trainer(shrunk("pix2pix", *common, f"objective.{penalty}={weight}"))
+        for weight in (0, 10)
+    )
+    assert f"discriminator/{penalty}" not in plain.step(batch)
+    value = penalised.step(batch)[f"discriminator/{penalty}"].item()
+    assert value > 0
+
+    def gradient(trainer: object) -> Tensor:
+        parameters = trainer.parameters["discriminator"]  # type: ignore[attr-defined]
+        return torch.cat([p.grad.flatten() for p in parameters])
+
+    difference = (gradient(plain) - gradient(penalised)).norm()
+    assert difference > 1e-3 * gradient(plain).norm()
+
+
+def test_without_adversarial_terms_the_discriminator_rests(batch: Pair) -> None:
+    off = [f"objective.{term}=0" for term in ("adversarial", "real", "fake")]
+    trainer = build_trainer(shrunk("pix2pix", *off))
+    before = {
+        k: v.clone() for k, v in trainer.model.get_submodule("discriminator").named_parameters()
+    }
+    assert set(trainer.step(batch)) == {"generator/l1", "generator/total"}
+    for name, value in trainer.model.get_submodule("discriminator").named_parameters():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("term", ["l1", "l2", "ssim"])
+def test_each_reconstruction_term_pulls_the_output_to_the_truth(batch: Pair, term: str) -> None:
+    weights = {"adversarial": 0, "real": 0, "fake": 0, "l1": 0} | {term: 1}
+    settings = [f"objective.{name}={weight}" for name, weight in weights.items()]
+    settings += ["optimizer.learning_rate=0.01", "generator.dropout=false", "generator.width=8"]
+    trainer = build_trainer(shrunk("pix2pix", *settings))
+    values = [trainer.step(batch)[f"generator/{term}"].item() for _ in range(30)]
+    assert values[-1] < 0.9 * values[0]
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 3), (3, 1), (1, 1)])
+def test_any_number_of_channels(inputs: int, outputs: int) -> None:
+    options = shrunk("pix2pix", f"data.input_channels={inputs}", f"data.output_channels={outputs}")
+    trainer = build_trainer(options)
+    batch = Pair(torch.zeros(2, inputs, 16, 16), torch.ones(2, outputs, 16, 16))
+    assert trainer.step(batch)["generator/l1"].item() > 0
+    assert trainer.model.show(batch)["output"].shape == (2, outputs, 16, 16)
+
+
+def test_measures_of_a_perfect_generator(batch: Pair) -> None:
+    model = build_model(shrunk("pix2pix"))
+    model.generator = torch.nn.Identity()
+    measured = model.measure(Pair(batch.source, batch.source))
+    assert set(measured) == set(model.measures)
+    assert measured["l1"].tolist() == [0, 0]
+    assert measured["ssim"].tolist() == pytest.approx([1, 1])

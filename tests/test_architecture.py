@@ -1,0 +1,90 @@
+"""Who imports whom. A room may import itself, the rooms named here, and the ground floor."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import i2i
+
+PACKAGE = Path(i2i.__file__).parent
+GROUND = {"errors", "batch", "__init__"}
+MAY_IMPORT = {
+    "errors": set(),
+    "batch": set(),
+    "game": set(),
+    "options": set(),
+    "networks": set(),
+    "objectives": set(),
+    "data": set(),
+    "metrics": set(),
+    "models": {"game", "networks", "objectives", "metrics"},
+    "training": {"game"},
+    "translate": {"data", "networks"},
+    "builder": None,  # turns options into objects, so it may see everything
+    "sources": {"data", "options"},
+    "train": {"builder", "data", "options", "sources", "training"},
+    "cli": None,
+    "__init__": None,
+    "__main__": {"cli"},
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> set[str]:
+    """The rooms of i2i that a file imports, also inside of functions."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names += (
+                [f"i2i.{alias.name}" for alias in node.names]
+                if node.module == "i2i"
+                else [node.module or ""]
+            )
+    rooms = {name.split(".")[1] for name in names if name.startswith("i2i.")}
+    return {
+        room if (PACKAGE / room).is_dir() or (PACKAGE / f"{room}.py").exists() else "__init__"
+        for room in rooms
+    }
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    room = room_of(path)
+    assert room in MAY_IMPORT, f"{room} is a new room: say here what it may import"
+    allowed = MAY_IMPORT[room]
+    if allowed is not None:
+        forbidden = imports(path) - allowed - GROUND - {room}
+        assert not forbidden, f"{room} must not import {sorted(forbidden)}"
+
+
+def test_models_do_not_know_each_other() -> None:
+    for path in (PACKAGE / "models").glob("[a-z]*.py"):
+        text = path.read_text(encoding="utf-8")
+        for other in (PACKAGE / "models").glob("[a-z]*.py"):
+            assert other == path or f"i2i.models.{other.stem}" not in text
+
+
+def test_only_one_file_knows_albumentations_and_pydantic() -> None:
+    for library, home in (("albumentations", "data/transforms.py"), ("pydantic", "options.py")):
+        users = {
+            path.relative_to(PACKAGE).as_posix()
+            for path in FILES
+            if f"import {library}" in path.read_text(encoding="utf-8")
+            or f"from {library}" in path.read_text(encoding="utf-8")
+        }
+        assert users == {home}
+
+
+def test_the_data_folders_are_no_packages() -> None:
+    for name in ("options", "datasets"):
+        assert not (PACKAGE.parent / name / "__init__.py").exists()

@@ -1,0 +1,157 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from i2i.errors import OptionsError
+from i2i.options import (
+    load_options,
+    merge,
+    parse_setting,
+    read_options,
+    read_recipe,
+    recipes,
+    shipped,
+)
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_is_valid_and_says_everything_again(name: str) -> None:
+    options = load_options(name)
+    assert options.summary
+    assert read_options(tomllib.loads(options.to_toml())) == options
+
+
+def test_there_are_recipes() -> None:
+    assert "pix2pix" in recipes()
+
+
+def test_published_values_of_pix2pix() -> None:
+    options = load_options("pix2pix")
+    assert (options.data.load_size, options.data.crop_size) == (286, 256)
+    assert options.generator.network == "unet"
+    assert options.generator.model_dump()["downs"] == 8
+    assert options.generator.init_gain == 0.02
+    assert options.objective["l1"] == 100
+    assert options.objective["real"] == options.objective["fake"] == 0.5
+    assert options.optimizer.learning_rate == 2e-4
+    assert options.optimizer.betas == (0.5, 0.999)
+    assert (options.train.epochs, options.train.batch_size) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("objectve.l1=3", "objectve is no option. Did you mean 'objective'?"),
+        ("generator.widht=3", "generator.widht is no option. Did you mean 'width'?"),
+        ("data.augment.rotaton=3", "data.augment.rotaton is no option. Did you mean 'rotation'?"),
+        ("generator.network=reset", "'reset') must be one of 'unet', 'resnet'. Did you mean"),
+        ("generator.blocks=3", "generator.blocks is no option"),
+        ("train.precision=bf61", r"train.precision (='bf61'): input should be 'fp32', 'bf16'"),
+        ("optimizer.learning_rate=-1", "optimizer.learning_rate (=-1)"),
+        ("data.load_size=4", "load_size (=4) must be at least crop_size (=256)"),
+        ("train.accumulate=2", "batch_size (=1) must be divisible by accumulate (=2)"),
+        ("objective.l1=nan", "objective.l1"),
+    ],
+)
+def test_mistakes_are_named_with_their_path_and_value(setting: str, message: str) -> None:
+    with pytest.raises(OptionsError) as error:
+        load_options("pix2pix", setting)
+    assert message in str(error.value)
+
+
+def test_all_mistakes_are_listed_at_once() -> None:
+    with pytest.raises(OptionsError) as error:
+        load_options("pix2pix", "train.seed=-1", "train.keep=0")
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_missing_keys_are_named() -> None:
+    with pytest.raises(OptionsError, match=r"optimizer\.learning_rate is missing"):
+        read_options(merge(read_recipe("pix2pix"), {"optimizer": 0}) | {"optimizer": {}})
+
+
+def test_unknown_recipe_gets_a_suggestion() -> None:
+    with pytest.raises(OptionsError, match="Did you mean 'pix2pix'"):
+        load_options("pix2pixx")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a.b=50", {"a": {"b": 50}}),
+        ("a.b=2e-4", {"a": {"b": 2e-4}}),
+        ("a.b=true", {"a": {"b": True}}),
+        ("a.b=bf16", {"a": {"b": "bf16"}}),
+        ("a.b=shorter side", {"a": {"b": "shorter side"}}),
+        ('a="x=y"', {"a": "x=y"}),
+        ("a.b=[1, 2]", {"a": {"b": [1, 2]}}),
+    ],
+)
+def test_settings_are_read_as_toml_and_else_as_text(text: str, value: object) -> None:
+    assert parse_setting(text) == value
+
+
+@pytest.mark.parametrize("text", ["a.b", "=3", "a..b=3"])
+def test_settings_without_key_or_value_are_refused(text: str) -> None:
+    with pytest.raises(OptionsError, match="must look like"):
+        parse_setting(text)
+
+
+def test_another_network_takes_the_keys_of_the_former_with_it() -> None:
+    options = load_options("pix2pix", "generator.network=resnet", "generator.blocks=3")
+    shape = options.generator.model_dump()
+    assert shape["blocks"] == 3
+    assert shape["width"] == 64
+    assert "downs" not in shape
+
+
+def test_steps_replace_epochs_and_back() -> None:
+    steps = load_options("pix2pix", "train.steps=5")
+    assert (steps.train.steps, steps.train.epochs) == (5, None)
+    back = load_options("pix2pix", "train.steps=5", "train.epochs=3")
+    assert (back.train.steps, back.train.epochs) == (None, 3)
+
+
+def test_both_lengths_in_one_layer_are_an_error() -> None:
+    with pytest.raises(OptionsError, match="either epochs or steps"):
+        read_options(merge(read_recipe("pix2pix"), {"train": {"steps": 1, "epochs": 1}}))
+
+
+@pytest.mark.parametrize(("size", "downs"), [(256, 8), (128, 7), (64, 6), (512, 8), (100, 6)])
+def test_size_keeps_the_proportion_of_the_crop_and_the_depth_possible(
+    size: int, downs: int
+) -> None:
+    options = load_options("pix2pix", size=size)
+    assert options.data.crop_size == size
+    assert options.data.load_size == round(size * 286 / 256)
+    assert options.generator.model_dump()["downs"] == downs
+
+
+def test_a_recipe_of_ones_own_may_stand_on_another(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('base = "pix2pix"\n[objective]\nl1 = 7\n')
+    options = load_options(str(mine))
+    assert options.objective["l1"] == 7
+    assert options.objective["adversarial"] == 1
+    on_top = tmp_path / "on_top.toml"
+    on_top.write_text('base = "mine.toml"\n[train]\nseed = 3\n')
+    assert load_options(str(on_top)).objective["l1"] == 7
+
+
+def test_broken_toml_names_the_file(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("a = = 3")
+    with pytest.raises(OptionsError, match=r"broken\.toml is not valid TOML"):
+        load_options(str(broken))
+
+
+def test_options_are_frozen() -> None:
+    options = load_options("pix2pix")
+    with pytest.raises(ValueError, match="frozen"):
+        options.train.seed = 3  # type: ignore[misc]
+
+
+def test_shipped_data_is_found() -> None:
+    assert (shipped("options") / "pix2pix.toml").is_file()
+    assert shipped("datasets").is_dir()

@@ -1,0 +1,230 @@
+"""Whole runs: what they leave behind, and that a resumed run is the same run."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from i2i import train
+from i2i.builder import describe_checkpoint, load_translator
+from i2i.errors import CheckpointError, DataError, OptionsError, RunError, TrainingError
+from i2i.options import Options, load_options, recipes
+from i2i.training.checkpoint import load_checkpoint
+from i2i.training.run import Run
+from shrunk import shrunk
+
+
+def silent(line: str) -> None:
+    pass
+
+
+def on(root: Path, recipe: str = "pix2pix", *settings: str) -> Options:
+    return shrunk(recipe, f"data.root={root}", *settings)
+
+
+def assert_same_state(one: object, other: object, path: str = "") -> None:
+    """Bit for bit, whatever the nesting."""
+    assert type(one) is type(other), path
+    if isinstance(one, dict):
+        assert isinstance(other, dict)
+        assert one.keys() == other.keys(), path
+        for key in one:
+            assert_same_state(one[key], other[key], f"{path}.{key}")
+    elif isinstance(one, list | tuple):
+        assert isinstance(other, list | tuple)
+        assert len(one) == len(other), path
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            assert_same_state(*pair, path=f"{path}[{index}]")
+    elif isinstance(one, torch.Tensor):
+        assert isinstance(other, torch.Tensor)
+        assert torch.equal(one, other), path
+    else:
+        assert one == other, path
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_every_recipe_trains_resumes_and_translates(
+    recipe: str, facades: Path, tmp_path: Path
+) -> None:
+    options = on(facades, recipe, "train.steps=2")
+    outcome = train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
+    assert (outcome.steps, outcome.exit_code) == (2, 0)
+    longer = {"train": {"steps": 3}}
+    assert train.resume(outcome.folder, longer, device="cpu", say=silent).steps == 3
+    translator, why = load_translator(outcome.folder, device="cpu")
+    assert "step-00000003.pt" in why
+    picture = torch.randint(0, 256, (3, 19, 23), dtype=torch.uint8)
+    assert translator(picture).shape == (3, 19, 23)
+
+
+@pytest.mark.parametrize(
+    ("settings", "cut"),
+    [
+        ((), 3),  # 7 pictures in batches of 2: in the middle of the first epoch
+        ((), 5),  # and of the second
+        (("train.average=0.9", "data.augment.rotation=10", "data.flip=true"), 3),
+        (("train.precision=fp16", "schedule.name=constant"), 4),
+        (("train.precision=bf16", "optimizer.name=rmsprop", "train.accumulate=2"), 3),
+    ],
+)
+def test_resumed_run_is_the_same_run(
+    settings: tuple[str, ...], cut: int, facades: Path, tmp_path: Path
+) -> None:
+    options = on(facades, "pix2pix", "train.steps=8", "train.save_every=1", "train.keep=9")
+    options = load_options_again(options, *settings)
+    whole = train.start(options, tmp_path, "whole", device="cpu", say=silent)
+    # A crash after `cut` steps: what came later never happened, half a line of the log is left.
+    crashed = Run(tmp_path / "crashed")
+    shutil.copytree(whole.folder, crashed.folder)
+    for path in crashed.checkpoints():
+        if path > crashed.checkpoint(cut):
+            path.unlink()
+    with crashed.log.open("a") as log:
+        log.write('{"step": 9, "gen')
+    train.resume(crashed.folder, device="cpu", say=silent)
+    one, other = (load_checkpoint(Run(f).latest()) for f in (whole.folder, crashed.folder))
+    assert_same_state(one, other)
+    logs = [
+        [
+            {k: v for k, v in json.loads(line).items() if not k.startswith("speed/")}
+            for line in Run(folder).log.read_text().splitlines()
+        ]
+        for folder in (whole.folder, crashed.folder)
+    ]
+    assert logs[0] == logs[1]
+
+
+def load_options_again(options: Options, *settings: str) -> Options:
+    from i2i.options import merge, parse_setting, read_options
+
+    layer = options.to_dict()
+    for setting in settings:
+        layer = merge(layer, parse_setting(setting))
+    return read_options(layer)
+
+
+def test_n_steps_and_an_extension_equal_2n_steps(facades: Path, tmp_path: Path) -> None:
+    constant = on(facades, "pix2pix", "schedule.name=constant", "train.steps=6")
+    whole = train.start(constant, tmp_path, "whole", device="cpu", say=silent)
+    half = on(facades, "pix2pix", "schedule.name=constant", "train.steps=3")
+    first = train.start(half, tmp_path, "half", device="cpu", say=silent)
+    train.resume(first.folder, {"train": {"steps": 6}}, device="cpu", say=silent)
+    one, other = (load_checkpoint(Run(f).latest()) for f in (whole.folder, first.folder))
+    assert_same_state(one["model"], other["model"])
+    assert_same_state(one["optimizers"], other["optimizers"])
+
+
+def test_workers_change_nothing(facades: Path, tmp_path: Path) -> None:
+    states = [
+        load_checkpoint(
+            Run(
+                train.start(
+                    on(facades, "pix2pix", f"data.workers={workers}"),
+                    tmp_path,
+                    f"w{workers}",
+                    device="cpu",
+                    say=silent,
+                ).folder
+            ).latest()
+        )
+        for workers in (0, 2)
+    ]
+    assert_same_state(states[0]["model"], states[1]["model"])
+
+
+def test_the_run_folder_holds_everything(facades: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    options = on(facades, "pix2pix", "train.steps=6", "train.keep=2")
+    outcome = train.start(options, tmp_path, "a", device="cpu", say=said.append)
+    run = Run(outcome.folder)
+    assert [p.name for p in run.checkpoints()] == ["step-00000004.pt", "step-00000006.pt"]
+    assert run.best.exists()
+    assert load_options(str(run.folder / "options.toml")) == options
+    assert json.loads((run.folder / "environment.json").read_text())["device"] == "cpu"
+    assert [p.name for p in sorted(run.samples.iterdir())] == [
+        f"step-0000000{step}.png" for step in (2, 4, 6)
+    ]
+    rows = [json.loads(line) for line in run.log.read_text().splitlines()]
+    validated = [row["validation/l1"] for row in rows if "validation/l1" in row]
+    assert len(validated) == 3
+    assert load_checkpoint(run.best)["best"] == pytest.approx(min(validated))
+    assert "7 pairs to train on, 3 to validate" in said[0]
+    assert any("tensorboard --logdir" in line for line in said)
+    about = describe_checkpoint(run.best)
+    assert "model:      pix2pix" in about
+    assert "6 steps" in about or "2 steps" in about or "4 steps" in about
+
+
+def test_without_a_validation_split_some_is_held_out(facades: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    shutil.rmtree(facades / "val")
+    train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
+    assert "6 pairs to train on, 1 to validate with (held out from the 7" in said[0]
+
+
+def test_what_cannot_start_leaves_no_folder(facades: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    (facades / "train" / "3.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"3\.png"):
+        train.start(on(facades), runs, "a", device="cpu", say=silent)
+    bad = on(facades, "pix2pix", "data.skip_bad=true", "objective.l3=1")
+    with pytest.raises(OptionsError, match=r"objective\.l3"):
+        train.start(bad, runs, "a", device="cpu", say=silent)
+    assert not runs.exists()
+    said: list[str] = []
+    good = on(facades, "pix2pix", "data.skip_bad=true")
+    train.start(good, runs, "a", device="cpu", say=said.append)
+    assert any("left out 1" in line for line in said)
+
+
+def test_what_cannot_be_resumed(facades: Path, tmp_path: Path) -> None:
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=silent)
+    with pytest.raises(RunError, match="exists already"):
+        train.start(on(facades), tmp_path, "a", device="cpu", say=silent)
+    with pytest.raises(RunError, match="has done all of its 4 steps: extend"):
+        train.resume(outcome.folder, device="cpu", say=silent)
+    with pytest.raises(RunError, match=r"newer checkpoints.*step-00000004\.pt"):
+        older = Run(outcome.folder).checkpoint(2)
+        train.resume(older, {"train": {"steps": 9}}, device="cpu", say=silent)
+    with pytest.raises(CheckpointError, match="neither a run folder"):
+        train.resume(tmp_path / "b", device="cpu", say=silent)
+
+
+def test_changed_pictures_and_a_replanned_schedule_are_said(facades: Path, tmp_path: Path) -> None:
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=silent)
+    shutil.copy(facades / "train" / "1.png", facades / "train" / "new.png")
+    said: list[str] = []
+    train.resume(outcome.folder, {"train": {"steps": 5}}, device="cpu", say=said.append)
+    assert any("not those that the run began with" in line for line in said)
+    assert any("linear learning rate is now planned over 5 steps" in line for line in said)
+
+
+def test_a_loss_that_explodes_ends_the_run_and_saves_nothing_more(
+    facades: Path, tmp_path: Path
+) -> None:
+    explosive = on(facades, "pix2pix", "optimizer.learning_rate=1e30", "train.steps=8")
+    with pytest.raises(
+        TrainingError, match=r"step \d+: .* is (nan|inf|-inf).*last good checkpoint"
+    ):
+        train.start(explosive, tmp_path, "a", device="cpu", say=silent)
+    for path in Run(tmp_path / "a").checkpoints():
+        weights = load_checkpoint(path)["model"].values()
+        assert all(w.isfinite().all() for w in weights if w.is_floating_point())
+
+
+def test_the_moving_average_is_what_travels(facades: Path, tmp_path: Path) -> None:
+    options = on(facades, "pix2pix", "train.average=0.5", "generator.dropout=false")
+    outcome = train.start(options, tmp_path, "a", device="cpu", say=silent)
+    state = load_checkpoint(Run(outcome.folder).latest())
+    averaged, _ = load_translator(outcome.folder, device="cpu")
+    raw, _ = load_translator(outcome.folder, device="cpu", average=False)
+    name, mean = next(iter(state["average"].items()))
+    key = name.removeprefix("generator.")
+    assert torch.equal(averaged.network.state_dict()[key], mean)
+    assert torch.equal(raw.network.state_dict()[key], state["model"][name])
+    assert not torch.equal(mean, state["model"][name])
+    plain = train.start(on(facades), tmp_path, "b", device="cpu", say=silent)
+    with pytest.raises(CheckpointError, match="no moving average"):
+        load_translator(plain.folder, device="cpu", average=True)

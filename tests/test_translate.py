@@ -1,0 +1,688 @@
+"""Translation with networks whose answer is known: identity, negative, batch norm, dropout."""
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps, JpegImagePlugin
+from torch import Tensor, nn
+
+from i2i import translate
+from i2i.data.reading import PICTURE_SUFFIXES
+from i2i.errors import DataError, OptionsError
+from i2i.networks.blocks import BatchNorm2d
+from i2i.networks.resnet import ResNet
+from i2i.networks.unet import UNet
+from i2i.translate import Translator, translate_folder
+
+RNG = np.random.default_rng(0)
+
+
+class Recorder(nn.Module):
+    """Computes `function` and remembers what it was asked."""
+
+    def __init__(
+        self, function: Callable[[Tensor], Tensor] = lambda x: x, multiple: int = 1
+    ) -> None:
+        super().__init__()
+        self.function = function
+        self.multiple = multiple
+        self.inputs: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert images.shape[2] % self.multiple == images.shape[3] % self.multiple == 0
+        self.inputs.append(images)
+        return self.function(images)
+
+
+def layers(*modules: nn.Module, multiple: int = 1) -> nn.Module:
+    network = nn.Sequential(*modules)
+    network.multiple = multiple
+    return network
+
+
+def translator(network: nn.Module, channels: int = 3, **arguments: Any) -> Translator:
+    defaults = {"norm": "picture", "dropout": False, "device": "cpu"}
+    return Translator(
+        network,
+        **{"input_channels": channels, "output_channels": channels, **defaults, **arguments},
+    )
+
+
+def negative(**arguments: Any) -> Translator:
+    return translator(Recorder(torch.neg), **arguments)
+
+
+def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
+    return RNG.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def save(pixels: np.ndarray, path: Path, **settings: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(path, **settings)
+    return path
+
+
+def load(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def files(folder: Path) -> list[str]:
+    """Everything under `folder` that is not a folder, hidden files too."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three pictures, two of one size, one of them in a sub-folder."""
+    folder = tmp_path / "photos"
+    save(noise(6, 9), folder / "a.png")
+    save(noise(6, 9), folder / "b.png")
+    save(noise(5, 5), folder / "deep" / "er" / "c.png")
+    return folder
+
+
+# Tensors and Pillow images
+
+
+def test_every_byte_survives_the_identity() -> None:
+    values = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    assert torch.equal(translator(Recorder(), channels=1)(values), values)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    multiple=st.sampled_from([1, 2, 4, 12, 32]),
+    is_byte=st.booleans(),
+)
+def test_any_size_is_reflected_to_the_multiple_and_cropped_back(
+    height: int, width: int, multiple: int, is_byte: bool
+) -> None:
+    network = Recorder(multiple=multiple)
+    images = torch.from_numpy(RNG.integers(0, 256, (2, 3, height, width), dtype=np.uint8))
+    if not is_byte:
+        images = images / 127.5 - 1
+    result = translator(network)(images)
+    assert result.dtype == images.dtype
+    assert torch.equal(result, images)
+
+    seen = network.inputs[0]
+    padding = [(0, 0), (0, 0)]
+    for length, padded in zip((height, width), seen.shape[2:], strict=True):
+        needed = max(length, 8)
+        assert needed <= padded < needed + multiple
+        padding.append(((padded - length) // 2, (padded - length + 1) // 2))
+    expected = np.pad(images.numpy(), padding, mode="reflect")
+    if is_byte:
+        expected = expected / 127.5 - 1
+    np.testing.assert_allclose(seen.numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (9, 2)])
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_real_generators_take_the_smallest_pictures(size: tuple[int, int], norm: str) -> None:
+    for network in (
+        ResNet(3, 3, width=2, blocks=1, norm=norm),
+        UNet(3, 3, width=2, downs=2, norm=norm, upsample="resize"),
+        UNet(3, 3, width=2, downs=5, norm=norm),
+    ):
+        result = translator(network)(torch.rand(2, 3, *size) * 2 - 1)
+        assert result.shape == (2, 3, *size)
+        assert result.isfinite().all()
+
+
+def test_result_has_the_notation_of_the_input() -> None:
+    to_grey = Recorder(lambda x: x.mean(1, keepdim=True))
+    translate_one = translator(to_grey, output_channels=1)
+    assert translate_one(torch.zeros(3, 8, 9)).shape == (1, 8, 9)
+    assert translate_one(torch.zeros(2, 3, 8, 9)).shape == (2, 1, 8, 9)
+    for dtype in (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        assert translate_one(torch.zeros(3, 8, 9, dtype=dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (4, 8, 8), (2, 1, 8, 8), (8, 8), (1, 1, 3, 8, 8)])
+def test_wrong_shape_is_quoted(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError) as caught:
+        negative()(torch.zeros(shape))
+    assert str(shape) in str(caught.value)
+    assert "(N, 3, H, W)" in str(caught.value)
+
+
+def test_pictures_without_pixels_and_integers_are_refused() -> None:
+    with pytest.raises(DataError, match=r"\(0, 3, 8, 8\)"):
+        negative()(torch.zeros(0, 3, 8, 8))
+    with pytest.raises(DataError, match=r"torch\.int64"):
+        negative()(torch.zeros(3, 8, 8, dtype=torch.int64))
+
+
+def test_unknown_precision_is_refused() -> None:
+    with pytest.raises(OptionsError, match=r"'fp23'.*Did you mean 'fp32'"):
+        negative(precision="fp23")
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_half_precision_is_used_and_stays_inside(precision: str, dtype: torch.dtype) -> None:
+    seen: list[torch.dtype] = []
+    convolution = nn.Conv2d(3, 3, 1)
+    convolution.register_forward_hook(lambda *called: seen.append(called[-1].dtype))
+    images = torch.rand(2, 3, 8, 8) * 2 - 1
+    half = translator(layers(convolution), precision=precision)(images)
+    assert seen == [dtype]
+    assert half.dtype == torch.float32
+    full = translator(layers(convolution))(images)
+    assert seen == [dtype, torch.float32]
+    assert 0 < (half - full).abs().max() < 0.02
+
+
+def test_nothing_is_recorded_for_gradients() -> None:
+    assert not translator(layers(nn.Conv2d(3, 3, 1)))(torch.zeros(3, 8, 8)).requires_grad
+
+
+def test_dropout_is_repeatable_and_does_not_know_its_neighbours() -> None:
+    images = torch.rand(3, 3, 8, 8) + 0.5
+    drop = translator(layers(nn.Dropout(0.5)), dropout=True, seed=7)
+    together = drop(images)
+    assert 0.2 < (together == 0).float().mean() < 0.8
+    assert torch.equal(drop(images), together)
+    for image, result in zip(images, together, strict=True):
+        assert torch.equal(drop(image), result)
+    assert torch.equal(drop(images.flip(0)).flip(0), together)
+
+    other = translator(layers(nn.Dropout(0.5)), dropout=True, seed=8)
+    assert not torch.equal(other(images), together)
+    off = translator(layers(nn.Dropout(0.5)), dropout=False)
+    assert torch.equal(off(images), images)
+
+
+def test_dropout_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    translator(layers(nn.Dropout(0.5)), dropout=True)(torch.ones(3, 8, 8))
+    assert torch.equal(torch.rand(4), expected)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_dropout_on_cuda_is_repeatable_and_leaves_the_random_state_alone() -> None:
+    images = torch.rand(2, 3, 8, 8)
+    drop = translator(layers(nn.Dropout(0.5)), dropout=True, device="cuda")
+    torch.manual_seed(3)
+    expected = torch.rand(4, device="cuda")
+    torch.manual_seed(3)
+    result = drop(images)
+    assert torch.equal(torch.rand(4, device="cuda"), expected)
+    assert result.device.type == "cpu"
+    assert torch.equal(drop(images[1]), result[1])
+
+
+def test_normalisation_is_that_of_the_picture_or_the_running_one() -> None:
+    images = torch.stack([torch.rand(3, 8, 8), 5 + 3 * torch.rand(3, 8, 8)])
+    result = translator(layers(BatchNorm2d(3)), norm="picture")(images).numpy()
+    pixels = images.double().numpy()
+    mean, variance = pixels.mean((2, 3), keepdims=True), pixels.var((2, 3), keepdims=True)
+    np.testing.assert_allclose(result, (pixels - mean) / np.sqrt(variance + 1e-5), atol=1e-4)
+
+    running = BatchNorm2d(3)
+    running.running_mean.fill_(2.0)
+    running.running_var.fill_(4.0)
+    result = translator(layers(running), norm="running")(images).numpy()
+    np.testing.assert_allclose(result, (pixels - 2) / np.sqrt(4 + 1e-5), atol=1e-5)
+    assert running.running_mean.eq(2).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "1"])
+def test_pillow_images_of_any_mode(mode: str) -> None:
+    image = Image.fromarray(noise(7, 5)).convert(mode)
+    result = negative()(image)
+    assert (result.mode, result.size) == ("RGB", (5, 7))
+    result = negative(channels=1)(image)
+    assert (result.mode, result.size) == ("L", (5, 7))
+
+
+def test_pillow_image_is_translated_pixel_by_pixel_and_upright(tmp_path: Path) -> None:
+    pixels = noise(7, 5)
+    np.testing.assert_array_equal(np.array(negative()(Image.fromarray(pixels))), 255 - pixels)
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(save(pixels, tmp_path / "turned.png", exif=exif)) as image:
+        upright = np.array(ImageOps.exif_transpose(image))
+        result = negative()(image)
+    assert result.size == (7, 5)
+    np.testing.assert_array_equal(np.array(result), 255 - upright)
+
+
+def test_results_that_are_no_picture_are_refused_as_images_only() -> None:
+    two = translator(Recorder(lambda x: x[:, :2]), output_channels=2)
+    assert two(torch.zeros(3, 8, 8)).shape == (2, 8, 8)
+    with pytest.raises(DataError, match="2 channels"):
+        two(Image.new("RGB", (8, 8)))
+
+
+# Folders
+
+
+def test_whole_tree_is_translated(tmp_path: Path) -> None:
+    source, target = tmp_path / "in", tmp_path / "new" / "out"
+    pictures = {
+        f"{i % 3}/part {i % 2}/{i:03}.{('png', 'bmp', 'tif')[i % 3]}": noise(4 + i % 5, 6 + i % 4)
+        for i in range(120)
+    }
+    for name, pixels in pictures.items():
+        save(pixels, source / name)
+    (source / "notes.txt").write_text("no picture")
+    calls: list[tuple[int, int]] = []
+    report = translate_folder(
+        negative(), source, target, progress=lambda *numbers: calls.append(numbers)
+    )
+    assert files(target) == sorted(pictures)
+    for name, pixels in pictures.items():
+        np.testing.assert_array_equal(load(target / name), 255 - pixels)
+    assert (report.translated, report.failed) == (120, ())
+    assert report.per_second == pytest.approx(120 / report.seconds)
+    assert calls == [(done, 120) for done in range(121)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_batches_hold_equal_sizes_and_do_not_change_results(
+    tmp_path: Path, batch_size: int
+) -> None:
+    source = tmp_path / "in"
+    for i in range(40):
+        save(np.full((8, 8 + i % 3, 3), i, np.uint8), source / f"{i}.png")
+
+    def mean_of_the_picture(images: Tensor) -> Tensor:
+        return images.mean((2, 3), keepdim=True).expand_as(images)
+
+    network = Recorder(mean_of_the_picture)
+    translate_folder(translator(network), source, tmp_path / "out", batch_size=batch_size)
+    sizes = [len(images) for images in network.inputs]
+    assert sum(sizes) == 40
+    assert max(sizes) == batch_size
+    assert len(sizes) <= 40 / batch_size + 3
+    for i in range(40):
+        assert (load(tmp_path / "out" / f"{i}.png") == i).all()
+
+
+def test_large_pictures_are_not_stacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translate, "BYTES_PER_BATCH", 2 * 8 * 8 * 3)
+    for i in range(5):
+        save(noise(8, 8), tmp_path / "in" / f"small{i}.png")
+        save(noise(16, 16), tmp_path / "in" / f"large{i}.png")
+    network = Recorder()
+    translate_folder(translator(network), tmp_path / "in", tmp_path / "out")
+    sizes = {side: [len(x) for x in network.inputs if x.shape[2] == side] for side in (8, 16)}
+    assert sizes == {8: [2, 2, 1], 16: [1] * 5}
+
+
+def test_unreadable_pictures_are_reported_and_the_others_done(photos: Path, tmp_path: Path) -> None:
+    (photos / "empty.jpg").touch()
+    (photos / "text.png").write_text("not a picture")
+    whole = save(noise(64, 64), photos / "deep" / "cut.png").read_bytes()
+    (photos / "deep" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    calls: list[tuple[int, int]] = []
+    report = translate_folder(
+        negative(), photos, tmp_path / "out", progress=lambda *numbers: calls.append(numbers)
+    )
+    assert files(tmp_path / "out") == ["a.png", "b.png", "deep/er/c.png"]
+    assert report.translated == 3
+    bad = [photos / "deep" / "cut.png", photos / "empty.jpg", photos / "text.png"]
+    assert [failure.path for failure in report.failed] == bad
+    assert all(failure.reason for failure in report.failed)
+    assert not any("cannot be read" in failure.reason for failure in report.failed)
+    assert calls[-1] == (6, 6)
+
+
+def test_pictures_that_exceed_the_memory_are_reported(photos: Path, tmp_path: Path) -> None:
+    def limited(images: Tensor) -> Tensor:
+        if images.numel() > 3 * 8 * 9:
+            raise torch.OutOfMemoryError("out of memory")
+        return images
+
+    save(noise(9, 9), photos / "large.png")
+    report = translate_folder(translator(Recorder(limited)), photos, tmp_path / "out")
+    assert files(tmp_path / "out") == ["a.png", "b.png", "deep/er/c.png"]
+    [failure] = report.failed
+    assert failure.path == photos / "large.png"
+    assert failure.reason.startswith("9 x 9 pixels do not fit into the memory of cpu")
+
+
+@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_format_is_kept_with_its_suffix(tmp_path: Path, suffix: str, channels: int) -> None:
+    ramp = np.linspace(0, 255, 32).round()
+    pixels = np.stack([np.add.outer(ramp, ramp) / 2] * channels, 2).astype(np.uint8)
+    source = save(
+        pixels, tmp_path / "in" / f"Picture.of{suffix.upper()}", quality=100, lossless=True
+    )
+    before = load(source)
+    translate_folder(negative(channels=channels), source.parent, tmp_path / "out")
+    with Image.open(source) as given, Image.open(tmp_path / "out" / source.name) as written:
+        assert written.format == given.format
+        if suffix in (".jpg", ".jpeg"):
+            assert JpegImagePlugin.get_sampling(written) == (0 if channels == 3 else -1)
+            assert np.abs(np.array(written) - (255.0 - before)).mean() < 1
+        else:
+            np.testing.assert_array_equal(np.array(written), 255 - before)
+
+
+@pytest.mark.parametrize("suffix", ["webp", ".PNG"])
+def test_format_of_all_results_can_be_chosen(tmp_path: Path, suffix: str) -> None:
+    pixels = noise(8, 8)
+    save(pixels, tmp_path / "in" / "a.b.bmp")
+    translate_folder(negative(), tmp_path / "in", tmp_path / "out", suffix=suffix)
+    name = f"a.b.{suffix.lower().lstrip('.')}"
+    assert files(tmp_path / "out") == [name]
+    np.testing.assert_array_equal(load(tmp_path / "out" / name), 255 - pixels)
+
+
+def test_unknown_format_is_refused(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionsError, match=r"'wepb'.*Did you mean 'webp'"):
+        translate_folder(negative(), photos, tmp_path / "out", suffix="wepb")
+
+
+@pytest.mark.parametrize("option", ["size", "batch_size", "workers"])
+def test_numbers_below_one_are_refused(photos: Path, tmp_path: Path, option: str) -> None:
+    with pytest.raises(OptionsError, match=rf"{option} \(=0\)"):
+        translate_folder(negative(), photos, tmp_path / "out", **{option: 0})
+
+
+def test_size_is_that_of_the_shorter_side(tmp_path: Path) -> None:
+    pixels = noise(20, 50)
+    save(pixels, tmp_path / "in" / "wide.png")
+    save(pixels.transpose(1, 0, 2), tmp_path / "in" / "tall.png")
+    translate_folder(negative(), tmp_path / "in", tmp_path / "out", size=8)
+    assert load(tmp_path / "out" / "tall.png").shape == (20, 8, 3)
+    resized = Image.fromarray(pixels).resize((20, 8), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(load(tmp_path / "out" / "wide.png"), 255 - np.array(resized))
+
+
+def test_photo_is_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    path = save(noise(6, 9), tmp_path / "in" / "a.png", exif=exif)
+    with Image.open(path) as image:
+        upright = np.array(ImageOps.exif_transpose(image))
+    translate_folder(negative(), path.parent, tmp_path / "out")
+    np.testing.assert_array_equal(load(tmp_path / "out" / "a.png"), 255 - upright)
+
+
+def test_single_picture_to_a_folder_or_a_file(photos: Path, tmp_path: Path) -> None:
+    source = photos / "a.png"
+    assert translate_folder(negative(), source, tmp_path / "out").translated == 1
+    translate_folder(negative(), source, tmp_path / "new" / "b.bmp")
+    translate_folder(negative(), source, tmp_path / "out", suffix="bmp")
+    translate_folder(negative(), source, photos / "beside.png")
+    assert files(tmp_path / "out") == ["a.bmp", "a.png"]
+    assert files(tmp_path / "new") == ["b.bmp"]
+    for path in ("out/a.png", "out/a.bmp", "new/b.bmp", "photos/beside.png"):
+        np.testing.assert_array_equal(load(tmp_path / path), 255 - load(source))
+    with pytest.raises(DataError, match="contradicts the format png"):
+        translate_folder(negative(), source, tmp_path / "c.jpg", suffix="png")
+
+
+def test_inputs_that_are_none(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("no picture")
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match=r"no folder '.*phots'.*Did you mean 'photos'"):
+        translate_folder(negative(), tmp_path / "phots", out)
+    with pytest.raises(DataError, match=r"no picture in '.*empty'"):
+        translate_folder(negative(), tmp_path / "empty", out)
+    with pytest.raises(DataError, match=r"'.*notes\.txt' is not a picture"):
+        translate_folder(negative(), tmp_path / "notes.txt", out)
+    with pytest.raises(DataError, match=r"'.*notes\.txt' is a file"):
+        translate_folder(negative(), photos, tmp_path / "notes.txt")
+    assert not out.exists()
+
+
+# What must never be lost
+
+
+def test_results_are_not_overwritten_unless_told(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    translate_folder(translator(Recorder()), photos, out)
+    (out / "a.png").unlink()
+    with pytest.raises(DataError) as caught:
+        translate_folder(negative(), photos, out)
+    assert "2 of 3 results exist already" in str(caught.value)
+    assert str(out / "b.png") in str(caught.value)
+    assert "--overwrite" in str(caught.value)
+    assert files(out) == ["b.png", "deep/er/c.png"]
+    np.testing.assert_array_equal(load(out / "b.png"), load(photos / "b.png"))
+
+    translate_folder(negative(), photos, out, overwrite=True)
+    for name in ("a.png", "b.png", "deep/er/c.png"):
+        np.testing.assert_array_equal(load(out / name), 255 - load(photos / name))
+
+
+def test_few_of_many_existing_results_are_listed(tmp_path: Path) -> None:
+    for i in range(30):
+        save(noise(2, 2), tmp_path / "in" / f"{i}.png")
+    translate_folder(negative(), tmp_path / "in", tmp_path / "out")
+    with pytest.raises(DataError, match=r"30 of 30 .*0\.png, .*1\.png, .*2\.png, \.\.\.\)"):
+        translate_folder(negative(), tmp_path / "in", tmp_path / "out")
+
+
+def refuse(source: Path, target: Path, message: str) -> None:
+    """Expect that nothing below the common folder changes, even when told to overwrite."""
+    root = Path(os.path.commonpath([source.resolve(), target.resolve()]))
+    root = root if root.is_dir() else root.parent
+    before = {name: (root / name).read_bytes() for name in files(root)}
+    for overwrite in (False, True):
+        with pytest.raises(DataError, match=message):
+            translate_folder(negative(), source, target, overwrite=overwrite)
+    assert {name: (root / name).read_bytes() for name in files(root)} == before
+
+
+def test_own_input_is_never_written_into(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = "inside the input"
+    refuse(photos, photos, inside)
+    refuse(photos, photos / "new" / "out", inside)
+    refuse(photos, photos / "deep" / "..", inside)
+    (tmp_path / "link").symlink_to(photos, target_is_directory=True)
+    refuse(photos, tmp_path / "link", inside)
+    refuse(photos, tmp_path / "link" / "out", inside)
+    refuse(tmp_path / "link", photos, inside)
+    (tmp_path / "link").unlink()
+    monkeypatch.chdir(photos)
+    refuse(Path(), Path("out"), inside)
+    refuse(Path(), photos, inside)
+
+
+def test_folder_around_the_input_is_refused_where_results_meet_it(photos: Path) -> None:
+    save(noise(4, 4), photos / "deep" / "deep" / "c.png")
+    refuse(photos / "deep", photos, "inside the input")
+
+
+def test_folder_around_the_input_is_fine_otherwise(photos: Path) -> None:
+    assert translate_folder(negative(), photos / "deep" / "er", photos).translated == 1
+    assert files(photos) == ["a.png", "b.png", "c.png", "deep/er/c.png"]
+
+
+def test_linked_inputs_are_never_written_into(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "links"
+    folder.mkdir()
+    (folder / "sub").symlink_to(photos / "deep", target_is_directory=True)
+    refuse(folder, photos / "deep" / "out", "inside the input")
+    refuse(folder, photos / "deep", "inside the input")
+    (folder / "sub").unlink()
+    (folder / "a.png").symlink_to(photos / "a.png")
+    refuse(folder, photos, r"a\.png' would overwrite an input")
+
+
+def test_single_picture_is_never_its_own_result(photos: Path) -> None:
+    refuse(photos / "a.png", photos, "would overwrite an input")
+    refuse(photos / "a.png", photos / "a.png", "would overwrite an input")
+    (photos / "alias.png").symlink_to(photos / "a.png")
+    refuse(photos / "a.png", photos / "alias.png", "would overwrite an input")
+
+
+def test_two_inputs_of_one_result_are_refused(photos: Path, tmp_path: Path) -> None:
+    save(noise(4, 4), photos / "a.jpg")
+    with pytest.raises(DataError, match=r"a\.jpg' and '.*a\.png' would both .*out/a\.webp"):
+        translate_folder(negative(), photos, tmp_path / "out", suffix="webp")
+    assert not (tmp_path / "out").exists()
+    assert translate_folder(negative(), photos, tmp_path / "out").translated == 4
+
+
+def test_failing_write_leaves_no_half_picture(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Image.Image.save
+
+    def full_disk(self: Image.Image, path: Path, **settings: Any) -> None:
+        if self.size == (5, 5):
+            path.write_bytes(b"half a pict")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, path, **settings)
+
+    monkeypatch.setattr(Image.Image, "save", full_disk)
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match=r"c\.png' cannot be written \(.*No space left on device"):
+        translate_folder(negative(), photos, out)
+    for name in files(out):
+        np.testing.assert_array_equal(load(out / name), 255 - load(photos / name))
+
+
+def test_file_in_the_place_of_a_folder_is_a_clear_error(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "deep").touch()
+    with pytest.raises(DataError, match=r"c\.png' cannot be written"):
+        translate_folder(negative(), photos, tmp_path / "out")
+
+
+def test_interrupt_stops_soon_and_leaves_whole_files(tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    for i in range(60):
+        save(noise(4, 4), source / f"{i}.png")
+    threads = threading.active_count()
+
+    def interrupted(images: Tensor) -> Tensor:
+        if len(network.inputs) == 5:
+            raise KeyboardInterrupt
+        return -images
+
+    network = Recorder(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        translate_folder(translator(network), source, out, batch_size=4)
+    assert threading.active_count() == threads
+    names = files(out)
+    assert len(names) <= 16
+    for name in names:
+        np.testing.assert_array_equal(load(out / name), 255 - load(source / name))
+
+
+# The three stages
+
+
+class Gauge:
+    """Counts the pictures that have been read but not yet written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+        read, write = translate.reading.open_picture, translate._write
+
+        def counted_read(path: Path) -> Image.Image:
+            with self.lock:
+                self.now += 1
+                self.most = max(self.most, self.now)
+            return read(path)
+
+        def slow_write(pixels: np.ndarray, path: Path) -> None:
+            time.sleep(pause)
+            write(pixels, path)
+            with self.lock:
+                self.now -= 1
+
+        monkeypatch.setattr(translate.reading, "open_picture", counted_read)
+        monkeypatch.setattr(translate, "_write", slow_write)
+
+
+def test_a_slow_writer_holds_the_reader_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(150):
+        save(noise(2, 2 + i % 2), tmp_path / "in" / f"{i}.png")
+    gauge = Gauge(monkeypatch, pause=0.004)
+    report = translate_folder(
+        negative(), tmp_path / "in", tmp_path / "out", batch_size=4, workers=2
+    )
+    assert report.translated == 150
+    assert gauge.now == 0
+    # Being read, waiting for a batch (two sizes), being computed, being written.
+    assert 10 < gauge.most <= 10 + 2 * 3 + 4 + 10
+
+
+def test_many_sizes_wait_in_a_bounded_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(100):
+        save(noise(1, 1 + i), tmp_path / "in" / f"{i}.png")
+    gauge = Gauge(monkeypatch, pause=0)
+    translate_folder(negative(), tmp_path / "in", tmp_path / "out", batch_size=2, workers=1)
+    assert len(files(tmp_path / "out")) == 100
+    assert gauge.most <= 5 + 8 + 2 + 5
+
+
+def test_large_pictures_are_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(40):
+        save(noise(16, 16 + i % 4), tmp_path / "in" / f"{i}.png")
+    monkeypatch.setattr(translate, "BYTES_PER_STAGE", 3 * 16 * 16 * 3)
+    gauge = Gauge(monkeypatch, pause=0.003)
+    report = translate_folder(negative(), tmp_path / "in", tmp_path / "out", workers=4)
+    assert report.translated == 40
+    # Three pictures in each of reading, waiting and writing, and those on their way.
+    assert gauge.most <= 12
+
+
+def test_reading_and_writing_go_on_while_the_network_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(6):
+        save(noise(4, 4), tmp_path / "in" / f"{i}.png")
+    read, written = threading.Semaphore(0), threading.Event()
+    open_picture, write = translate.reading.open_picture, translate._write
+
+    def signalling_read(path: Path) -> Image.Image:
+        image = open_picture(path)
+        read.release()
+        return image
+
+    def signalling_write(pixels: np.ndarray, path: Path) -> None:
+        write(pixels, path)
+        written.set()
+
+    def wait(images: Tensor) -> Tensor:
+        # The second picture waits here until the third has been read and the first written.
+        if len(network.inputs) == 2:
+            for _ in range(3):
+                assert read.acquire(timeout=10)
+            assert written.wait(timeout=10)
+        return images
+
+    monkeypatch.setattr(translate.reading, "open_picture", signalling_read)
+    monkeypatch.setattr(translate, "_write", signalling_write)
+    network = Recorder(wait)
+    report = translate_folder(
+        translator(network), tmp_path / "in", tmp_path / "out", batch_size=1, workers=1
+    )
+    assert report.translated == 6

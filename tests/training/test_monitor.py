@@ -1,0 +1,118 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from i2i.errors import TrainingError
+from i2i.training.monitor import Journal, Monitor
+from i2i.training.run import Run, create_run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = Run(tmp_path / "run")
+    create_run(run, {})
+    return run
+
+
+def monitor_of(run: Run, said: list[str]) -> Monitor:
+    journal = Journal(run, 0, said.append)
+    return Monitor(journal, start=0, stop=4, batch_size=2, say=said.append)
+
+
+def test_means_go_to_json_lines_and_tensorboard(run: Run) -> None:
+    said: list[str] = []
+    monitor = monitor_of(run, said)
+    with monitor:
+        for step, value in enumerate([1.0, 3.0], start=1):
+            monitor.gather(step, {"generator/l1": torch.tensor(value)})
+        monitor.gather(3, {"critic/real": torch.tensor(7.0)})  # terms may differ from step to step
+        monitor.write({"generator": 2e-4})
+        monitor.gather(4, {"generator/l1": torch.tensor(5.0)})
+        monitor.write({"generator": 1e-4})
+    monitor.journal.sheet(4, "validation", Image.new("RGB", (30, 20)))
+    monitor.journal.text("options", "model = 1")
+    monitor.journal.close()
+
+    first, second = (json.loads(line) for line in run.log.read_text().splitlines())
+    assert (first["step"], first["generator/l1"], first["critic/real"]) == (3, 2.0, 7.0)
+    assert (second["step"], second["generator/l1"]) == (4, 5.0)
+    assert first["learning_rate/generator"] == 2e-4
+    assert first["speed/pictures_per_second"] == pytest.approx(2 * first["speed/steps_per_second"])
+    assert 0 <= first["speed/data_wait"] <= 1
+
+    board = EventAccumulator(str(run.folder)).Reload()
+    assert [(e.step, e.value) for e in board.Scalars("generator/l1")] == [(3, 2.0), (4, 5.0)]
+    assert board.Images("validation")[0].width == 30
+    assert "options/text_summary" in board.Tags()["tensors"]
+    assert (run.samples / "step-00000004.png").exists()
+    assert any("step 4/4" in line and "generator/l1 5" in line for line in said)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_names_step_term_and_checkpoint(run: Run, bad: float) -> None:
+    monitor = monitor_of(run, [])
+    monitor.last_good = "checkpoints/step-1.pt"
+    for step, value in enumerate([1.0, 2.0, bad, bad], start=1):
+        terms = {"d/real": torch.tensor(1.0), "g/l1": torch.tensor(value)}
+        monitor.gather(step, terms)
+    with pytest.raises(TrainingError, match=r"step 3: g/l1 is .*checkpoints/step-1\.pt"):
+        monitor.write({})
+    monitor.journal.close()
+
+
+def test_a_failing_writer_never_ends_a_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    journal = Journal(run, 0, said.append)
+    board = journal._writers["TensorBoard"]
+
+    def broken(*arguments: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(board, "add_scalar", broken)
+    journal.scalars(1, {"x": 1.0})
+    journal.scalars(2, {"x": 2.0})
+    assert len(said) == 1
+    assert "No space left" in said[0]
+    assert len(run.log.read_text().splitlines()) == 2
+    run.samples.rmdir()
+    journal.sheet(2, "validation", Image.new("RGB", (3, 3)))
+    assert "could not be saved" in said[1]
+    journal.close()
+    board.close()
+
+
+def test_a_log_that_cannot_be_opened_is_left_out(run: Run) -> None:
+    said: list[str] = []
+    run.log.mkdir()
+    journal = Journal(run, 0, said.append)
+    journal.scalars(1, {"x": 1.0})
+    journal.close()
+    assert "log.jsonl" in said[0]
+    assert EventAccumulator(str(run.folder)).Reload().Scalars("x")[0].value == 1.0
+
+
+def test_json_lines_stay_json_with_values_that_are_not_finite(run: Run) -> None:
+    journal = Journal(run, 0)
+    journal.scalars(1, {"x": float("inf"), "y": 1.0})
+    journal.close()
+    assert json.loads(run.log.read_text()) == {"step": 1, "x": None, "y": 1.0}
+
+
+def test_waiting_for_data_is_counted(run: Run) -> None:
+    import time
+
+    def slow() -> object:
+        for number in range(2):
+            time.sleep(0.05)
+            yield number
+
+    monitor = monitor_of(run, [])
+    for step, _ in enumerate(monitor.batches(slow()), start=1):
+        monitor.gather(step, {"x/y": torch.tensor(1.0)})
+    monitor.write({})
+    monitor.journal.close()
+    assert json.loads(run.log.read_text())["speed/data_wait"] > 0.8
