@@ -1,14 +1,11 @@
 """From the `[data]` of the options to data sets, with everything checked before training starts."""
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 from torch.utils.data import Dataset, default_collate
 
 from i2i.data.cache import cache_folder
@@ -17,6 +14,7 @@ from i2i.data.layouts import PairFiles, find_pairs, has_split, hold_out
 from i2i.data.paired import PairedPictures
 from i2i.data.transforms import JointGeometry, evaluation_geometry
 from i2i.options import Options
+from i2i.progress import progress_bar
 
 Say = Callable[[str], None]
 
@@ -70,8 +68,8 @@ def _root(dataroot: str, kind: str, say: Say) -> Path:
         return Path(dataroot)
     from i2i.data.demo import demo_folder
 
-    with _progress("painting the embedded data set") as step:
-        folder = demo_folder(kind, cache_folder(), progress=step)
+    with progress_bar("painting the embedded data set") as progress:
+        folder = demo_folder(kind, cache_folder(), progress=progress)
     say(f"data set: the embedded one, in {folder}")
     return folder
 
@@ -110,8 +108,8 @@ def _paired(options: Options, root: Path, say: Say) -> Source:
 
 def _checked(pairs: list[PairFiles], skip_bad: bool, say: Say) -> list[PairFiles]:
     paths = [path for pair in pairs for path in (pair.a, pair.b) if path is not None]
-    with _progress("checking pictures", len(paths)) as step:
-        checked = check_pictures(paths, cache_folder(), progress=step)
+    with progress_bar("checking pictures") as progress:
+        checked = check_pictures(paths, cache_folder(), progress=progress)
     usable = usable_pairs(pairs, checked, skip_bad=skip_bad)
     if len(usable) < len(pairs):
         say(f"left out {len(pairs) - len(usable)} pairs that cannot be used (--skip-bad)")
@@ -120,14 +118,3 @@ def _checked(pairs: list[PairFiles], skip_bad: bool, say: Say) -> list[PairFiles
 
 def _fingerprint(names: Iterator[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _progress(label: str, length: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; nothing elsewhere."""
-    if sys.stdout.isatty():
-        bar: Any = click.progressbar(length=length, label=label)
-        with bar:
-            yield bar.update
-    else:
-        yield lambda count: None

@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "errors": set(),
     "batch": set(),
     "game": set(),
+    "progress": set(),
     "options": set(),
     "networks": set(),
     "objectives": set(),
@@ -22,7 +23,7 @@ MAY_IMPORT = {
     "training": {"game"},
     "translate": {"data", "networks"},
     "builder": None,  # turns options into objects, so it may see everything
-    "sources": {"data", "options"},
+    "sources": {"data", "options", "progress"},
     "train": {"builder", "data", "options", "sources", "training"},
     "cli": None,
     "__init__": None,

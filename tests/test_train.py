@@ -185,8 +185,8 @@ def test_what_cannot_be_resumed(facades: Path, tmp_path: Path) -> None:
         train.start(on(facades), tmp_path, "a", device="cpu", say=silent)
     with pytest.raises(RunError, match="has done all of its 4 steps: extend"):
         train.resume(outcome.folder, device="cpu", say=silent)
+    older = Run(outcome.folder).checkpoint(2)
     with pytest.raises(RunError, match=r"newer checkpoints.*step-00000004\.pt"):
-        older = Run(outcome.folder).checkpoint(2)
         train.resume(older, {"train": {"steps": 9}}, device="cpu", say=silent)
     with pytest.raises(CheckpointError, match="neither a run folder"):
         train.resume(tmp_path / "b", device="cpu", say=silent)

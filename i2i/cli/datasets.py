@@ -32,6 +32,8 @@ def demo(folder: Path, kind: str, count: int, size: int) -> None:
     """
     from i2i.data.demo import write_demo
 
-    with click.progressbar(length=None, label=f"painting {kind} scenes") as bar:
-        write_demo(folder, kind, count, size, progress=bar.update)
+    from i2i.progress import progress_bar
+
+    with progress_bar(f"painting {kind} scenes") as progress:
+        write_demo(folder, kind, count, size, progress=progress)
     click.echo(f"painted into {folder}")

@@ -37,7 +37,7 @@ def write_demo(
     count: int,
     size: int,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write a data set of painted scenes, pictures of `size` x `size` pixels, into `folder`.
 
@@ -49,7 +49,8 @@ def write_demo(
     - "domains": train/<domain> of different scenes, test/<domain> of the same, for `DOMAINS`.
 
     There are `count` scenes to train on in each domain and max(8, count // 8) held out. `folder`
-    appears when it is complete and not before. `progress` is told how many pictures were just done.
+    appears when it is complete and not before. `progress` is told how many pictures are done
+    and how many there are.
 
     Raises:
         DataError: an unknown kind, no scenes, pictures too small to paint, or a folder that is not
@@ -85,7 +86,7 @@ def demo_folder(
     *,
     count: int = 400,
     size: int = 256,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Return a folder under `cache` with the data set that `write_demo` writes, made if need be."""
     folder = cache / f"demo-{kind}-{count}-{size}px-v{PAINTER_VERSION}"
@@ -128,7 +129,7 @@ def _write_pictures(
     folder: Path,
     plan: dict[int, dict[str, str]],
     size: int,
-    progress: Callable[[int], None] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> None:
     for name in {name for pictures in plan.values() for name in pictures}:
         (folder / name).mkdir(parents=True)
@@ -144,9 +145,11 @@ def _write_pictures(
     # new processes would each have to import everything, and run the caller's script again.
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     try:
-        for done in pool.map(write, plan.items()):
+        done, total = 0, sum(map(len, plan.values()))
+        for written in pool.map(write, plan.items()):
+            done += written
             if progress:
-                progress(done)
+                progress(done, total)
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -95,13 +95,16 @@ def test_the_readme_gives_the_palette(written: Path) -> None:
 
 
 def test_progress_counts_every_picture(tmp_path: Path) -> None:
-    done: list[int] = []
-    write_demo(tmp_path / "demo", "unpaired", 3, SIZE, progress=done.append)
-    assert sum(done) == 3 + 3 + 8 + 8 == len(list(pictures(tmp_path / "demo")))
+    seen: list[tuple[int, int]] = []
+    write_demo(tmp_path / "demo", "unpaired", 3, SIZE, progress=lambda *now: seen.append(now))
+    total = 3 + 3 + 8 + 8
+    assert total == len(list(pictures(tmp_path / "demo")))
+    assert seen == sorted(seen)
+    assert seen[-1] == (total, total)
 
 
 def test_a_broken_off_run_leaves_nothing(tmp_path: Path) -> None:
-    def interrupt(done: int) -> None:
+    def interrupt(done: int, total: int) -> None:
         # Until it is complete, the data set is not where it will be.
         assert not (tmp_path / "demo").exists()
         raise KeyboardInterrupt
@@ -141,12 +144,16 @@ def test_mistakes_are_named_before_anything_is_written(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-    first = demo_folder("paired", tmp_path / "cache", count=2, size=SIZE, progress=calls.append)
+    calls: list[tuple[int, int]] = []
+
+    def note(done: int, total: int) -> None:
+        calls.append((done, total))
+
+    first = demo_folder("paired", tmp_path / "cache", count=2, size=SIZE, progress=note)
     assert calls
     assert first.parent == tmp_path / "cache"
     calls.clear()
-    again = demo_folder("paired", tmp_path / "cache", count=2, size=SIZE, progress=calls.append)
+    again = demo_folder("paired", tmp_path / "cache", count=2, size=SIZE, progress=note)
     assert again == first
     assert not calls
     others = [

@@ -1,0 +1,150 @@
+"""`i2i train` and the small commands, as a person would call them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from i2i.cli import COMMANDS, cli, main
+from i2i.training.run import Run
+
+SMALL = [
+    *("--size", "16", "--batch-size", "2", "--device", "cpu", "--workers", "0"),
+    *("--set", "generator.width=2", "--set", "generator.downs=2"),
+    *("--set", "discriminator.width=2", "--set", "discriminator.layers=1"),
+]
+
+
+def i2i(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def fails(*arguments: str | Path) -> str:
+    """Run as the program does; returns what it says on failing with exit code 2."""
+    done = subprocess.run(
+        [sys.executable, "-m", "i2i", *map(str, arguments)], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_train_resume_info(facades: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", runs]
+    done = i2i(*given, *SMALL, "--name", "a", "--steps", "3", "--seed", "5", "--direction", "BtoA")
+    assert done.exit_code == 0, done.output
+    assert "done: 3 steps" in done.output
+    done = i2i("train", "--resume", runs / "a", "--steps", "4", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "resuming from" in done.output
+    about = i2i("info", runs / "a").output
+    assert "step-00000004.pt" in about
+    assert "4 steps of 2" in about
+    assert "(BtoA)" in about
+    assert "seed = 5" in about
+    assert re.search(r"generator: +UNet, [\d,]+ parameters", about)
+
+
+def test_a_run_without_a_name_gets_one_that_sorts_by_time(facades: Path, tmp_path: Path) -> None:
+    given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", tmp_path / "r"]
+    assert i2i(*given, *SMALL, "--steps", "1").exit_code == 0
+    (folder,) = (tmp_path / "r").iterdir()
+    assert re.fullmatch(r"pix2pix-tiny-facades-\d{8}-\d{6}", folder.name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataroot", "x"], "Say what to train with --model"),
+        (["--model", "pix2pix"], "Say where the pictures are with --dataroot"),
+        (["--model", "pix2pix", "--dataroot", "x", "--direction", "AtoC"], "'AtoC'"),
+        (["--resume", "x", "--seed", "3"], "--seed cannot change in a run that is resumed"),
+        (["--resume", "x", "--set", "train.seed=3"], "--set cannot change"),
+        (["--model", "other", "--recipe", "pix2pix", "--dataroot", "x"], "is for 'pix2pix'"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_usage_error(arguments: list[str], message: str) -> None:
+    done = i2i("train", *arguments)
+    assert done.exit_code == 2
+    assert message in " ".join(done.output.split())
+
+
+def test_mistakes_are_one_sentence_without_a_traceback(tmp_path: Path) -> None:
+    assert "Did you mean 'pix2pix'" in fails("train", "--model", "pix2pixx", "--dataroot", "x")
+    said = fails("train", "--model", "pix2pix", "--dataroot", tmp_path, "--device", "cpu")
+    assert "trainA" in said  # the layouts are shown
+    assert "No such command 'trian'. Did you mean 'train'?" in fails("trian")
+    assert "neither a run folder nor a checkpoint" in fails("info", tmp_path / "x")
+    said = fails("train", "--model", "pix2pix", "--dataroot", tmp_path, "--device", "cuda:99")
+    assert "device (='cuda:99')" in said
+
+
+def test_main_gives_exit_code_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["info", str(tmp_path / "nothing")])
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err.startswith("Error: ")
+
+
+def test_models_lists_every_recipe_with_a_line() -> None:
+    lines = i2i("models").output.splitlines()
+    assert any(re.match(r"pix2pix +\S", line) for line in lines)
+
+
+def test_demo_data_can_be_painted_and_trained_on(tmp_path: Path) -> None:
+    root = tmp_path / "pictures"
+    done = i2i("datasets", "demo", root, "--kind", "paired", "--count", "4", "--size", "16")
+    assert done.exit_code == 0, done.output
+    given = ["train", "--model", "pix2pix", "--dataroot", root, "--runs-dir", tmp_path / "runs"]
+    done = i2i(*given, *SMALL, "--steps", "2")
+    assert done.exit_code == 0, done.output
+    assert "4 pairs to train on, 8 to validate" in done.output
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "datasets demo"])
+def test_every_command_has_help(command: str) -> None:
+    done = i2i(*command.split(), "--help")
+    assert done.exit_code == 0
+    assert len(done.output.splitlines()) > 5
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(
+    number: signal.Signals, code: int, facades: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", runs, *SMALL]
+    given += ["--name", "a", "--steps", "100000", "--set", "train.log_every=1", "--workers", "1"]
+    command = [sys.executable, "-m", "i2i", *map(str, given)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    ) as process:
+        log = Run(runs / "a").log
+        deadline = time.monotonic() + 60
+        while not (log.exists() and len(log.read_text().splitlines()) >= 3):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        said, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "once more to leave at once" in errors
+    assert "Traceback" not in errors
+    steps = int(re.search(r"stopped after step (\d+)", said)[1])  # type: ignore[index]
+    assert f"i2i train --resume {runs / 'a'}" in said
+    assert Run(runs / "a").latest() == Run(runs / "a").checkpoint(steps)
+    assert json.loads(log.read_text().splitlines()[-1])["step"] == steps
+    done = i2i("train", "--resume", runs / "a", "--steps", str(steps + 2), "--workers", "0")
+    assert done.exit_code == 0, done.output

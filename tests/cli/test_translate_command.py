@@ -1,0 +1,161 @@
+"""`i2i translate`, with a builder that hands out a negative."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+from torch import Tensor, nn
+
+from i2i.cli.translate import command
+from i2i.errors import DataError
+from i2i.translate import Translator
+
+
+class Negative(nn.Module):
+    multiple = 4
+
+    def forward(self, images: Tensor) -> Tensor:
+        return -images
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the builder was asked for."""
+    calls: list[Any] = []
+
+    def load_translator(checkpoint: Path | None, **arguments: Any) -> tuple[Translator, str]:
+        calls.append((checkpoint, arguments))
+        translator = Translator(
+            Negative(),
+            input_channels=3,
+            output_channels=3,
+            norm="picture",
+            dropout=False,
+            device="cpu",
+        )
+        return translator, "newest run under runs/: runs/facades"
+
+    builder = ModuleType("i2i.builder")
+    builder.load_translator = load_translator
+    monkeypatch.setitem(sys.modules, "i2i.builder", builder)
+    return calls
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    for i, path in enumerate([folder / "a.png", folder / "deep" / "b.png"]):
+        Image.new("RGB", (10, 7), (i, 100, 200)).save(path)
+    return folder
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def test_folder_is_translated_without_a_further_flag(
+    asked: list[Any], photos: Path, tmp_path: Path
+) -> None:
+    result = invoke(photos, tmp_path / "out")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    chosen, done = result.stdout.splitlines()
+    assert chosen == "newest run under runs/: runs/facades"
+    assert done.startswith(f"2 pictures translated to {tmp_path / 'out'} in ")
+    assert done.endswith(" per second)")
+    for i, name in enumerate(["a.png", "deep/b.png"]):
+        with Image.open(tmp_path / "out" / name) as image:
+            expected = np.broadcast_to(np.uint8([255 - i, 155, 55]), (7, 10, 3))
+            np.testing.assert_array_equal(np.array(image), expected)
+    defaults = {"runs_dir": Path("runs"), "device": "auto", "precision": "fp32", "average": None}
+    assert asked == [(None, defaults)]
+
+
+def test_options_arrive(asked: list[Any], photos: Path, tmp_path: Path) -> None:
+    choice = ["--checkpoint", "best.pt", "--runs-dir", "elsewhere", "--device", "cuda:1"]
+    result = invoke(
+        photos, tmp_path / "out", *choice, "--precision", "bf16", "--raw", "--size", 14,
+        "--batch-size", 1, "--format", "bmp",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    arguments = {"runs_dir": Path("elsewhere"), "device": "cuda:1", "precision": "bf16"}
+    assert asked == [(Path("best.pt"), {**arguments, "average": False})]
+    with Image.open(tmp_path / "out" / "a.bmp") as image:
+        assert image.size == (20, 14)
+
+    assert invoke(photos / "a.png", tmp_path / "new" / "b.png", "--average").exit_code == 0
+    assert asked[1][1]["average"] is True
+    assert (tmp_path / "new" / "b.png").is_file()
+
+
+def test_unreadable_pictures_are_listed_and_the_exit_code_is_1(
+    asked: list[Any], photos: Path, tmp_path: Path
+) -> None:
+    (photos / "bad.jpg").write_text("no picture")
+    result = invoke(photos, tmp_path / "out")
+    assert result.exit_code == 1
+    assert "2 pictures translated" in result.stdout
+    assert result.stderr.splitlines() == [
+        f"Not translated: {photos / 'bad.jpg'}: it is no picture of a known format"
+    ]
+    assert (tmp_path / "out" / "deep" / "b.png").is_file()
+
+
+def test_results_are_overwritten_only_when_told(
+    asked: list[Any], photos: Path, tmp_path: Path
+) -> None:
+    assert invoke(photos, tmp_path / "out").exit_code == 0
+    refused = invoke(photos, tmp_path / "out")
+    assert isinstance(refused.exception, DataError)
+    assert "--overwrite" in str(refused.exception)
+    assert invoke(photos, tmp_path / "out", "--overwrite").exit_code == 0
+
+
+def test_progress_is_drawn_on_a_terminal(
+    asked: list[Any], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    command.main([str(photos), str(tmp_path / "out")], standalone_mode=False)
+    assert "0/2" in terminal.getvalue()
+    assert "2/2" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--size", "0"], ["--batch-size", "0"], ["--precision", "fp8"], ["--sise", "4"]]
+)
+def test_wrong_options_are_refused_before_anything_is_loaded(
+    asked: list[Any], photos: Path, tmp_path: Path, wrong: list[str]
+) -> None:
+    result = invoke(photos, tmp_path / "out", *wrong)
+    assert result.exit_code == 2
+    assert wrong[0] in result.stderr
+    assert asked == []
+
+
+def test_help_shows_examples_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from i2i.cli.translate import command; command.main(['--help'], "
+        "prog_name='i2i translate', standalone_mode=False); "
+        "print({'torch', 'numpy', 'PIL', 'i2i.translate'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "set()"
+    assert "i2i translate photos/ translated/\n" in shown.stdout
+    assert "INPUT OUTPUT" in shown.stdout
+
+
+def test_one_picture_is_singular(asked: list[Any], photos: Path, tmp_path: Path) -> None:
+    assert "\n1 picture translated to " in invoke(photos / "a.png", tmp_path / "out").stdout

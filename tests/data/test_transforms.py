@@ -1,0 +1,214 @@
+"""What belongs together stays together, at any size; random choices are independent of each other."""
+
+import albumentations as A
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as reference
+
+from i2i.data.transforms import JointGeometry, evaluation_geometry, reseed, resize_pixels
+from i2i.errors import OptionsError
+
+RESIZES = st.sampled_from(["stretch", "shorter side", "none"])
+
+
+def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
+    generator = np.random.default_rng((height, width, channels))
+    return generator.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def coordinates(height: int, width: int) -> np.ndarray:
+    """A picture whose pixels say where they are: (row, column, 0)."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    return np.stack([rows, columns, 0 * rows], axis=2).astype(np.uint8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    load=st.integers(1, 60),
+    crop=st.integers(1, 48),
+    resize=RESIZES,
+    random_crop=st.booleans(),
+    flip=st.booleans(),
+    position=st.integers(0, 10**12),
+)
+def test_both_pictures_are_treated_alike_at_any_size(
+    height: int,
+    width: int,
+    load: int,
+    crop: int,
+    resize: str,
+    random_crop: bool,
+    flip: bool,
+    position: int,
+) -> None:
+    geometry = JointGeometry(load, crop, resize, random_crop=random_crop, flip=flip)
+    picture = noise(height, width)
+    a, b = geometry(5, position, picture, picture.copy())
+    assert a.shape == b.shape == (crop, crop, 3)
+    assert a.dtype == np.uint8
+    np.testing.assert_array_equal(a, b)
+    _, grey = geometry(5, position, picture, picture[..., :1].copy())
+    np.testing.assert_array_equal(grey[..., 0], a[..., 0])
+    (alone,) = geometry(5, position, picture)
+    np.testing.assert_array_equal(alone, a)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(20, 60),
+    width=st.integers(20, 60),
+    crop=st.integers(2, 20),
+    position=st.integers(0, 10**9),
+)
+def test_a_crop_is_a_piece_of_the_picture_perhaps_mirrored(
+    height: int, width: int, crop: int, position: int
+) -> None:
+    picture = coordinates(height, width)
+    (out,) = JointGeometry(crop_size=crop, resize="none")(0, position, picture)
+    if out[0, 0, 1] > out[0, -1, 1]:
+        out = out[:, ::-1]
+    top, left = int(out[0, 0, 0]), int(out[0, 0, 1])
+    np.testing.assert_array_equal(out, picture[top : top + crop, left : left + crop])
+
+
+def test_crops_and_mirrors_are_uniform_and_independent() -> None:
+    picture = coordinates(40, 40)
+    geometry = JointGeometry(crop_size=31, resize="none")
+    count = 3000
+    choices = np.empty((count, 3))
+    for position in range(count):
+        (out,) = geometry(0, position, picture)
+        mirrored = out[0, 0, 1] > out[0, -1, 1]
+        choices[position] = out[0, 0, 0], out[0, :, 1].min(), mirrored
+    top, left, mirrored = choices.T
+    for offsets in (top, left):
+        # 300 each of 10 are expected, with a standard deviation of 16.
+        assert np.abs(np.bincount(offsets.astype(int), minlength=10) - 300).max() < 80
+    assert abs(mirrored.mean() - 0.5) < 0.05
+    correlations = np.corrcoef(choices.T)[np.triu_indices(3, 1)]
+    assert np.abs(correlations).max() < 0.08
+    # From one position to the next nothing carries over either.
+    for sequence in (top, left, mirrored):
+        assert abs(np.corrcoef(sequence[:-1], sequence[1:])[0, 1]) < 0.08
+
+
+def test_the_seed_and_the_position_decide_and_the_past_does_not() -> None:
+    picture = coordinates(60, 60)
+    geometry = JointGeometry(crop_size=20, resize="none")
+    first = [geometry(1, position, picture)[0] for position in range(8)]
+    for position in (7, 0, 3):
+        np.testing.assert_array_equal(geometry(1, position, picture)[0], first[position])
+    assert len({out.tobytes() for out in first}) == 8
+    other = [geometry(2, position, picture)[0] for position in range(8)]
+    assert {out.tobytes() for out in first}.isdisjoint(out.tobytes() for out in other)
+
+
+def test_what_is_switched_off_does_not_happen() -> None:
+    picture = coordinates(40, 30)
+    still = JointGeometry(crop_size=20, resize="none", random_crop=False, flip=False)
+    upright = JointGeometry(crop_size=20, resize="none", flip=False)
+    for position in range(20):
+        np.testing.assert_array_equal(still(0, position, picture)[0], picture[10:30, 5:25])
+        (out,) = upright(0, position, picture)
+        assert out[0, 0, 1] < out[0, -1, 1]
+
+
+@pytest.mark.parametrize(
+    ("resize", "size", "resized"),
+    [
+        ("stretch", (100, 400), (286, 286)),
+        ("shorter side", (100, 400), (286, 1144)),
+        ("shorter side", (400, 100), (1144, 286)),
+        ("none", (300, 400), (300, 400)),
+        ("none", (128, 400), (256, 800)),
+    ],
+)
+def test_sizes_before_the_crop(
+    resize: str, size: tuple[int, int], resized: tuple[int, int]
+) -> None:
+    assert JointGeometry(286, 256, resize).resized(*size) == resized
+
+
+def test_a_load_size_below_the_crop_is_raised_to_it() -> None:
+    assert JointGeometry(100, 256, "stretch").resized(50, 50) == (256, 256)
+    assert JointGeometry(100, 256, "shorter side").resized(50, 100) == (256, 512)
+
+
+def test_evaluation_loads_at_the_crop_size_and_cuts_the_centre() -> None:
+    picture = noise(60, 90)
+    (out,) = evaluation_geometry(30)(0, 0, picture)
+    np.testing.assert_array_equal(out, resize_pixels(picture, 30, 30))
+    (out,) = evaluation_geometry(30, "shorter side")(0, 1, picture)
+    np.testing.assert_array_equal(out, resize_pixels(picture, 30, 45)[:, 7:37])
+    (out,) = evaluation_geometry(30, "none")(0, 2, picture)
+    np.testing.assert_array_equal(out, picture[15:45, 30:60])
+
+
+def test_an_unknown_resize_is_refused() -> None:
+    with pytest.raises(OptionsError, match=r"'strech'.* Did you mean 'stretch'\?"):
+        JointGeometry(resize="strech")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 80), st.integers(1, 80)),
+    wanted=st.tuples(st.integers(1, 80), st.integers(1, 80)),
+    channels=st.sampled_from([1, 3, 4]),
+)
+def test_resizing_is_that_of_pillow_and_torchvision(
+    size: tuple[int, int], wanted: tuple[int, int], channels: int
+) -> None:
+    pixels = noise(*size, channels)
+    resized = resize_pixels(pixels, *wanted)
+    assert resized.shape == (*wanted, channels)
+
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)
+    expected = reference.resize(planes, list(wanted), InterpolationMode.BICUBIC, antialias=True)
+    np.testing.assert_array_equal(resized, expected.permute(1, 2, 0).numpy())
+
+    for channel in range(channels):  # one by one, since Pillow would weigh RGB with alpha
+        plane = Image.fromarray(pixels[..., channel].copy())
+        pillow = np.asarray(plane.resize(wanted[::-1], Image.Resampling.BICUBIC))
+        difference = np.abs(resized[..., channel].astype(int) - pillow)
+        assert difference.max() <= 4  # noise of a few pixels is the worst case
+
+
+@pytest.mark.parametrize("size", [64, 128, 286, 500])
+def test_resizing_what_is_smooth_is_that_of_pillow_but_for_rounding(size: int) -> None:
+    pixels = resize_pixels(noise(16, 16), 256, 256)
+    pillow = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+    difference = np.abs(resize_pixels(pixels, size, size).astype(int) - pillow)
+    assert difference.max() <= 1
+    assert difference.mean() < 0.01
+
+
+def test_half_of_a_picture_may_be_resized() -> None:
+    both = noise(40, 80)
+    right = both[:, 40:]
+    np.testing.assert_array_equal(
+        resize_pixels(right, 30, 30), resize_pixels(np.ascontiguousarray(right), 30, 30)
+    )
+
+
+def test_every_transform_gets_a_seed_of_its_own() -> None:
+    inner = A.OneOf([A.HorizontalFlip(p=1), A.VerticalFlip(p=1)], p=0.5)
+    composed = A.Compose([A.HorizontalFlip(), A.VerticalFlip(), A.Sequential([inner])])
+    transforms = [composed, *composed.transforms, inner, *inner.transforms]
+
+    def draw() -> list[float]:
+        return [transform.py_random.random() for transform in transforms]
+
+    reseed(composed, np.random.default_rng(1))
+    first = draw()
+    assert len(set(first)) == len(transforms)
+    reseed(composed, np.random.default_rng(1))
+    assert draw() == first
+    reseed(composed, np.random.default_rng(2))
+    assert draw() != first

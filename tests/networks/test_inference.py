@@ -1,0 +1,115 @@
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from i2i.errors import OptionsError
+from i2i.networks import PatchGAN, ResNet, UNet, set_inference
+
+NETWORKS = {
+    "unet": lambda dropout: UNet(3, 3, width=4, downs=6, norm="batch", dropout=dropout),
+    "resnet": lambda dropout: ResNet(3, 3, width=4, blocks=2, norm="batch", dropout=dropout),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request) -> nn.Module:
+    return trained(NETWORKS[request.param](dropout=False)).double()
+
+
+def trained(network: nn.Module) -> nn.Module:
+    """The same network with scales, shifts and running statistics that are not the initial ones."""
+    torch.manual_seed(3)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.3)
+            nn.init.normal_(module.bias, 0.0, 0.3)
+            nn.init.normal_(module.running_mean, 0.0, 0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    return network
+
+
+def pictures(count: int = 3) -> Tensor:
+    """Pictures of different brightness and contrast, so that each has its own statistics."""
+    torch.manual_seed(4)
+    pixels, contrast, brightness = (
+        torch.randn(count, 3, size, size).double() for size in (64, 1, 1)
+    )
+    return contrast * pixels + brightness
+
+
+def test_picture_statistics_are_training_mode_picture_by_picture(network):
+    images = pictures()
+    published = copy.deepcopy(network).train()
+    expected = torch.cat([published(image[None]) for image in images])
+    set_inference(network, norm="picture", dropout=False)
+    torch.testing.assert_close(network(images), expected, atol=1e-12, rtol=0)
+
+
+def test_pictures_do_not_see_each_other_and_nothing_is_changed(network):
+    images = pictures()
+    before = copy.deepcopy(network.state_dict())
+    set_inference(network, norm="picture", dropout=False)
+    together = network(images)
+    for image, translated in zip(images, together, strict=True):
+        torch.testing.assert_close(network(image[None])[0], translated, atol=1e-12, rtol=0)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_running_statistics_are_plain_eval_mode(network):
+    images = pictures()
+    expected = network.eval()(images)
+    set_inference(network, norm="picture", dropout=False)
+    assert (network(images) - expected).abs().max() > 1e-2
+    set_inference(network, norm="running", dropout=False)
+    assert torch.equal(network(images), expected)
+
+
+@pytest.mark.parametrize("norm", ["picture", "running"])
+def test_training_goes_on_as_if_nothing_had_been(network, norm):
+    untouched = copy.deepcopy(network).train()
+    set_inference(network, norm=norm, dropout=True)
+    network(pictures())
+    network.train()
+    images = pictures()
+    assert torch.equal(network(images), untouched(images))
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, untouched.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("norm", ["picture", "running"])
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_dropout_is_active_only_if_asked_for(kind, norm):
+    network, images = NETWORKS[kind](dropout=True).double(), pictures()
+    set_inference(network, norm=norm, dropout=False)
+    assert torch.equal(network(images), network(images))
+    set_inference(network, norm=norm, dropout=True)
+    torch.manual_seed(0)
+    first = network(images)
+    assert not torch.equal(network(images), first)
+    torch.manual_seed(0)
+    assert torch.equal(network(images), first)
+    network.train()
+    assert all(module.training for module in network.modules())
+
+
+def test_instance_norm_is_the_same_either_way():
+    network, images = PatchGAN(3, width=4, layers=2, norm="instance").double(), pictures()
+    expected = network(images)
+    for norm in ("picture", "running"):
+        set_inference(network, norm=norm, dropout=False)
+        assert torch.equal(network(images), expected)
+
+
+def test_a_foreign_batch_norm_that_cannot_do_it_is_noticed():
+    foreign = nn.Sequential(nn.BatchNorm2d(3))
+    set_inference(foreign, norm="running", dropout=False)
+    with pytest.raises(AssertionError, match="BatchNorm2d cannot normalise per picture"):
+        set_inference(foreign, norm="picture", dropout=False)
+
+
+def test_unknown_statistics_are_an_error(network):
+    with pytest.raises(OptionsError, match=r"'pictures', .* picture, running\. Did you mean"):
+        set_inference(network, norm="pictures", dropout=False)

@@ -1,0 +1,105 @@
+"""Every network, with every normalisation, in every way that the trainer may run it."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from i2i.networks import DISCRIMINATORS, GENERATORS, NORMS, UPSAMPLINGS, initialise, set_inference
+
+ARGUMENTS = {
+    "unet": {"out_channels": 3, "downs": 3},
+    "resnet": {"out_channels": 3, "blocks": 1},
+    "patchgan": {"layers": 2},
+    "pixelgan": {},
+}
+CASES = [
+    (name, norm, {"upsample": upsample} if upsample else {})
+    for name in GENERATORS | DISCRIMINATORS
+    for norm in NORMS
+    for upsample in (UPSAMPLINGS if name in GENERATORS else [None])
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: "-".join([case[0], case[1], *case[2].values()]))
+def network(request) -> nn.Module:
+    name, norm, more = request.param
+    kind = (GENERATORS | DISCRIMINATORS)[name]
+    torch.manual_seed(0)
+    network = kind(in_channels=3, width=4, norm=norm, **ARGUMENTS[name], **more)
+    initialise(network, "kaiming")
+    return network
+
+
+@pytest.fixture(params=[1, 2], ids=lambda count: f"batch{count}")
+def images(request) -> Tensor:
+    torch.manual_seed(1)
+    return 2 * torch.rand(request.param, 3, 32, 32) - 1
+
+
+def gradients(network: nn.Module, images: Tensor) -> list[Tensor]:
+    """The gradients of a loss with a gradient penalty in it: first and second derivatives."""
+    images = images.detach().requires_grad_()
+    outputs = network(images)
+    (slope,) = torch.autograd.grad(outputs.square().sum(), images, create_graph=True)
+    loss = outputs.mean() + slope.square().sum().sqrt()
+    parameters = list(network.parameters())
+    return list(torch.autograd.grad(loss, [images, *parameters], materialize_grads=True))
+
+
+def assert_close(ours: list[Tensor], theirs: list[Tensor], tolerance: float) -> None:
+    # Relative to the largest of all: with normalisation some gradients are zero but for rounding.
+    scale = max(tensor.abs().max().item() for tensor in theirs)
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their, atol=tolerance * scale, rtol=0, check_dtype=False)
+
+
+def test_derivatives_are_right_in_channels_last(network, images):
+    expected = gradients(network, images)
+    network.to(memory_format=torch.channels_last)
+    assert_close(
+        gradients(network, images.contiguous(memory_format=torch.channels_last)), expected, 1e-4
+    )
+
+
+def test_derivatives_are_right_in_double_precision(network, images):
+    expected = gradients(network, images)
+    in_double = gradients(network.double(), images.double())
+    assert {tensor.dtype for tensor in in_double} == {torch.float64}
+    assert_close(expected, in_double, 1e-4)
+
+
+def test_bfloat16_autocast_computes_about_the_same(network, images):
+    expected = network(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = network(images)
+    assert outputs.dtype == torch.bfloat16
+    assert (outputs - expected).norm() < 0.05 * expected.norm()
+
+
+@pytest.mark.parametrize("statistics", ["training", "picture", "running"])
+def test_the_whole_network_compiles_into_one_graph(network, statistics):
+    images = torch.randn(2, 3, 32, 32)
+    if statistics != "training":
+        set_inference(network, norm=statistics, dropout=False)
+    torch.compiler.reset()
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(images), network(images))
+
+
+def test_the_registries_hold_every_network():
+    assert list(GENERATORS) == ["unet", "resnet"]
+    assert list(DISCRIMINATORS) == ["patchgan", "pixelgan"]
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_generators_export_with_any_batch_and_size(name):
+    network = GENERATORS[name](in_channels=3, width=2, norm="batch", **ARGUMENTS[name])
+    set_inference(network, norm="picture", dropout=False)
+    auto = torch.export.Dim.AUTO
+    exported = torch.export.export(
+        network,
+        (torch.randn(2, 3, 32, 48),),
+        dynamic_shapes={"images": {0: auto, 2: auto, 3: auto}},
+    )
+    images = torch.randn(3, 3, 64, 24)
+    torch.testing.assert_close(exported.module()(images), network(images))

@@ -1,0 +1,14 @@
+"""The examples in the docstrings are true."""
+
+import doctest
+
+import pytest
+
+from i2i.objectives import adversarial, penalty
+
+
+@pytest.mark.parametrize("module", [adversarial, penalty], ids=lambda module: module.__name__)
+def test_examples(module):
+    failures, examples = doctest.testmod(module)
+    assert examples > 0
+    assert failures == 0
