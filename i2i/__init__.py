@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from i2i.errors import I2iError
     from i2i.options import Options, load_options
     from i2i.training.trainer import Trainer
-    from i2i.translate import Translator, translate_folder
+    from i2i.translate import translate_folder
+    from i2i.translator import Translator
 
 _HOMES = {
     "I2iError": "errors",
     "Options": "options",
     "Pair": "batch",
     "Trainer": "training.trainer",
-    "Translator": "translate",
+    "Translator": "translator",
     "build_model": "builder",
     "build_trainer": "builder",
     "build_translator": "builder",

@@ -23,7 +23,7 @@ from i2i.training.checkpoint import load_checkpoint
 from i2i.training.run import find_checkpoint
 from i2i.training.schedule import Schedule
 from i2i.training.trainer import Trainer
-from i2i.translate import Translator
+from i2i.translator import Translator
 
 Say = Callable[[str], None]
 
@@ -199,7 +199,7 @@ def build_translator(
         norm=options.inference.norm,
         dropout=options.inference.dropout,
         device=device,
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,
         seed=options.train.seed,
     )
 

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "metrics": set(),
     "models": {"game", "networks", "objectives", "metrics"},
     "training": {"game"},
-    "translate": {"data", "networks"},
+    "translator": {"data", "networks"},
+    "translate": {"data", "translator"},
     "builder": None,  # turns options into objects, so it may see everything
     "sources": {"data", "options", "progress"},
     "train": {"builder", "data", "options", "sources", "training"},

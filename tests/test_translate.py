@@ -22,7 +22,8 @@ from i2i.errors import DataError, OptionsError
 from i2i.networks.blocks import BatchNorm2d
 from i2i.networks.resnet import ResNet
 from i2i.networks.unet import UNet
-from i2i.translate import Translator, translate_folder
+from i2i.translate import translate_folder
+from i2i.translator import Translator
 
 RNG = np.random.default_rng(0)
 

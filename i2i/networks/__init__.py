@@ -1,0 +1,28 @@
+"""Generators and discriminators: plain modules, plain arguments, published weight names."""
+
+from torch import nn
+
+from i2i.networks.blocks import NORMS, UPSAMPLINGS
+from i2i.networks.inference import STATISTICS, set_inference
+from i2i.networks.init import INITIALISATIONS, initialise
+from i2i.networks.patchgan import PatchGAN, PixelGAN
+from i2i.networks.resnet import ResNet
+from i2i.networks.unet import UNet
+
+GENERATORS: dict[str, type[nn.Module]] = {"unet": UNet, "resnet": ResNet}
+DISCRIMINATORS: dict[str, type[nn.Module]] = {"patchgan": PatchGAN, "pixelgan": PixelGAN}
+
+__all__ = [
+    "DISCRIMINATORS",
+    "GENERATORS",
+    "INITIALISATIONS",
+    "NORMS",
+    "STATISTICS",
+    "UPSAMPLINGS",
+    "PatchGAN",
+    "PixelGAN",
+    "ResNet",
+    "UNet",
+    "initialise",
+    "set_inference",
+]

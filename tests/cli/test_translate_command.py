@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from i2i.cli.translate import command
 from i2i.errors import DataError
-from i2i.translate import Translator
+from i2i.translator import Translator
 
 
 class Negative(nn.Module):

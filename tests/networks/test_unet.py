@@ -58,6 +58,36 @@ def test_dropout_stands_behind_the_inner_levels_of_full_width(downs):
     assert network.state_dict().keys() == without.state_dict().keys()
 
 
+def test_the_weights_have_the_published_names_and_biases():
+    def names(norm: str) -> list[str]:
+        state = UNet(3, 3, width=1, downs=3, norm=norm).state_dict()
+        return [name for name in state if name.endswith(("weight", "bias"))]
+
+    middle, inner = "model.model.1.model.", "model.model.1.model.3.model."
+    batch = [
+        "model.model.0.weight",
+        *(middle + rest for rest in ("1.weight", "2.weight", "2.bias")),
+        *(inner + rest for rest in ("1.weight", "3.weight", "4.weight", "4.bias")),
+        *(middle + rest for rest in ("5.weight", "6.weight", "6.bias")),
+        "model.model.3.weight",
+        "model.model.3.bias",
+    ]
+    assert names("batch") == batch
+    layers = [
+        f"{level}{index}"
+        for level, index in (
+            ("model.model.", 0),
+            (middle, 1),
+            (inner, 1),
+            (inner, 3),
+            (middle, 5),
+            ("model.model.", 3),
+        )
+    ]
+    assert names("instance") == [f"{layer}.{p}" for layer in layers for p in ("weight", "bias")]
+    assert names("none") == [*(f"{layer}.weight" for layer in layers), "model.model.3.bias"]
+
+
 def test_the_picture_given_is_not_changed():
     image = torch.randn(1, 3, 16, 16)
     before = image.clone()

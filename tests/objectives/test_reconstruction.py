@@ -109,3 +109,9 @@ def test_pictures_smaller_than_the_window_are_an_error_that_quotes_their_size(si
         DataError, match=rf"11x11 pixels, .* only {size[0]}x{size[1]} .* weight of 0"
     ):
         ssim(picture, picture)
+
+
+@pytest.mark.parametrize("loss", [l1, l2, ssim])
+def test_pictures_that_do_not_match_are_a_broken_invariant(loss):
+    with pytest.raises(AssertionError):
+        loss(torch.zeros(2, 3, 16, 16), torch.zeros(1, 3, 16, 16))

@@ -1,0 +1,149 @@
+"""What the networks have in common: normalisation, up-sampling, and the checks on their arguments.
+
+Whatever is chosen here is one module at one place in the network, so that the numbering of the
+layers, hence the names of the weights, stays the published one.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from i2i.errors import DataError, OptionsError, did_you_mean
+
+NORMS = ("batch", "instance", "none")
+UPSAMPLINGS = ("transposed", "resize")
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation that can, outside training, normalise each picture by itself.
+
+    While training it is `nn.BatchNorm2d` and nothing else. In eval mode `per_picture` decides:
+    False normalises with the running statistics, True with the statistics of each picture, which
+    is what training mode computes for a batch of one, and leaves the running ones alone.
+    """
+
+    per_picture: bool = False
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.BatchNorm2d's name for it)
+        """Normalise (N, C, H, W); per picture, H * W must be more than one."""
+        if self.per_picture and not self.training:
+            flat = F.instance_norm(
+                input.flatten(2), weight=self.weight, bias=self.bias, eps=self.eps
+            )
+            return flat.reshape(input.shape)
+        return super().forward(input)
+
+
+class InstanceNorm2d(nn.InstanceNorm2d):
+    """`nn.InstanceNorm2d` with the right gradient in every memory format.
+
+    For a batch of one in `channels_last`, torch 2.15 computes a wrong gradient on the CPU without a
+    word. With a picture's pixels in one dimension there is no such format, and the bug is gone.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.InstanceNorm2d's name for it)
+        """Normalise (N, C, H, W); H * W must be more than one."""
+        flat = F.instance_norm(
+            input.flatten(2),
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            use_input_stats=self.training or not self.track_running_stats,
+            momentum=self.momentum or 0.0,
+            eps=self.eps,
+        )
+        return flat.reshape(input.shape)
+
+
+def normalisation(norm: str, channels: int) -> nn.Module:
+    """Return the normalisation called `norm` for `channels` channels.
+
+    "batch" has a learnt scale and shift and running statistics; "instance" has none of them, as
+    published, so that it computes the same in training and eval mode; "none" is the identity.
+
+    Raises:
+        OptionsError: `norm` is none of these.
+    """
+    match norm:
+        case "batch":
+            return BatchNorm2d(channels)
+        case "instance":
+            return InstanceNorm2d(channels)
+        case "none":
+            return nn.Identity()
+    raise unknown("norm", norm, NORMS)
+
+
+def has_bias(norm: str) -> bool:
+    """Say whether the convolutions of a network have a bias: only with "instance".
+
+    Batch normalisation brings a shift of its own. Instance normalisation cancels the bias and
+    "none" could use one, yet the published weights have it with the former and not with the latter.
+    A generator's last convolution and a discriminator's first have one always, and so has a
+    PatchGAN's last.
+    """
+    return norm == "instance"
+
+
+def upsampling(
+    upsample: str, in_channels: int, out_channels: int, kernel_size: int, *, bias: bool
+) -> nn.Module:
+    """Return a module that maps (N, in_channels, H, W) to (N, out_channels, 2H, 2W).
+
+    "transposed" is the published transposed convolution of stride 2 with `kernel_size` 3 or 4.
+    "resize" repeats each pixel and convolves 3x3 after padding by reflection; it cannot draw the
+    checkerboards that overlapping kernels give the former (Odena et al., "Deconvolution and
+    checkerboard artifacts", Distill 2016).
+
+    Raises:
+        OptionsError: `upsample` is none of these.
+    """
+    match upsample:
+        case "transposed":
+            return nn.ConvTranspose2d(
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride=2,
+                padding=1,
+                output_padding=kernel_size % 2,
+                bias=bias,
+            )
+        case "resize":
+            return nn.Sequential(
+                nn.Upsample(scale_factor=2, mode="nearest"),
+                nn.ReflectionPad2d(1),
+                nn.Conv2d(in_channels, out_channels, 3, bias=bias),
+            )
+    raise unknown("upsample", upsample, UPSAMPLINGS)
+
+
+def unknown(option: str, value: str, known: Iterable[str]) -> OptionsError:
+    """Return the error that says that `option` cannot be `value`, and what it can be."""
+    known = list(known)
+    hint = did_you_mean(value, known)
+    return OptionsError(f"{option} is {value!r}, but must be one of {', '.join(known)}.{hint}")
+
+
+def require_at_least(option: str, value: int, minimum: int) -> None:
+    """Raise an OptionsError if `value`, given as `option`, is below `minimum`."""
+    if value < minimum:
+        raise OptionsError(f"{option} is {value}, but must be at least {minimum}.")
+
+
+def require_size(images: Tensor, *, minimum: int, multiple: int = 1) -> None:
+    """Raise a DataError unless height and width are multiples of `multiple` from `minimum` on."""
+    if torch.compiler.is_exporting():  # an exported graph would be tied to the sizes looked at here
+        return
+    height, width = images.shape[-2:]
+    if min(height, width) < minimum or height % multiple or width % multiple:
+        expected = f"at least {minimum}x{minimum} pixels"
+        if multiple > 1:
+            expected += f", height and width multiples of {multiple}"
+        raise DataError(
+            f"A picture of {height}x{width} (height x width) does not fit this network, which "
+            f"needs {expected}: resize, crop or pad it."
+        )

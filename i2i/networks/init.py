@@ -1,0 +1,48 @@
+"""Initial weights.
+
+The published GANs start from N(0, 0.02) (Radford et al., "Unsupervised representation learning with
+deep convolutional generative adversarial networks", ICLR 2016, section 3). The other schemes keep
+the variance from layer to layer, in one sense or another.
+"""
+
+from torch import nn
+
+from i2i.networks.blocks import unknown
+
+INITIALISATIONS = ("normal", "xavier", "kaiming", "orthogonal")
+
+
+def initialise(module: nn.Module, scheme: str = "normal", gain: float = 0.02) -> None:
+    """Draw the weights of `module` afresh, in place, from torch's global generator.
+
+    Convolutions (transposed ones too) and linear layers take their weights from `scheme`; batch
+    normalisation takes its scale from N(1, gain); every bias becomes 0.
+
+    Args:
+        module: the network, with everything in it.
+        scheme: "normal": N(0, gain); "xavier": Glorot & Bengio 2010, times `gain`; "kaiming": He et
+            al. 2015, by fan-in, without `gain`; "orthogonal": Saxe et al. 2014, times `gain`.
+        gain: standard deviation or factor, depending on the scheme.
+
+    Raises:
+        OptionsError: `scheme` is none of these.
+    """
+    if scheme not in INITIALISATIONS:
+        raise unknown("initialisation", scheme, INITIALISATIONS)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            match scheme:
+                case "normal":
+                    nn.init.normal_(layer.weight, 0.0, gain)
+                case "xavier":
+                    nn.init.xavier_normal_(layer.weight, gain)
+                case "kaiming":
+                    nn.init.kaiming_normal_(layer.weight)
+                case "orthogonal":
+                    nn.init.orthogonal_(layer.weight, gain)
+        elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
+            nn.init.normal_(layer.weight, 1.0, gain)
+        else:
+            continue
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

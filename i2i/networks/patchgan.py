@@ -1,0 +1,110 @@
+"""Discriminators that judge patches, not pictures.
+
+Every score sees a window of the picture, the receptive field, and all windows are judged alike:
+Isola et al., "Image-to-image translation with conditional adversarial networks", CVPR 2017, section
+3.2.2 and appendix 6.1.2. The scores are logits; what they mean is up to the adversarial loss.
+"""
+
+from torch import Tensor, nn
+
+from i2i.networks.blocks import has_bias, normalisation, require_at_least, require_size
+
+
+class PatchGAN(nn.Module):
+    """A fully convolutional discriminator with a map of scores.
+
+    The published one has width 64 and 3 layers, which judge patches of 70x70 pixels. The weights
+    have the published names ("model.0.weight" ...).
+
+    Args:
+        in_channels: channels of the pictures; for a conditional discriminator those of both.
+        width: channels of the first layer; they double from layer to layer, up to 8 * `width`.
+        layers: convolutions of stride 2, at least 1; two of stride 1 follow.
+        norm: "batch", "instance" or "none". Not before the first activation nor behind the scores.
+
+    Attributes:
+        minimum: smallest height and width of a picture, 3 * 2**layers.
+
+    Raises:
+        OptionsError: an unknown name, or a number that is too small.
+    """
+
+    minimum: int
+
+    def __init__(self, in_channels: int, *, width: int, layers: int, norm: str) -> None:
+        super().__init__()
+        require_at_least("width", width, 1)
+        require_at_least("layers", layers, 1)
+        self.minimum = 3 * 2**layers
+        modules: list[nn.Module] = [
+            nn.Conv2d(in_channels, width, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
+        channels = width
+        for layer in range(1, layers + 1):
+            before, channels = channels, width * min(2**layer, 8)
+            stride = 2 if layer < layers else 1
+            modules += [
+                nn.Conv2d(before, channels, 4, stride=stride, padding=1, bias=has_bias(norm)),
+                normalisation(norm, channels),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        modules.append(nn.Conv2d(channels, 1, 4, stride=1, padding=1))
+        self.model = nn.Sequential(*modules)
+
+    @property
+    def receptive_field(self) -> int:
+        """Height and width, in pixels, of the patch that one score sees."""
+        field = 1
+        for module in reversed(self.model):
+            if isinstance(module, nn.Conv2d):
+                field = (field - 1) * module.stride[0] + module.kernel_size[0]
+        return field
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to scores (N, 1, H', W') with H' = H // 2**layers - 2.
+
+        Raises:
+            DataError: H or W is below `minimum`.
+        """
+        require_size(images, minimum=self.minimum)
+        scores: Tensor = self.model(images)
+        return scores
+
+
+class PixelGAN(nn.Module):
+    """A discriminator that judges each pixel by itself, by its colour alone.
+
+    The weights have the published names ("net.0.weight" ...).
+
+    Args:
+        in_channels: channels of the pictures; for a conditional discriminator those of both.
+        width: channels of the first layer; the second has twice as many.
+        norm: "batch", "instance" or "none".
+
+    Attributes:
+        receptive_field: height and width, in pixels, of the patch that one score sees: 1.
+
+    Raises:
+        OptionsError: an unknown name, or a number that is too small.
+    """
+
+    receptive_field: int = 1
+
+    def __init__(self, in_channels: int, *, width: int, norm: str) -> None:
+        super().__init__()
+        require_at_least("width", width, 1)
+        bias = has_bias(norm)
+        self.net = nn.Sequential(
+            nn.Conv2d(in_channels, width, 1),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(width, 2 * width, 1, bias=bias),
+            normalisation(norm, 2 * width),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(2 * width, 1, 1, bias=bias),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to scores (N, 1, H, W)."""
+        scores: Tensor = self.net(images)
+        return scores

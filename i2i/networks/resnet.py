@@ -1,0 +1,112 @@
+"""The residual generator of CycleGAN.
+
+Two halvings, residual blocks at a quarter of the size, two doublings. Johnson et al., "Perceptual
+losses for real-time style transfer and super-resolution", ECCV 2016, as adapted by Zhu et al.,
+"Unpaired image-to-image translation using cycle-consistent adversarial networks", ICCV 2017,
+section 4 and appendix 7.2.
+"""
+
+from torch import Tensor, nn
+
+from i2i.networks.blocks import (
+    has_bias,
+    normalisation,
+    require_at_least,
+    require_size,
+    upsampling,
+)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, padded by reflection, whose result is added to their input."""
+
+    def __init__(self, channels: int, *, norm: str, dropout: bool) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=has_bias(norm)),
+            normalisation(norm, channels),
+            nn.ReLU(inplace=True),
+            *([nn.Dropout(0.5)] if dropout else []),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=has_bias(norm)),
+            normalisation(norm, channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        residual: Tensor = self.conv_block(features)
+        return features + residual
+
+
+class ResNet(nn.Module):
+    """Residual blocks between two halvings and two doublings.
+
+    The published networks are width 64 with 9 blocks (256 pixels) and 6 blocks (128 pixels). The
+    weights have the published names ("model.10.conv_block.1..."); these count the layers, so they
+    differ with the number of blocks and, inside a block, with dropout.
+
+    Args:
+        in_channels: channels of the pictures to translate.
+        out_channels: channels of the translations.
+        width: channels at full size; twice as many at half and four times at a quarter of it.
+        blocks: residual blocks, at least 0.
+        norm: "batch", "instance" or "none".
+        dropout: drop half of the features inside every block.
+        upsample: "transposed" as published, or "resize" against checkerboards (other weight names).
+
+    Attributes:
+        multiple: height and width must be multiples of this, 4; of 8 pixels at least.
+
+    Raises:
+        OptionsError: an unknown name, or a number that is too small.
+    """
+
+    multiple: int = 4
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        width: int,
+        blocks: int,
+        norm: str,
+        dropout: bool = False,
+        upsample: str = "transposed",
+    ) -> None:
+        super().__init__()
+        require_at_least("width", width, 1)
+        require_at_least("blocks", blocks, 0)
+        bias = has_bias(norm)
+        layers: list[nn.Module] = [
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(in_channels, width, 7, bias=bias),
+            normalisation(norm, width),
+            nn.ReLU(inplace=True),
+        ]
+        for channels in (width, 2 * width):
+            layers += [
+                nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1, bias=bias),
+                normalisation(norm, 2 * channels),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [ResidualBlock(4 * width, norm=norm, dropout=dropout) for _ in range(blocks)]
+        for channels in (2 * width, width):
+            layers += [
+                upsampling(upsample, 2 * channels, channels, kernel_size=3, bias=bias),
+                normalisation(norm, channels),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1.
+
+        Raises:
+            DataError: H or W is below 8 or not a multiple of 4.
+        """
+        require_size(images, minimum=8, multiple=self.multiple)
+        translated: Tensor = self.model(images)
+        return translated

@@ -1,0 +1,129 @@
+"""The U-Net generator of pix2pix.
+
+An encoder halves the picture level by level, a decoder doubles it again, and each level of the
+decoder also sees the encoder's features of its own size. Isola et al., "Image-to-image translation
+with conditional adversarial networks", CVPR 2017, section 3.2.1 and appendix 6.1.1.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from i2i.networks.blocks import (
+    has_bias,
+    normalisation,
+    require_at_least,
+    require_size,
+    upsampling,
+)
+
+
+class Skip(nn.Module):
+    """The levels of the U-Net from one size downwards, joined to what goes around them.
+
+    The first of `layers` is an activation in place, so that what goes around is activated already;
+    the ReLU that follows the join makes this the same function, for less memory.
+    """
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, 2C, H, W): the features, then what the levels made of them."""
+        return torch.cat([features, self.model(features)], dim=1)
+
+
+class UNet(nn.Module):
+    """Encoder and decoder of `downs` levels with skip connections.
+
+    Level i, counted from 0 at the picture, has min(2**i, 8) * `width` channels; the published
+    networks are width 64 with 7 downs (128 pixels) and 8 downs (256 pixels). The innermost
+    level has no normalisation on its way down, so that it may be a single pixel.
+
+    The weights have the published names ("model.model.1.model.3...").
+
+    Args:
+        in_channels: channels of the pictures to translate.
+        out_channels: channels of the translations.
+        width: channels of the outermost level.
+        downs: how many times the picture is halved, at least 2.
+        norm: "batch", "instance" or "none".
+        dropout: drop half of the features behind the decoder's levels of full width (8 * `width` on
+            both sides), except the innermost: levels 4 to downs - 2, which are `downs` - 5
+            levels. A U-Net of 5 downs or fewer has no such level and hence no dropout.
+        upsample: "transposed" as published, or "resize" against checkerboards (other weight names).
+
+    Attributes:
+        multiple: height and width must be multiples of this, 2**downs.
+
+    Raises:
+        OptionsError: an unknown name, or a number that is too small.
+    """
+
+    multiple: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        width: int,
+        downs: int,
+        norm: str,
+        dropout: bool = False,
+        upsample: str = "transposed",
+    ) -> None:
+        super().__init__()
+        require_at_least("width", width, 1)
+        require_at_least("downs", downs, 2)
+        self.multiple = 2**downs
+        bias = has_bias(norm)
+        channels = [width * min(2**level, 8) for level in range(downs)]
+
+        def down(outer: int, inner: int) -> nn.Module:
+            return nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=bias)
+
+        def up(inner: int, outer: int, *, bias: bool = bias) -> nn.Module:
+            return upsampling(upsample, inner, outer, kernel_size=4, bias=bias)
+
+        outer, inner = channels[-2:]
+        levels = Skip(
+            nn.LeakyReLU(0.2, inplace=True),
+            down(outer, inner),
+            nn.ReLU(inplace=True),
+            up(inner, outer),
+            normalisation(norm, outer),
+        )
+        for level in reversed(range(1, downs - 1)):
+            outer, inner = channels[level - 1], channels[level]
+            layers = [
+                nn.LeakyReLU(0.2, inplace=True),
+                down(outer, inner),
+                normalisation(norm, inner),
+                levels,
+                nn.ReLU(inplace=True),
+                up(2 * inner, outer),
+                normalisation(norm, outer),
+            ]
+            if dropout and level >= 4:
+                layers.append(nn.Dropout(0.5))
+            levels = Skip(*layers)
+        outermost = nn.Sequential(
+            down(in_channels, width),
+            levels,
+            nn.ReLU(inplace=True),
+            up(2 * width, out_channels, bias=True),
+            nn.Tanh(),
+        )
+        # The name comes twice because the published outermost level is a module of its own.
+        self.model = nn.ModuleDict({"model": outermost})
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1.
+
+        Raises:
+            DataError: H or W is not a multiple of `multiple`.
+        """
+        require_size(images, minimum=self.multiple, multiple=self.multiple)
+        translated: Tensor = self.model["model"](images)
+        return translated
