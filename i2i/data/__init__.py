@@ -1,0 +1,1 @@
+"""Pictures: found, checked, read, transformed alike, ordered and loaded."""

@@ -85,32 +85,52 @@ def test_missing_foreign_and_inconvertible_files_are_found(tmp_path: Path) -> No
 
 def test_progress_counts_every_picture_once(tmp_path: Path) -> None:
     paths = [picture(tmp_path / f"{i}.png") for i in range(5)]
-    steps: list[int] = []
-    check_pictures([*paths, paths[0]], tmp_path / "cache", progress=steps.append)
-    assert steps == [1] * 5
+    steps: list[tuple[int, int]] = []
+
+    def note(done: int, total: int) -> None:
+        steps.append((done, total))
+
+    check_pictures([*paths, paths[0]], tmp_path / "cache", progress=note)
+    assert steps == [(done, 5) for done in (1, 2, 3, 4, 5)]
     paths.append(picture(tmp_path / "new.png"))
     steps.clear()
-    check_pictures(paths, tmp_path / "cache", progress=steps.append)
-    assert steps == [5, 1]
+    check_pictures(paths, tmp_path / "cache", progress=note)
+    assert steps == [(5, 6), (6, 6)]
 
 
-def test_unchanged_pictures_are_not_decoded_again(tmp_path: Path, decoded: list[Path]) -> None:
+def test_unchanged_good_pictures_are_not_decoded_again(tmp_path: Path, decoded: list[Path]) -> None:
     good, bad = picture(tmp_path / "good.jpg"), truncated(tmp_path / "bad.jpg")
     cache = tmp_path / "deep" / "cache"
     first = check_pictures([good, bad], cache)
     assert sorted(decoded) == sorted([good, bad])
     decoded.clear()
     assert check_pictures([good, bad], cache) == first
-    assert not decoded
-
-    picture(bad)
-    os.utime(bad, ns=(1, 1))
-    assert check_pictures([good, bad], cache).sizes == {good: (6, 4), bad: (6, 4)}
     assert decoded == [bad]
     decoded.clear()
+
+    picture(bad)
+    os.utime(good, ns=(1, 1))
+    assert check_pictures([good, bad], cache).sizes == {good: (6, 4), bad: (6, 4)}
+    assert sorted(decoded) == sorted([good, bad])
+    decoded.clear()
+    assert not check_pictures([good, bad], cache).bad
+    assert not decoded
     good.unlink()
     assert list(check_pictures([good, bad], cache).bad) == [good]
-    assert decoded == [good]
+
+
+def test_splits_that_share_a_root_do_not_forget_each_other(
+    tmp_path: Path, decoded: list[Path]
+) -> None:
+    splits = []
+    for names in (("trainA", "trainB"), ("valA", "valB")):
+        for name in names:
+            (tmp_path / name).mkdir()
+        splits.append([picture(tmp_path / name / "1.png") for name in names])
+    for _ in range(2):
+        for split in splits:
+            check_pictures(split, tmp_path / "cache")
+    assert sorted(decoded) == sorted(splits[0] + splits[1])
 
 
 def test_nothing_is_remembered_without_a_cache(tmp_path: Path, decoded: list[Path]) -> None:
@@ -159,9 +179,9 @@ def test_broken_and_mismatched_pairs_are_listed_or_dropped(tmp_path: Path) -> No
     with pytest.raises(DataError) as error:
         usable_pairs(pairs, checked)
     text = str(error.value)
-    assert "1 pictures cannot be read:\n" in text
+    assert "Unreadable pictures (1):\n" in text
     assert f"{broken.b}: image file is truncated" in text
-    assert "2 pairs do not match in size:\n" in text
+    assert "Pairs of unequal size (2):\n" in text
     assert f"{unequal.a} is 6x4, {unequal.b} is 8x4" in text
     assert "odd width 7" in text
     assert "--skip-bad" in text
@@ -171,7 +191,7 @@ def test_broken_and_mismatched_pairs_are_listed_or_dropped(tmp_path: Path) -> No
 
 def test_no_pair_left_is_an_error_also_when_skipping(tmp_path: Path) -> None:
     pair = PairFiles(truncated(tmp_path / "x.jpg"), None, "x")
-    with pytest.raises(DataError, match="None of the 1 pairs can be used"):
+    with pytest.raises(DataError, match="No pair of 1 can be used: unreadable pictures: 1"):
         usable_pairs([pair], check_pictures([pair.a]), skip_bad=True)
 
 

@@ -101,6 +101,7 @@ def test_what_a_person_can_mend_arrives_without_a_traceback(workers: int) -> Non
     with pytest.raises(DataError) as error:
         next(batches)
     assert str(error.value) == "'5.png' cannot be read."
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.skipif(not hasattr(os, "getpgid"), reason="signals as POSIX has them")

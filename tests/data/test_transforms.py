@@ -1,4 +1,4 @@
-"""What belongs together stays together, at any size; random choices are independent of each other."""
+"""What belongs together stays together, at any size; random choices are independent."""
 
 import albumentations as A
 import numpy as np
@@ -165,7 +165,7 @@ def test_an_unknown_resize_is_refused() -> None:
 def test_resizing_is_that_of_pillow_and_torchvision(
     size: tuple[int, int], wanted: tuple[int, int], channels: int
 ) -> None:
-    pixels = noise(*size, channels)
+    pixels = 80 + noise(*size, channels) // 3  # away from 0 and 255, where clipping sets in
     resized = resize_pixels(pixels, *wanted)
     assert resized.shape == (*wanted, channels)
 
@@ -176,16 +176,15 @@ def test_resizing_is_that_of_pillow_and_torchvision(
     for channel in range(channels):  # one by one, since Pillow would weigh RGB with alpha
         plane = Image.fromarray(pixels[..., channel].copy())
         pillow = np.asarray(plane.resize(wanted[::-1], Image.Resampling.BICUBIC))
-        difference = np.abs(resized[..., channel].astype(int) - pillow)
-        assert difference.max() <= 4  # noise of a few pixels is the worst case
+        assert np.abs(resized[..., channel].astype(int) - pillow).max() <= 2
 
 
 @pytest.mark.parametrize("size", [64, 128, 286, 500])
-def test_resizing_what_is_smooth_is_that_of_pillow_but_for_rounding(size: int) -> None:
+def test_resizing_what_is_smooth_is_nearly_always_exact(size: int) -> None:
     pixels = resize_pixels(noise(16, 16), 256, 256)
     pillow = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
     difference = np.abs(resize_pixels(pixels, size, size).astype(int) - pillow)
-    assert difference.max() <= 1
+    assert difference.max() <= 2
     assert difference.mean() < 0.01
 
 

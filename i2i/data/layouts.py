@@ -1,0 +1,241 @@
+"""Which picture belongs to which: paired data sets are recognised by how their folders are named.
+
+Partners have the same name below their two folders (the suffix may differ); their positions in a
+listing never matter. A layout that is not understood is answered with a drawing of those that are.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2i.data.reading import list_pictures, require_folder
+from i2i.errors import DataError
+
+# The names under which a validation split is looked for, the first one that is there wins.
+VALIDATION = ("val", "valid", "validation", "test")
+
+LAYOUTS = """\
+Pairs are found in any one of these layouts (valA, val/A, ... hold the validation pictures; instead
+of val also valid, validation, test). Sub-folders are allowed; partners have the same name, the
+suffix may differ:
+
+  root/                  root/              root/              root/
+  ├── train/             ├── trainA/        ├── train/         ├── A/
+  │   ├── 1.jpg  A|B     │   ├── 1.jpg      │   ├── A/1.jpg    │   ├── train/1.jpg
+  │   └── 2.jpg  A|B     │   └── 2.jpg      │   └── B/1.png    │   └── val/7.jpg
+  └── val/               ├── trainB/        └── val/           └── B/
+      └── 7.jpg  A|B     │   ├── 1.png          ├── A/7.jpg        ├── train/1.png
+                         │   └── 2.png          └── B/7.png        └── val/7.png
+  A is the left half     ├── valA/
+  of each picture, B     └── valB/
+  is the right half"""
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The files of one pair: two pictures, or one with A on its left and B on its right half."""
+
+    a: Path
+    b: Path | None  # None: side by side in `a`
+    name: str  # relative to the folder of its side, without suffix: "night/0012"
+
+
+@dataclass(frozen=True)
+class PairedFolder:
+    """The pairs of one split, in natural order, and the pictures that have no partner."""
+
+    layout: str  # as a person would write it: "trainA + trainB"
+    pairs: tuple[PairFiles, ...]
+    orphans_a: tuple[Path, ...] = ()
+    orphans_b: tuple[Path, ...] = ()
+
+
+def has_split(root: Path, split: str) -> bool:
+    """Say whether `find_pairs` would find a layout for `split` under `root`."""
+    return bool(_layouts_found(root, split))
+
+
+def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedFolder:
+    """Find the pairs of a split ("train" or "val") under `root`, whatever the layout.
+
+    For "val" the names in `VALIDATION` are tried in that order.
+
+    Raises:
+        DataError: `root` is not there or holds no known layout, or several; two files claim the
+            same name; pictures have no partner and `drop_orphans` is False; no pair is left.
+    """
+    require_folder(root)
+    found = _layouts_found(root, split)
+    if not found:
+        raise DataError(f"No pairs for {split!r} in '{root}'.\n{LAYOUTS}\n\n{_contents(root)}")
+    if len(found) > 1:
+        names = " and ".join(layout for layout, _ in found)
+        raise DataError(f"'{root}' holds pairs in more than one layout: {names}. Keep one of them.")
+    layout, folders = found[0]
+    if len(folders) == 1:
+        by_name = _by_name(folders[0])
+        return PairedFolder(layout, tuple(PairFiles(p, None, name) for name, p in by_name.items()))
+    a, b = map(_by_name, folders)
+    folder = PairedFolder(
+        layout,
+        pairs=tuple(PairFiles(path, b[name], name) for name, path in a.items() if name in b),
+        orphans_a=tuple(path for name, path in a.items() if name not in b),
+        orphans_b=tuple(path for name, path in b.items() if name not in a),
+    )
+    orphans = folder.orphans_a + folder.orphans_b
+    if not folder.pairs:
+        raise DataError(
+            f"No picture in '{folders[0]}' ({len(a)}) has a partner of the same name in "
+            f"'{folders[1]}' ({len(b)}). Name partners alike, or choose a model for unpaired data "
+            "if these are no pairs."
+        )
+    if orphans and not drop_orphans:
+        raise DataError(
+            f"Pictures in '{root}' ({layout}) without a partner of the same name on the other "
+            f"side ({len(orphans)}):\n{first_few(orphans)}\n"
+            "Add what is missing, or leave them out with --skip-bad."
+        )
+    return folder
+
+
+@dataclass(frozen=True)
+class UnpairedFolders:
+    """The pictures of the two domains in one split, each in natural order."""
+
+    layout: str
+    a: tuple[Path, ...]
+    b: tuple[Path, ...]
+
+
+UNPAIRED_LAYOUTS = """\
+Two kinds of pictures are found in any one of these layouts (testA, test/A, ... hold pictures to
+validate with; instead of test also val, valid, validation). Sub-folders are allowed; names and
+numbers of pictures on the two sides need not match:
+
+  root/               root/                root/
+  ├── trainA/         ├── train/           ├── A/
+  ├── trainB/         │   ├── A/           │   ├── train/
+  ├── testA/          │   └── B/           │   └── test/
+  └── testB/          └── test/            └── B/
+                          ├── A/               ├── train/
+                          └── B/               └── test/
+
+Two folders that lie apart are given as --dataroot (A) and --dataroot-b (B)."""
+
+
+def find_unpaired(root: Path, split: str, root_b: Path | None = None) -> UnpairedFolders | None:
+    """Find the pictures of both domains in a split ("train" or "val"), whatever the layout.
+
+    With `root_b`, `root` is the folder of domain A and `root_b` that of B: each holds a folder
+    named after the split or, for "train", the pictures themselves.
+
+    Returns:
+        None if there is no such validation split.
+
+    Raises:
+        DataError: there is no known layout, or several, or a side without pictures.
+    """
+    require_folder(root)
+    names = VALIDATION if split == "val" else (split,)
+    if root_b is not None:
+        require_folder(root_b)
+        found = [
+            (f"{name} of both folders", (root / name, root_b / name))
+            for name in names
+            if (root / name).is_dir() and (root_b / name).is_dir()
+        ][:1]
+        if not found and split == "train":
+            found = [("two folders", (root, root_b))]
+    else:
+        found = next((two for name in names if (two := list(_two_sided(root, name)))), [])
+    if not found and split == "val":
+        return None
+    if not found:
+        raise DataError(
+            f"No two kinds of pictures for {split!r} in '{root}'.\n{UNPAIRED_LAYOUTS}\n\n"
+            f"{_contents(root)}"
+        )
+    if len(found) > 1:
+        layouts = " and ".join(layout for layout, _ in found)
+        raise DataError(f"'{root}' holds pictures in more than one layout: {layouts}. Keep one.")
+    layout, folders = found[0]
+    a, b = (tuple(list_pictures(folder)) for folder in folders)
+    for pictures, folder in zip((a, b), folders, strict=True):
+        if not pictures:
+            raise DataError(f"There is no picture in '{folder}'.")
+    return UnpairedFolders(layout, a, b)
+
+
+def hold_out(
+    pairs: Sequence[PairFiles], share: float = 0.1, seed: int = 0
+) -> tuple[list[PairFiles], list[PairFiles]]:
+    """Split pairs into those to train on and those held out, where a data set has no such split.
+
+    The `share` (0..1) of pairs whose names have the smallest hashes is held out, at least one and
+    never all: the choice depends on the seed and the names, not on the order or place of the files.
+    A single pair is not held out.
+    """
+    count = min(max(1, round(share * len(pairs))), len(pairs) - 1)
+    ranked = sorted(pairs, key=lambda pair: hashlib.sha256(f"{seed}/{pair.name}".encode()).digest())
+    held = {pair.name for pair in ranked[:count]}
+    return [p for p in pairs if p.name not in held], [p for p in pairs if p.name in held]
+
+
+def first_few(items: Iterable[object], limit: int = 10) -> str:
+    """Return the first few items, one to a line, and how many more there are."""
+    items = list(items)
+    lines = [f"  {item}" for item in items[:limit]]
+    if len(items) > limit:
+        lines.append(f"  ... and {len(items) - limit} more")
+    return "\n".join(lines)
+
+
+def _layouts_found(root: Path, split: str) -> list[tuple[str, tuple[Path, ...]]]:
+    for name in VALIDATION if split == "val" else (split,):
+        if found := list(_layouts_of(root, name)):
+            return found
+    return []
+
+
+def _two_sided(root: Path, split: str) -> Iterator[tuple[str, tuple[Path, ...]]]:
+    for a, b in (
+        (f"{split}A", f"{split}B"),
+        (f"{split}/A", f"{split}/B"),
+        (f"A/{split}", f"B/{split}"),
+    ):
+        if (root / a).is_dir() and (root / b).is_dir():
+            yield f"{a} + {b}", (root / a, root / b)
+
+
+def _layouts_of(root: Path, split: str) -> Iterator[tuple[str, tuple[Path, ...]]]:
+    yield from _two_sided(root, split)
+    both = root / split
+    # One half of train/A + train/B must not be mistaken for pictures that are pairs by themselves.
+    one_sided = (both / "A").is_dir() or (both / "B").is_dir()
+    if both.is_dir() and not one_sided and list_pictures(both):
+        yield f"{split}, side by side", (both,)
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    by_name: dict[str, Path] = {}
+    for path in list_pictures(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in by_name:
+            raise DataError(
+                f"'{by_name[name]}' and '{path}' have the same name, so that their partner is "
+                "unclear. Remove or rename one of them."
+            )
+        by_name[name] = path
+    return by_name
+
+
+def _contents(root: Path) -> str:
+    entries = [path for path in sorted(root.iterdir()) if path.name[0] != "."]
+    if not entries:
+        return f"'{root}' is empty."
+    names = [path.name + "/" * path.is_dir() for path in entries]
+    hint = ""
+    if root.name in ("train", *VALIDATION):
+        hint = f"\nIs '{root.parent}' the root that you mean?"
+    return f"'{root}' holds:\n{first_few(names)}{hint}"

@@ -1,0 +1,169 @@
+"""Batches for the steps of a training, prepared by other processes while this one computes.
+
+Which samples make up a batch follows from the number of the step alone, so that any number of
+workers gives the same batches and a resumed training goes on where it stopped.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context, resource_tracker
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from i2i.errors import I2iError
+
+T = TypeVar("T")
+
+# Forking a process in which torch already runs threads may hang its children (and Python 3.12 warns
+# of it); starting afresh costs every worker the import of torch. So, where there is one, a server
+# is started that imports once, runs nothing, and forks from there. macOS does not survive that.
+_START = "forkserver" if sys.platform == "linux" else "spawn"
+_PRELOAD = ["i2i.data.paired", "i2i.data.unpaired"]
+
+
+@dataclass(frozen=True)
+class _Positions:
+    """The positions of each step's batch in the order of a data set."""
+
+    batch_size: int
+    start: int
+    stop: int
+    rank: int
+    world: int
+
+    def __len__(self) -> int:
+        return max(0, self.stop - self.start)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.start, self.stop):
+            first = (step * self.world + self.rank) * self.batch_size
+            yield list(range(first, first + self.batch_size))
+
+
+def make_loader(
+    dataset: Dataset[T],
+    *,
+    batch_size: int,
+    start: int,
+    stop: int,
+    workers: int | Literal["auto"] = "auto",
+    pin_memory: bool = False,
+    rank: int = 0,
+    world: int = 1,
+) -> Iterator[T]:
+    """Start the workers and return the batches of the steps start, start + 1, ..., stop - 1.
+
+    Args:
+        dataset: Gives a tuple of tensors for any position from 0 on.
+        batch_size: Samples in a batch; every batch is full.
+        start: The first step, counted from 0 over the whole training.
+        stop: The step after the last.
+        workers: How many processes prepare batches; 0 prepares them in this one when they are due;
+            "auto" is `default_workers()`. With workers, a script needs the usual
+            `if __name__ == "__main__":`.
+        pin_memory: Put batches into page-locked memory, from where a CUDA device copies faster.
+        rank: Number of this process among `world` that train together; each batch of
+            world x batch_size successive samples is dealt out to them in turn.
+        world: Number of processes that train together.
+
+    Raises:
+        I2iError: while iterating, what the data set raised, also in a worker, and without the
+            worker's traceback.
+    """
+    if workers == "auto":
+        workers = default_workers()
+    options: dict[str, Any] = {}
+    if workers:
+        context = get_context(_START)
+        if _START == "forkserver":
+            context.set_forkserver_preload(_PRELOAD)
+        options = {
+            "multiprocessing_context": context,
+            "worker_init_fn": _settle_worker,
+            "prefetch_factor": 4,
+        }
+    loader = DataLoader(
+        _Excused(dataset),
+        batch_sampler=_Positions(batch_size, start, stop, rank, world),
+        num_workers=workers,
+        collate_fn=_collate,
+        pin_memory=pin_memory,
+        **options,
+    )
+    with _born_deaf_to_ctrl_c():
+        batches = iter(loader)
+    return _raised(batches)
+
+
+def default_workers() -> int:
+    """Return one worker for each core that this process may use except one, at most 8."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return min(8, cores - 1)
+
+
+class _Excused(Dataset[Any]):
+    """Returns what a person can mend as a value: raised in a worker, it comes with a traceback."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, position: int) -> Any:
+        try:
+            return self.dataset[position]
+        except I2iError as error:
+            return error
+
+
+def _collate(samples: list[Any]) -> Any:
+    for sample in samples:
+        if isinstance(sample, I2iError):
+            return sample
+    return default_collate(samples)
+
+
+def _raised(batches: Iterator[Any]) -> Iterator[Any]:
+    batch = None
+    try:
+        for batch in batches:
+            if isinstance(batch, I2iError):
+                raise batch
+            yield batch
+    finally:
+        # An error refers to this frame. If the frame went on to refer to the error, both would wait
+        # for the garbage collector, and there the workers take five seconds each to end.
+        del batch, batches
+
+
+@contextmanager
+def _born_deaf_to_ctrl_c() -> Iterator[None]:
+    """Let processes that start in here inherit a blocked SIGINT: the main process stops in order.
+
+    A Ctrl-C meanwhile is not lost, the main process gets it afterwards.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it unblocks the signal when it has to be started first
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _settle_worker(worker: int) -> None:
+    """Ignore Ctrl-C also where it could not be blocked, and leave all cores but one to others."""
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

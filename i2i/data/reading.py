@@ -1,0 +1,176 @@
+"""From a file to pixels.
+
+A picture is anything in `PICTURE_SUFFIXES`; it is turned upright as its EXIF orientation asks and
+then brought to the number of channels that a network wants. Every such conversion is a decision,
+and `to_channels` lists them all. Translation uses the same function on pictures that never were
+files, so that a network meets the same colours in training and in use.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from i2i.errors import DataError, did_you_mean
+
+Pixels = npt.NDArray[np.uint8]
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+
+# Pillow guards against compressed bombs that strangers upload, and warns from 89 megapixels on,
+# where honest panoramas and satellite pictures begin. These are the person's own files: allow half
+# a gigapixel without a word (1.6 GB as RGB), and leave Pillow's refusal at twice that in place.
+Image.MAX_IMAGE_PIXELS = 2**29
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_ORIENTATION = 0x0112
+
+
+def require_folder(folder: Path) -> None:
+    """Raise DataError unless `folder` is one, suggesting a neighbour with a similar name."""
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise DataError(f"'{folder}' is a file; a folder with pictures was expected.")
+    near = sorted(p.name for p in folder.parent.iterdir()) if folder.parent.is_dir() else []
+    raise DataError(f"There is no folder '{folder}'.{did_you_mean(folder.name, near)}")
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Return all pictures under `folder`, in sub-folders too, in natural order (2 before 10).
+
+    Links to folders are followed, each folder once. Files and folders whose name begins with a dot
+    are skipped.
+
+    Raises:
+        DataError: `folder` is not there or is not a folder.
+    """
+    require_folder(folder)
+    pictures = []
+    seen = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
+        if real not in seen:
+            pictures += [Path(parent, name) for name in files if is_picture(name)]
+        seen.add(real)
+    return sorted(pictures, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+
+
+def is_picture(name: str) -> bool:
+    """Say whether a file of this name is taken for a picture."""
+    return name[0] != "." and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """Return what to sort `name` by, so that numbers in it count as numbers."""
+    parts = re.split(r"([0-9]+)", name)
+    # Names that differ only in case or leading zeros still need one order on every machine.
+    return [int(part) if i % 2 else part.lower() for i, part in enumerate(parts)], name
+
+
+def read_picture(path: Path, channels: int) -> Pixels:
+    """Read a picture, upright, as (H, W, channels) uint8; for the conversions see `to_channels`.
+
+    Raises:
+        DataError: the file is missing, truncated, not a picture, or cannot be converted.
+    """
+    image = open_picture(path)
+    try:
+        return to_pixels(image, channels)
+    except DataError as error:
+        raise DataError(f"'{path}' cannot be used: {error}") from error
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Decode a picture completely and turn it upright; of several frames take the first.
+
+    Raises:
+        DataError: the file is missing, truncated or not a picture.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return upright(image)
+    except Exception as error:  # decoders of broken files raise nearly anything
+        raise DataError(f"'{path}' cannot be read: {reason(error)}.") from error
+
+
+def reason(error: Exception) -> str:
+    """Say in a few words why Pillow could not read a file."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no picture of a known format"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation 1..8 of a loaded picture; 1 where there is none or it is broken.
+
+    Pillow turns a TIFF upright while it loads, so this must not be asked before.
+    """
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 (a broken EXIF block is no reason to refuse good pixels)
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turn a loaded picture as its EXIF orientation asks."""
+    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+
+
+def to_pixels(image: Image.Image, channels: int) -> Pixels:
+    """Return a writable (H, W, channels) uint8 array; for the conversions see `to_channels`."""
+    pixels: Pixels = np.array(to_channels(image, channels))
+    return pixels.reshape(image.height, image.width, channels)
+
+
+def to_channels(image: Image.Image, channels: int) -> Image.Image:
+    """Convert a picture to 1 (grey), 3 (RGB) or 4 (RGBA) channels of 8 bits.
+
+    - A palette becomes the colours it stands for.
+    - Transparency (an alpha channel, or a transparent palette entry or key colour) is composited
+      over white, unless 4 channels are wanted; 4 channels of an opaque picture have alpha 255.
+    - Grey becomes RGB by repetition; RGB becomes grey as ITU-R 601 luma,
+      0.299 R + 0.587 G + 0.114 B.
+    - Black and white (1 bit) becomes 0 and 255; CMYK becomes RGB without a colour profile.
+    - Integers of 16 bits are divided by 257 and rounded, so that 65535 becomes 255.
+    - Floating point pictures are taken as 0..1 and become round(255 x).
+
+    Raises:
+        DataError: `channels` is another number, values lie outside of 0..65535 (integer) or 0..1
+            (floating point), or Pillow cannot convert the mode.
+    """
+    if channels not in _MODES:
+        raise DataError(f"channels (={channels}) must be 1 (grey), 3 (RGB) or 4 (RGBA).")
+    mode = _MODES[channels]
+    if image.mode == mode and "transparency" not in image.info:
+        return image
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _to_eight_bits(image)
+    try:
+        if channels != 4 and image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert(mode)
+    except ValueError as error:
+        raise DataError(
+            f"A picture of mode {image.mode!r} cannot be converted to {mode}; save it as RGB."
+        ) from error
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    most, kind = (1, "floating point") if image.mode == "F" else (65535, "integer")
+    if not (values.min() >= 0 and values.max() <= most):  # not: NaN must be refused as well
+        raise DataError(
+            f"A picture of {kind} values must lie within 0..{most}; "
+            f"{values.min()}..{values.max()} was found."
+        )
+    return Image.fromarray(np.rint(values * (255 / most)).astype(np.uint8))
