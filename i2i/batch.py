@@ -23,6 +23,16 @@ class Pair(NamedTuple):
     target: Tensor
 
 
+class Unpaired(NamedTuple):
+    """Pictures of two domains that have nothing to do with each other but their number.
+
+    Both are (N, C, H, W), as in `Pair`; the two numbers of channels may differ.
+    """
+
+    a: Tensor
+    b: Tensor
+
+
 def to_signed(images: Tensor) -> Tensor:
     """Map uint8 0..255 to float32 -1..1 (x / 127.5 - 1); floating point tensors pass unchanged."""
     if images.dtype == torch.uint8:

@@ -65,6 +65,8 @@ def build_model(options: Options) -> Model:
             options.adversarial.loss, real_label=1.0 - options.adversarial.label_smoothing
         ),
         weights=options.objective,
+        size=options.data.crop_size,
+        pool=options.adversarial.pool,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)
@@ -138,8 +140,9 @@ def build_trainer(
         torch.backends.cudnn.allow_tf32 = train.tf32
         torch.backends.cudnn.benchmark = True  # shapes never change within a run
     augment = options.data.augment.model_dump()
+    model = build_model(options) if model is None else model
     return Trainer(
-        build_model(options) if model is None else model,
+        model,
         partial(make_optimizer, options.optimizer, device),
         device=device,
         precision=train.precision,
@@ -148,9 +151,22 @@ def build_trainer(
         accumulate=train.accumulate,
         average=train.average,
         channels_last=train.channels_last,
-        compile=train.compile,
+        compile=_compiled(options, model) if train.compile else (),
         augment=DeviceAugment(**augment) if any(augment.values()) else None,
     )
+
+
+def _compiled(options: Options, model: Model) -> list[str]:
+    """The networks to compile: all, but a critic whose gradient is penalised.
+
+    A penalty differentiates twice, which `torch.compile` cannot do.
+    """
+    penalised = any(
+        weight and name.startswith(("gradient_penalty", "r1"))
+        for name, weight in options.objective.items()
+    )
+    networks = {name for names in model.players.values() for name in names}
+    return sorted(networks & set(model.generators) if penalised else networks)
 
 
 def run_length(options: Options, pictures: int) -> int:
@@ -185,17 +201,39 @@ def build_translator(
     options: Options,
     model: Model,
     *,
+    direction: str | None = None,
     device: torch.device | str = "cpu",
     precision: str = "fp32",
 ) -> Translator:
-    """Build what translates pictures with the (main) generator of a model.
+    """Build what translates pictures with a generator of a model.
 
     The generator itself is put into inference mode, not a copy of it.
+
+    Arguments:
+        options: of the model.
+        model: whose generator is used.
+        direction: "AtoB" or "BtoA", for models that translate both ways; by default that of the
+            options.
+        device: to compute on; the generator moves there.
+        precision: to compute in.
+
+    Raises:
+        OptionsError: the model does not translate in this direction.
     """
+    wanted = direction or options.data.direction
+    ways = model.directions or {options.data.direction: model.generators[0]}
+    if wanted not in ways:
+        raise OptionsError(
+            f"direction (={wanted!r}) is not what this {options.model} has learnt: "
+            f"it translates {' and '.join(ways)}."
+        )
+    channels = options.data.input_channels, options.data.output_channels
+    if model.directions and wanted == "BtoA":
+        channels = channels[::-1]
     return Translator(
-        model.get_submodule(model.generators[0]),
-        input_channels=options.data.input_channels,
-        output_channels=options.data.output_channels,
+        model.get_submodule(ways[wanted]),
+        input_channels=channels[0],
+        output_channels=channels[1],
         norm=options.inference.norm,
         dropout=options.inference.dropout,
         device=device,
@@ -208,6 +246,7 @@ def load_translator(
     checkpoint: Path | str | None = None,
     *,
     runs_dir: Path | str = "runs",
+    direction: str | None = None,
     device: str = "auto",
     precision: str = "fp32",
     average: bool | None = None,
@@ -217,6 +256,7 @@ def load_translator(
     Arguments:
         checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
         runs_dir: the folder of the runs.
+        direction: "AtoB" or "BtoA", for models that translate both ways.
         device: "auto", "cpu", "cuda", ...
         precision: to compute in.
         average: whether the moving average of the generator is used; by default if there is one.
@@ -227,14 +267,18 @@ def load_translator(
     path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir))
     state = load_checkpoint(path)
     options = read_options(state["options"])
-    model = build_model(options)
-    weights = dict(state["model"])
     if average and not state["average"]:
         raise CheckpointError(f"{path} has no moving average: it was trained without one.")
-    if average is not False:
-        weights |= state["average"]
-    model.load_state_dict(weights)
-    translator = build_translator(options, model, device=pick_device(device), precision=precision)
+    weights = state["model"] | (state["average"] if average is not False else {})
+    model = build_model(options)
+    for name in model.generators:
+        prefix = f"{name}."
+        model.get_submodule(name).load_state_dict(
+            {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+        )
+    translator = build_translator(
+        options, model, direction=direction, device=pick_device(device), precision=precision
+    )
     return translator, why
 
 
@@ -251,8 +295,8 @@ def describe_checkpoint(path: Path) -> str:
     for name, network in model.named_children():
         count = sum(parameter.numel() for parameter in network.parameters())
         lines.append(f"{name + ':':11} {type(network).__name__}, {count:,} parameters")
-    measure, better = next(iter(model.measures.items()))
-    if state["best"] is not None:
+    if model.decisive is not None and state["best"] is not None:
+        measure, better = model.decisive
         lines.append(f"best:       {measure} = {state['best']:.4g} ({better} is better)")
     if state["average"]:
         lines.append(f"average:    moving average of the generator, {options.train.average}")

@@ -123,9 +123,15 @@ class Model(nn.Module, ABC):
     generators: ClassVar[tuple[str, ...]]
     """The networks that are used after training (by attribute name), the main one first."""
 
-    measures: ClassVar[Mapping[str, str]]
-    """What `measure` returns, with "lower" or "higher" for which is better; the first decides
-    which checkpoint is the best."""
+    directions: ClassVar[Mapping[str, str]] = {}
+    """For a model that translates both ways: "AtoB" and "BtoA" -> the name of the generator."""
+
+    decisive: ClassVar[tuple[str, str] | None] = None
+    """Which of the measures decides on the best checkpoint, and whether "lower" or "higher" is
+    better; None where no measure can tell."""
+
+    notices: tuple[str, ...] = ()
+    """What a person should know of how this model was assembled, a sentence each."""
 
     @classmethod
     @abstractmethod

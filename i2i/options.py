@@ -53,6 +53,7 @@ class Data(Section):
     """Where the pictures are and how they become training samples."""
 
     root: str = ""
+    root_b: str = Field("", description="unpaired: the folder of domain B, if it lies apart")
     load_size: Count
     crop_size: Count
     resize: Literal["stretch", "shorter side", "none"] = "stretch"
@@ -112,6 +113,9 @@ class Adversarial(Section):
 
     loss: Literal["vanilla", "least-squares", "wasserstein", "hinge"]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    pool: Annotated[int, Field(ge=0)] = Field(
+        0, description="older translations that a discriminator is shown now and then"
+    )
 
 
 class Optimizer(Section):
@@ -296,8 +300,9 @@ def parse_setting(text: str) -> dict[str, Any]:
 def with_size(options: Layer, size: int) -> dict[str, Any]:
     """Fit the sizes of a recipe to square pictures of `size` pixels.
 
-    The crop becomes `size`, the picture that it is cut from keeps its proportion to it, and a U-Net
-    that would halve the picture below one pixel gets less deep.
+    The crop becomes `size`, the picture that it is cut from keeps its proportion to it, a U-Net
+    that would halve the picture below one pixel gets less deep, and a ResNet has no more than 6
+    blocks below 256 pixels (as published for CycleGAN).
     """
     options = read_options(options).to_dict()
     data, generator = options["data"], options["generator"]
@@ -309,6 +314,8 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
     }
     if generator["network"] == "unet" and size < 2 ** generator["downs"]:
         changes["generator"] = {"downs": max(2, int(math.log2(size)))}
+    if generator["network"] == "resnet" and size < 256:
+        changes["generator"] = {"blocks": min(generator["blocks"], 6)}
     return merge(options, changes)
 
 

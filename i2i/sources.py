@@ -1,21 +1,23 @@
 """From the `[data]` of the options to data sets, with everything checked before training starts."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch.utils.data import Dataset, default_collate
 
 from i2i.data.cache import cache_folder
-from i2i.data.check import check_pictures, usable_pairs
-from i2i.data.layouts import PairFiles, find_pairs, has_split, hold_out
+from i2i.data.check import Checked, check_pictures, usable_pairs, usable_pictures
+from i2i.data.layouts import PairFiles, find_pairs, find_unpaired, has_split, hold_out
 from i2i.data.paired import PairedPictures
 from i2i.data.transforms import JointGeometry, evaluation_geometry
-from i2i.options import Options
+from i2i.data.unpaired import UnpairedPictures
+from i2i.options import Data, Options
 from i2i.progress import progress_bar
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 
 DEMO = "demo"
@@ -53,13 +55,16 @@ def open_source(options: Options, kind: str, say: Say) -> Source:
 
     Arguments:
         options: of the run.
-        kind: what the model learns from: "paired".
+        kind: what the model learns from: "paired" or "unpaired".
         say: prints a line for a person.
 
     Raises:
         DataError: the folder or pictures in it are not as they should be.
     """
-    makers: dict[str, Callable[[Options, Path, Say], Source]] = {"paired": _paired}
+    makers: dict[str, Callable[[Options, Path, Say], Source]] = {
+        "paired": _paired,
+        "unpaired": _unpaired,
+    }
     return makers[kind](options, _root(options.data.root, kind, say), say)
 
 
@@ -77,10 +82,10 @@ def _root(dataroot: str, kind: str, say: Say) -> Path:
 def _paired(options: Options, root: Path, say: Say) -> Source:
     data = options.data
     found = find_pairs(root, "train", drop_orphans=data.skip_bad)
-    train = _checked(list(found.pairs), data.skip_bad, say)
+    train, split = _usable(found.pairs, data, say), "its own split"
     if has_split(root, "val"):
         held = find_pairs(root, "val", drop_orphans=data.skip_bad)
-        validation, split = _checked(list(held.pairs), data.skip_bad, say), "its own split"
+        validation = _usable(held.pairs, data, say)
     else:
         train, validation = hold_out(train, HELD_OUT, options.train.seed)
         split = f"held out from the {len(train) + len(validation)} for training"
@@ -88,7 +93,6 @@ def _paired(options: Options, root: Path, say: Say) -> Source:
         f"data: {root} ({found.layout}), {len(train)} pairs to train on, "
         f"{len(validation)} to validate with ({split})"
     )
-    geometry = JointGeometry(data.load_size, data.crop_size, data.resize, flip=data.flip)
     common: dict[str, Any] = {
         "direction": data.direction,
         "input_channels": data.input_channels,
@@ -96,7 +100,7 @@ def _paired(options: Options, root: Path, say: Say) -> Source:
         "seed": options.train.seed,
     }
     return Source(
-        train=PairedPictures(train, geometry, shuffle=True, **common),
+        train=PairedPictures(train, _geometry(data), shuffle=True, **common),
         validation=PairedPictures(
             validation, evaluation_geometry(data.crop_size, data.resize), **common
         ),
@@ -106,15 +110,62 @@ def _paired(options: Options, root: Path, say: Say) -> Source:
     )
 
 
-def _checked(pairs: list[PairFiles], skip_bad: bool, say: Say) -> list[PairFiles]:
-    paths = [path for pair in pairs for path in (pair.a, pair.b) if path is not None]
+def _unpaired(options: Options, root: Path, say: Say) -> Source:
+    data, seed = options.data, options.train.seed
+    root_b = Path(data.root_b) if data.root_b else None
+    found = find_unpaired(root, "train", root_b)
+    assert found is not None
+    sides = [_readable(side, data, say) for side in (found.a, found.b)]
+    held = find_unpaired(root, "val", root_b)
+    if held is not None:
+        validation, split = [_readable(side, data, say) for side in (held.a, held.b)], "its own"
+    else:
+        both = [hold_out(side, HELD_OUT, seed) for side in sides]
+        sides, validation = [train for train, _ in both], [rest for _, rest in both]
+        split = "held out from those for training"
+    say(
+        f"data: {root} ({found.layout}), {len(sides[0])} pictures of A and {len(sides[1])} of B to "
+        f"train on, {len(validation[0])} and {len(validation[1])} to validate with ({split})"
+    )
+    common: dict[str, Any] = {"channels": (data.input_channels, data.output_channels), "seed": seed}
+    train = UnpairedPictures(sides, _geometry(data), shuffle=True, **common)
+    held_out = UnpairedPictures(
+        validation, evaluation_geometry(data.crop_size, data.resize), **common
+    )
+    return Source(
+        train=train,
+        validation=held_out,
+        pictures=len(train),
+        validation_pictures=len(held_out),
+        fingerprint=_fingerprint(path.name for side in sides for path in side),
+    )
+
+
+def _geometry(data: Data) -> JointGeometry:
+    return JointGeometry(data.load_size, data.crop_size, data.resize, flip=data.flip)
+
+
+def _usable(pairs: Sequence[PairFiles], data: Data, say: Say) -> list[PairFiles]:
+    checked = _check(path for pair in pairs for path in (pair.a, pair.b) if path is not None)
+    usable = usable_pairs(pairs, checked, skip_bad=data.skip_bad)
+    return _reported(pairs, usable, say)
+
+
+def _readable(paths: Sequence[Path], data: Data, say: Say) -> list[Path]:
+    usable = usable_pictures(paths, _check(paths), skip_bad=data.skip_bad)
+    return _reported(paths, usable, say)
+
+
+def _check(paths: Iterable[Path]) -> Checked:
     with progress_bar("checking pictures") as progress:
-        checked = check_pictures(paths, cache_folder(), progress=progress)
-    usable = usable_pairs(pairs, checked, skip_bad=skip_bad)
-    if len(usable) < len(pairs):
-        say(f"left out {len(pairs) - len(usable)} pairs that cannot be used (--skip-bad)")
+        return check_pictures(paths, cache_folder(), progress=progress)
+
+
+def _reported(found: Sequence[T], usable: list[T], say: Say) -> list[T]:
+    if len(usable) < len(found):
+        say(f"left out {len(found) - len(usable)} of {len(found)} that cannot be used (--skip-bad)")
     return usable
 
 
-def _fingerprint(names: Iterator[str]) -> str:
+def _fingerprint(names: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]

@@ -99,6 +99,8 @@ def _train(
     train = options.train
     device = pick_device(device_name)
     model = build_model(options)
+    for notice in model.notices:
+        say(f"note: {notice}")
     source = open_source(options, model.data, say)
     stop = run_length(options, source.pictures)
     trainer = build_trainer(
@@ -113,7 +115,6 @@ def _train(
     (run.folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
 
     begin = trainer.steps_done
-    measure, better = next(iter(model.measures.items()))
     journal = Journal(run, begin, say)
     journal.text("options", "```toml\n" + options.to_toml() + "```")
     monitor = Monitor(journal, start=begin, stop=stop, batch_size=train.batch_size, say=say)
@@ -121,7 +122,7 @@ def _train(
         run,
         {"options": options.to_dict(), "data": source.fingerprint},
         keep=train.keep,
-        better=better,
+        decisive=model.decisive,
         best=state["best"] if state else None,
     )
     validation = Validation(
@@ -162,7 +163,9 @@ def _train(
     if interrupt.signal is not None:
         say(f"stopped after step {steps} ({took}); go on with: i2i train --resume {run.folder}")
         return Outcome(run.folder, steps, interrupt.exit_code)
-    best = "" if keeper.best is None else f", best validation {measure} {keeper.best:.4g}"
+    best = ""
+    if model.decisive is not None and keeper.best is not None:
+        best = f", best validation {model.decisive[0]} {keeper.best:.4g}"
     say(f"done: {took}{best}; picture sheets in {run.samples}")
     return Outcome(run.folder, steps, 0)
 

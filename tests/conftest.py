@@ -19,6 +19,22 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
+def unpaired(tmp_path: Path) -> Path:
+    """Tiny unpaired pictures: 5 reddish ones, 7 bluish ones, and two of each to test with."""
+    root = tmp_path / "tiny-unpaired"
+    generator = np.random.default_rng(0)
+    for side, channel in (("A", 0), ("B", 2)):
+        for split, count in (("train", 5 + channel), ("test", 2)):
+            folder = root / f"{split}{side}"
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 100, (24, 24, 3), dtype=np.uint8)
+                pixels[..., channel] += 150
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    return root
+
+
+@pytest.fixture
 def facades(tmp_path: Path) -> Path:
     """A tiny paired data set, side by side: noise and the same noise inverted, 24 x 24 pixels."""
     root = tmp_path / "tiny-facades"

@@ -8,6 +8,7 @@ import click
 
 _FLAGS = {
     "dataroot": "data.root",
+    "dataroot_b": "data.root_b",
     "direction": "data.direction",
     "workers": "data.workers",
     "skip_bad": "data.skip_bad",
@@ -19,7 +20,7 @@ _FLAGS = {
 }
 """Flags that are short for an option of the recipe."""
 
-_FOR_RESUME = ("dataroot", "workers", "steps", "epochs", "skip_bad")
+_FOR_RESUME = ("dataroot", "dataroot_b", "workers", "steps", "epochs", "skip_bad")
 
 
 @click.command(
@@ -37,6 +38,7 @@ right), or with trainA/, trainB/, or train/A/, train/B/, or A/train/, B/train/."
 @click.option("--model", metavar="NAME", help="What to train; `i2i models` lists them.")
 @click.option("--recipe", metavar="NAME|FILE", help="A recipe (TOML); default: that of the model.")
 @click.option("--dataroot", metavar="DIR", help="The data set; `demo` for the embedded one.")
+@click.option("--dataroot-b", metavar="DIR", help="Unpaired: domain B, if it lies apart.")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run.")
 @click.option("--direction", type=click.Choice(["AtoB", "BtoA"]), help="Which side is the input.")
 @click.option("--size", type=click.IntRange(min=4), help="Train on squares of this many pixels.")

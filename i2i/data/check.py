@@ -120,6 +120,23 @@ def usable_pairs(
     return usable
 
 
+def usable_pictures(
+    paths: Sequence[Path], checked: Checked, *, skip_bad: bool = False
+) -> list[Path]:
+    """Return the pictures that can be read.
+
+    Raises:
+        DataError: some are unreadable and `skip_bad` is False, or none is left.
+    """
+    unreadable = [f"{path}: {checked.bad[path]}" for path in paths if path in checked.bad]
+    if unreadable and (not skip_bad or len(unreadable) == len(paths)):
+        raise DataError(
+            f"{len(unreadable)} of {len(paths)} pictures cannot be read:\n{first_few(unreadable)}\n"
+            "Mend them, or leave them out with --skip-bad."
+        )
+    return [path for path in paths if path not in checked.bad]
+
+
 def _mismatch(pair: PairFiles, checked: Checked) -> str:
     a = checked.sizes.get(pair.a)
     if a and pair.b is None and a[0] % 2:

@@ -6,18 +6,22 @@ and nothing waits for it.
 """
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from i2i.batch import Pair
+from i2i.batch import Pair, Unpaired
 from i2i.errors import OptionsError
+
+T = TypeVar("T", Pair, Unpaired)
 
 
 class DeviceAugment(nn.Module):
     """Moves both pictures of each pair alike and varies the colours of the source.
 
-    The target keeps its colours: they are what the network has to learn. A batch draws its random
+    The target keeps its colours: they are what the network has to learn. Pictures that are no pairs
+    are each moved and coloured by themselves. A batch draws its random
     numbers from torch's global generator of its device, anew for each pair.
 
     Args:
@@ -66,32 +70,36 @@ class DeviceAugment(nn.Module):
         self.saturation = saturation
         self.hue = hue
 
-    def forward(self, batch: Pair) -> Pair:
+    def forward(self, batch: T) -> T:
         """Return the batch augmented; pictures are (N, C, H, W), -1..1, before and after.
 
         Raises:
             OptionsError: `saturation` or `hue` is wanted of a source that has no 3 channels.
         """
-        if self.rotation or self.scale or self.translation:
-            batch = self._move(batch)
-        return Pair(self._colour(batch.source), batch.target)
+        if isinstance(batch, Pair):
+            source, target = self._move(*batch)
+            return type(batch)(self._colour(source), target)
+        return type(batch)(*(self._colour(*self._move(side)) for side in batch))
 
-    def _move(self, batch: Pair) -> Pair:
+    def _move(self, *alike: Tensor) -> tuple[Tensor, ...]:
+        """Move all of `alike` in the same way."""
+        if not (self.rotation or self.scale or self.translation):
+            return alike
         from kornia.geometry.transform import get_affine_matrix2d, warp_affine
 
-        count, _, height, width = batch.source.shape
-        size = batch.source.new_tensor([width, height])
+        first = alike[0]
+        count, _, height, width = first.shape
+        size = first.new_tensor([width, height])
         transform = get_affine_matrix2d(
-            translations=self._spread(batch.source, self.translation, 2) * size,
+            translations=self._spread(first, self.translation, 2) * size,
             center=((size - 1) / 2).expand(count, 2),
-            scale=1 + self._spread(batch.source, self.scale, 1).expand(count, 2),
-            angle=self._spread(batch.source, self.rotation, 1)[:, 0],
+            scale=1 + self._spread(first, self.scale, 1).expand(count, 2),
+            angle=self._spread(first, self.rotation, 1)[:, 0],
         )[:, :2]
-        source, target = (
+        return tuple(
             warp_affine(images, transform, (height, width), padding_mode="reflection")
-            for images in batch
+            for images in alike
         )
-        return Pair(source, target)
 
     def _colour(self, source: Tensor) -> Tensor:
         if not (self.brightness or self.contrast or self.saturation or self.hue):

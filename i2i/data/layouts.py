@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from i2i.data.reading import list_pictures, require_folder
 from i2i.errors import DataError
@@ -30,6 +31,10 @@ suffix may differ:
   A is the left half     ├── valA/
   of each picture, B     └── valB/
   is the right half"""
+
+
+# What a layout is called, and its folders: one where pairs are side by side, else A's and B's.
+Layout = tuple[str, tuple[Path, ...]]
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,7 @@ def find_unpaired(root: Path, split: str, root_b: Path | None = None) -> Unpaire
     """
     require_folder(root)
     names = VALIDATION if split == "val" else (split,)
+    found: list[Layout]
     if root_b is not None:
         require_folder(root_b)
         found = [
@@ -167,19 +173,31 @@ def find_unpaired(root: Path, split: str, root_b: Path | None = None) -> Unpaire
     return UnpairedFolders(layout, a, b)
 
 
-def hold_out(
-    pairs: Sequence[PairFiles], share: float = 0.1, seed: int = 0
-) -> tuple[list[PairFiles], list[PairFiles]]:
-    """Split pairs into those to train on and those held out, where a data set has no such split.
+class Named(Protocol):
+    """Anything with a name: a pair of files, a path."""
 
-    The `share` (0..1) of pairs whose names have the smallest hashes is held out, at least one and
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def hold_out(items: Sequence[N], share: float = 0.1, seed: int = 0) -> tuple[list[N], list[N]]:
+    """Split items into those to train on and those held out, where a data set has no such split.
+
+    The `share` (0..1) of items whose names have the smallest hashes is held out, at least one and
     never all: the choice depends on the seed and the names, not on the order or place of the files.
-    A single pair is not held out.
+    A single item is not held out.
     """
-    count = min(max(1, round(share * len(pairs))), len(pairs) - 1)
-    ranked = sorted(pairs, key=lambda pair: hashlib.sha256(f"{seed}/{pair.name}".encode()).digest())
-    held = {pair.name for pair in ranked[:count]}
-    return [p for p in pairs if p.name not in held], [p for p in pairs if p.name in held]
+    count = min(max(1, round(share * len(items))), len(items) - 1)
+    ranked = sorted(
+        range(len(items)),
+        key=lambda i: hashlib.sha256(f"{seed}/{items[i].name}".encode()).digest(),
+    )
+    held = set(ranked[:count])
+    train = [item for i, item in enumerate(items) if i not in held]
+    return train, [items[i] for i in sorted(held)]
 
 
 def first_few(items: Iterable[object], limit: int = 10) -> str:
@@ -191,14 +209,14 @@ def first_few(items: Iterable[object], limit: int = 10) -> str:
     return "\n".join(lines)
 
 
-def _layouts_found(root: Path, split: str) -> list[tuple[str, tuple[Path, ...]]]:
+def _layouts_found(root: Path, split: str) -> list[Layout]:
     for name in VALIDATION if split == "val" else (split,):
         if found := list(_layouts_of(root, name)):
             return found
     return []
 
 
-def _two_sided(root: Path, split: str) -> Iterator[tuple[str, tuple[Path, ...]]]:
+def _two_sided(root: Path, split: str) -> Iterator[Layout]:
     for a, b in (
         (f"{split}A", f"{split}B"),
         (f"{split}/A", f"{split}/B"),
@@ -208,7 +226,7 @@ def _two_sided(root: Path, split: str) -> Iterator[tuple[str, tuple[Path, ...]]]
             yield f"{a} + {b}", (root / a, root / b)
 
 
-def _layouts_of(root: Path, split: str) -> Iterator[tuple[str, tuple[Path, ...]]]:
+def _layouts_of(root: Path, split: str) -> Iterator[Layout]:
     yield from _two_sided(root, split)
     both = root / split
     # One half of train/A + train/B must not be mistaken for pictures that are pairs by themselves.

@@ -21,8 +21,7 @@ class UnpairedPictures(Dataset[Unpaired]):
     same position gives the same pictures, whoever asks and however often.
 
     Args:
-        a: Pictures of domain A, at least one.
-        b: Pictures of domain B, at least one.
+        sides: The pictures of domain A and those of domain B, at least one of each.
         geometry: What is done to each picture.
         channels: Of the pictures of A and of B: 1, 3 or 4.
         seed: Not negative; order and geometry follow from it.
@@ -31,15 +30,15 @@ class UnpairedPictures(Dataset[Unpaired]):
 
     def __init__(
         self,
-        a: Sequence[Path],
-        b: Sequence[Path],
+        sides: Sequence[Sequence[Path]],
         geometry: JointGeometry,
         *,
         channels: tuple[int, int] = (3, 3),
         seed: int = 0,
         shuffle: bool = False,
     ) -> None:
-        self.pictures = (list(a), list(b))
+        assert len(sides) == 2
+        self.pictures = [list(side) for side in sides]
         self.geometry = geometry
         self.channels = channels
         # Sides that are equally long must not go through their pictures in the same order.

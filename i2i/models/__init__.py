@@ -32,6 +32,12 @@ class Kit:
     weights: Mapping[str, float]
     """The weight of each term."""
 
+    size: int
+    """Height and width of the pictures that it trains on."""
+
+    pool: int
+    """Older translations that a discriminator may be shown."""
+
 
 def model_names() -> list[str]:
     """The names of all models."""

@@ -41,7 +41,7 @@ class Pix2Pix(Model):
         "generator": ("adversarial", "l1", "l2", "ssim"),
         "discriminator": ("real", "fake", "gradient_penalty", "r1"),
     }
-    measures: ClassVar[Mapping[str, str]] = {"l1": "lower", "psnr": "higher", "ssim": "higher"}
+    decisive = ("l1", "lower")
 
     def __init__(
         self,

@@ -6,11 +6,21 @@ from i2i.networks.blocks import NORMS, UPSAMPLINGS
 from i2i.networks.inference import STATISTICS, set_inference
 from i2i.networks.init import INITIALISATIONS, initialise
 from i2i.networks.patchgan import PatchGAN, PixelGAN
+from i2i.networks.pool import HistoryPool
 from i2i.networks.resnet import ResNet
+from i2i.networks.stargan import StarGANDiscriminator, StarGANGenerator
 from i2i.networks.unet import UNet
 
-GENERATORS: dict[str, type[nn.Module]] = {"unet": UNet, "resnet": ResNet}
-DISCRIMINATORS: dict[str, type[nn.Module]] = {"patchgan": PatchGAN, "pixelgan": PixelGAN}
+GENERATORS: dict[str, type[nn.Module]] = {
+    "unet": UNet,
+    "resnet": ResNet,
+    "stargan": StarGANGenerator,
+}
+DISCRIMINATORS: dict[str, type[nn.Module]] = {
+    "patchgan": PatchGAN,
+    "pixelgan": PixelGAN,
+    "stargan": StarGANDiscriminator,
+}
 
 __all__ = [
     "DISCRIMINATORS",
@@ -19,9 +29,12 @@ __all__ = [
     "NORMS",
     "STATISTICS",
     "UPSAMPLINGS",
+    "HistoryPool",
     "PatchGAN",
     "PixelGAN",
     "ResNet",
+    "StarGANDiscriminator",
+    "StarGANGenerator",
     "UNet",
     "initialise",
     "set_inference",

@@ -19,17 +19,24 @@ class Keeper:
         run: where the checkpoints go.
         about: what else a checkpoint says of itself; plain values.
         keep: how many numbered checkpoints stay.
-        better: "lower" or "higher": which values of the deciding measure are better.
+        decisive: the measure that decides which checkpoint is the best, and whether "lower" or
+            "higher" is better; None if no checkpoint is the best.
         best: the best value so far (of a run that is resumed).
     """
 
     def __init__(
-        self, run: Run, about: Mapping[str, Any], *, keep: int, better: str, best: float | None
+        self,
+        run: Run,
+        about: Mapping[str, Any],
+        *,
+        keep: int,
+        decisive: tuple[str, str] | None,
+        best: float | None,
     ) -> None:
         self.run = run
         self.about = about
         self.keep = keep
-        self.sign = {"lower": -1.0, "higher": 1.0}[better]
+        self.decisive = decisive
         self.best = best
 
     def save(self, trainer: Trainer) -> str:
@@ -39,11 +46,15 @@ class Keeper:
         self.run.prune(self.keep)
         return str(path)
 
-    def save_if_best(self, trainer: Trainer, value: float) -> bool:
-        """Write `best.pt` if no value before was as good."""
-        if self.best is not None and self.sign * value <= self.sign * self.best:
+    def save_if_best(self, trainer: Trainer, measured: Mapping[str, float]) -> bool:
+        """Write `best.pt` if the deciding measure was never as good before."""
+        if self.decisive is None:
             return False
-        self.best = value
+        name, better = self.decisive
+        sign = {"lower": -1, "higher": 1}[better]
+        if self.best is not None and sign * measured[name] <= sign * self.best:
+            return False
+        self.best = measured[name]
         save_checkpoint(self.run.best, self._state(trainer))
         return True
 
@@ -97,7 +108,7 @@ def fit(
                 measured = validation.measure(trainer)
                 journal.scalars(step, {f"validation/{k}": v for k, v in measured.items()})
                 journal.sheet(step, "validation", validation.show(trainer))
-                keeper.save_if_best(trainer, next(iter(measured.values())))
+                keeper.save_if_best(trainer, measured)
             if save:
                 try:
                     monitor.last_good = keeper.save(trainer)

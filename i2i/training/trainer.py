@@ -4,7 +4,7 @@ See `i2i.game` for what a step is. The trainer adds what all games need: who may
 which precision, at which learning rate, with which random numbers, in how many pieces.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ class Trainer:
             are repeated.
         average: decay of the moving average of the generators; 0 for none.
         channels_last: memory format of networks and pictures.
-        compile: whether the networks are compiled by `torch.compile`.
+        compile: the names of the networks that `torch.compile` compiles.
         augment: random changes of a batch of signed pictures on the device.
     """
 
@@ -57,7 +57,7 @@ class Trainer:
         accumulate: int = 1,
         average: float = 0.0,
         channels_last: bool = False,
-        compile: bool = False,  # noqa: A002 - the name of what it turns on
+        compile: Iterable[str] = (),  # noqa: A002 (what else to call it)
         augment: Callable[[Any], Any] | None = None,
     ) -> None:
         self.device = torch.device(device)
@@ -83,9 +83,8 @@ class Trainer:
             for player, optimizer in self.optimizers.items()
         }
         self.average = MovingAverage(self._generator_parameters(), average) if average else None
-        if compile:
-            for name in {name for networks in model.players.values() for name in networks}:
-                model.get_submodule(name).compile()
+        for name in compile:
+            model.get_submodule(name).compile()
 
     def _generator_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         for generator in self.model.generators:

@@ -70,7 +70,7 @@ def test_what_is_no_unpaired_data_set(tmp_path: Path) -> None:
 def pictures(tmp_path: Path) -> UnpairedPictures:
     a = sorted(paint(tmp_path / "a", 3).iterdir())
     b = sorted(paint(tmp_path / "b", 7).iterdir())
-    return UnpairedPictures(a, b, JointGeometry(20, 16), channels=(3, 1), seed=4, shuffle=True)
+    return UnpairedPictures((a, b), JointGeometry(20, 16), channels=(3, 1), seed=4, shuffle=True)
 
 
 def levels(images: list[torch.Tensor]) -> list[int]:
@@ -107,7 +107,7 @@ def test_sides_of_one_length_are_drawn_cut_and_mirrored_independently(tmp_path: 
         ramp[..., 1] = number
         paths.append(tmp_path / f"{number:02d}.png")
         Image.fromarray(ramp).save(paths[-1])
-    data = UnpairedPictures(paths, paths, JointGeometry(40, 8), seed=0, shuffle=True)
+    data = UnpairedPictures((paths, paths), JointGeometry(40, 8), seed=0, shuffle=True)
     samples = [data[position] for position in range(400)]
 
     def facts(image: torch.Tensor) -> tuple[int, bool, int]:
@@ -126,7 +126,7 @@ def test_sides_of_one_length_are_drawn_cut_and_mirrored_independently(tmp_path: 
 def test_validation_goes_through_the_pictures_as_listed(tmp_path: Path) -> None:
     a = sorted(paint(tmp_path / "a", 2).iterdir())
     b = sorted(paint(tmp_path / "b", 3).iterdir())
-    data = UnpairedPictures(a, b, evaluation_geometry(16))
+    data = UnpairedPictures((a, b), evaluation_geometry(16))
     samples = [data[position] for position in range(len(data))]
     assert levels([sample.a for sample in samples]) == [5, 15, 5]
     assert levels([sample.b for sample in samples]) == [5, 15, 25]

@@ -25,7 +25,6 @@ class Duel(Model):
     generators = ("left",)
     players: ClassVar = {"first": ("left",), "second": ("right",)}
     terms: ClassVar = {"first": ("near",), "second": ("far",)}
-    measures: ClassVar = {"distance": "lower"}
 
     def __init__(self, blind: bool = False) -> None:
         super().__init__()

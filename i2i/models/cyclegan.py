@@ -1,0 +1,159 @@
+"""CycleGAN: translation between two kinds of pictures, learnt without pairs.
+
+Zhu, Park, Isola, Efros: Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial
+Networks, ICCV 2017.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Self
+
+from torch import Tensor, nn
+
+from i2i.batch import Unpaired
+from i2i.game import Clock, Model, Play, objectives
+from i2i.metrics.pictures import l1_distance
+from i2i.models import Kit
+from i2i.networks import HistoryPool
+from i2i.objectives import Adversarial, gradient_penalty, l1, r1
+
+
+class CycleGAN(Model):
+    """Two generators that undo each other, and two discriminators.
+
+    Both generators move in one turn, then both discriminators in one, which see each translation or
+    an older one from a pool (section 4 of the paper). A term with the ending A compares or judges
+    pictures of domain A: `cycle_A` is how well A -> B -> A returns (equation 2), `identity_A` how
+    little the generator that makes A changes a picture that is A already (section 5.2).
+
+    Arguments:
+        generator_AtoB: (N, channels of A, H, W) -> (N, channels of B, H, W) in -1..1.
+        generator_BtoA: the same from B to A.
+        discriminator_A: (N, channels of A, H, W) -> scores of any shape.
+        discriminator_B: the same for B.
+        pool_A, pool_B: older translations.
+        adversarial: how scores become losses.
+        weights: the weight of each term of `terms`.
+    """
+
+    data = "unpaired"
+    generators = ("generator_AtoB", "generator_BtoA")
+    directions: ClassVar[Mapping[str, str]] = {
+        "AtoB": "generator_AtoB",
+        "BtoA": "generator_BtoA",
+    }
+    players: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "generators": ("generator_AtoB", "generator_BtoA"),
+        "discriminators": ("discriminator_A", "discriminator_B"),
+    }
+    terms: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "generators": (
+            *("adversarial_A", "adversarial_B"),
+            *("cycle_A", "cycle_B"),
+            *("identity_A", "identity_B"),
+        ),
+        "discriminators": (
+            *("real_A", "fake_A", "gradient_penalty_A", "r1_A"),
+            *("real_B", "fake_B", "gradient_penalty_B", "r1_B"),
+        ),
+    }
+
+    def __init__(
+        self,
+        generator_AtoB: nn.Module,  # noqa: N803 (domains are written in capitals)
+        generator_BtoA: nn.Module,  # noqa: N803
+        discriminator_A: nn.Module,  # noqa: N803
+        discriminator_B: nn.Module,  # noqa: N803
+        pool_A: HistoryPool,  # noqa: N803
+        pool_B: HistoryPool,  # noqa: N803
+        adversarial: Adversarial,
+        weights: Mapping[str, float],
+    ) -> None:
+        super().__init__()
+        self.generator_AtoB = generator_AtoB
+        self.generator_BtoA = generator_BtoA
+        self.discriminator_A = discriminator_A
+        self.discriminator_B = discriminator_B
+        self.pool_A = pool_A
+        self.pool_B = pool_B
+        self.adversarial = adversarial
+        self.objectives = objectives(self.terms, weights)
+
+    @classmethod
+    def assemble(cls, kit: Kit) -> Self:
+        a, b = kit.input_channels, kit.output_channels
+        weights, notices = dict(kit.weights), []
+        if a != b and (weights.get("identity_A") or weights.get("identity_B")):
+            weights |= {"identity_A": 0.0, "identity_B": 0.0}
+            notices.append(
+                f"the identity terms are off: pictures of A have {a} channels, those of B {b}, so "
+                "that no generator can leave a picture of the other domain as it is."
+            )
+        model = cls(
+            generator_AtoB=kit.generator(a, b),
+            generator_BtoA=kit.generator(b, a),
+            discriminator_A=kit.discriminator(a),
+            discriminator_B=kit.discriminator(b),
+            pool_A=HistoryPool(kit.pool, (a, kit.size, kit.size)),
+            pool_B=HistoryPool(kit.pool, (b, kit.size, kit.size)),
+            adversarial=kit.adversarial,
+            weights=weights,
+        )
+        model.notices = tuple(notices)
+        return model
+
+    def play(self, batch: Unpaired, clock: Clock) -> Play:
+        # The passes come in the published order: it decides in which order gradients are summed,
+        # and the first steps of Adam, which look at little but signs, make much of a rounding.
+        real_a, real_b = batch
+        fake_b = self.generator_AtoB(real_a)
+        back_a = self.generator_BtoA(fake_b)
+        fake_a = self.generator_BtoA(real_b)
+        back_b = self.generator_AtoB(fake_a)
+        yield (
+            "generators",
+            self.objectives["generators"](
+                identity_B=lambda: l1(self.generator_AtoB(real_b), real_b),
+                identity_A=lambda: l1(self.generator_BtoA(real_a), real_a),
+                adversarial_B=lambda: self.adversarial.fool(self.discriminator_B(fake_b)),
+                adversarial_A=lambda: self.adversarial.fool(self.discriminator_A(fake_a)),
+                cycle_A=lambda: l1(back_a, real_a),
+                cycle_B=lambda: l1(back_b, real_b),
+            ),
+        )
+        shown_b, shown_a = self.pool_B(fake_b), self.pool_A(fake_a)
+        yield (
+            "discriminators",
+            self.objectives["discriminators"](
+                real_B=lambda: self.adversarial.real(self.discriminator_B(real_b)),
+                fake_B=lambda: self.adversarial.fake(self.discriminator_B(shown_b)),
+                gradient_penalty_B=lambda: gradient_penalty(self.discriminator_B, real_b, shown_b),
+                r1_B=lambda: r1(self.discriminator_B, real_b),
+                real_A=lambda: self.adversarial.real(self.discriminator_A(real_a)),
+                fake_A=lambda: self.adversarial.fake(self.discriminator_A(shown_a)),
+                gradient_penalty_A=lambda: gradient_penalty(self.discriminator_A, real_a, shown_a),
+                r1_A=lambda: r1(self.discriminator_A, real_a),
+            ),
+        )
+
+    def show(self, batch: Unpaired) -> dict[str, Tensor]:
+        real_a, real_b = batch
+        fake_b, fake_a = self.generator_AtoB(real_a), self.generator_BtoA(real_b)
+        columns = {
+            "A": real_a,
+            "A to B": fake_b,
+            "A to B to A": self.generator_BtoA(fake_b),
+            "B": real_b,
+            "B to A": fake_a,
+            "B to A to B": self.generator_AtoB(fake_a),
+        }
+        if real_a.shape[1] == real_b.shape[1]:
+            columns["identity A"] = self.generator_BtoA(real_a)
+            columns["identity B"] = self.generator_AtoB(real_b)
+        return columns
+
+    def measure(self, batch: Unpaired) -> dict[str, Tensor]:
+        real_a, real_b = batch
+        return {
+            "cycle_A": l1_distance(self.generator_BtoA(self.generator_AtoB(real_a)), real_a),
+            "cycle_B": l1_distance(self.generator_AtoB(self.generator_BtoA(real_b)), real_b),
+        }

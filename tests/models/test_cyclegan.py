@@ -1,0 +1,155 @@
+"""CycleGAN against the trajectory of the authors' implementation, and its switches."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from i2i.batch import Unpaired
+from i2i.builder import build_model, build_trainer
+from i2i.options import load_options
+from shrunk import shrunk
+
+TRAJECTORY = Path(__file__).parent.parent / "reference" / "trajectory_cyclegan.safetensors"
+
+OURS = {
+    "G_A": "generator_AtoB",
+    "G_B": "generator_BtoA",
+    "D_A": "discriminator_B",  # the published discriminator A judges domain B
+    "D_B": "discriminator_A",
+}
+
+
+def test_six_published_steps() -> None:
+    recorded = load_file(TRAJECTORY)
+    options = load_options("cyclegan", "generator.width=6", "discriminator.width=8", size=64)
+    assert options.generator.model_dump()["blocks"] == 6
+    weight = options.objective
+    model = build_model(options)
+    for published, name in OURS.items():
+        prefix = f"initial.{published}."
+        model.get_submodule(name).load_state_dict(
+            {k.removeprefix(prefix): v for k, v in recorded.items() if k.startswith(prefix)}
+        )
+    trainer = build_trainer(options, model)
+    for a, b, expected in zip(
+        recorded["batches.A"], recorded["batches.B"], recorded["losses"], strict=True
+    ):
+        losses = {k.split("/")[1]: v for k, v in trainer.step(Unpaired(a, b)).items()}
+        found = [
+            (losses["real_B"] + losses["fake_B"]) * 0.5,
+            losses["adversarial_B"],
+            losses["cycle_A"] * weight["cycle_A"],
+            losses["identity_B"] * weight["identity_B"],
+            (losses["real_A"] + losses["fake_A"]) * 0.5,
+            losses["adversarial_A"],
+            losses["cycle_B"] * weight["cycle_B"],
+            losses["identity_A"] * weight["identity_A"],
+        ]
+        torch.testing.assert_close(torch.stack(found).double(), expected, rtol=1e-4, atol=0)
+    for key, value in recorded.items():
+        if key.startswith("final."):
+            _, published, name = key.split(".", 2)
+            weights = model.get_submodule(OURS[published]).state_dict()[name]
+            assert (weights - value).norm() <= 1e-3 * value.norm(), key
+
+
+@pytest.fixture
+def batch() -> Unpaired:
+    torch.manual_seed(0)
+    return Unpaired(torch.rand(2, 3, 16, 16) * 2 - 1, torch.rand(2, 3, 16, 16) * 2 - 1)
+
+
+def test_both_generators_move_in_one_turn_and_both_discriminators_in_one(batch: Unpaired) -> None:
+    trainer = build_trainer(shrunk("cyclegan"))
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    losses = trainer.step(batch)
+    assert {name.split("/")[0] for name in losses} == {"generators", "discriminators"}
+    moved = {
+        name.split(".")[0]
+        for name, value in trainer.model.named_parameters()
+        if not torch.equal(value, before[name])
+    }
+    assert moved == set(OURS.values())
+
+
+def test_terms_of_perfect_generators_vanish(batch: Unpaired) -> None:
+    model = build_model(shrunk("cyclegan"))
+    model.generator_AtoB = nn.Identity()
+    model.generator_BtoA = nn.Identity()
+    name, loss = next(model.play(batch, None))
+    assert name == "generators"
+    for term in ("cycle_A", "cycle_B", "identity_A", "identity_B"):
+        assert loss.terms[term].item() == 0
+    assert model.measure(batch)["cycle_A"].tolist() == [0, 0]
+
+
+def test_which_side_a_term_looks_at() -> None:
+    """With white pictures in A, black ones in B, and generators that return grey."""
+    model = build_model(shrunk("cyclegan"))
+
+    class Grey(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images * 0 + 0.5
+
+    model.generator_AtoB = Grey()
+    model.generator_BtoA = Grey()
+    white, black = torch.ones(1, 3, 16, 16), -torch.ones(1, 3, 16, 16)
+    _, loss = next(model.play(Unpaired(white, black), None))
+    assert {k: round(v.item(), 4) for k, v in loss.terms.items() if "adv" not in k} == {
+        "cycle_A": 0.5,
+        "identity_A": 0.5,
+        "cycle_B": 1.5,
+        "identity_B": 1.5,
+    }
+
+
+def test_different_channels_turn_the_identity_off_with_a_notice() -> None:
+    options = shrunk("cyclegan", "data.output_channels=1")
+    trainer = build_trainer(options)
+    assert "identity terms are off" in trainer.model.notices[0]
+    assert build_model(shrunk("cyclegan")).notices == ()
+    batch = Unpaired(torch.zeros(2, 3, 16, 16), torch.zeros(2, 1, 16, 16))
+    losses = trainer.step(batch)
+    assert not any("identity" in name for name in losses)
+    shown = trainer.model.show(batch)
+    assert shown["A to B"].shape[1] == 1
+    assert shown["B to A"].shape[1] == 3
+    assert "identity A" not in shown
+
+
+def test_grids_show_input_translation_reconstruction_and_identity(batch: Unpaired) -> None:
+    columns = build_model(shrunk("cyclegan")).show(batch)
+    assert list(columns) == [
+        *("A", "A to B", "A to B to A"),
+        *("B", "B to A", "B to A to B"),
+        *("identity A", "identity B"),
+    ]
+
+
+@pytest.mark.parametrize("loss", ["vanilla", "least-squares", "wasserstein", "hinge"])
+@pytest.mark.parametrize("penalty", ["gradient_penalty", "r1"])
+def test_any_adversarial_loss_and_penalty_works(batch: Unpaired, loss: str, penalty: str) -> None:
+    options = shrunk(
+        "cyclegan",
+        f"adversarial.loss={loss}",
+        f"objective.{penalty}_A=10",
+        f"objective.{penalty}_B=10",
+        "discriminator.norm=none",
+        "discriminator.init_gain=0.2",
+    )
+    losses = build_trainer(options).step(batch)
+    assert losses[f"discriminators/{penalty}_A"].item() > 0
+    assert losses[f"discriminators/{penalty}_B"].item() > 0
+    assert all(value.isfinite() for value in losses.values())
+
+
+def test_the_pools_are_part_of_the_state_and_fill(batch: Unpaired) -> None:
+    trainer = build_trainer(shrunk("cyclegan", "adversarial.pool=3"))
+    trainer.step(batch)
+    state = trainer.model.state_dict()
+    assert state["pool_A.filled"].item() == state["pool_B.filled"].item() == 2
+    assert state["pool_A.pictures"][:2].abs().sum() > 0
+    assert state["pool_A.pictures"][2].abs().sum() == 0
