@@ -89,10 +89,12 @@ class DeviceAugment(nn.Module):
 
         first = alike[0]
         count, _, height, width = first.shape
-        size = first.new_tensor([width, height])
+        shifts = self._spread(first, self.translation, 2)
+        # Numbers, not a tensor made of them: a device would have to wait for that.
+        middle = [torch.full_like(shifts[:, 0], (length - 1) / 2) for length in (width, height)]
         transform = get_affine_matrix2d(
-            translations=self._spread(first, self.translation, 2) * size,
-            center=((size - 1) / 2).expand(count, 2),
+            translations=torch.stack([shifts[:, 0] * width, shifts[:, 1] * height], dim=1),
+            center=torch.stack(middle, dim=1),
             scale=1 + self._spread(first, self.scale, 1).expand(count, 2),
             angle=self._spread(first, self.rotation, 1)[:, 0],
         )[:, :2]

@@ -150,9 +150,8 @@ def find_unpaired(root: Path, split: str, root_b: Path | None = None) -> Unpaire
             (f"{name} of both folders", (root / name, root_b / name))
             for name in names
             if (root / name).is_dir() and (root_b / name).is_dir()
-        ][:1]
-        if not found and split == "train":
-            found = [("two folders", (root, root_b))]
+        ]
+        found = found[:1] or [("two folders", (root, root_b))] * (split == "train")
     else:
         found = next((two for name in names if (two := list(_two_sided(root, name)))), [])
     if not found and split == "val":

@@ -175,18 +175,16 @@ class Monitor:
         learning = {f"learning_rate/{player}": rate for player, rate in rates.items()}
         if steps:
             self.journal.scalars(self._step, {**means, **learning, **speed})
+        rate = speed["speed/pictures_per_second"]
+        terms = {name: value for name, value in means.items() if not name.endswith("/total")}
         self._text = "  ".join(
-            f"{name} {value:.3g}" for name, value in means.items() if not name.endswith("/total")
+            [f"{rate:.1f} pictures/s", *(f"{name} {value:.3g}" for name, value in terms.items())]
         )
         if not self._terminal and (now - self._said > LINE_INTERVAL or self._step == self.stop):
             self._said = now
             done, left = self._step - self._start, self.stop - self._step
             remaining = left * (now - self._began) / max(done, 1)
-            rate = speed["speed/pictures_per_second"]
-            self.say(
-                f"step {self._step}/{self.stop}  {rate:.1f} pictures/s  "
-                f"{_duration(remaining)} left  {self._text}"
-            )
+            self.say(f"step {self._step}/{self.stop}  {_duration(remaining)} left  {self._text}")
         self._since = self._step
         self.restart_clock()
 
