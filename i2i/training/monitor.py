@@ -6,6 +6,7 @@ step waits for the device. The same scalars go to `log.jsonl` and to TensorBoard
 
 import json
 import math
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -122,7 +123,7 @@ class Monitor:
             length=stop - start,
             label="training",
             show_pos=True,
-            item_show_func=lambda text: text,
+            item_show_func=_fit,
         )
         self._terminal = sys.stdout.isatty()
         self._shown = start
@@ -212,6 +213,13 @@ class Monitor:
             sums.setdefault(name, []).append(value)
         self._gathered.clear()
         return {name: sum(values) / len(values) for name, values in sums.items()}
+
+
+def _fit(text: str | None) -> str:
+    """What fits beside the bar: a longer line would not be overwritten but repeated."""
+    room = max(10, shutil.get_terminal_size().columns - 85)
+    text = text or ""
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _duration(seconds: float) -> str:
