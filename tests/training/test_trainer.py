@@ -1,5 +1,6 @@
 """The trainer, with games made up for the purpose."""
 
+import shutil
 from typing import Any, ClassVar, NamedTuple, Self
 
 import pytest
@@ -235,3 +236,20 @@ def test_same_seed_same_fresh_weights_and_the_callers_random_state_stays() -> No
     a, b, c = (dict(model.named_parameters()) for model in (one, two, other))
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert any(not torch.equal(a[name], c[name]) for name in a)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler here")
+@pytest.mark.filterwarnings("default")  # of the compiler's own
+def test_compiled_networks_compute_the_same_under_the_same_names() -> None:
+    torch.manual_seed(0)
+    batch = Pair(*torch.randint(0, 256, (2, 2, 3, 16, 16), dtype=torch.uint8))
+    plain, compiled = (
+        build_trainer(shrunk("pix2pix", "generator.dropout=false", f"train.compile={on}"))
+        for on in ("false", "true")
+    )
+    for _ in range(2):
+        expected, found = plain.step(batch), compiled.step(batch)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
+    assert compiled.model.state_dict().keys() == plain.model.state_dict().keys()
