@@ -289,9 +289,14 @@ def describe_checkpoint(path: Path) -> str:
     model = build_model(options)
     lines = [
         f"model:      {options.model} - {options.summary}",
-        f"trained:    {state['step']} steps of {options.train.batch_size} on {options.data.root} "
-        f"({options.data.direction})",
     ]
+    if state["optimizers"]:
+        lines.append(
+            f"trained:    {state['step']} steps of {options.train.batch_size} on "
+            f"{options.data.root} ({options.data.direction})"
+        )
+    else:
+        lines.append("trained:    elsewhere; imported")
     for name, network in model.named_children():
         count = sum(parameter.numel() for parameter in network.parameters())
         lines.append(f"{name + ':':11} {type(network).__name__}, {count:,} parameters")

@@ -88,6 +88,11 @@ def resume(
     path, why = find_checkpoint(Path(run_or_checkpoint), Path())
     run = open_run(path.parent.parent)
     state = load_checkpoint(path)
+    if not state["optimizers"]:
+        raise RunError(
+            f"{path} holds imported weights without the state of their training, so it can be used "
+            "with `i2i translate`, but not resumed."
+        )
     options = read_options(merge(state["options"], changes or {}))
     say(f"resuming from {why}")
     return _train(options, run, state, device, say)

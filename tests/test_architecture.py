@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "translate": {"data", "translator"},
     "builder": None,  # turns options into objects, so it may see everything
     "sources": {"data", "options", "progress"},
+    "published": {"builder", "networks", "options", "training"},
     "train": {"builder", "data", "options", "sources", "training"},
     "cli": None,
     "__init__": None,

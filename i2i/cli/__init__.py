@@ -14,7 +14,9 @@ COMMANDS = {
     "translate": "Translate a picture or a folder with a trained model.",
     "models": "List the models that can be trained.",
     "info": "Say what a checkpoint or a run is.",
-    "datasets": "Make the embedded data set.",
+    "import": "Make a run of weights that the authors' PyTorch code saved.",
+    "export": "Write a run as files that the authors' code loads.",
+    "datasets": "List, fetch, check and paint data sets.",
 }
 """Name -> what `i2i --help` says of it; the command is `command` in `i2i.cli.NAME`."""
 

@@ -37,21 +37,27 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
-    """`nn.InstanceNorm2d` with the right gradient in every memory format.
+    """`nn.InstanceNorm2d` that has, outside training, the same choice as `BatchNorm2d` above.
 
-    For a batch of one in `channels_last`, torch 2.15 computes a wrong gradient on the CPU without a
-    word. With a picture's pixels in one dimension there is no such format, and the bug is gone.
+    The choice matters only if it gathers running statistics (`track_running_stats=True`).
+
+    Moreover its gradient is right in every memory format: for a batch of one in `channels_last`,
+    torch 2.15 computes a wrong one on the CPU without a word. With a picture's pixels in one
+    dimension there is no such format, and the bug is gone.
     """
+
+    per_picture: bool = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.InstanceNorm2d's name for it)
         """Normalise (N, C, H, W); H * W must be more than one."""
+        leave_alone = self.per_picture and not self.training
         flat = F.instance_norm(
             input.flatten(2),
-            self.running_mean,
-            self.running_var,
+            None if leave_alone else self.running_mean,
+            None if leave_alone else self.running_var,
             self.weight,
             self.bias,
-            use_input_stats=self.training or not self.track_running_stats,
+            use_input_stats=self.training or self.per_picture or not self.track_running_stats,
             momentum=self.momentum or 0.0,
             eps=self.eps,
         )

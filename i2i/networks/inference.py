@@ -1,14 +1,15 @@
 """How a network runs outside training.
 
 The published pix2pix tests in training mode with a batch of one: each picture is normalised by its
-own statistics and dropout is the generator's only source of chance. Taken literally, that makes a
-result depend on the pictures that share its batch and changes the network by using it; here each
-picture stands for itself and nothing changes.
+own statistics and dropout is the generator's only source of chance. So does the published StarGAN,
+which never leaves training mode. Taken literally, that makes a result depend on the pictures that
+share its batch (batch norm) and changes the network by using it; here each picture stands for
+itself and nothing changes.
 """
 
 from torch import nn
 
-from i2i.networks.blocks import BatchNorm2d, unknown
+from i2i.networks.blocks import BatchNorm2d, InstanceNorm2d, unknown
 
 STATISTICS = ("picture", "running")
 
@@ -18,10 +19,10 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
 
     Args:
         network: any network of this package.
-        norm: what batch normalisation normalises with: "picture", the statistics of each picture
-            (the published pix2pix), or "running", the averages gathered in training. Instance
-            normalisation always takes those of the picture. The choice is remembered: a later
-            `network.eval()` means the same.
+        norm: what the picture is normalised with: "picture", its own statistics (the published
+            pix2pix and StarGAN), or "running", the averages gathered in training. Instance
+            normalisation that gathers none always takes those of the picture. The choice is
+            remembered: a later `network.eval()` means the same.
         dropout: whether dropout stays active (the published pix2pix) or passes everything.
 
     Raises:
@@ -31,10 +32,11 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
         raise unknown("inference norm", norm, STATISTICS)
     network.eval()
     for module in network.modules():
-        if isinstance(module, BatchNorm2d):
+        if isinstance(module, BatchNorm2d | InstanceNorm2d):
             module.per_picture = norm == "picture"
         elif isinstance(module, nn.Dropout):
             module.train(dropout)
         elif norm == "picture":
             name = type(module).__name__
-            assert "BatchNorm" not in name, f"{name} cannot normalise per picture"
+            tracks = "BatchNorm" in name or getattr(module, "running_mean", None) is not None
+            assert not tracks, f"{name} cannot normalise per picture"

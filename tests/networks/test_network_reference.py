@@ -9,9 +9,16 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from i2i.networks import PatchGAN, PixelGAN, ResNet, UNet
+from i2i.networks import (
+    PatchGAN,
+    PixelGAN,
+    ResNet,
+    StarGANDiscriminator,
+    StarGANGenerator,
+    UNet,
+)
 
-KINDS = ("unet", "resnet", "patchgan", "pixelgan")
+KINDS = ("unet", "resnet", "patchgan", "pixelgan", "stargan")
 
 
 def recorded(folder: Path) -> list[Path]:
@@ -23,7 +30,7 @@ ORIGINALS = recorded(Path(os.environ["I2I_REFERENCE"])) if "I2I_REFERENCE" in os
 
 
 def build(kind: str, config: dict) -> nn.Module:
-    width, norm = config["nf"], config["norm"]
+    width, norm = config["nf"], config.get("norm")
     match kind:
         case "unet":
             return UNet(config["in"], config["out"], width=width, downs=config["downs"], norm=norm)
@@ -34,6 +41,12 @@ def build(kind: str, config: dict) -> nn.Module:
             return PatchGAN(config["in"], width=width, layers=config["layers"], norm=norm)
         case "pixelgan":
             return PixelGAN(config["in"], width=width, norm=norm)
+        case "stargan_generator":
+            planes = config["domains"]
+            return StarGANGenerator(3 + planes, 3, width=width, blocks=config["blocks"])
+        case "stargan_discriminator":
+            layers, classes, size = config["layers"], config["domains"], config["size"]
+            return StarGANDiscriminator(3, width=width, layers=layers, classes=classes, size=size)
     raise AssertionError(kind)
 
 
@@ -76,12 +89,23 @@ def test_published_weights_give_published_outputs_and_gradients(file, memory_for
     state = {key[6:]: value for key, value in tensors.items() if key.startswith("state.")}
     network.load_state_dict(state, strict=True)
     image = image.contiguous(memory_format=memory_format).requires_grad_()
-    with torch.no_grad():
-        outputs = {"output.eval": network.eval()(image)}
-    outputs["output.train"] = network.train()(image)
-    (gradient,) = torch.autograd.grad(outputs["output.train"].square().mean(), image)
+    picture = image
+    if "input.label" in tensors:
+        planes = tensors["input.label"][:, :, None, None].expand(-1, -1, *image.shape[2:])
+        picture = torch.cat([image, planes], dim=1)
+
+    if metadata["kind"] == "stargan_discriminator":
+        source, logits = network(picture)
+        outputs = {"output.source": source, "output.class": logits}
+        judged = source
+    else:
+        with torch.no_grad():
+            outputs = {"output.eval": network.eval()(picture)}
+        judged = outputs["output.train"] = network.train()(picture)
+    (gradient,) = torch.autograd.grad(judged.square().mean(), image)
     outputs["output.input_gradient"] = gradient
 
+    assert outputs.keys() == {name for name in tensors if name.startswith("output.")}
     errors = {
         name: relative_error(sampled(name, ours), tensors[name]) for name, ours in outputs.items()
     }

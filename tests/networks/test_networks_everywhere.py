@@ -1,33 +1,68 @@
 """Every network, with every normalisation, in every way that the trainer may run it."""
 
+import inspect
+import itertools
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from i2i.networks import DISCRIMINATORS, GENERATORS, NORMS, UPSAMPLINGS, initialise, set_inference
 
-ARGUMENTS = {
+GENERATOR_ARGUMENTS = {
     "unet": {"out_channels": 3, "downs": 3},
     "resnet": {"out_channels": 3, "blocks": 1},
+    "stargan": {"out_channels": 3, "blocks": 1},
+}
+DISCRIMINATOR_ARGUMENTS = {
     "patchgan": {"layers": 2},
     "pixelgan": {},
+    "stargan": {"layers": 2, "classes": 5, "size": 32},
 }
-CASES = [
-    (name, norm, {"upsample": upsample} if upsample else {})
-    for name in GENERATORS | DISCRIMINATORS
-    for norm in NORMS
-    for upsample in (UPSAMPLINGS if name in GENERATORS else [None])
-]
 
 
-@pytest.fixture(params=CASES, ids=lambda case: "-".join([case[0], case[1], *case[2].values()]))
+def choices(kind: type[nn.Module]) -> list[dict[str, str]]:
+    """What a network lets one choose by name, in every combination."""
+    known = {"norm": NORMS, "upsample": UPSAMPLINGS}
+    named = [name for name in known if name in inspect.signature(kind).parameters]
+    return [
+        dict(zip(named, values, strict=True))
+        for values in itertools.product(*(known[name] for name in named))
+    ]
+
+
+CASES = {
+    "-".join([role, name, *chosen.values()]): (kind, {**arguments[name], **chosen})
+    for role, registry, arguments in (
+        ("generator", GENERATORS, GENERATOR_ARGUMENTS),
+        ("discriminator", DISCRIMINATORS, DISCRIMINATOR_ARGUMENTS),
+    )
+    for name, kind in registry.items()
+    for chosen in choices(kind)
+}
+
+
+class Joined(nn.Module):
+    """A network whose outputs, if there are several, are joined to one row for each picture."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs = self.network(images)
+        if isinstance(outputs, tuple):
+            return torch.cat([output.flatten(1) for output in outputs], dim=1)
+        return outputs
+
+
+@pytest.fixture(params=CASES)
 def network(request) -> nn.Module:
-    name, norm, more = request.param
-    kind = (GENERATORS | DISCRIMINATORS)[name]
+    kind, arguments = CASES[request.param]
     torch.manual_seed(0)
-    network = kind(in_channels=3, width=4, norm=norm, **ARGUMENTS[name], **more)
+    network = kind(in_channels=3, width=4, **arguments)
     initialise(network, "kaiming")
-    return network
+    return Joined(network)
 
 
 @pytest.fixture(params=[1, 2], ids=lambda count: f"batch{count}")
@@ -86,14 +121,19 @@ def test_the_whole_network_compiles_into_one_graph(network, statistics):
     torch.testing.assert_close(compiled(images), network(images))
 
 
-def test_the_registries_hold_every_network():
-    assert list(GENERATORS) == ["unet", "resnet"]
-    assert list(DISCRIMINATORS) == ["patchgan", "pixelgan"]
+def test_every_generator_says_which_sizes_it_takes():
+    for name, kind in GENERATORS.items():
+        assert kind(in_channels=3, width=2, **first(name)).multiple in (4, 8), name
+
+
+def first(name: str) -> dict:
+    """Arguments of a generator with the first of all choices."""
+    return GENERATOR_ARGUMENTS[name] | choices(GENERATORS[name])[0]
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generators_export_with_any_batch_and_size(name):
-    network = GENERATORS[name](in_channels=3, width=2, norm="batch", **ARGUMENTS[name])
+    network = GENERATORS[name](in_channels=3, width=2, **first(name))
     set_inference(network, norm="picture", dropout=False)
     auto = torch.export.Dim.AUTO
     exported = torch.export.export(

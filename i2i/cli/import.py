@@ -1,0 +1,73 @@
+"""`i2i import`"""
+
+# ruff: noqa: N999
+
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  i2i import horse2zebra.pth horse2zebra
+  i2i import checkpoints/facades_pix2pix facades
+  i2i import checkpoints/maps_cyclegan maps --epoch 100
+  i2i import stargan_celeba/models/200000-G.ckpt celeba --domains black,blond,brown,male,young
+  i2i translate photos/ translated/ --checkpoint runs/horse2zebra"""
+)
+@click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
+@click.argument("name", metavar="RUN_NAME")
+@click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default="runs",
+    show_default=True,
+    help="Where the folders of the runs are.",
+)
+@click.option(
+    "--epoch",
+    metavar="EPOCH",
+    help="Which files of a folder: latest, 200, iter_5000, ...  [default: latest, or the highest]",
+)
+@click.option(
+    "--domains", metavar="A,B,...", help="StarGAN: the names of its domains, in their order."
+)
+@click.option("--no-dropout", is_flag=True, help="The U-Net was trained without dropout.")
+@click.option(
+    "--eval",
+    "evaluate",
+    is_flag=True,
+    help="Translate as the authors' code does with --eval: running statistics, no dropout.",
+)
+def command(
+    source: Path,
+    name: str,
+    runs_dir: Path,
+    epoch: str | None,
+    domains: str | None,
+    no_dropout: bool,
+    evaluate: bool,
+) -> None:
+    """Make a run of weights that the authors' PyTorch code saved.
+
+    FILE_OR_FOLDER is what CycleGAN and pix2pix (latest_net_G.pth, latest_net_G_A.pth and
+    latest_net_G_B.pth, or any other name) or StarGAN (200000-G.ckpt) save. Which network it is
+    follows from the weights, every one of which must find its place. Only one thing they do not
+    tell: whether a U-Net has dropout; one that comes alone is taken to have it.
+
+    The run translates as the authors' code does by default: each picture is normalised by its
+    own statistics, and dropout, where there is any, stays on.
+    """
+    from i2i.published import import_published
+
+    import_published(
+        source,
+        name,
+        runs_dir=runs_dir,
+        epoch=epoch,
+        domains=[domain.strip() for domain in domains.split(",")] if domains else [],
+        no_dropout=no_dropout,
+        evaluate=evaluate,
+        say=click.echo,
+    )

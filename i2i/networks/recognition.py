@@ -1,0 +1,258 @@
+"""Which of the networks some weights belong to, from their names and shapes alone.
+
+The published files hold weights and nothing else. Every network that such names could mean is
+built (without memory) and the one that fits best is taken; what then does not fit is an error, so
+weights are never loaded in part.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from i2i.errors import CheckpointError
+from i2i.networks.blocks import NORMS
+from i2i.networks.patchgan import PatchGAN, PixelGAN
+from i2i.networks.resnet import ResNet
+from i2i.networks.stargan import StarGANDiscriminator, StarGANGenerator
+from i2i.networks.unet import UNet
+
+Weights = Mapping[str, Tensor]
+
+DEEPEST = 16
+"""Levels of a U-Net or layers of a discriminator that are tried: 65,536 pixels become one."""
+
+COUNTER = "num_batches_tracked"
+_BUFFERS = ("running_mean", "running_var", COUNTER)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network that weights belong to.
+
+    Attributes:
+        role: what it is for.
+        network: its name in `GENERATORS` or `DISCRIMINATORS`.
+        channels: the channels it takes and, for a generator, those it returns.
+        arguments: the keyword arguments of its class. Dropout at the end of a U-Net's levels leaves
+            no trace in the names; for a U-Net it is left out here.
+        kind: its class.
+    """
+
+    role: Literal["generator", "discriminator"]
+    network: str
+    channels: tuple[int, ...]
+    arguments: dict[str, Any]
+    kind: type[nn.Module]
+
+    def build(self) -> nn.Module:
+        """Build it, with fresh weights."""
+        return self.kind(*self.channels, **self.arguments)
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
+        channels = " to ".join(map(str, self.channels))
+        return f"{self.network} {self.role} ({values}, channels {channels})"
+
+
+def recognise(weights: Weights, source: str) -> tuple[Architecture, dict[str, Tensor]]:
+    """Find the network that weights belong to.
+
+    Two things of old files are mended. Running statistics of instance normalisation that does not
+    use any are dropped. The counters of batches that normalisation keeps since torch 0.4.1 are
+    added, as zeros, if there is not a single one.
+
+    Args:
+        weights: name -> tensor, under the published names.
+        source: what the weights come from, for the message.
+
+    Returns:
+        the network, and its weights: all of them, and nothing else.
+
+    Raises:
+        CheckpointError: a weight is missing, left over or of another shape, or the weights are
+            those of another kind of network altogether.
+    """
+    best = min(
+        (_compare(architecture, weights) for architecture in _candidates(weights)),
+        key=lambda comparison: comparison.differences,
+        default=None,
+    )
+    if best is None or 2 * best.differences > len(weights):
+        names = ", ".join(list(weights)[:3])
+        raise CheckpointError(
+            f"{source} holds the weights of no published network ({names or 'none at all'}, ...): "
+            "expected a generator or discriminator of pix2pix, CycleGAN or StarGAN."
+        )
+    if best.differences:
+        raise CheckpointError(f"{source} does not fit the {best.architecture}: {best.explain()}.")
+    return best.architecture, best.weights
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    architecture: Architecture
+    weights: dict[str, Tensor]
+    missing: list[str]
+    left_over: list[str]
+    misshapen: list[str]
+
+    @property
+    def differences(self) -> int:
+        return len(self.missing) + len(self.left_over) + len(self.misshapen)
+
+    def explain(self) -> str:
+        lists = {
+            "missing": self.missing,
+            "left over": self.left_over,
+            "of another shape": self.misshapen,
+        }
+        return "; ".join(
+            f"{what}: {', '.join(names[:4])}{f' and {len(names) - 4} more' * (len(names) > 4)}"
+            for what, names in lists.items()
+            if names
+        )
+
+
+def _compare(architecture: Architecture, weights: Weights) -> _Comparison:
+    with torch.device("meta"):
+        network = architecture.build()
+    unused = {
+        f"{name}.{buffer}"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.InstanceNorm2d) and not module.track_running_stats
+        for buffer in _BUFFERS
+    }
+    kept = {name: tensor for name, tensor in weights.items() if name not in unused}
+    expected = network.state_dict()
+    if not any(name.endswith(COUNTER) for name in kept):
+        kept |= {name: torch.tensor(0) for name in expected if name.endswith(COUNTER)}
+    return _Comparison(
+        architecture,
+        kept,
+        missing=[name for name in expected if name not in kept],
+        left_over=[name for name in kept if name not in expected],
+        misshapen=[
+            f"{name} (is {_shape(kept[name])}, expected {_shape(tensor)})"
+            for name, tensor in expected.items()
+            if name in kept and kept[name].shape != tensor.shape
+        ],
+    )
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a single number"
+
+
+def _candidates(weights: Weights) -> Iterator[Architecture]:
+    """Every network that the names could mean, judged by how most of them begin."""
+    families = {
+        "model.model.": (_unets,),
+        "model.": (_resnets, _patchgans),
+        "net.": (_pixelgans,),
+        "main.": (_stargan_generators, _stargan_discriminators),
+    }
+    beginnings = Counter(
+        next((beginning for beginning in families if name.startswith(beginning)), "")
+        for name in weights
+    )
+    beginnings.pop("", None)
+    for beginning, _ in beginnings.most_common(1):
+        for family in families[beginning]:
+            yield from family(weights)
+
+
+def _unets(weights: Weights) -> Iterator[Architecture]:
+    level = max(name.split(".").count("model") for name in weights) - 2
+    inputs = _size(weights, "model.model.0.weight", 1)
+    outputs = _sizes(weights, ("model.model.3.weight", 1), ("model.model.3.bias", 0))[0]
+    widths = _sizes(weights, ("model.model.0.weight", 0), ("model.model.1.model.1.weight", 1))
+    for downs, norm, width in product(range(2, min(level + 1, DEEPEST) + 1), NORMS, widths):
+        arguments = {"width": width, "downs": downs, "norm": norm}
+        yield Architecture("generator", "unet", (inputs, outputs), arguments, UNet)
+
+
+def _resnets(weights: Weights) -> Iterator[Architecture]:
+    some = _count(weights, r"model\.(\d+)\.conv_block\.")
+    inputs = _size(weights, "model.1.weight", 1)
+    widths = _sizes(weights, ("model.1.weight", 0), ("model.4.weight", 1))
+    for blocks, norm, width in product(_near(some), NORMS, widths):
+        last = f"model.{blocks + 17}"
+        outputs = _sizes(weights, (f"{last}.weight", 0), (f"{last}.bias", 0))[0]
+        for dropout in (False, True) if blocks else (False,):
+            arguments = {"width": width, "blocks": blocks, "norm": norm, "dropout": dropout}
+            yield Architecture("generator", "resnet", (inputs, outputs), arguments, ResNet)
+
+
+def _patchgans(weights: Weights) -> Iterator[Architecture]:
+    most = min(_count(weights, r"model\.(\d+)\.\w+$"), DEEPEST)
+    inputs = _size(weights, "model.0.weight", 1)
+    widths = _sizes(weights, ("model.0.weight", 0), ("model.2.weight", 1))
+    for layers, norm, width in product(range(1, most + 1), NORMS, widths):
+        arguments = {"width": width, "layers": layers, "norm": norm}
+        yield Architecture("discriminator", "patchgan", (inputs,), arguments, PatchGAN)
+
+
+def _pixelgans(weights: Weights) -> Iterator[Architecture]:
+    inputs = _size(weights, "net.0.weight", 1)
+    widths = _sizes(weights, ("net.0.weight", 0), ("net.2.weight", 1))
+    for norm, width in product(NORMS, widths):
+        arguments = {"width": width, "norm": norm}
+        yield Architecture("discriminator", "pixelgan", (inputs,), arguments, PixelGAN)
+
+
+def _stargan_generators(weights: Weights) -> Iterator[Architecture]:
+    some = _count(weights, r"main\.(\d+)\.main\.")
+    inputs = _size(weights, "main.0.weight", 1)
+    widths = _sizes(weights, ("main.0.weight", 0), ("main.3.weight", 1))
+    for blocks, width in product(_near(some), widths):
+        outputs = _size(weights, f"main.{blocks + 15}.weight", 0)
+        arguments = {"width": width, "blocks": blocks}
+        yield Architecture("generator", "stargan", (inputs, outputs), arguments, StarGANGenerator)
+
+
+def _stargan_discriminators(weights: Weights) -> Iterator[Architecture]:
+    most = min(_count(weights, r"main\.(\d+)\.\w+$"), DEEPEST)
+    inputs = _size(weights, "main.0.weight", 1)
+    widths = _sizes(weights, ("main.0.weight", 0), ("main.2.weight", 1))
+    for layers, width in product(range(1, most + 1), widths):
+        arguments = {
+            "width": width,
+            "layers": layers,
+            "classes": _size(weights, "conv2.weight", 0),
+            "size": _size(weights, "conv2.weight", 2) * 2**layers,
+        }
+        yield Architecture("discriminator", "stargan", (inputs,), arguments, StarGANDiscriminator)
+
+
+def _count(weights: Weights, pattern: str) -> int:
+    """How many different numbers stand where the pattern has one."""
+    return len({match[1] for name in weights if (match := re.match(pattern, name))})
+
+
+def _near(blocks: int) -> range:
+    """The numbers of blocks to try; one block may be there only because of a stray name."""
+    return range(max(blocks - 1, 0), blocks + 1)
+
+
+def _size(weights: Weights, name: str, axis: int) -> int:
+    """The size of a weight along an axis.
+
+    Without that weight, the weights are incomplete whatever is returned: 3 serves as well as any.
+    """
+    return _sizes(weights, (name, axis))[0]
+
+
+def _sizes(weights: Weights, *places: tuple[str, int]) -> list[int]:
+    """The size as several weights tell it; if they disagree, one of them is not as it should be."""
+    found = {
+        max(weights[name].shape[axis], 1)
+        for name, axis in places
+        if name in weights and weights[name].ndim > axis
+    }
+    return sorted(found) or [3]

@@ -1,0 +1,160 @@
+"""The networks of StarGAN: one generator for many domains, and a critic that also classifies.
+
+Choi et al., "StarGAN: Unified generative adversarial networks for multi-domain image-to-image
+translation", CVPR 2018, section 3.3 and appendix 7.2. Which domain is wanted is told to the
+generator by planes of numbers behind the channels of the picture, one plane for each domain.
+"""
+
+from torch import Tensor, nn
+
+from i2i.errors import DataError, OptionsError
+from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size
+
+
+def _norm(channels: int) -> InstanceNorm2d:
+    return InstanceNorm2d(channels, affine=True, track_running_stats=True)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, padded with zeros, whose result is added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            _norm(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            _norm(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        residual: Tensor = self.main(features)
+        return features + residual
+
+
+class StarGANGenerator(nn.Module):
+    """Residual blocks between two halvings and two doublings, all with zero padding.
+
+    The published network has width 64 and 6 blocks. Its instance normalisation has a learnt scale
+    and shift and gathers running statistics; `set_inference` says whether these are used. The
+    weights have the published names ("main.9.main.0.weight" ...), which count the layers and so
+    differ with the number of blocks.
+
+    Args:
+        in_channels: channels of the pictures to translate and of the label planes together.
+        out_channels: channels of the translations.
+        width: channels at full size; twice as many at half and four times at a quarter of it.
+        blocks: residual blocks, at least 0.
+
+    Attributes:
+        multiple: height and width must be multiples of this, 4; of 8 pixels at least.
+
+    Raises:
+        OptionsError: a number that is too small.
+    """
+
+    multiple: int = 4
+
+    def __init__(self, in_channels: int, out_channels: int, *, width: int, blocks: int) -> None:
+        super().__init__()
+        require_at_least("width", width, 1)
+        require_at_least("blocks", blocks, 0)
+        layers: list[nn.Module] = [
+            nn.Conv2d(in_channels, width, 7, padding=3, bias=False),
+            _norm(width),
+            nn.ReLU(inplace=True),
+        ]
+        for channels in (width, 2 * width):
+            layers += [
+                nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=False),
+                _norm(2 * channels),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [ResidualBlock(4 * width) for _ in range(blocks)]
+        for channels in (2 * width, width):
+            layers += [
+                nn.ConvTranspose2d(2 * channels, channels, 4, stride=2, padding=1, bias=False),
+                _norm(channels),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [nn.Conv2d(width, out_channels, 7, padding=3, bias=False), nn.Tanh()]
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Translate (N, in_channels, H, W), pictures and label planes, to -1..1.
+
+        Returns:
+            (N, out_channels, H, W).
+
+        Raises:
+            DataError: H or W is below 8 or not a multiple of 4.
+        """
+        require_size(images, minimum=8, multiple=self.multiple)
+        translated: Tensor = self.main(images)
+        return translated
+
+
+class StarGANDiscriminator(nn.Module):
+    """A critic with a map of scores and, from the same features, a classifier of the domain.
+
+    The published network has width 64 and 6 layers for pictures of 128 or 256 pixels. It has no
+    normalisation, as its gradient is penalised picture by picture. The weights have the published
+    names ("main.0.weight", "conv1.weight" ...).
+
+    Args:
+        in_channels: channels of the pictures.
+        width: channels of the first layer; they double from layer to layer.
+        layers: convolutions of stride 2, at least 1.
+        classes: domains or attributes to tell apart.
+        size: height and width of the pictures; the classifier sees all of the picture at once.
+
+    Raises:
+        OptionsError: a number that is too small, or `size` is no multiple of 2**layers.
+    """
+
+    def __init__(
+        self, in_channels: int, *, width: int, layers: int, classes: int, size: int
+    ) -> None:
+        super().__init__()
+        require_at_least("width", width, 1)
+        require_at_least("layers", layers, 1)
+        require_at_least("classes", classes, 1)
+        if size < 1 or size % 2**layers:
+            raise OptionsError(
+                f"size (={size}) must be a multiple of {2**layers} for a discriminator of "
+                f"{layers} layers: take another size or fewer layers."
+            )
+        self.size = size
+        modules: list[nn.Module] = []
+        before = in_channels
+        for layer in range(layers):
+            channels = width * 2**layer
+            modules += [
+                nn.Conv2d(before, channels, 4, stride=2, padding=1),
+                nn.LeakyReLU(0.01, inplace=True),
+            ]
+            before = channels
+        self.main = nn.Sequential(*modules)
+        self.conv1 = nn.Conv2d(before, 1, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(before, classes, size // 2**layers, bias=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge and classify (N, in_channels, `size`, `size`).
+
+        Returns:
+            scores (N, 1, h, w) with h = w = `size` / 2**`layers`, and the logits of the classes
+            (N, classes).
+
+        Raises:
+            DataError: the pictures have another size.
+        """
+        height, width = images.shape[-2:]
+        if (height, width) != (self.size, self.size):
+            raise DataError(
+                f"A picture of {height}x{width} (height x width) does not fit this discriminator, "
+                f"which was made for {self.size}x{self.size}: resize or crop it."
+            )
+        features = self.main(images)
+        return self.conv1(features), self.conv2(features).flatten(1)
