@@ -130,12 +130,16 @@ def _train(
         decisive=model.decisive,
         best=state["best"] if state else None,
     )
-    validation = Validation(
-        source.validation_batches(train.validation_pictures),
-        inference_mode(options),
-        sheet=train.sheet,
-        seed=train.seed,
-    )
+    validation = None
+    if source.validation_pictures:
+        validation = Validation(
+            source.validation_batches(train.validation_pictures),
+            inference_mode(options),
+            sheet=train.sheet,
+            seed=train.seed,
+        )
+    else:
+        say("note: there is no picture left to validate with, so there will be no picture sheets.")
     say(
         f"training {options.model} on {device} for {stop - begin} steps of {train.batch_size} "
         f"({train.precision}), run folder {run.folder}; to watch: "

@@ -167,6 +167,17 @@ def test_without_a_validation_split_some_is_held_out(facades: Path, tmp_path: Pa
     assert "6 pairs to train on, 1 to validate with (held out from the 7" in said[0]
 
 
+def test_a_single_pair_is_trained_on_without_validation(facades: Path, tmp_path: Path) -> None:
+    shutil.rmtree(facades / "val")
+    for path in sorted((facades / "train").iterdir())[1:]:
+        path.unlink()
+    said: list[str] = []
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
+    assert outcome.steps == 4
+    assert any("no picture left to validate with" in line for line in said)
+    assert not Run(outcome.folder).best.exists()
+
+
 def test_what_cannot_start_leaves_no_folder(facades: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     (facades / "train" / "3.png").write_bytes(b"no picture")
