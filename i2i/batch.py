@@ -33,6 +33,18 @@ class Unpaired(NamedTuple):
     b: Tensor
 
 
+class Labelled(NamedTuple):
+    """Pictures of which something is known; `i2i.labels` says what the columns mean.
+
+    `images` are (N, C, H, W), as in `Pair`; `labels` are (N, L) and `mask` is (N, S), both float32,
+    0 or 1.
+    """
+
+    images: Tensor
+    labels: Tensor
+    mask: Tensor
+
+
 def to_signed(images: Tensor) -> Tensor:
     """Map uint8 0..255 to float32 -1..1 (x / 127.5 - 1); floating point tensors pass unchanged."""
     if images.dtype == torch.uint8:

@@ -4,6 +4,7 @@ Networks, losses, data sets and the trainer take plain arguments; here is where 
 argument.
 """
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from i2i.conditioner import Conditioner
 from i2i.data.device_augment import DeviceAugment
 from i2i.errors import CheckpointError, OptionsError, did_you_mean
 from i2i.game import Model
+from i2i.labels import Asked
 from i2i.models import Kit, find_model
 from i2i.networks import DISCRIMINATORS, GENERATORS, initialise, set_inference
 from i2i.objectives import Adversarial
+from i2i.options import Adversarial as AdversarialOptions
 from i2i.options import Network, Optimizer, Options, read_options
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.run import find_checkpoint
@@ -50,6 +54,11 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def data_kind(options: Options) -> str:
+    """What kind of data set the model of these options learns from."""
+    return find_model(options.model).data
+
+
 def build_model(options: Options) -> Model:
     """Build a model with fresh weights, which follow from `train.seed` alone.
 
@@ -67,10 +76,20 @@ def build_model(options: Options) -> Model:
         weights=options.objective,
         size=options.data.crop_size,
         pool=options.adversarial.pool,
+        critic_turns=options.adversarial.critic_turns,
+        labels=options.data.labels,
     )
+    kind = find_model(options.model)
+    for key in ("pool", "critic_turns"):
+        value = getattr(options.adversarial, key)
+        idle = AdversarialOptions.model_fields[key].default
+        if value != idle and key not in kind.settings:
+            raise OptionsError(
+                f"adversarial.{key} (={value}) means nothing to {options.model}: set it to {idle}."
+            )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)
-        model = find_model(options.model).assemble(kit)
+        model = kind.assemble(kit)
     for player in options.optimizer.player_learning_rates:
         if player not in model.players:
             raise OptionsError(
@@ -92,13 +111,24 @@ def build_model(options: Options) -> Model:
 
 def _shape(network: Network) -> str:
     shape = {"downs", "blocks", "layers"} & set(type(network).model_fields)
-    return ", ".join(f"{key} = {getattr(network, key)}" for key in shape) or network.norm
+    return ", ".join(f"{key} = {getattr(network, key)}" for key in shape)
 
 
-def _network(registry: dict[str, type[nn.Module]], options: Any, *channels: int) -> nn.Module:
-    arguments = options.model_dump(exclude={"network", "init", "init_gain"})
+def _network(
+    registry: dict[str, type[nn.Module]], options: Any, *channels: int, **more: int
+) -> nn.Module:
+    arguments = options.model_dump(exclude={"network", "init", "init_gain"}) | more
+    try:
+        inspect.signature(registry[options.network]).bind(*channels, **arguments)
+    except TypeError as error:
+        role = "generator" if registry is GENERATORS else "discriminator"
+        raise OptionsError(
+            f"{role}.network (={options.network!r}) does not go with this model ({error}): take "
+            "that of its own recipe."
+        ) from error
     network = registry[options.network](*channels, **arguments)
-    initialise(network, options.init, options.init_gain)
+    if options.init != "torch":
+        initialise(network, options.init, options.init_gain)
     return network
 
 
@@ -202,23 +232,28 @@ def build_translator(
     model: Model,
     *,
     direction: str | None = None,
+    domain: Asked = None,
     device: torch.device | str = "cpu",
     precision: str = "fp32",
+    classify: bool = True,
 ) -> Translator:
     """Build what translates pictures with a generator of a model.
 
-    The generator itself is put into inference mode, not a copy of it.
+    The generator itself is put into inference mode, not a copy of it, and so is a classifier.
 
     Arguments:
         options: of the model.
         model: whose generator is used.
         direction: "AtoB" or "BtoA", for models that translate both ways; by default that of the
             options.
+        domain: what to translate to unless a call says otherwise, for models of many domains; or
+            which attributes to change, and whether they shall hold.
         device: to compute on; the generator moves there.
         precision: to compute in.
+        classify: whether the model's classifier can be used to find attributes.
 
     Raises:
-        OptionsError: the model does not translate in this direction.
+        OptionsError: the model does not translate in this direction or to this domain.
     """
     wanted = direction or options.data.direction
     ways = model.directions or {options.data.direction: model.generators[0]}
@@ -230,6 +265,23 @@ def build_translator(
     channels = options.data.input_channels, options.data.output_channels
     if model.directions and wanted == "BtoA":
         channels = channels[::-1]
+    conditioner = None
+    if model.data == "domains":
+        labels, classifier = options.data.labels, None
+        if classify and model.classifier and not all(each.exclusive for each in labels.sets):
+            classifier = model.get_submodule(model.classifier).eval().to(device)
+        conditioner = Conditioner(
+            labels,
+            classifier,
+            size=options.data.crop_size,
+            stretch=options.data.resize == "stretch",
+            asked=domain,
+        )
+    elif domain is not None:
+        raise OptionsError(
+            f"domain (={domain!r}) means nothing to this {options.model}, which has learnt nothing "
+            "of domains."
+        )
     return Translator(
         model.get_submodule(ways[wanted]),
         input_channels=channels[0],
@@ -239,6 +291,7 @@ def build_translator(
         device=device,
         precision=precision,
         seed=options.train.seed,
+        conditioner=conditioner,
     )
 
 
@@ -247,6 +300,7 @@ def load_translator(
     *,
     runs_dir: Path | str = "runs",
     direction: str | None = None,
+    domain: Asked = None,
     device: str = "auto",
     precision: str = "fp32",
     average: bool | None = None,
@@ -257,6 +311,8 @@ def load_translator(
         checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
         runs_dir: the folder of the runs.
         direction: "AtoB" or "BtoA", for models that translate both ways.
+        domain: what to translate to unless a call says otherwise, for models of many domains; or
+            which attributes to change, and whether they shall hold.
         device: "auto", "cpu", "cuda", ...
         precision: to compute in.
         average: whether the moving average of the generator is used; by default if there is one.
@@ -271,13 +327,22 @@ def load_translator(
         raise CheckpointError(f"{path} has no moving average: it was trained without one.")
     weights = state["model"] | (state["average"] if average is not False else {})
     model = build_model(options)
-    for name in model.generators:
+    needed = list(model.generators)
+    if model.classifier and any(key.startswith(f"{model.classifier}.") for key in weights):
+        needed.append(model.classifier)
+    for name in needed:
         prefix = f"{name}."
         model.get_submodule(name).load_state_dict(
             {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
         )
     translator = build_translator(
-        options, model, direction=direction, device=pick_device(device), precision=precision
+        options,
+        model,
+        direction=direction,
+        domain=domain,
+        device=pick_device(device),
+        precision=precision,
+        classify=model.classifier in needed,
     )
     return translator, why
 
@@ -293,10 +358,14 @@ def describe_checkpoint(path: Path) -> str:
     if state["optimizers"]:
         lines.append(
             f"trained:    {state['step']} steps of {options.train.batch_size} on "
-            f"{options.data.root} ({options.data.direction})"
+            f"{', '.join(each.root for each in (options.data, *options.data.more))}"
+            f"{f' ({options.data.direction})' if model.data == 'paired' else ''}"
         )
     else:
         lines.append("trained:    elsewhere; imported")
+    for each in options.data.labels.sets if model.data == "domains" else ():
+        kind = "domains:" if each.exclusive else "attributes:"
+        lines.append(f"{kind:11} {', '.join(each.names)}")
     for name, network in model.named_children():
         count = sum(parameter.numel() for parameter in network.parameters())
         lines.append(f"{name + ':':11} {type(network).__name__}, {count:,} parameters")

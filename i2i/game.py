@@ -112,7 +112,7 @@ class Model(nn.Module, ABC):
     """
 
     data: ClassVar[str]
-    """The kind of data set that it learns from: "paired", ..."""
+    """The kind of data set that it learns from: "paired", "unpaired" or "domains"."""
 
     players: ClassVar[Mapping[str, tuple[str, ...]]]
     """The networks that each player trains, by attribute name; together they are all of them."""
@@ -129,6 +129,12 @@ class Model(nn.Module, ABC):
     decisive: ClassVar[tuple[str, str] | None] = None
     """Which of the measures decides on the best checkpoint, and whether "lower" or "higher" is
     better; None where no measure can tell."""
+
+    settings: ClassVar[frozenset[str]] = frozenset()
+    """The keys of [adversarial] that its rules know, beyond the loss itself."""
+
+    classifier: ClassVar[str | None] = None
+    """The network whose second output are logits of the labels that pictures have."""
 
     notices: tuple[str, ...] = ()
     """What a person should know of how this model was assembled, a sentence each."""

@@ -18,16 +18,18 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from i2i.errors import OptionsError, did_you_mean
+from i2i.labels import LabelSet, LabelSpace
 
 Norm = Literal["batch", "instance", "none"]
 Upsample = Literal["transposed", "resize"]
-InitScheme = Literal["normal", "xavier", "kaiming", "orthogonal"]
+InitScheme = Literal["normal", "xavier", "kaiming", "orthogonal", "torch"]
 PrecisionName = Literal["fp32", "bf16", "fp16"]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
+Names = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
 class Section(BaseModel):
@@ -49,14 +51,45 @@ class Augment(Section):
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="turn drawn from -x..x")
 
 
-class Data(Section):
-    """Where the pictures are and how they become training samples."""
+class LabelledData(Section):
+    """A data set whose pictures are labelled, for models of many domains: by the folders that they
+    are in (`domains`), or by a table (`attributes`). What is left empty is found in the data and
+    filled in when a run starts."""
 
     root: str = ""
+    domains: Names = Field((), description="folders to learn from; empty: all there are")
+    table: str = Field("", description="file of attributes; its place is given from the root")
+    attributes: Names = Field((), description="columns of the table; empty: all there are")
+    groups: tuple[Names, ...] = Field((), description="attributes of which only one can hold")
+
+    @property
+    def label_set(self) -> LabelSet:
+        return LabelSet(self.attributes or self.domains, not self.attributes, self.groups)
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "LabelledData":
+        if self.domains and (self.table or self.attributes or self.groups):
+            raise ValueError("labels are either domains or attributes of a table: drop one of them")
+        for name in (name for group in self.groups for name in group):
+            if self.attributes and name not in self.attributes:
+                raise ValueError(
+                    f"groups: {name!r} is none of the attributes."
+                    f"{did_you_mean(name, self.attributes)} "
+                    f"They are: {', '.join(self.attributes)}"
+                )
+        return self
+
+
+class Data(LabelledData):
+    """Where the pictures are and how they become training samples."""
+
+    more: tuple[LabelledData, ...] = Field((), description="domains: further data sets")
+    balance: bool = Field(False, description="domains: show all of them equally often")
     root_b: str = Field("", description="unpaired: the folder of domain B, if it lies apart")
     load_size: Count
     crop_size: Count
     resize: Literal["stretch", "shorter side", "none"] = "stretch"
+    crop: Literal["random", "center"] = "random"
     flip: bool = True
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     input_channels: Literal[1, 3] = 3
@@ -64,6 +97,21 @@ class Data(Section):
     workers: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
     skip_bad: bool = False
     augment: Augment = Augment()
+
+    @property
+    def labels(self) -> LabelSpace:
+        """What is known of the pictures; without names where nothing is."""
+        return LabelSpace(tuple(each.label_set for each in (self, *self.more)))
+
+    @model_validator(mode="after")
+    def _labels_are_told_apart(self) -> "Data":
+        names = self.labels.names
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"the label {name!r} is there more than once: rename its folder or column"
+                )
+        return self
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Data":
@@ -76,36 +124,49 @@ class Data(Section):
 
 class Network(Section):
     width: Count = Field(64, description="channels of the first layer")
-    norm: Norm = "batch"
     init: InitScheme = "normal"
     init_gain: Positive = 0.02
 
 
-class UNet(Network):
+class NormedNetwork(Network):
+    norm: Norm = "batch"
+
+
+class UNet(NormedNetwork):
     network: Literal["unet"]
     downs: Annotated[int, Field(ge=2)] = Field(8, description="times that the size is halved")
     dropout: bool = False
     upsample: Upsample = "transposed"
 
 
-class ResNet(Network):
+class ResNet(NormedNetwork):
     network: Literal["resnet"]
     blocks: Annotated[int, Field(ge=0)] = Field(9, description="residual blocks")
     dropout: bool = False
     upsample: Upsample = "transposed"
 
 
-class PatchGAN(Network):
+class PatchGAN(NormedNetwork):
     network: Literal["patchgan"]
     layers: Count = Field(3, description="strided layers; 3 judge patches of 70 x 70")
 
 
-class PixelGAN(Network):
+class PixelGAN(NormedNetwork):
     network: Literal["pixelgan"]
 
 
-Generator = UNet | ResNet
-Discriminator = PatchGAN | PixelGAN
+class StarGANGenerator(Network):
+    network: Literal["stargan"]
+    blocks: Annotated[int, Field(ge=0)] = Field(6, description="residual blocks")
+
+
+class StarGANDiscriminator(Network):
+    network: Literal["stargan"]
+    layers: Count = Field(6, description="strided layers")
+
+
+Generator = UNet | ResNet | StarGANGenerator
+Discriminator = PatchGAN | PixelGAN | StarGANDiscriminator
 
 
 class Adversarial(Section):
@@ -115,6 +176,9 @@ class Adversarial(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     pool: Annotated[int, Field(ge=0)] = Field(
         0, description="older translations that a discriminator is shown now and then"
+    )
+    critic_turns: Count = Field(
+        1, description="turns of the discriminator for each one of the generator"
     )
 
 
@@ -204,9 +268,12 @@ class Options(Section):
 
 Layer = Mapping[str, Any]
 
-_NETWORKS: dict[str, type[Network]] = {
-    get_args(section.model_fields["network"].annotation)[0]: section
-    for section in (*get_args(Generator), *get_args(Discriminator))
+_NETWORKS: dict[str, dict[str, type[Network]]] = {
+    role: {
+        get_args(section.model_fields["network"].annotation)[0]: section
+        for section in get_args(networks)
+    }
+    for role, networks in (("generator", Generator), ("discriminator", Discriminator))
 }
 
 
@@ -267,7 +334,7 @@ def merge(lower: Layer, upper: Layer) -> dict[str, Any]:
         if not (isinstance(value, Mapping) and isinstance(below, Mapping)):
             merged[key] = value
             continue
-        network = _NETWORKS.get(str(value.get("network", below.get("network"))))
+        network = _NETWORKS.get(key, {}).get(str(value.get("network", below.get("network"))))
         if network is not None and value.get("network", below.get("network")) != below.get(
             "network"
         ):
@@ -300,12 +367,12 @@ def parse_setting(text: str) -> dict[str, Any]:
 def with_size(options: Layer, size: int) -> dict[str, Any]:
     """Fit the sizes of a recipe to square pictures of `size` pixels.
 
-    The crop becomes `size`, the picture that it is cut from keeps its proportion to it, a U-Net
-    that would halve the picture below one pixel gets less deep, and a ResNet has no more than 6
-    blocks below 256 pixels (as published for CycleGAN).
+    The crop becomes `size`, the picture that it is cut from keeps its proportion to it, a U-Net or
+    a StarGAN discriminator that would halve the picture below one pixel gets less deep, and a
+    ResNet has no more than 6 blocks below 256 pixels (as published for CycleGAN).
     """
     options = read_options(options).to_dict()
-    data, generator = options["data"], options["generator"]
+    data, generator, discriminator = (options[k] for k in ("data", "generator", "discriminator"))
     changes: dict[str, Any] = {
         "data": {
             "crop_size": size,
@@ -316,6 +383,9 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
         changes["generator"] = {"downs": max(2, int(math.log2(size)))}
     if generator["network"] == "resnet" and size < 256:
         changes["generator"] = {"blocks": min(generator["blocks"], 6)}
+    if discriminator["network"] == "stargan":
+        deepest = (size & -size).bit_length() - 1  # the number of times that 2 divides it
+        changes["discriminator"] = {"layers": max(1, min(discriminator["layers"], deepest))}
     return merge(options, changes)
 
 
@@ -354,7 +424,7 @@ def read_options(layer: Layer) -> Options:
 def _explain(problem: Mapping[str, Any]) -> str:
     # A union of networks puts the name of the chosen one into the path; nobody wrote such a key.
     path = [str(part) for part in problem["loc"]]
-    if len(path) > 1 and path[0] in ("generator", "discriminator") and path[1] in _NETWORKS:
+    if len(path) > 1 and path[1] in _NETWORKS.get(path[0], {}):
         del path[1]
     name = ".".join(path)
     match problem["type"]:
@@ -383,10 +453,14 @@ def _explain(problem: Mapping[str, Any]) -> str:
 def _fields(location: Iterable[str | int]) -> Iterable[str]:
     """The keys that the section at a location knows."""
     section: Any = Options
+    networks: Mapping[str, type[Network]] = {}
     for part in location:
-        section = _NETWORKS.get(str(part)) or (
-            section
-            if part in ("generator", "discriminator")
-            else section.model_fields[part].annotation
-        )
+        if isinstance(part, int):  # a place in a list of sections
+            section = get_args(section)[0]
+        elif part in networks:
+            section = networks[part]
+        elif part in _NETWORKS:
+            networks = _NETWORKS[part]
+        else:
+            section = section.model_fields[part].annotation
     return list(section.model_fields)

@@ -53,6 +53,7 @@ def import_published(
     runs_dir: Path = Path("runs"),
     epoch: str | None = None,
     domains: Sequence[str] = (),
+    attributes: Sequence[Sequence[str]] = (),
     no_dropout: bool = False,
     evaluate: bool = False,
     say: Say = print,
@@ -70,6 +71,7 @@ def import_published(
         epoch: which files of a folder, where there are several ("latest", "200", "iter_5000"); by
             default "latest", or else the highest number.
         domains: the names of StarGAN's domains, in the order of its labels.
+        attributes: or those of its attributes, in groups of which only one can hold.
         no_dropout: a U-Net was trained without dropout, which its weights cannot tell. Otherwise
             one that comes alone is taken to have it, as is the default for pix2pix.
         evaluate: use the generator as their code does with --eval, that is normalise with the
@@ -107,7 +109,7 @@ def import_published(
         dropout = not no_dropout and arguments["downs"] > 5
         if dropout:
             say("note: taken to have dropout, which the weights of a U-Net do not tell.")
-    options = _options(model_name, networks, dropout, evaluate, domains)
+    options = _options(model_name, networks, dropout, evaluate, domains, attributes)
 
     weights = _fill(options, networks)
     create_run(run, environment(torch.device("cpu")))
@@ -268,6 +270,7 @@ def _options(
     dropout: bool,
     evaluate: bool,
     domains: Sequence[str],
+    attributes: Sequence[Sequence[str]],
 ) -> Options:
     """The complete options of the run: the recipe, with what the files say laid over it."""
     recipe = read_recipe(model)
@@ -282,18 +285,24 @@ def _options(
             "dropout": dropout and not evaluate,
         },
     }
+    labels = [*domains, *(name for group in attributes for name in group)]
+    kind = "attributes" if attributes else "domains"
     if generator.network == "stargan":
         planes = inputs - outputs
-        if domains and len(domains) != planes:
+        if labels and len(labels) != planes:
             raise CheckpointError(
-                f"{len(domains)} domains are named ({', '.join(domains)}), but the generator has "
+                f"{len(labels)} {kind} are named ({', '.join(labels)}), but the generator has "
                 f"{planes} label planes: name each of them."
             )
-        names = list(domains) or [f"domain{number + 1}" for number in range(planes)]
-        layer["data"] = {"input_channels": outputs, "output_channels": outputs, "domains": names}
-    elif domains:
+        layer["data"] = {
+            "input_channels": outputs,
+            "output_channels": outputs,
+            kind: labels or [f"domain{number + 1}" for number in range(planes)],
+            "groups": [group for group in attributes if len(group) > 1],
+        }
+    elif labels:
         raise CheckpointError(
-            f"domains ({', '.join(domains)}) are for StarGAN, but this is a {generator}."
+            f"{kind} ({', '.join(labels)}) are for StarGAN, but this is a {generator}."
         )
     else:
         layer["data"] = {"input_channels": inputs, "output_channels": outputs}

@@ -1,20 +1,31 @@
 """From the `[data]` of the options to data sets, with everything checked before training starts."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from torch.utils.data import Dataset, default_collate
 
+from i2i.data.attributes import find_attributed, read_table
 from i2i.data.cache import cache_folder
 from i2i.data.check import Checked, check_pictures, usable_pairs, usable_pictures
-from i2i.data.layouts import PairFiles, find_pairs, find_unpaired, has_split, hold_out
+from i2i.data.domains import LabelledFiles, LabelledPictures
+from i2i.data.layouts import (
+    PairFiles,
+    find_domains,
+    find_pairs,
+    find_unpaired,
+    has_split,
+    hold_out,
+)
 from i2i.data.paired import PairedPictures
 from i2i.data.transforms import JointGeometry, evaluation_geometry
 from i2i.data.unpaired import UnpairedPictures
-from i2i.options import Data, Options
+from i2i.errors import OptionsError
+from i2i.options import Data, LabelledData, Options, read_options
 from i2i.progress import progress_bar
 
 T = TypeVar("T")
@@ -25,6 +36,9 @@ DEMO = "demo"
 
 HELD_OUT = 0.1
 """Share of the pictures that is held out where a data set has no validation split."""
+
+HELD_OUT_AT_MOST = 2000
+"""Of a table of attributes, which may list a hundred times as many; as published for StarGAN."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,7 @@ def open_source(options: Options, kind: str, say: Say) -> Source:
 
     Arguments:
         options: of the run.
-        kind: what the model learns from: "paired" or "unpaired".
+        kind: what the model learns from: "paired", "unpaired" or "domains".
         say: prints a line for a person.
 
     Raises:
@@ -64,8 +78,52 @@ def open_source(options: Options, kind: str, say: Say) -> Source:
     makers: dict[str, Callable[[Options, Path, Say], Source]] = {
         "paired": _paired,
         "unpaired": _unpaired,
+        "domains": _domains,
     }
     return makers[kind](options, _root(options.data.root, kind, say), say)
+
+
+def settle_options(options: Options, kind: str) -> Options:
+    """Write into the options of a new run what only its data can tell: the names of the labels.
+
+    So everything after that, from building the model to using it, need not look at the data.
+
+    Raises:
+        DataError: there are no labels, or not those that the options name.
+    """
+    if kind != "domains":
+        return options
+    layer = options.to_dict()
+    data = options.data
+    found = [_settled(each, _root(each.root, kind, _silent)) for each in (data, *data.more)]
+    layer["data"] |= found[0] | {
+        "more": [of.model_dump() | names for of, names in zip(data.more, found[1:], strict=True)]
+    }
+    return read_options(layer)
+
+
+def _settled(data: LabelledData, root: Path) -> dict[str, list[str]]:
+    if not data.root:
+        raise OptionsError("a data set has no root: say where its pictures are.")
+    if data.table:
+        return {"attributes": list(read_table(_table(data, root), data.attributes).names)}
+    if data.attributes:
+        raise OptionsError(
+            f"data.attributes (={list(data.attributes)}) are columns of a table: name its file "
+            "with data.table."
+        )
+    found = find_domains(root, "train", data.domains)
+    assert found is not None
+    return {"domains": list(found.pictures)}
+
+
+def _table(data: LabelledData, root: Path) -> Path:
+    beside = Path(data.table)
+    return beside if beside.is_file() and not (root / beside).is_file() else root / beside
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 def _root(dataroot: str, kind: str, say: Say) -> Path:
@@ -141,8 +199,103 @@ def _unpaired(options: Options, root: Path, say: Say) -> Source:
     )
 
 
+def _domains(options: Options, root: Path, say: Say) -> Source:
+    data, seed = options.data, options.train.seed
+    roots = [root, *(_root(more.root, "domains", say) for more in data.more)]
+    parts = [
+        (_attributed if each.table else _foldered)(each, folder, options, say)
+        for each, folder in zip((data, *data.more), roots, strict=True)
+    ]
+    sets, held = [train for train, _ in parts], [rest for _, rest in parts]
+    for each in sets:
+        each.require_examples()
+    common: dict[str, Any] = {"channels": data.input_channels, "seed": seed}
+    train = LabelledPictures(
+        sets,
+        _geometry(data),
+        batch_size=options.train.batch_size,
+        shuffle=True,
+        balance=data.balance,
+        **common,
+    )
+    validation = LabelledPictures(held, evaluation_geometry(data.crop_size, data.resize), **common)
+    return Source(
+        train=train,
+        validation=validation,
+        pictures=len(train),
+        validation_pictures=len(validation),
+        fingerprint=_fingerprint(
+            f"{path.name} {row.nonzero()[0].tolist()}"
+            for each in sets
+            for path, row in zip(each.pictures, each.labels, strict=True)
+        ),
+    )
+
+
+Parts = tuple[LabelledFiles, LabelledFiles]
+
+
+def _foldered(data: LabelledData, root: Path, options: Options, say: Say) -> Parts:
+    """The labelled pictures to train on, and those to validate with, of one data set."""
+    found = find_domains(root, "train", data.domains)
+    assert found is not None
+    train = {name: _readable(paths, options.data, say) for name, paths in found.pictures.items()}
+    held = find_domains(root, "val", data.domains)
+    if held is not None:
+        validation, split = (
+            {name: _readable(paths, options.data, say) for name, paths in held.pictures.items()},
+            "their own split",
+        )
+    else:
+        both = {name: hold_out(p, HELD_OUT, options.train.seed) for name, p in train.items()}
+        train, validation = ({n: pair[side] for n, pair in both.items()} for side in (0, 1))
+        split = "held out from those for training"
+    numbers = ", ".join(f"{len(pictures)} of {name}" for name, pictures in train.items())
+    say(
+        f"data: {root} ({found.layout}), pictures to train on: {numbers}; "
+        f"{sum(map(len, validation.values()))} to validate with ({split})"
+    )
+
+    def labelled(pictures: Mapping[str, Sequence[Path]]) -> LabelledFiles:
+        identity = np.eye(len(data.domains), dtype=bool)
+        rows = [identity[data.domains.index(name)] for name, p in pictures.items() for _ in p]
+        paths = tuple(path for each in pictures.values() for path in each)
+        return LabelledFiles(data.label_set, paths, np.array(rows).reshape(-1, len(identity)))
+
+    return labelled(train), labelled(validation)
+
+
+def _attributed(data: LabelledData, root: Path, options: Options, say: Say) -> Parts:
+    """The labelled pictures to train on, and those to validate with, of one data set."""
+    table = read_table(_table(data, root), data.attributes)
+    found = find_attributed(root, table, drop_unlisted=options.data.skip_bad)
+    if found.unlisted:
+        say(f"left out {len(found.unlisted)} without a row in {table.path} (--skip-bad)")
+    if found.unseen:
+        say(f"note: {found.unseen} of {len(table.rows)} rows in {table.path} have no picture")
+    train = _readable(list(found.train), options.data, say)
+    if found.validation is not None:
+        validation, split = _readable(list(found.validation), options.data, say), "their own split"
+    else:
+        share = min(HELD_OUT, HELD_OUT_AT_MOST / len(train))
+        train, validation = hold_out(train, share, options.train.seed)
+        split = "held out from those for training"
+    say(
+        f"data: {root} ({found.layout}), {len(train)} pictures to train on, {len(validation)} to "
+        f"validate with ({split}), {len(table.names)} attributes"
+    )
+    values = found.train | (found.validation or {})
+
+    def labelled(pictures: Sequence[Path]) -> LabelledFiles:
+        rows = np.array([values[path] for path in pictures], dtype=bool)
+        return LabelledFiles(data.label_set, tuple(pictures), rows.reshape(-1, len(table.names)))
+
+    return labelled(train), labelled(validation)
+
+
 def _geometry(data: Data) -> JointGeometry:
-    return JointGeometry(data.load_size, data.crop_size, data.resize, flip=data.flip)
+    random = data.crop == "random"
+    return JointGeometry(data.load_size, data.crop_size, data.resize, random, data.flip)
 
 
 def _usable(pairs: Sequence[PairFiles], data: Data, say: Say) -> list[PairFiles]:

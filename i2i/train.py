@@ -9,6 +9,7 @@ from typing import Any
 from i2i.builder import (
     build_model,
     build_trainer,
+    data_kind,
     inference_mode,
     learning_rate_schedule,
     pick_device,
@@ -17,7 +18,7 @@ from i2i.builder import (
 from i2i.data.loader import make_loader
 from i2i.errors import RunError
 from i2i.options import Layer, Options, merge, read_options
-from i2i.sources import open_source
+from i2i.sources import open_source, settle_options
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.loop import Keeper, fit
 from i2i.training.monitor import Journal, Monitor
@@ -67,6 +68,7 @@ def start(
     """
     run = Run(Path(runs_dir) / (name or new_name(options.model, options.data.root)))
     refuse_existing(run.folder)
+    options = settle_options(options, data_kind(options))
     return _train(options, run, None, device, say)
 
 

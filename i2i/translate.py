@@ -1,7 +1,8 @@
 """Translate files and whole folder trees with a trained generator.
 
 One pool of threads reads, the calling thread computes, a second pool writes. The stages are
-generators through which the calling thread pulls the pictures, so that each holds a bounded amount of pixels, however many pictures there are and however large.
+generators through which the calling thread pulls the pictures, so that each holds a bounded amount
+of pixels, however many pictures there are and however large.
 """
 
 import contextlib
@@ -14,36 +15,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from PIL import Image
+from torch import Tensor
 
-from i2i.data import reading
-from i2i.data.reading import PICTURE_SUFFIXES, Pixels
+from i2i.data import pictures, reading
+from i2i.data.pictures import FORMATS, HOLD_ALPHA, Picture
+from i2i.data.reading import PICTURE_SUFFIXES
 from i2i.errors import DataError, OptionsError, did_you_mean
-from i2i.translator import Translator, to_image, to_pixels, to_tensor
+from i2i.translator import Translator, to_pixels, to_tensor
 
 BYTES_PER_BATCH = 3 * 2**22
 """Pictures are stacked up to this size, 4 million RGB pixels; a larger one is computed alone."""
 
 BYTES_PER_STAGE = 2**28
 """Pixels that may wait to be computed, and as many to be written."""
-
-# As faithful as each format can be: lossless where it offers that, and JPEG without subsampling of
-# colour, whose halved resolution would show along the sharp edges of label maps. Level 6, the usual
-# one of PNG, takes more than twice as long as 4 for files that are 3 % smaller.
-_JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": "4:4:4"}
-_TIFF: dict[str, Any] = {"format": "TIFF", "compression": "tiff_lzw"}
-_FORMATS: dict[str, dict[str, Any]] = {
-    ".png": {"format": "PNG", "compress_level": 4},
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".webp": {"format": "WEBP", "lossless": True},
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".bmp": {"format": "BMP"},
-}
 
 
 class Failure(NamedTuple):
@@ -76,9 +63,15 @@ class _Job(NamedTuple):
     target: Path
 
 
-class _Picture(NamedTuple):
+class _Work(NamedTuple):
+    """A picture on its way from one file to another."""
+
     job: _Job
-    pixels: Pixels
+    picture: Picture
+
+    @property
+    def nbytes(self) -> int:
+        return self.picture.pixels.nbytes
 
 
 def translate_folder(
@@ -91,14 +84,18 @@ def translate_folder(
     overwrite: bool = False,
     suffix: str | None = None,
     workers: int | None = None,
+    labels: Callable[[Path], Tensor] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Translate every picture under `source` to a file of the same name under `target`.
 
     Results keep sub-folders and, unless `suffix` is given, the format of the input: JPEG of quality
-    95 without colour subsampling, lossless WebP, PNG, TIFF or BMP. A file appears under its name
-    only when it is complete. Pictures of equal size are computed together; up to rounding, results
-    do not depend on that. A picture that cannot be read is reported and the others are done.
+    95 without colour subsampling, lossless WebP, PNG, TIFF or BMP. The depth of 16 bits,
+    transparency and the colour profile are kept where the format of the result can hold them
+    (`pictures.read`, `pictures.write`); transparency that it cannot hold is composited over white
+    before. A file appears under its name only when it is complete. Pictures of equal size are
+    computed together; up to rounding, results do not depend on that. A picture that cannot be read
+    is reported and the others are done.
 
     Arguments:
         source: a folder, whose sub-folders belong to it, or one picture.
@@ -109,6 +106,8 @@ def translate_folder(
         overwrite: replace results that exist already, instead of refusing to start.
         suffix: format of all results: "png", "jpg", "webp", "tif" or "bmp".
         workers: threads that read and as many that write; by default one per processor, 8 at most.
+        labels: says what a picture is like, (L,), where the translator is not to find out by
+            itself.
         progress: called with the numbers of pictures finished and of all.
 
     Raises:
@@ -122,14 +121,14 @@ def translate_folder(
     source, target = Path(source), Path(target)
     jobs = _plan(source, target, suffix)
     _check_targets(source, target, jobs, overwrite=overwrite)
+    if labels is not None:
+        for job in jobs:
+            labels(job.source)  # it complains before anything is done
 
-    def read(path: Path) -> Pixels:
-        image = reading.to_channels(reading.open_picture(path), translator.input_channels)
-        if size is not None:
-            scale = size / min(image.size)
-            sides = (round(image.width * scale), round(image.height * scale))
-            image = image.resize(sides, Image.Resampling.BICUBIC)
-        return reading.to_pixels(image, translator.input_channels)
+    def read(job: _Job) -> Picture:
+        keep_alpha = job.target.suffix.lower() in HOLD_ALPHA
+        picture = pictures.read(job.source, translator.input_channels, keep_alpha=keep_alpha)
+        return picture if size is None else pictures.resize(picture, size)
 
     start = time.perf_counter()
     translated = 0
@@ -140,7 +139,9 @@ def translate_folder(
             progress(translated + len(failed), len(jobs))
 
     def fail(job: _Job, error: Exception) -> None:
-        reason = reading.reason(error).removeprefix(f"'{job.source}' cannot be read: ")
+        reason = reading.reason(error)
+        for known in ("read", "used"):
+            reason = reason.removeprefix(f"'{job.source}' cannot be {known}: ")
         failed.append(Failure(job.source, reason))
         show_progress()
 
@@ -150,8 +151,8 @@ def translate_folder(
     writers = ThreadPoolExecutor(workers, "writer")
     try:
         show_progress()
-        pictures = _read_ahead(jobs, read, readers, most, fail)
-        results = _compute(translator, _batches(pictures, batch_size), fail)
+        works = _read_ahead(jobs, read, readers, most, fail)
+        results = _compute(translator, _batches(works, batch_size), labels, fail)
         for _ in _write_behind(results, writers, most):
             translated += 1
             show_progress()
@@ -166,8 +167,8 @@ def _plan(source: Path, target: Path, suffix: str | None) -> list[_Job]:
     """List what is to be read and where its result goes."""
     if suffix is not None:
         suffix = "." + suffix.lower().removeprefix(".")
-        if suffix not in _FORMATS:
-            known = [known[1:] for known in _FORMATS]
+        if suffix not in FORMATS:
+            known = [known[1:] for known in FORMATS]
             raise OptionsError(
                 f"The format (={suffix[1:]!r}) must be one of {', '.join(known)}."
                 f"{did_you_mean(suffix[1:], known)}"
@@ -176,7 +177,7 @@ def _plan(source: Path, target: Path, suffix: str | None) -> list[_Job]:
     if source.is_file():
         if source.suffix.lower() not in PICTURE_SUFFIXES:
             raise DataError(f"'{source}' is not a picture: {expected}")
-        names_file = target.suffix.lower() in _FORMATS and not target.is_dir()
+        names_file = target.suffix.lower() in FORMATS and not target.is_dir()
         if names_file and suffix not in (None, target.suffix.lower()):
             raise DataError(f"The output '{target}' contradicts the format {suffix[1:]}: drop one.")
         jobs = [_Job(source, target if names_file else target / source.name)]
@@ -229,11 +230,11 @@ def _check_targets(source: Path, target: Path, jobs: list[_Job], *, overwrite: b
 
 def _read_ahead(
     jobs: Iterable[_Job],
-    read: Callable[[Path], Pixels],
+    read: Callable[[_Job], Picture],
     readers: ThreadPoolExecutor,
     most: int,
     fail: Callable[[_Job, Exception], None],
-) -> Iterator[_Picture]:
+) -> Iterator[_Work]:
     """Read pictures in order, at most `most` at a time, and report those that cannot be read.
 
     How large a picture is turns out when it has been read. Reading therefore starts with one and
@@ -241,36 +242,36 @@ def _read_ahead(
     far, but at least two: one is read while the other is computed.
     """
     jobs = iter(jobs)
-    pending: deque[tuple[_Job, Future[Pixels]]] = deque()
+    pending: deque[tuple[_Job, Future[Picture]]] = deque()
     ahead = largest = 1
     while True:
         for job in islice(jobs, max(0, ahead - len(pending))):
-            pending.append((job, readers.submit(read, job.source)))
+            pending.append((job, readers.submit(read, job)))
         if not pending:
             return
         job, future = pending.popleft()
         try:
-            pixels = future.result()
+            work = _Work(job, future.result())
         except (DataError, MemoryError) as error:
             fail(job, error)
             continue
-        largest = max(largest, pixels.nbytes)
+        largest = max(largest, work.nbytes)
         ahead = min(ahead + 1, most, max(2, BYTES_PER_STAGE // largest))
-        yield _Picture(job, pixels)
+        yield work
 
 
-def _batches(pictures: Iterable[_Picture], batch_size: int) -> Iterator[list[_Picture]]:
-    """Group pictures of equal size, looking ahead by up to four batches.
+def _batches(works: Iterable[_Work], batch_size: int) -> Iterator[list[_Work]]:
+    """Group pictures of equal size and depth, looking ahead by up to four batches.
 
     When too much is waiting, the group whose first picture has waited longest goes, full or not.
     """
-    groups: dict[tuple[int, ...], list[_Picture]] = {}
-    for picture in pictures:
-        shape, size = picture.pixels.shape, picture.pixels.nbytes
-        groups.setdefault(shape, []).append(picture)
-        waiting = [one.pixels.nbytes for group in groups.values() for one in group]
-        if len(groups[shape]) >= min(batch_size, BYTES_PER_BATCH // size or 1):
-            yield groups.pop(shape)
+    groups: dict[tuple[object, ...], list[_Work]] = {}
+    for work in works:
+        kind = (*work.picture.pixels.shape, work.picture.pixels.dtype)
+        groups.setdefault(kind, []).append(work)
+        waiting = [one.nbytes for group in groups.values() for one in group]
+        if len(groups[kind]) >= min(batch_size, BYTES_PER_BATCH // work.nbytes or 1):
+            yield groups.pop(kind)
         elif len(waiting) >= 4 * batch_size or sum(waiting) >= BYTES_PER_STAGE:
             yield groups.pop(next(iter(groups)))
     yield from groups.values()
@@ -278,37 +279,41 @@ def _batches(pictures: Iterable[_Picture], batch_size: int) -> Iterator[list[_Pi
 
 def _compute(
     translator: Translator,
-    batches: Iterable[list[_Picture]],
+    batches: Iterable[list[_Work]],
+    labels: Callable[[Path], Tensor] | None,
     fail: Callable[[_Job, Exception], None],
-) -> Iterator[_Picture]:
+) -> Iterator[_Work]:
     """Translate the batches; what does not fit into the memory of the device alone is reported."""
     for batch in batches:
-        results = None
-        with contextlib.suppress(torch.OutOfMemoryError):
-            results = to_pixels(translator(to_tensor([picture.pixels for picture in batch])))
-        if results is not None:
-            for picture, pixels in zip(batch, results, strict=True):
-                yield _Picture(picture.job, pixels)
+        shortage = ""
+        try:
+            images = to_tensor([work.picture.pixels for work in batch])
+            told = torch.stack([labels(work.job.source) for work in batch]) if labels else None
+            results = to_pixels(translator(images, labels=told))
+        except torch.OutOfMemoryError as error:
+            shortage = str(error)
+        if not shortage:
+            for (job, picture), pixels in zip(batch, results, strict=True):
+                yield _Work(job, picture._replace(pixels=pixels))
         elif len(batch) > 1:
-            yield from _compute(translator, [[picture] for picture in batch], fail)
+            yield from _compute(translator, [[work] for work in batch], labels, fail)
         else:
-            height, width, _ = batch[0].pixels.shape
-            reason = f"{width} x {height} pixels do not fit into the memory of {translator.device}"
-            fail(batch[0].job, DataError(f"{reason}: use --size or --device cpu."))
+            advice = "use --tile auto, --size or --device cpu"
+            fail(batch[0].job, DataError(f"{shortage}: {advice}."))
 
 
 def _write_behind(
-    results: Iterable[_Picture], writers: ThreadPoolExecutor, most: int
+    results: Iterable[_Work], writers: ThreadPoolExecutor, most: int
 ) -> Iterator[_Job]:
     """Write results, at most `most` at a time, and yield what has been written."""
-    writing: deque[tuple[_Picture, Future[None]]] = deque()
+    writing: deque[tuple[_Work, Future[None]]] = deque()
 
     def is_full() -> bool:
-        size = sum(result.pixels.nbytes for result, _ in writing)
+        size = sum(result.nbytes for result, _ in writing)
         return len(writing) >= most or (len(writing) > 1 and size >= BYTES_PER_STAGE)
 
     for result in results:
-        writing.append((result, writers.submit(_write, result.pixels, result.job.target)))
+        writing.append((result, writers.submit(_write, result.picture, result.job.target)))
         while writing and (writing[0][1].done() or is_full()):
             written, future = writing.popleft()
             future.result()
@@ -318,12 +323,12 @@ def _write_behind(
         yield written.job
 
 
-def _write(pixels: Pixels, path: Path) -> None:
+def _write(picture: Picture, path: Path) -> None:
     """Write a picture under another name first, so that a break leaves no half of it."""
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        to_image(pixels).save(part, **_FORMATS[path.suffix.lower()])
+        pictures.write(picture, part, path.suffix.lower())
         part.replace(path)
     except (OSError, ValueError) as error:
         with contextlib.suppress(OSError):

@@ -35,6 +35,30 @@ def unpaired(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def domains(tmp_path: Path) -> Path:
+    """Tiny pictures of three domains, 6 reddish, 5 greenish and 4 bluish ones, and two of each to
+    test with; and a table of what CelebA says of faces, about the same pictures."""
+    root = tmp_path / "tiny-domains"
+    generator = np.random.default_rng(0)
+    hair = ("Black_Hair", "Blond_Hair", "Brown_Hair")
+    lines = []
+    for channel, name in enumerate(("red", "green", "blue")):
+        for split, count in (("train", 6 - channel), ("test", 2)):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 100, (24, 24, 3), dtype=np.uint8)
+                pixels[..., channel] += 150
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+                values = [*(color == hair[channel] for color in hair), number % 2, number % 3 > 0]
+                cells = " ".join(f"{2 * value - 1:2}" for value in values)
+                lines.append(f"{split}/{name}/{number}.jpg {cells}\n")
+    header = f"{len(lines)}\n{' '.join(hair)} Male Young\n"
+    (root / "list_attr_celeba.txt").write_text(header + "".join(lines))
+    return root
+
+
+@pytest.fixture
 def facades(tmp_path: Path) -> Path:
     """A tiny paired data set, side by side: noise and the same noise inverted, 24 x 24 pixels."""
     root = tmp_path / "tiny-facades"

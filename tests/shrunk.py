@@ -1,5 +1,6 @@
 """Recipes made small enough to train in a second."""
 
+from i2i.builder import data_kind
 from i2i.options import Options, load_options, recipes
 
 SHRINK = (
@@ -16,11 +17,17 @@ SHRINK = (
 
 def shrunk(recipe: str, *settings: str) -> Options:
     """The recipe at 16 pixels, four steps, two channels wide."""
-    shape = {"unet": ["generator.downs=2"], "resnet": ["generator.blocks=1"]}
+    shape = {
+        "unet": ["generator.downs=2"],
+        "resnet": ["generator.blocks=1"],
+        "stargan": ["generator.blocks=1"],
+    }
     options = load_options(recipe, size=16)
     small = [*SHRINK, *shape[options.generator.network]]
-    if options.discriminator.network == "patchgan":
+    if options.discriminator.network in ("patchgan", "stargan"):
         small.append("discriminator.layers=1")
+    if data_kind(options) == "domains" and not options.data.labels.names:
+        small.append('data.domains=["red", "green", "blue"]')
     return load_options(recipe, *small, *settings, size=16)
 
 

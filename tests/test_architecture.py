@@ -8,10 +8,11 @@ import pytest
 import i2i
 
 PACKAGE = Path(i2i.__file__).parent
-GROUND = {"errors", "batch", "__init__"}
+GROUND = {"errors", "batch", "labels", "__init__"}
 MAY_IMPORT = {
     "errors": set(),
     "batch": set(),
+    "labels": set(),
     "game": set(),
     "progress": set(),
     "options": set(),
@@ -21,8 +22,11 @@ MAY_IMPORT = {
     "metrics": set(),
     "models": {"game", "networks", "objectives", "metrics"},
     "training": {"game"},
-    "translator": {"data", "networks"},
+    "conditioner": {"data"},
+    "tiles": {"networks"},
+    "translator": {"conditioner", "data", "networks", "tiles"},
     "translate": {"data", "translator"},
+    "overview": {"data", "training", "translator"},
     "builder": None,  # turns options into objects, so it may see everything
     "sources": {"data", "options", "progress"},
     "published": {"builder", "networks", "options", "training"},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from i2i.batch import Pair, Unpaired
+from i2i.batch import Labelled, Pair, Unpaired
 from i2i.builder import build_trainer
 from i2i.options import recipes
 from i2i.training.trainer import Trainer
@@ -22,8 +22,11 @@ pytestmark = [
 
 def batch_for(trainer: Trainer) -> Any:
     torch.manual_seed(0)
-    kind = {"paired": Pair, "unpaired": Unpaired}[trainer.model.data]
-    return kind(*torch.randint(0, 256, (2, 2, 3, 16, 16), dtype=torch.uint8))
+    pictures = torch.randint(0, 256, (2, 2, 3, 16, 16), dtype=torch.uint8)
+    if trainer.model.data == "domains":
+        labels = torch.eye(2, len(trainer.model.labels.names))
+        return Labelled(pictures[0], labels, torch.ones(2, 1))
+    return {"paired": Pair, "unpaired": Unpaired}[trainer.model.data](*pictures)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

@@ -303,6 +303,43 @@ def test_arguments_without_effect_are_refused(tmp_path):
         take(file, tmp_path, domains=["a", "b"])
 
 
+HAIR = [["black", "blond", "brown"], ["male"], ["young"]]
+
+
+@pytest.mark.parametrize("kind", ["domains", "attributes"])
+def test_an_imported_stargan_gives_the_published_output(tmp_path, kind):
+    metadata, tensors = vectors("stargan_generator")
+    file = save(part(tensors, "state."), tmp_path / "200000-G.ckpt")
+    names = [name for group in HAIR for name in group]
+    save(part(vectors("stargan_discriminator")[1], "state."), tmp_path / "200000-D.ckpt")
+    take(file, tmp_path, **({"domains": names} if kind == "domains" else {"attributes": HAIR}))
+    translator, _ = load_translator(tmp_path / "runs" / "taken", device="cpu")
+    image = metadata["image"]
+    images = 2 * torch.rand(image["shape"], generator=seeded(image["seed"])) - 1
+    stride = metadata["strides"]["output.train"]
+    for picture, expected, label in zip(
+        images, tensors["output.train"], tensors["input.label"], strict=True
+    ):
+        name = names[int(label.argmax())]
+        others = torch.zeros(1, 5)
+        ours = translator(picture, domain=name, labels=others)[..., ::stride, ::stride]
+        assert relative_error(ours, expected) < 1e-5
+    found = translator.conditioner.labels.sets[0]
+    assert found.exclusive == (kind == "domains")
+    assert found.groups == (() if kind == "domains" else (tuple(HAIR[0]),))
+    assert (translator.conditioner.classifier is not None) == (kind == "attributes")
+
+
+def test_every_label_plane_needs_a_name(tmp_path):
+    file = save(part(vectors("stargan_generator")[1], "state."), tmp_path / "200000-G.ckpt")
+    with pytest.raises(CheckpointError, match=r"2 domains are named \(a, b\), .* 5 label planes"):
+        take(file, tmp_path, domains=["a", "b"])
+    with pytest.raises(CheckpointError, match="3 attributes are named"):
+        take(file, tmp_path, attributes=[["a", "b"], ["c"]])
+    state = take(file, tmp_path)
+    assert state["options"]["data"]["domains"] == [f"domain{n}" for n in range(1, 6)]
+
+
 def test_networks_that_do_not_belong_together_are_refused(tmp_path):
     cyclegan_folder(tmp_path / "mixed")
     shutil.copy(save(resnet(), tmp_path / "another.pth"), tmp_path / "mixed" / "latest_net_G_B.pth")

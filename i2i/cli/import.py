@@ -13,7 +13,7 @@ Examples:
   i2i import horse2zebra.pth horse2zebra
   i2i import checkpoints/facades_pix2pix facades
   i2i import checkpoints/maps_cyclegan maps --epoch 100
-  i2i import stargan_celeba/models/200000-G.ckpt celeba --domains black,blond,brown,male,young
+  i2i import stargan_celeba/models/200000-G.ckpt celeba --attributes "black|blond|brown,male,young"
   i2i translate photos/ translated/ --checkpoint runs/horse2zebra"""
 )
 @click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
@@ -33,6 +33,11 @@ Examples:
 @click.option(
     "--domains", metavar="A,B,...", help="StarGAN: the names of its domains, in their order."
 )
+@click.option(
+    "--attributes",
+    metavar="A|B,C,...",
+    help="StarGAN: or of its attributes; between those of which only one can hold stands |.",
+)
 @click.option("--no-dropout", is_flag=True, help="The U-Net was trained without dropout.")
 @click.option(
     "--eval",
@@ -46,6 +51,7 @@ def command(
     runs_dir: Path,
     epoch: str | None,
     domains: str | None,
+    attributes: str | None,
     no_dropout: bool,
     evaluate: bool,
 ) -> None:
@@ -61,13 +67,20 @@ def command(
     """
     from i2i.published import import_published
 
+    if domains and attributes:
+        raise click.UsageError("Say either --domains or --attributes.")
     import_published(
         source,
         name,
         runs_dir=runs_dir,
         epoch=epoch,
-        domains=[domain.strip() for domain in domains.split(",")] if domains else [],
+        domains=_split(domains or "", ","),
+        attributes=[_split(group, "|") for group in _split(attributes or "", ",")],
         no_dropout=no_dropout,
         evaluate=evaluate,
         say=click.echo,
     )
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return [part.strip() for part in text.split(separator) if part.strip()]

@@ -30,10 +30,12 @@ Examples:
   i2i train --model pix2pix --dataroot facades --direction BtoA
   i2i train --recipe pix2pix-small --dataroot facades --size 128 --steps 5000
   i2i train --model pix2pix --dataroot demo --set objective.l1=50
+  i2i train --model stargan --dataroot faces --set data.balance=true
   i2i train --resume runs/NAME --epochs 400
 
 A data set of pairs is a folder with train/ and val/ that hold pictures side by side (A left, B
-right), or with trainA/, trainB/, or train/A/, train/B/, or A/train/, B/train/."""
+right), or with trainA/, trainB/, or train/A/, train/B/, or A/train/, B/train/. One of many domains
+has a folder for each, in train/ or not; or a table of attributes."""
 )
 @click.option("--model", metavar="NAME", help="What to train; `i2i models` lists them.")
 @click.option("--recipe", metavar="NAME|FILE", help="A recipe (TOML); default: that of the model.")

@@ -11,10 +11,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from i2i.batch import Pair, Unpaired
+from i2i.batch import Labelled, Pair, Unpaired
 from i2i.errors import OptionsError
 
-T = TypeVar("T", Pair, Unpaired)
+T = TypeVar("T", Pair, Unpaired, Labelled)
 
 
 class DeviceAugment(nn.Module):
@@ -79,7 +79,9 @@ class DeviceAugment(nn.Module):
         if isinstance(batch, Pair):
             source, target = self._move(*batch)
             return type(batch)(self._colour(source), target)
-        return type(batch)(*(self._colour(*self._move(side)) for side in batch))
+        return type(batch)(
+            *(self._colour(*self._move(side)) if side.ndim == 4 else side for side in batch)
+        )
 
     def _move(self, *alike: Tensor) -> tuple[Tensor, ...]:
         """Move all of `alike` in the same way."""

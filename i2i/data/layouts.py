@@ -1,4 +1,4 @@
-"""Which picture belongs to which: paired data sets are recognised by how their folders are named.
+"""Which picture belongs to which: data sets are recognised by how their folders are named.
 
 Partners have the same name below their two folders (the suffix may differ); their positions in a
 listing never matter. A layout that is not understood is answered with a drawing of those that are.
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from i2i.data.reading import list_pictures, require_folder
-from i2i.errors import DataError
+from i2i.data.reading import list_pictures, natural_key, require_folder
+from i2i.errors import DataError, did_you_mean
 
 # The names under which a validation split is looked for, the first one that is there wins.
 VALIDATION = ("val", "valid", "validation", "test")
@@ -172,6 +172,72 @@ def find_unpaired(root: Path, split: str, root_b: Path | None = None) -> Unpaire
     return UnpairedFolders(layout, a, b)
 
 
+@dataclass(frozen=True)
+class DomainFolders:
+    """The pictures of each domain in one split, in natural order."""
+
+    layout: str
+    pictures: dict[str, tuple[Path, ...]]  # domain -> its pictures
+
+
+DOMAIN_LAYOUTS = """\
+Domains are the names of folders, in either of these layouts (test/day, ... hold pictures to
+validate with; instead of test also val, valid, validation). Sub-folders of a domain belong to it:
+
+  root/                   root/
+  ├── train/              ├── day/
+  │   ├── day/            ├── night/
+  │   ├── night/          └── winter/
+  │   └── winter/
+  └── test/               (a tenth is held out to validate with)
+      ├── day/
+      └── ...
+
+Pictures with a table of attributes need no such folders: name it with --set data.table=FILE."""
+
+
+def find_domains(root: Path, split: str, names: Sequence[str] = ()) -> DomainFolders | None:
+    """Find the pictures of each domain in a split ("train" or "val").
+
+    Arguments:
+        root: the data set.
+        split: "train", or "val" for the first name in `VALIDATION` with a folder of any domain.
+        names: the domains wanted, in this order; by default all, in natural order.
+
+    Returns:
+        None if there is no such validation split, which need not have all of the domains.
+
+    Raises:
+        DataError: there are no two domains, one that is wanted is not there, or one has no picture.
+    """
+    require_folder(root)
+    if split == "val":
+        held = next((root / n for n in VALIDATION if set(names) & set(_folders(root / n))), None)
+        if held is None or not _folders(root / "train"):
+            return None
+        found = {n: tuple(list_pictures(held / n)) for n in names if (held / n).is_dir()}
+        return DomainFolders(f"{held.name}/<domain>", found)
+    parent = root / split if _folders(root / split) else root
+    there = _folders(parent)
+    if parent == root and (len(there) < 2 or set(there) & {split, *VALIDATION}):
+        raise DataError(f"No domains in '{root}'.\n{DOMAIN_LAYOUTS}\n\n{_contents(root)}")
+    for name in names:
+        if name not in there:
+            raise DataError(
+                f"There is no folder of the domain {name!r} in '{parent}'."
+                f"{did_you_mean(name, there)} There are: {', '.join(there)}."
+            )
+    pictures = {name: tuple(list_pictures(parent / name)) for name in names or there}
+    for name, found_there in pictures.items():
+        if not found_there:
+            raise DataError(
+                f"There is no picture in '{parent / name}': fill or remove this folder, or choose "
+                "the domains with --set data.domains=[...]."
+            )
+    layout = f"{split}/<domain>" if parent != root else "<domain>"
+    return DomainFolders(layout, pictures)
+
+
 class Named(Protocol):
     """Anything with a name: a pair of files, a path."""
 
@@ -232,6 +298,14 @@ def _layouts_of(root: Path, split: str) -> Iterator[Layout]:
     one_sided = (both / "A").is_dir() or (both / "B").is_dir()
     if both.is_dir() and not one_sided and list_pictures(both):
         yield f"{split}, side by side", (both,)
+
+
+def _folders(parent: Path) -> list[str]:
+    """The names of the folders in another, which need not exist."""
+    if not parent.is_dir():
+        return []
+    names = [path.name for path in parent.iterdir() if path.is_dir() and path.name[0] != "."]
+    return sorted(names, key=natural_key)
 
 
 def _by_name(folder: Path) -> dict[str, Path]:

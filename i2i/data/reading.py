@@ -2,8 +2,8 @@
 
 A picture is anything in `PICTURE_SUFFIXES`; it is turned upright as its EXIF orientation asks and
 then brought to the number of channels that a network wants. Every such conversion is a decision,
-and `to_channels` lists them all. Translation uses the same function on pictures that never were
-files, so that a network meets the same colours in training and in use.
+and `to_channels` lists them all. Translation builds on the same function (`pictures`), so that a
+network meets the same colours in training and in use.
 """
 
 import os
@@ -153,7 +153,7 @@ def to_channels(image: Image.Image, channels: int) -> Image.Image:
     if image.mode == mode and "transparency" not in image.info:
         return image
     if image.mode == "F" or image.mode.startswith("I"):
-        image = _to_eight_bits(image)
+        image = Image.fromarray(to_integers(image, 255).astype(np.uint8))
     try:
         if channels != 4 and image.has_transparency_data:
             image = image.convert("RGBA")
@@ -165,7 +165,12 @@ def to_channels(image: Image.Image, channels: int) -> Image.Image:
         ) from error
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
+def to_integers(image: Image.Image, white: int) -> npt.NDArray[np.float64]:
+    """Scale a picture of mode "F" (0..1) or "I..." (0..65535) to 0..`white`, rounded.
+
+    Raises:
+        DataError: values lie outside.
+    """
     values = np.asarray(image)
     most, kind = (1, "floating point") if image.mode == "F" else (65535, "integer")
     if not (values.min() >= 0 and values.max() <= most):  # not: NaN must be refused as well
@@ -173,4 +178,5 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
             f"A picture of {kind} values must lie within 0..{most}; "
             f"{values.min()}..{values.max()} was found."
         )
-    return Image.fromarray(np.rint(values * (255 / most)).astype(np.uint8))
+    scaled: npt.NDArray[np.float64] = np.rint(values * (white / most))
+    return scaled

@@ -13,6 +13,7 @@ from torch import nn
 
 from i2i.errors import OptionsError, did_you_mean
 from i2i.game import Model
+from i2i.labels import LabelSpace
 from i2i.objectives import Adversarial
 
 
@@ -23,8 +24,9 @@ class Kit:
     generator: Callable[[int, int], nn.Module]
     """Makes a generator from its numbers of input and output channels."""
 
-    discriminator: Callable[[int], nn.Module]
-    """Makes a discriminator from its number of input channels."""
+    discriminator: Callable[..., nn.Module]
+    """Makes a discriminator from its number of input channels and, where it also tells labels, from
+    how many `classes` and the `size` of the pictures."""
 
     input_channels: int
     output_channels: int
@@ -37,6 +39,12 @@ class Kit:
 
     pool: int
     """Older translations that a discriminator may be shown."""
+
+    critic_turns: int
+    """Turns of the discriminator for each one of the generator."""
+
+    labels: LabelSpace
+    """What is known of the pictures; without names where nothing is."""
 
 
 def model_names() -> list[str]:

@@ -36,6 +36,7 @@ class CycleGAN(Model):
     """
 
     data = "unpaired"
+    settings: ClassVar[frozenset[str]] = frozenset({"pool"})
     generators = ("generator_AtoB", "generator_BtoA")
     directions: ClassVar[Mapping[str, str]] = {
         "AtoB": "generator_AtoB",

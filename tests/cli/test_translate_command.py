@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from i2i.cli.translate import command
-from i2i.errors import DataError
+from i2i.errors import DataError, OptionsError
+from i2i.translate import translate_folder
 from i2i.translator import Translator
 
 
@@ -96,6 +97,36 @@ def test_options_arrive(asked: list[Any], photos: Path, tmp_path: Path) -> None:
     assert (tmp_path / "new" / "b.png").is_file()
 
 
+@pytest.mark.parametrize(("given", "expected"), [([], "auto"), (["off"], "off"), (["64"], 64)])
+def test_tiles_are_asked_for(
+    asked: list[Any],
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: list[str],
+    expected: int | str,
+) -> None:
+    seen: list[object] = []
+
+    def watched(translator: Translator, *arguments: Any, **more: Any) -> Any:
+        seen.append(translator.tile)
+        translator.say("too large")
+        return translate_folder(translator, *arguments, **more)
+
+    monkeypatch.setattr("i2i.translate.translate_folder", watched)
+    result = invoke(photos, tmp_path / "out", *(["--tile", *given] if given else []))
+    assert seen == [expected]
+    assert result.stderr == "too large\n"
+
+
+def test_tiles_that_are_too_small_are_refused(
+    asked: list[Any], photos: Path, tmp_path: Path
+) -> None:
+    result = invoke(photos, tmp_path / "out", "--tile", "8")
+    assert isinstance(result.exception, OptionsError)
+    assert "at least 16" in str(result.exception)
+
+
 def test_unreadable_pictures_are_listed_and_the_exit_code_is_1(
     asked: list[Any], photos: Path, tmp_path: Path
 ) -> None:
@@ -134,7 +165,16 @@ def test_progress_is_drawn_on_a_terminal(
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--size", "0"], ["--batch-size", "0"], ["--precision", "fp8"], ["--sise", "4"]]
+    "wrong",
+    [
+        ["--size", "0"],
+        ["--batch-size", "0"],
+        ["--precision", "fp8"],
+        ["--sise", "4"],
+        ["--tile", "big"],
+        ["--tile", "0"],
+        ["--tile", "-8"],
+    ],
 )
 def test_wrong_options_are_refused_before_anything_is_loaded(
     asked: list[Any], photos: Path, tmp_path: Path, wrong: list[str]

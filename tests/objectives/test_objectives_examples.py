@@ -4,10 +4,12 @@ import doctest
 
 import pytest
 
-from i2i.objectives import adversarial, penalty
+from i2i.objectives import adversarial, classification, penalty
 
 
-@pytest.mark.parametrize("module", [adversarial, penalty], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [adversarial, classification, penalty], ids=lambda module: module.__name__
+)
 def test_examples(module):
     failures, examples = doctest.testmod(module)
     assert examples > 0

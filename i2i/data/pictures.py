@@ -1,0 +1,209 @@
+"""A picture as a file has it and as a file shall have it again.
+
+Training needs pictures in one form only, 8 bits and a fixed number of channels (`reading`).
+Translation gives back what it was given: 16 bits stay 16 bits, transparency and colour profile are
+carried over, and a network that returns its input returns every value of the file.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from i2i.data import reading, sixteen
+from i2i.errors import DataError
+
+AnyPixels = npt.NDArray[np.unsignedinteger[Any]]
+
+# As faithful as each format can be: lossless where it offers that, and JPEG without subsampling of
+# colour, whose halved resolution would show along the sharp edges of label maps. Level 6, the usual
+# one of PNG, takes more than twice as long as 4 for files that are 3 % smaller. Without `exact`,
+# WebP forgets colours under transparent pixels.
+_JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": "4:4:4"}
+_TIFF: dict[str, Any] = {"format": "TIFF", "compression": "tiff_lzw"}
+FORMATS: dict[str, dict[str, Any]] = {
+    ".png": {"format": "PNG", "compress_level": 4},
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".webp": {"format": "WEBP", "lossless": True, "exact": True},
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".bmp": {"format": "BMP"},
+}
+"""How Pillow saves, for each suffix."""
+
+HOLD_ALPHA = frozenset({".png", ".webp", ".tif", ".tiff"})
+"""Suffixes of the formats that can hold transparency."""
+
+_WRITE_16_BITS = {
+    ".png": sixteen.write_png,
+    ".tif": sixteen.write_tiff,
+    ".tiff": sixteen.write_tiff,
+}
+
+
+class Picture(NamedTuple):
+    """The pixels that a network sees or has made, and what belongs to them.
+
+    Attributes:
+        pixels: (H, W, channels), uint8 or uint16.
+        alpha: (H, W) of the same type, where the picture has transparency that no channel holds.
+        profile: the ICC colour profile that the file has.
+    """
+
+    pixels: AnyPixels
+    alpha: AnyPixels | None = None
+    profile: bytes | None = None
+
+
+def read(path: Path, channels: int, *, keep_alpha: bool) -> Picture:
+    """Read a picture, upright, for a network that takes 1 (grey), 3 (RGB) or 4 (RGBA) channels.
+
+    Conversions are those of `reading.to_channels`, but with two differences: 16 bits stay 16 bits,
+    and transparency is not composited if it is kept.
+
+    Arguments:
+        path: the file.
+        channels: that the network takes.
+        keep_alpha: put transparency aside, unless it is one of the channels. The colours are then
+            those that the file has, also where they do not show: what is composited over white here
+            and made transparent again would get white fringes.
+
+    Raises:
+        DataError: the file is missing, truncated, not a picture, or cannot be converted.
+    """
+    image = reading.open_picture(path)  # also the judge of what is wrong with a file
+    values = sixteen.read_colours(path)
+    try:
+        if values is None:
+            return from_image(image, channels, keep_alpha=keep_alpha)
+        picture = _from_words(values, channels, keep_alpha=keep_alpha)
+    except DataError as error:
+        raise DataError(f"'{path}' cannot be used: {error}") from error
+    return picture._replace(profile=image.info.get("icc_profile"))
+
+
+def from_image(image: Image.Image, channels: int, *, keep_alpha: bool) -> Picture:
+    """As `read`, from a loaded Pillow image, which has 16 bits in grey at most."""
+    profile = image.info.get("icc_profile")
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = reading.to_integers(image, 65535).astype(np.uint16)
+        return _from_words(values[:, :, None], channels, keep_alpha=False)._replace(profile=profile)
+    alpha = None
+    if keep_alpha and channels != 4 and image.has_transparency_data and image.mode != "La":
+        is_grey = image.mode in ("1", "L", "LA")
+        image = image.convert("RGBA")
+        alpha = np.array(image.getchannel("A"))
+        image = image.getchannel("R") if is_grey else image.convert("RGB")
+    return Picture(reading.to_pixels(image, channels), alpha, profile)
+
+
+def _from_words(values: sixteen.Words, channels: int, *, keep_alpha: bool) -> Picture:
+    """Convert (H, W, 1 to 4) of 16 bits: grey, grey and alpha, RGB or RGBA."""
+    has_alpha = values.shape[2] in (2, 4)
+    colours = values[:, :, : values.shape[2] - has_alpha]
+    alpha = values[:, :, -1] if has_alpha else np.full_like(values[:, :, 0], 65535)
+    if has_alpha and channels != 4 and not keep_alpha:
+        opacity = alpha[:, :, None] / 65535
+        colours = _to_words(colours * opacity + 65535 * (1 - opacity))
+    if channels == 1 and colours.shape[2] == 3:
+        colours = _to_words(colours @ np.array([[0.299], [0.587], [0.114]]))
+    elif channels != 1 and colours.shape[2] == 1:
+        colours = colours.repeat(3, axis=2)
+    if channels == 4:
+        return Picture(np.concatenate([colours, alpha[:, :, None]], axis=2))
+    return Picture(colours, alpha if has_alpha and keep_alpha else None)
+
+
+def _to_words(values: npt.NDArray[np.float64]) -> sixteen.Words:
+    return np.rint(values).astype(np.uint16)
+
+
+def resize(picture: Picture, size: int) -> Picture:
+    """Make the shorter side `size` pixels long, keeping the aspect (bicubic with antialiasing).
+
+    Colours count in proportion to their alpha, so that those which do not show stay hidden.
+    """
+    height, width, channels = picture.pixels.shape
+    scale = size / min(height, width)
+    sides = (round(width * scale), round(height * scale))
+    if picture.pixels.dtype == np.uint8 and picture.alpha is None:
+        image = to_image(picture._replace(profile=None))
+        pixels = np.array(image.resize(sides, Image.Resampling.BICUBIC))
+        return picture._replace(pixels=pixels.reshape(*pixels.shape[:2], channels))
+    if channels == 4:
+        apart = Picture(picture.pixels[:, :, :3], picture.pixels[:, :, 3], picture.profile)
+        return Picture(_with_alpha(resize(apart, size)), None, picture.profile)
+
+    most = np.iinfo(picture.pixels.dtype).max
+
+    def resized(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.array(Image.fromarray(values).resize(sides, Image.Resampling.BICUBIC))
+
+    def rounded(values: npt.NDArray[np.float32]) -> AnyPixels:
+        integers: AnyPixels = np.rint(values.clip(0, most)).astype(picture.pixels.dtype)
+        return integers
+
+    colours = [picture.pixels[:, :, i].astype(np.float32) for i in range(channels)]
+    if picture.alpha is None:
+        return picture._replace(pixels=rounded(np.dstack([resized(c) for c in colours])))
+    opacity = (picture.alpha / most).astype(np.float32)
+    new = resized(opacity)
+    shows = new > 0.5 / most
+    colours = [
+        np.where(shows, resized(colour * opacity) / np.where(shows, new, 1), resized(colour))
+        for colour in colours
+    ]
+    return picture._replace(pixels=rounded(np.dstack(colours)), alpha=rounded(new * most))
+
+
+def to_image(picture: Picture) -> Image.Image:
+    """Return a Pillow image, which has 8 bits unless it is grey and opaque.
+
+    Raises:
+        DataError: there are not 1, 3 or 4 channels.
+    """
+    values = _with_alpha(picture)
+    if values.dtype == np.uint16 and values.shape[2] > 1:
+        values = np.rint(values / 257).astype(np.uint8)
+    image = Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
+    if profile := _fitting_profile(picture):
+        image.info["icc_profile"] = profile
+    return image
+
+
+def write(picture: Picture, path: Path, suffix: str) -> None:
+    """Write a picture in the format of `suffix`; with 16 bits if it has them and the format can.
+
+    The profile is written if it is one for the colours of the picture (grey or RGB) and the format
+    holds profiles (all but BMP).
+
+    Raises:
+        DataError: there are not 1, 3 or 4 channels.
+        OSError, ValueError: the file cannot be written, or the format cannot hold the picture.
+    """
+    if picture.pixels.dtype == np.uint16 and suffix in _WRITE_16_BITS:
+        words = _with_alpha(picture).astype(np.uint16, copy=False)
+        _WRITE_16_BITS[suffix](words, path, _fitting_profile(picture))
+    else:
+        image = to_image(picture)
+        image.save(path, **FORMATS[suffix], icc_profile=image.info.get("icc_profile"))
+
+
+def _with_alpha(picture: Picture) -> AnyPixels:
+    """Return (H, W, 1 to 4); a fourth channel of the pixels is alpha already."""
+    channels = picture.pixels.shape[2]
+    if channels not in (1, 3, 4):
+        raise DataError(f"A result of {channels} channels is no picture, which has 1, 3 or 4.")
+    if picture.alpha is None or channels == 4:
+        return picture.pixels
+    return np.concatenate([picture.pixels, picture.alpha[:, :, None]], axis=2)
+
+
+def _fitting_profile(picture: Picture) -> bytes | None:
+    """Return the profile if it describes such colours: its head says for which it is made."""
+    space = b"GRAY" if picture.pixels.shape[2] == 1 else b"RGB "
+    profile = picture.profile
+    return profile if profile is not None and profile[16:20] == space else None

@@ -1,0 +1,185 @@
+"""StarGAN: one generator that translates between many kinds of pictures.
+
+Choi, Choi, Kim, Ha, Kim, Choo: StarGAN: Unified Generative Adversarial Networks for Multi-Domain
+Image-to-Image Translation, CVPR 2018.
+"""
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from i2i.batch import Labelled
+from i2i.errors import OptionsError
+from i2i.game import Clock, Model, Play, objectives
+from i2i.labels import LabelSpace, with_planes
+from i2i.metrics.pictures import l1_distance
+from i2i.models import Kit
+from i2i.objectives import (
+    Adversarial,
+    binary_cross_entropy,
+    cross_entropy,
+    gradient_penalty,
+    l1,
+    r1,
+)
+
+
+class StarGAN(Model):
+    """A generator that is told the labels to aim at, and a critic that also tells them.
+
+    The discriminator moves in every step, the generator in the last of each `critic_turns`. What
+    pictures are to become are the labels of others in their batch: combinations that exist.
+    Equations of the paper: `classification` is 3, `real_classification` 2, `reconstruction` 4.
+
+    Arguments:
+        generator: (N, channels + label planes, H, W) -> (N, channels, H, W) in -1..1.
+        discriminator: (N, channels, H, W) -> scores of any shape, and logits (N, labels).
+        labels: what the planes and the logits mean.
+        adversarial: how scores become losses.
+        weights: the weight of each term of `terms`.
+        critic_turns: turns of the discriminator for each one of the generator.
+    """
+
+    data = "domains"
+    settings: ClassVar[frozenset[str]] = frozenset({"critic_turns"})
+    generators = ("generator",)
+    classifier = "discriminator"
+    players: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "discriminator": ("discriminator",),
+        "generator": ("generator",),
+    }
+    terms: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "generator": ("adversarial", "classification", "reconstruction"),
+        "discriminator": ("real", "fake", "real_classification", "gradient_penalty", "r1"),
+    }
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        labels: LabelSpace,
+        adversarial: Adversarial,
+        weights: Mapping[str, float],
+        critic_turns: int,
+    ) -> None:
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+        self.labels = labels
+        self.adversarial = adversarial
+        self.objectives = objectives(self.terms, weights)
+        self.critic_turns = critic_turns
+
+    @classmethod
+    def assemble(cls, kit: Kit) -> Self:
+        channels = kit.input_channels
+        if channels != kit.output_channels:
+            raise OptionsError(
+                f"data.output_channels (={kit.output_channels}) must be data.input_channels "
+                f"(={channels}) for StarGAN, which translates its own results back."
+            )
+        if len(kit.labels.names) < 2:
+            raise OptionsError(
+                f"data.domains (={list(kit.labels.names)}) must name two domains at least "
+                "(or data.attributes the attributes) for StarGAN to know what it translates."
+            )
+        return cls(
+            generator=kit.generator(channels + kit.labels.planes, channels),
+            discriminator=kit.discriminator(channels, classes=len(kit.labels.names), size=kit.size),
+            labels=kit.labels,
+            adversarial=kit.adversarial,
+            weights=kit.weights,
+            critic_turns=kit.critic_turns,
+        )
+
+    def translate(self, images: Tensor, condition: Tensor) -> Tensor:
+        translated: Tensor = self.generator(with_planes(images, condition))
+        return translated
+
+    def score(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.discriminator(images)[0]
+        return scores
+
+    def classification(self, logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+        """What a classifier pays; only known labels count."""
+        known = self.labels.known(mask)
+        losses = []
+        for each, part in zip(self.labels.sets, self.labels.parts, strict=True):
+            loss = cross_entropy if each.exclusive else binary_cross_entropy
+            losses.append(loss(logits[:, part], labels[:, part], known[:, part]))
+        return reduce(add, losses)
+
+    def play(self, batch: Labelled, clock: Clock) -> Play:
+        # As in CycleGAN, the passes come in the published order. So the generator translates anew
+        # for its own turn: its running statistics count every pass.
+        real, labels, mask = batch
+        order = torch.randperm(len(real), device=real.device)
+        target, target_mask = labels[order], mask[order]
+        wanted = self.labels.condition(target, target_mask)
+
+        real_scores, real_logits = self.discriminator(real)
+        with torch.no_grad():
+            fake = self.translate(real, wanted)
+        yield (
+            "discriminator",
+            self.objectives["discriminator"](
+                real=lambda: self.adversarial.real(real_scores),
+                real_classification=lambda: self.classification(real_logits, labels, mask),
+                fake=lambda: self.adversarial.fake(self.score(fake)),
+                gradient_penalty=lambda: gradient_penalty(self.score, real, fake),
+                r1=lambda: r1(self.score, real),
+            ),
+        )
+        if not clock.every(self.critic_turns):
+            return
+        fake = self.translate(real, wanted)
+        scores, logits = self.discriminator(fake)
+        back = self.labels.condition(labels, mask)
+        yield (
+            "generator",
+            self.objectives["generator"](
+                adversarial=lambda: self.adversarial.fool(scores),
+                classification=lambda: self.classification(logits, target, target_mask),
+                reconstruction=lambda: l1(self.translate(fake, back), real),
+            ),
+        )
+
+    def show(self, batch: Labelled) -> dict[str, Tensor]:
+        real, labels, mask = batch
+        _, logits = self.discriminator(real)
+        # Where the labels of a data set are unknown, the classifier stands in.
+        labels = torch.where(self.labels.known(mask) > 0, labels, self.labels.decided(logits))
+        columns = {"input": real}
+        for target in self.labels.targets:
+            wanted = self.labels.edited(labels, self.labels.changes(target))
+            columns[target] = self.translate(real, wanted)
+        return columns
+
+    def measure(self, batch: Labelled) -> dict[str, Tensor]:
+        """Each picture is translated to the labels of its successor in the batch.
+
+        `accuracy_real` and `accuracy_translated` are the share of the known labels that the
+        discriminator's classifier recognises, of domains 0 or 1.
+        """
+        real, labels, mask = batch
+        target, target_mask = labels.roll(-1, 0), mask.roll(-1, 0)
+        translated = self.translate(real, self.labels.condition(target, target_mask))
+        back = self.translate(translated, self.labels.condition(labels, mask))
+        return {
+            "accuracy_real": self._accuracy(real, labels, mask),
+            "accuracy_translated": self._accuracy(translated, target, target_mask),
+            "reconstruction": l1_distance(back, real),
+        }
+
+    def _accuracy(self, images: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+        _, logits = self.discriminator(images)
+        right = (self.labels.decided(logits.float()) == labels).float()
+        shares = []
+        for each, part in zip(self.labels.sets, self.labels.parts, strict=True):
+            own = right[:, part]
+            shares.append(own.amin(dim=1) if each.exclusive else own.mean(dim=1))
+        return (torch.stack(shares, dim=1) * mask).sum(dim=1)
