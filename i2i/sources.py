@@ -11,6 +11,7 @@ from torch.utils.data import Dataset, default_collate
 
 from i2i.data.attributes import find_attributed, read_table
 from i2i.data.cache import cache_folder
+from i2i.data.catalogue import catalogued
 from i2i.data.check import Checked, check_pictures, usable_pairs, usable_pictures
 from i2i.data.domains import LabelledFiles, LabelledPictures
 from i2i.data.layouts import (
@@ -25,11 +26,12 @@ from i2i.data.paired import PairedPictures
 from i2i.data.transforms import JointGeometry, evaluation_geometry
 from i2i.data.unpaired import UnpairedPictures
 from i2i.errors import OptionsError
-from i2i.options import Data, LabelledData, Options, read_options
+from i2i.options import Data, LabelledData, Options, read_options, shipped
 from i2i.progress import progress_bar
 
 T = TypeVar("T")
 Say = Callable[[str], None]
+Parts = tuple[LabelledFiles, LabelledFiles]
 
 DEMO = "demo"
 """The dataroot that stands for the embedded data set."""
@@ -127,8 +129,12 @@ def _silent(line: str) -> None:
 
 
 def _root(dataroot: str, kind: str, say: Say) -> Path:
-    if dataroot != DEMO or Path(DEMO).is_dir():
+    if Path(dataroot).is_dir():
         return Path(dataroot)
+    if dataroot != DEMO:
+        return catalogued(
+            dataroot, shipped("datasets"), cache_folder(), kind=kind, say=say, bar=progress_bar
+        )
     from i2i.data.demo import demo_folder
 
     with progress_bar("painting the embedded data set") as progress:
@@ -230,9 +236,6 @@ def _domains(options: Options, root: Path, say: Say) -> Source:
             for path, row in zip(each.pictures, each.labels, strict=True)
         ),
     )
-
-
-Parts = tuple[LabelledFiles, LabelledFiles]
 
 
 def _foldered(data: LabelledData, root: Path, options: Options, say: Say) -> Parts:

@@ -39,7 +39,11 @@ has a folder for each, in train/ or not; or a table of attributes."""
 )
 @click.option("--model", metavar="NAME", help="What to train; `i2i models` lists them.")
 @click.option("--recipe", metavar="NAME|FILE", help="A recipe (TOML); default: that of the model.")
-@click.option("--dataroot", metavar="DIR", help="The data set; `demo` for the embedded one.")
+@click.option(
+    "--dataroot",
+    metavar="DIR|NAME",
+    help="The data set: a folder, a name in the catalogue (`i2i datasets list`), or `demo`.",
+)
 @click.option("--dataroot-b", metavar="DIR", help="Unpaired: domain B, if it lies apart.")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run.")
 @click.option("--direction", type=click.Choice(["AtoB", "BtoA"]), help="Which side is the input.")

@@ -39,6 +39,7 @@ Examples:
   i2i translate photos/ translated/ --checkpoint runs/facades --size 256
   i2i translate photos/ translated/ --format png --overwrite
   i2i translate panorama.tif result.tif --tile 512
+  i2i translate zebras/ horses/ --direction BtoA
   i2i translate faces/ happy/ --domain happiness
   i2i translate faces/ translated/ --domain all --sheet
   i2i translate faces/ blond/ --set-attribute Blond_Hair=1,Young=0
@@ -91,6 +92,11 @@ Examples:
     "takes and not the result; auto: when the memory would not suffice.",
 )
 @click.option(
+    "--direction",
+    type=click.Choice(["AtoB", "BtoA"]),
+    help="Which way, for models that translate both.  [default: that of the training]",
+)
+@click.option(
     "--domain",
     metavar="NAME|all",
     help="Models of many domains: which one to translate to; all: a sub-folder for each.",
@@ -138,6 +144,7 @@ def command(
     size: int | None,
     batch_size: int,
     tile: int | Literal["auto", "off"],
+    direction: str | None,
     domain: str | None,
     attributes: dict[str, bool | None] | None,
     table: Path | None,
@@ -159,7 +166,12 @@ def command(
     if domain and attributes:
         raise click.UsageError("Say either --domain or --set-attribute.")
     translator, chosen = load_translator(
-        checkpoint, runs_dir=runs_dir, device=device, precision=precision, average=average
+        checkpoint,
+        runs_dir=runs_dir,
+        direction=direction,
+        device=device,
+        precision=precision,
+        average=average,
     )
 
     def say(text: str) -> None:

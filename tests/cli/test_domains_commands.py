@@ -12,6 +12,7 @@ from i2i import cli, train
 from i2i.builder import load_translator
 from i2i.data.reading import read_picture
 from i2i.errors import I2iError
+from i2i.networks import StarGANGenerator
 from i2i.options import Options
 from shrunk import shrunk
 
@@ -175,6 +176,23 @@ def test_all_attributes(faces: Path, photos: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == [
         *("Black_Hair", "Blond_Hair", "Brown_Hair", "Male-reversed", "Young-reversed")
     ]
+
+
+def test_published_weights_of_attributes(photos: Path, tmp_path: Path) -> None:
+    weights = StarGANGenerator(3 + 5, 3, width=2, blocks=1).state_dict()
+    file = tmp_path / "200000-G.ckpt"
+    torch.save(weights, file)
+    names = "black|blond|brown, male,young"
+    runs = tmp_path / "runs"
+    take = ("import", file, "celeba", "--runs-dir", runs)
+    assert "either --domains or" in complaint(*take, "--domains", "a,b", "--attributes", names)
+    result = invoke(*take, "--attributes", names)
+    assert result.exit_code == 0, result.output
+    ask = ("translate", photos, tmp_path / "out", "--checkpoint", runs / "celeba")
+    text = complaint(*ask, "--set-attribute", "young=0")
+    assert "no discriminator to find them" in text
+    result = invoke(*ask, "--set-attribute", "young=0,male=1,blond=1")
+    assert result.exit_code == 0, result.output
 
 
 def test_tiles_change_nothing(run: Path, tmp_path: Path) -> None:

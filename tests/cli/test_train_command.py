@@ -148,3 +148,31 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert json.loads(log.read_text().splitlines()[-1])["step"] == steps
     done = i2i("train", "--resume", runs / "a", "--steps", str(steps + 2), "--workers", "0")
     assert done.exit_code == 0, done.output
+
+
+def test_each_direction_of_a_model_that_has_two(unpaired: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    small = ["--size", "16", "--device", "cpu", "--workers", "0", "--steps", "1"]
+    small += ["--set", "generator.width=2", "--set", "generator.blocks=0"]
+    small += ["--set", "discriminator.width=2", "--set", "discriminator.layers=1"]
+    given = ["train", "--model", "cyclegan", "--dataroot", unpaired, "--runs-dir", runs]
+    done = i2i(*given, *small)
+    assert done.exit_code == 0, done.output
+    results = {}
+    for direction in ((), ("--direction", "AtoB"), ("--direction", "BtoA")):
+        out = tmp_path / "-".join(["out", *direction])
+        source = unpaired / "testA"
+        done = i2i("translate", source, out, "--runs-dir", runs, "--device", "cpu", *direction)
+        assert done.exit_code == 0, done.output
+        results[direction] = (out / "0.png").read_bytes()
+    assert results[()] == results["--direction", "AtoB"] != results["--direction", "BtoA"]
+
+
+def test_a_dataroot_that_is_no_folder_is_looked_up_in_the_catalogue(tmp_path: Path) -> None:
+    said = fails("train", "--model", "cyclegan", "--dataroot", "horse2zebr", "--device", "cpu")
+    assert "Did you mean 'horse2zebra'" in said
+    said = fails("train", "--model", "cyclegan", "--dataroot", "facades", "--device", "cpu")
+    assert "'facades-unpaired' is the same for that" in said
+    assert "There is no folder" in fails(
+        "train", "--model", "pix2pix", "--dataroot", tmp_path / "x"
+    )
