@@ -76,7 +76,8 @@ def test_folder_is_translated_without_a_further_flag(
         with Image.open(tmp_path / "out" / name) as image:
             expected = np.broadcast_to(np.uint8([255 - i, 155, 55]), (7, 10, 3))
             np.testing.assert_array_equal(np.array(image), expected)
-    defaults = {"runs_dir": Path("runs"), "device": "auto", "precision": "fp32", "average": None}
+    defaults = {"runs_dir": Path("runs"), "device": "auto", "precision": "fp32"}
+    defaults |= {"average": None, "direction": None}
     assert asked == [(None, defaults)]
 
 
@@ -84,10 +85,11 @@ def test_options_arrive(asked: list[Any], photos: Path, tmp_path: Path) -> None:
     choice = ["--checkpoint", "best.pt", "--runs-dir", "elsewhere", "--device", "cuda:1"]
     result = invoke(
         photos, tmp_path / "out", *choice, "--precision", "bf16", "--raw", "--size", 14,
-        "--batch-size", 1, "--format", "bmp",
+        "--batch-size", 1, "--format", "bmp", "--direction", "BtoA",
     )  # fmt: skip
     assert result.exit_code == 0
     arguments = {"runs_dir": Path("elsewhere"), "device": "cuda:1", "precision": "bf16"}
+    arguments["direction"] = "BtoA"
     assert asked == [(Path("best.pt"), {**arguments, "average": False})]
     with Image.open(tmp_path / "out" / "a.bmp") as image:
         assert image.size == (20, 14)
