@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from i2i.data.reading import list_pictures, natural_key, require_folder
+from i2i.data.reading import is_picture, list_pictures, natural_key, require_folder
 from i2i.errors import DataError, did_you_mean
 
 # The names under which a validation split is looked for, the first one that is there wins.
@@ -294,9 +294,17 @@ def _two_sided(root: Path, split: str) -> Iterator[Layout]:
 def _layouts_of(root: Path, split: str) -> Iterator[Layout]:
     yield from _two_sided(root, split)
     both = root / split
-    # One half of train/A + train/B must not be mistaken for pictures that are pairs by themselves.
+    if not both.is_dir():
+        return
+    # Neither one half of train/A + train/B nor folders of domains must be mistaken for pictures
+    # that are pairs by themselves.
     one_sided = (both / "A").is_dir() or (both / "B").is_dir()
-    if both.is_dir() and not one_sided and list_pictures(both):
+    entries = list(both.iterdir())
+    domains = (
+        not any(path.is_file() and is_picture(path.name) for path in entries)
+        and sum(path.is_dir() and path.name[0] != "." for path in entries) > 1
+    )
+    if not one_sided and not domains and list_pictures(both):
         yield f"{split}, side by side", (both,)
 
 

@@ -172,3 +172,10 @@ def test_one_is_held_out_at_least_and_never_all(count: int, held: int) -> None:
     names = [str(i) for i in range(count)]
     assert len(hold_out(pairs_named("x", names))[1]) == held
     assert len(hold_out(pairs_named("x", names), share=1.0)[0]) == 1
+
+
+def test_folders_of_domains_are_not_taken_for_pairs_side_by_side(tmp_path: Path) -> None:
+    touch(tmp_path, "train/anger/1.png", "train/joy/1.png")
+    assert not has_split(tmp_path, "train")
+    with pytest.raises(DataError, match="No pairs for 'train'"):
+        find_pairs(tmp_path, "train")
