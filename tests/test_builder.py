@@ -45,7 +45,7 @@ def test_optimizers_and_their_rates(name: str, kind: type) -> None:
     settings = [f"optimizer.name={name}", "optimizer.player_learning_rates.discriminator=0.5"]
     trainer = build_trainer(shrunk("pix2pix", *settings))
     assert {type(optimizer) for optimizer in trainer.optimizers.values()} == {kind}
-    assert trainer.learning_rates() == {"discriminator": 0.5, "generator": 2e-4}
+    assert trainer.learning_rates(0) == {"discriminator": 0.5, "generator": 2e-4}
 
 
 def test_a_penalised_critic_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

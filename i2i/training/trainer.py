@@ -100,6 +100,8 @@ class Trainer:
         Raises:
             TrainingError: a player's loss does not depend on its own networks.
         """
+        if not all(network.training for network in self.model.children()):
+            self.model.train()  # somebody has looked at a result in between
         self._set_rates()
         batch = to_device(batch, self.device, self.memory_format)
         if self.augment is not None:
@@ -111,9 +113,9 @@ class Trainer:
         self.steps_done += 1
         return losses
 
-    def learning_rates(self) -> dict[str, float]:
-        """The learning rate of each player in the step that comes next."""
-        factor = self.rate(self.steps_done)
+    def learning_rates(self, step: int) -> dict[str, float]:
+        """The learning rate of each player in a step, counted from 0."""
+        factor = self.rate(step)
         return {player: rates[0] * factor for player, rates in self._base_rates.items()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -149,7 +151,7 @@ class Trainer:
         losses: Losses = {}
         current = len(pieces) - 1
         game = self._open(pieces[current], current)
-        taken = 0
+        past: list[_Weights] = []  # of the player of each turn so far, before and after it moved
         while (turn := self._next(game)) is not None:
             player, loss = turn
             if loss.terms:
@@ -157,13 +159,21 @@ class Trainer:
                 self._descend(player, loss, len(pieces), losses)
                 for piece in [other for other in range(len(pieces)) if other != current]:
                     game.close()  # frees the graph of the piece before
-                    game, (again, loss) = self._replay(pieces[piece], piece, taken)
+                    game, (again, loss) = self._replay(pieces[piece], piece, past)
                     assert again == player, (again, player)
                     self._descend(player, loss, len(pieces), losses)
                     current = piece
-                self.precision.step(player, self.optimizers[player])
-            taken += 1
+            if len(pieces) == 1:
+                self._move(player, loss)
+            else:
+                weights = _Weights(self.parameters[player])
+                self._move(player, loss)
+                past.append(weights.moved())
         return losses
+
+    def _move(self, player: str, loss: Loss) -> None:
+        if loss.terms:
+            self.precision.step(player, self.optimizers[player])
 
     def _open(self, piece: Any, index: int) -> Play:
         self._seed(index)
@@ -174,22 +184,22 @@ class Trainer:
         with self.precision.autocast():
             return next(game, None)
 
-    def _replay(self, piece: Any, index: int, taken: int) -> tuple[Play, Turn]:
-        """Play a piece again up to its turn number `taken`, as if the earlier ones were not.
+    def _replay(self, piece: Any, index: int, past: "list[_Weights]") -> tuple[Play, Turn]:
+        """Play a piece again up to the turn that comes after those in `past`.
 
-        The earlier turns of a piece have left their mark on the buffers (running statistics, a
-        replay pool) when they were played for themselves, so here their marks are wiped out.
+        Each of the earlier turns meets the weights that it met the first time. They have left their
+        mark on the buffers (running statistics, a replay pool) when they were played for
+        themselves, so here their marks are wiped out.
         """
         game = self._open(piece, index)
-        if taken:
-            buffers = list(self.model.buffers())
-            before = [buffer.clone() for buffer in buffers]
-            for _ in range(taken):
+        if past:
+            buffers = _Weights(self.model.buffers())
+            for turn_taken in reversed(past):
+                turn_taken.restore_before()
+            for turn_taken in past:
                 self._next(game)
-            for buffer, value in zip(buffers, before, strict=True):
-                # Through `data`, since autograd takes running statistics for inputs of the graph
-                # (in training they are not), and would refuse to go backward.
-                buffer.data.copy_(value)
+                turn_taken.restore_after()
+            buffers.restore_before()
         turn = self._next(game)
         assert turn is not None, "every piece of a batch must have the same turns"
         return game, turn
@@ -207,6 +217,33 @@ class Trainer:
         for name, value in {**loss.terms, "total": loss.total.detach()}.items():
             key = f"{player}/{name}"
             losses[key] = losses[key] + value / pieces if key in losses else value / pieces
+
+
+class _Weights:
+    """What some tensors were before something changed them, and after.
+
+    They are put back through `data`: autograd takes running statistics for inputs of the graph (in
+    training they are not), and would refuse to go backward.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self.tensors = list(tensors)
+        self.before = [tensor.detach().clone() for tensor in self.tensors]
+        self.after: list[Tensor] = []
+
+    def moved(self) -> "_Weights":
+        self.after = [tensor.detach().clone() for tensor in self.tensors]
+        return self
+
+    def restore_before(self) -> None:
+        self._restore(self.before)
+
+    def restore_after(self) -> None:
+        self._restore(self.after)
+
+    def _restore(self, values: list[Tensor]) -> None:
+        for tensor, value in zip(self.tensors, values, strict=True):
+            tensor.data.copy_(value)
 
 
 def _pieces(batch: Any, count: int) -> Iterator[Any]:
