@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from i2i.batch import Pair, to_bytes, to_signed
     from i2i.builder import build_model, build_trainer, build_translator, load_translator
     from i2i.errors import I2iError
-    from i2i.options import Options, load_options
+    from i2i.options import Options
+    from i2i.recipes import load_options
     from i2i.training.trainer import Trainer
     from i2i.translate import translate_folder
     from i2i.translator import Translator
@@ -33,7 +34,7 @@ _HOMES = {
     "build_model": "builder",
     "build_trainer": "builder",
     "build_translator": "builder",
-    "load_options": "options",
+    "load_options": "recipes",
     "load_translator": "builder",
     "to_bytes": "batch",
     "to_signed": "batch",

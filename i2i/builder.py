@@ -106,6 +106,14 @@ def build_model(options: Options) -> Model:
                 f"{options.generator.network}: take {max(multiple, size - size % multiple)}, or "
                 f"another depth ({_shape(options.generator)})."
             )
+    for network in model.children():
+        minimum = getattr(network, "minimum", 1)
+        if size < minimum:
+            raise OptionsError(
+                f"data.crop_size (={size}) must be at least {minimum} for this "
+                f"{options.discriminator.network}, or it needs fewer layers "
+                f"({_shape(options.discriminator)})."
+            )
     return model
 
 

@@ -1,17 +1,13 @@
-"""From a recipe and the command line to one frozen, validated, printable object.
+"""Everything that decides what a run does: one frozen, validated, printable object.
 
-A recipe is a TOML file. It may name another as its `base` and change some of it. On top of a recipe
-come the changes of the command line. `Options` is what all layers together say: every value is
-there, so what a run used can be written down whole and read back.
+`i2i.recipes` lays recipes and the command line over each other; `Options` is what all layers
+together say. Every value is there, so what a run used can be written down whole and read back.
 
 Published hyper-parameters live in the recipes. The defaults here are either neutral (no moving
 average, no smoothing) or those of a network that a recipe may be switched to.
 """
 
-import math
-import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
@@ -42,12 +38,14 @@ class Augment(Section):
     """Random changes on the device, beyond crop and flip. Geometry moves both pictures of a pair
     alike; colours change in the source picture alone."""
 
-    rotation: NotNegative = Field(0.0, description="degrees, drawn from -x..x")
-    scale: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="drawn from 1-x..1+x")
+    rotation: Annotated[float, Field(ge=0, le=180)] = Field(
+        0.0, description="degrees, drawn from -x..x"
+    )
+    scale: Annotated[float, Field(ge=0, le=0.99)] = Field(0.0, description="drawn from 1-x..1+x")
     translation: Share = Field(0.0, description="share of the side, drawn from -x..x")
-    brightness: NotNegative = Field(0.0, description="factor drawn from 1-x..1+x")
-    contrast: NotNegative = Field(0.0, description="factor drawn from 1-x..1+x")
-    saturation: NotNegative = Field(0.0, description="factor drawn from 1-x..1+x")
+    brightness: Share = Field(0.0, description="factor drawn from 1-x..1+x")
+    contrast: Share = Field(0.0, description="factor drawn from 1-x..1+x")
+    saturation: Share = Field(0.0, description="factor drawn from 1-x..1+x")
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="turn drawn from -x..x")
 
 
@@ -87,7 +85,7 @@ class Data(LabelledData):
     balance: bool = Field(False, description="domains: show all of them equally often")
     root_b: str = Field("", description="unpaired: the folder of domain B, if it lies apart")
     load_size: Count
-    crop_size: Count
+    crop_size: Annotated[int, Field(ge=16)]
     resize: Literal["stretch", "shorter side", "none"] = "stretch"
     crop: Literal["random", "center"] = "random"
     flip: bool = True
@@ -213,7 +211,7 @@ class Train(Section):
     average: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="decay of the generator's moving average; 0 for none"
     )
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     log_every: Count = Field(50, description="steps between two lines of the log")
     validate_every: Count = Field(1000, description="steps between two validations")
     save_every: Count = Field(1000, description="steps between two checkpoints")
@@ -268,144 +266,14 @@ class Options(Section):
 
 Layer = Mapping[str, Any]
 
-_NETWORKS: dict[str, dict[str, type[Network]]] = {
+NETWORKS: dict[str, dict[str, type[Network]]] = {
     role: {
         get_args(section.model_fields["network"].annotation)[0]: section
         for section in get_args(networks)
     }
     for role, networks in (("generator", Generator), ("discriminator", Discriminator))
 }
-
-
-def shipped(folder: str) -> Path:
-    """The folder `options` or `datasets`: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "shipped" / folder
-    return inside if inside.is_dir() else package.parent / folder
-
-
-def recipes() -> dict[str, Path]:
-    """The recipes that come with the package, by name."""
-    return {path.stem: path for path in sorted(shipped("options").glob("*.toml"))}
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; OptionsError says what is wrong with it."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OptionsError(f"{path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{path} is not valid TOML: {error}.") from error
-
-
-def read_recipe(name: str) -> dict[str, Any]:
-    """Read a recipe with everything that its bases say.
-
-    Arguments:
-        name: the name of a recipe that comes with the package, or the path of a TOML file.
-    """
-    known = recipes()
-    path = known.get(name, Path(name))
-    if name not in known and not path.is_file():
-        raise OptionsError(
-            f"{name!r} is neither a recipe nor a file.{did_you_mean(name, known)} "
-            f"The recipes are: {', '.join(known)}."
-        )
-    recipe = read_toml(path)
-    base = recipe.pop("base", None)
-    if base is None:
-        return recipe
-    if name in known and base not in known:
-        raise OptionsError(f"{path}: base (={base!r}) is no recipe of the package.")
-    beside = path.parent / base
-    return merge(read_recipe(str(beside) if beside.is_file() else base), recipe)
-
-
-def merge(lower: Layer, upper: Layer) -> dict[str, Any]:
-    """Lay one layer of options over another, key by key.
-
-    Two things replace what lies below them whole: a network of another type takes with it the keys
-    that only the former one has, and a run's length in steps replaces one in epochs (and back).
-    """
-    merged = dict(lower)
-    for key, value in upper.items():
-        below = merged.get(key)
-        if not (isinstance(value, Mapping) and isinstance(below, Mapping)):
-            merged[key] = value
-            continue
-        network = _NETWORKS.get(key, {}).get(str(value.get("network", below.get("network"))))
-        if network is not None and value.get("network", below.get("network")) != below.get(
-            "network"
-        ):
-            below = {name: kept for name, kept in below.items() if name in network.model_fields}
-        if key == "train" and value.keys() & {"steps", "epochs"}:
-            below = {name: kept for name, kept in below.items() if name not in ("steps", "epochs")}
-        merged[key] = merge(below, value)
-    return merged
-
-
-def parse_setting(text: str) -> dict[str, Any]:
-    """Turn "objective.l1=50" into {"objective": {"l1": 50}}.
-
-    The value is read as TOML; what is no TOML value is taken as a string, so that quotes can be
-    left out.
-    """
-    path, equals, value = text.partition("=")
-    keys = [key.strip() for key in path.split(".")]
-    if not equals or not all(keys):
-        raise OptionsError(f"--set {text!r} must look like section.key=value (objective.l1=50).")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    for key in reversed(keys):
-        parsed = {key: parsed}
-    return parsed  # type: ignore[no-any-return]
-
-
-def with_size(options: Layer, size: int) -> dict[str, Any]:
-    """Fit the sizes of a recipe to square pictures of `size` pixels.
-
-    The crop becomes `size`, the picture that it is cut from keeps its proportion to it, a U-Net or
-    a StarGAN discriminator that would halve the picture below one pixel gets less deep, and a
-    ResNet has no more than 6 blocks below 256 pixels (as published for CycleGAN).
-    """
-    options = read_options(options).to_dict()
-    data, generator, discriminator = (options[k] for k in ("data", "generator", "discriminator"))
-    changes: dict[str, Any] = {
-        "data": {
-            "crop_size": size,
-            "load_size": round(size * data["load_size"] / data["crop_size"]),
-        }
-    }
-    if generator["network"] == "unet" and size < 2 ** generator["downs"]:
-        changes["generator"] = {"downs": max(2, int(math.log2(size)))}
-    if generator["network"] == "resnet" and size < 256:
-        changes["generator"] = {"blocks": min(generator["blocks"], 6)}
-    if discriminator["network"] == "stargan":
-        deepest = (size & -size).bit_length() - 1  # the number of times that 2 divides it
-        changes["discriminator"] = {"layers": max(1, min(discriminator["layers"], deepest))}
-    return merge(options, changes)
-
-
-def load_options(recipe: str, *settings: str, size: int | None = None) -> Options:
-    """Read a recipe and change it.
-
-    Arguments:
-        recipe: the name of a recipe of the package ("pix2pix"), or the path of a TOML file.
-        settings: changes such as "objective.l1=50", as for `--set`.
-        size: fit the recipe to square pictures of this many pixels.
-
-    Raises:
-        OptionsError: there is no such recipe, or a value is wrong.
-    """
-    layer = read_recipe(recipe)
-    if size is not None:
-        layer = with_size(layer, size)
-    for setting in settings:
-        layer = merge(layer, parse_setting(setting))
-    return read_options(layer)
+"""Role -> name of the network -> its section."""
 
 
 def read_options(layer: Layer) -> Options:
@@ -424,7 +292,7 @@ def read_options(layer: Layer) -> Options:
 def _explain(problem: Mapping[str, Any]) -> str:
     # A union of networks puts the name of the chosen one into the path; nobody wrote such a key.
     path = [str(part) for part in problem["loc"]]
-    if len(path) > 1 and path[1] in _NETWORKS.get(path[0], {}):
+    if len(path) > 1 and path[1] in NETWORKS.get(path[0], {}):
         del path[1]
     name = ".".join(path)
     match problem["type"]:
@@ -459,8 +327,8 @@ def _fields(location: Iterable[str | int]) -> Iterable[str]:
             section = get_args(section)[0]
         elif part in networks:
             section = networks[part]
-        elif part in _NETWORKS:
-            networks = _NETWORKS[part]
+        elif part in NETWORKS:
+            networks = NETWORKS[part]
         else:
             section = section.model_fields[part].annotation
     return list(section.model_fields)

@@ -17,7 +17,8 @@ from torch import Tensor
 from i2i.builder import build_model
 from i2i.errors import CheckpointError
 from i2i.networks.recognition import Architecture, recognise
-from i2i.options import Options, merge, read_options, read_recipe
+from i2i.options import Options, read_options
+from i2i.recipes import merge, read_recipe
 from i2i.training.checkpoint import load_checkpoint, save_checkpoint
 from i2i.training.run import Run, create_run, environment, find_checkpoint, refuse_existing
 

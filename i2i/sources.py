@@ -1,6 +1,7 @@
 """From the `[data]` of the options to data sets, with everything checked before training starts."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,9 @@ from i2i.data.paired import PairedPictures
 from i2i.data.transforms import JointGeometry, evaluation_geometry
 from i2i.data.unpaired import UnpairedPictures
 from i2i.errors import OptionsError
-from i2i.options import Data, LabelledData, Options, read_options, shipped
+from i2i.options import Data, LabelledData, Options, read_options
 from i2i.progress import progress_bar
+from i2i.recipes import shipped
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -48,7 +50,8 @@ class Source:
     """The data of a run.
 
     `train` gives a sample for any position from 0 on, `pictures` of them in an epoch; `validation`
-    gives its samples in a fixed order. `fingerprint` changes with the files that are trained on.
+    gives its samples in a fixed order. `fingerprint` changes with the names of the files that are
+    trained on.
     """
 
     train: Dataset[Any]
@@ -86,17 +89,22 @@ def open_source(options: Options, kind: str, say: Say) -> Source:
 
 
 def settle_options(options: Options, kind: str) -> Options:
-    """Write into the options of a new run what only its data can tell: the names of the labels.
+    """Write into the options of a new run where its data is, whichever folder it is resumed from,
+    and what only the data can tell: the names of the labels.
 
     So everything after that, from building the model to using it, need not look at the data.
 
     Raises:
         DataError: there are no labels, or not those that the options name.
     """
-    if kind != "domains":
-        return options
     layer = options.to_dict()
     data = options.data
+    for key in ("root", "root_b"):
+        where = layer["data"][key]
+        if where and Path(where).is_dir():
+            layer["data"][key] = str(Path(where).absolute())
+    if kind != "domains":
+        return read_options(layer)
     found = [_settled(each, _root(each.root, kind, _silent)) for each in (data, *data.more)]
     layer["data"] |= found[0] | {
         "more": [of.model_dump() | names for of, names in zip(data.more, found[1:], strict=True)]
@@ -324,4 +332,4 @@ def _reported(found: Sequence[T], usable: list[T], say: Say) -> list[T]:
 
 
 def _fingerprint(names: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode("\n".join(names))).hexdigest()[:16]

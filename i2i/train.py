@@ -1,5 +1,6 @@
 """A whole training run: from options to a run folder, or on from where one stopped."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ from i2i.builder import (
 )
 from i2i.data.loader import make_loader
 from i2i.errors import RunError
-from i2i.options import Layer, Options, merge, read_options
+from i2i.options import Layer, Options, read_options
+from i2i.recipes import merge
 from i2i.sources import open_source, settle_options
 from i2i.training.checkpoint import load_checkpoint
+from i2i.training.interrupt import Interrupt
 from i2i.training.loop import Keeper, fit
 from i2i.training.monitor import Journal, Monitor
 from i2i.training.run import (
@@ -29,6 +32,7 @@ from i2i.training.run import (
     find_checkpoint,
     new_name,
     open_run,
+    record_environment,
     refuse_existing,
 )
 from i2i.training.validation import Validation
@@ -69,7 +73,7 @@ def start(
     run = Run(Path(runs_dir) / (name or new_name(options.model, options.data.root)))
     refuse_existing(run.folder)
     options = settle_options(options, data_kind(options))
-    return _train(options, run, None, device, say)
+    return _train(options, run, None, device, _still_there(say))
 
 
 def resume(
@@ -87,8 +91,9 @@ def resume(
         device: "auto", "cpu", "cuda", ...
         say: prints a line for a person.
     """
+    say = _still_there(say)
     path, why = find_checkpoint(Path(run_or_checkpoint), Path())
-    run = open_run(path.parent.parent)
+    run = open_run(path.resolve().parent.parent)
     state = load_checkpoint(path)
     if not state["optimizers"]:
         raise RunError(
@@ -116,22 +121,7 @@ def _train(
     if state is not None:
         trainer.load_state_dict(state)
         _check_continuation(state, options, source.fingerprint, stop, run, say)
-        run.forget_after(trainer.steps_done)
-    else:
-        create_run(run, environment(device))
-    (run.folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
-
     begin = trainer.steps_done
-    journal = Journal(run, begin, say)
-    journal.text("options", "```toml\n" + options.to_toml() + "```")
-    monitor = Monitor(journal, start=begin, stop=stop, batch_size=train.batch_size, say=say)
-    keeper = Keeper(
-        run,
-        {"options": options.to_dict(), "data": source.fingerprint},
-        keep=train.keep,
-        decisive=model.decisive,
-        best=state["best"] if state else None,
-    )
     validation = None
     if source.validation_pictures:
         validation = Validation(
@@ -142,36 +132,57 @@ def _train(
         )
     else:
         say("note: there is no picture left to validate with, so there will be no picture sheets.")
-    say(
-        f"training {options.model} on {device} for {stop - begin} steps of {train.batch_size} "
-        f"({train.precision}), run folder {run.folder}; to watch: "
-        f"tensorboard --logdir {run.folder.parent}"
-    )
-    began = time.perf_counter()
-    try:
-        interrupt = fit(
-            trainer,
-            make_loader(
-                source.train,
-                batch_size=train.batch_size,
-                start=begin,
-                stop=stop,
-                workers=options.data.workers,
-                pin_memory=device.type == "cuda",
-            ),
-            stop=stop,
-            monitor=monitor,
-            keeper=keeper,
-            validation=validation,
-            log_every=train.log_every,
-            validate_every=train.validate_every,
-            save_every=train.save_every,
+
+    with Interrupt() as interrupt:
+        if state is None:
+            create_run(run, environment(device))
+        else:
+            run.forget_after(begin)
+            record_environment(run, environment(device), begin)
+        (run.folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
+        journal = Journal(run, begin, say)
+        journal.text("options", "```toml\n" + options.to_toml() + "```")
+        monitor = Monitor(journal, start=begin, stop=stop, batch_size=train.batch_size, say=say)
+        if state is not None:
+            monitor.last_good = str(run.checkpoint(begin))
+        keeper = Keeper(
+            run,
+            {"options": options.to_dict(), "data": source.fingerprint},
+            keep=train.keep,
+            decisive=model.decisive,
+            best=state["best"] if state else None,
         )
-    finally:
-        journal.close()
+        say(
+            f"training {options.model} on {device} for {stop - begin} steps of {train.batch_size} "
+            f"({train.precision}), run folder {run.folder}; to watch: "
+            f"tensorboard --logdir {run.folder.parent}"
+        )
+        began = time.perf_counter()
+        try:
+            fit(
+                trainer,
+                make_loader(
+                    source.train,
+                    batch_size=train.batch_size,
+                    start=begin,
+                    stop=stop,
+                    workers=options.data.workers,
+                    pin_memory=device.type == "cuda",
+                ),
+                stop=stop,
+                monitor=monitor,
+                keeper=keeper,
+                validation=validation,
+                interrupt=interrupt,
+                log_every=train.log_every,
+                validate_every=train.validate_every,
+                save_every=train.save_every,
+            )
+        finally:
+            journal.close()
     steps = trainer.steps_done
     took = f"{steps - begin} steps in {time.perf_counter() - began:.0f} s"
-    if interrupt.signal is not None:
+    if steps < stop:
         say(f"stopped after step {steps} ({took}); go on with: i2i train --resume {run.folder}")
         return Outcome(run.folder, steps, interrupt.exit_code)
     best = ""
@@ -179,6 +190,16 @@ def _train(
         best = f", best validation {model.decisive[0]} {keeper.best:.4g}"
     say(f"done: {took}{best}; picture sheets in {run.samples}")
     return Outcome(run.folder, steps, 0)
+
+
+def _still_there(say: Say) -> Say:
+    """`say`, but if nobody listens any more (`i2i train | head`), the run goes on in silence."""
+
+    def carefully(line: str) -> None:
+        with contextlib.suppress(OSError):
+            say(line)
+
+    return carefully
 
 
 def _check_continuation(

@@ -1,7 +1,13 @@
 """Recipes made small enough to train in a second."""
 
+from typing import Any
+
+import torch
+
+from i2i.batch import Labelled, Pair, Unpaired
 from i2i.builder import data_kind
-from i2i.options import Options, load_options, recipes
+from i2i.options import Options
+from i2i.recipes import load_options, recipes
 
 SHRINK = (
     "generator.width=2",
@@ -31,4 +37,16 @@ def shrunk(recipe: str, *settings: str) -> Options:
     return load_options(recipe, *small, *settings, size=16)
 
 
-__all__ = ["recipes", "shrunk"]
+def batch_for(model: Any, count: int = 2, size: int = 16, seed: int = 0) -> Any:
+    """A batch of noise of the kind that a model learns from."""
+    generator = torch.Generator().manual_seed(seed)
+    pictures = torch.randint(
+        0, 256, (2, count, 3, size, size), dtype=torch.uint8, generator=generator
+    )
+    if model.data == "domains":
+        labels = torch.eye(len(model.labels.names))[torch.arange(count) % len(model.labels.names)]
+        return Labelled(pictures[0], labels, torch.ones(count, len(model.labels.sets)))
+    return {"paired": Pair, "unpaired": Unpaired}[model.data](*pictures)
+
+
+__all__ = ["batch_for", "recipes", "shrunk"]

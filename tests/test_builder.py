@@ -8,7 +8,7 @@ import torch
 from i2i import train
 from i2i.builder import build_model, build_trainer, build_translator, load_translator, pick_device
 from i2i.errors import CheckpointError, OptionsError
-from i2i.options import load_options
+from i2i.recipes import load_options
 from shrunk import shrunk
 
 
@@ -26,6 +26,13 @@ def test_a_crop_that_does_not_fit_the_generator_is_named_with_the_cure() -> None
         build_model(load_options("pix2pix", "data.crop_size=100"))
     with pytest.raises(OptionsError, match=r"multiple of 4 .*take 16"):
         build_model(shrunk("cyclegan", "data.crop_size=18", "data.load_size=18"))
+
+
+def test_pictures_too_small_for_the_discriminator_are_named_before_anything_is_made() -> None:
+    with pytest.raises(OptionsError, match=r"crop_size \(=16\) must be at least 24 .*layers = 3"):
+        build_model(shrunk("pix2pix", "discriminator.layers=3"))
+    assert load_options("pix2pix", size=16).discriminator.model_dump()["layers"] == 2
+    build_model(load_options("pix2pix", size=16))
 
 
 def test_unknown_models_terms_and_players() -> None:

@@ -3,16 +3,12 @@
 python -m pytest -m cuda
 """
 
-from typing import Any
-
 import pytest
 import torch
 
-from i2i.batch import Labelled, Pair, Unpaired
 from i2i.builder import build_trainer
-from i2i.options import recipes
-from i2i.training.trainer import Trainer
-from shrunk import shrunk
+from i2i.recipes import recipes
+from shrunk import batch_for, shrunk
 
 pytestmark = [
     pytest.mark.cuda,
@@ -20,21 +16,12 @@ pytestmark = [
 ]
 
 
-def batch_for(trainer: Trainer) -> Any:
-    torch.manual_seed(0)
-    pictures = torch.randint(0, 256, (2, 2, 3, 16, 16), dtype=torch.uint8)
-    if trainer.model.data == "domains":
-        labels = torch.eye(2, len(trainer.model.labels.names))
-        return Labelled(pictures[0], labels, torch.ones(2, 1))
-    return {"paired": Pair, "unpaired": Unpaired}[trainer.model.data](*pictures)
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("recipe", recipes())
 def test_no_step_waits_for_the_device(recipe: str, precision: str) -> None:
     settings = [f"train.precision={precision}", "train.average=0.9", "data.augment.rotation=10"]
     trainer = build_trainer(shrunk(recipe, *settings), device="cuda")
-    batch = batch_for(trainer)
+    batch = batch_for(trainer.model)
     batch = type(batch)(*(images.pin_memory() for images in batch))
     for _ in range(3):  # libraries may wait while they warm up
         trainer.step(batch)
@@ -51,6 +38,6 @@ def test_the_first_step_is_that_of_the_cpu(recipe: str) -> None:
     trainers = [
         build_trainer(shrunk(recipe, *settings), device=device) for device in ("cpu", "cuda")
     ]
-    expected, found = (trainer.step(batch_for(trainer)) for trainer in trainers)
+    expected, found = (trainer.step(batch_for(trainer.model)) for trainer in trainers)
     for name, value in expected.items():
         torch.testing.assert_close(found[name].cpu(), value, rtol=1e-4, atol=1e-5)

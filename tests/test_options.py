@@ -4,15 +4,8 @@ from pathlib import Path
 import pytest
 
 from i2i.errors import OptionsError
-from i2i.options import (
-    load_options,
-    merge,
-    parse_setting,
-    read_options,
-    read_recipe,
-    recipes,
-    shipped,
-)
+from i2i.options import read_options
+from i2i.recipes import load_options, merge, parse_setting, read_recipe, recipes, shipped
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -137,6 +130,13 @@ def test_a_recipe_of_ones_own_may_stand_on_another(tmp_path: Path) -> None:
     on_top = tmp_path / "on_top.toml"
     on_top.write_text('base = "mine.toml"\n[train]\nseed = 3\n')
     assert load_options(str(on_top)).objective["l1"] == 7
+
+
+def test_a_recipe_that_stands_on_itself_is_an_error(tmp_path: Path) -> None:
+    for name, base in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{name}.toml").write_text(f'base = "{base}.toml"\n')
+    with pytest.raises(OptionsError, match="stands on itself"):
+        load_options(str(tmp_path / "a.toml"))
 
 
 def test_broken_toml_names_the_file(tmp_path: Path) -> None:

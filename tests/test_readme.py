@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i.options import load_options
+from i2i.recipes import load_options
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

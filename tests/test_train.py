@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,10 +12,14 @@ import torch
 from i2i import train
 from i2i.builder import describe_checkpoint, load_translator
 from i2i.errors import CheckpointError, DataError, OptionsError, RunError, TrainingError
-from i2i.models import find_model
-from i2i.options import Options, load_options, recipes
-from i2i.training.checkpoint import load_checkpoint
+from i2i.models import find_model, pix2pix
+from i2i.objectives import l1
+from i2i.options import Options
+from i2i.recipes import load_options, recipes
+from i2i.training import loop
+from i2i.training.checkpoint import load_checkpoint, save_checkpoint
 from i2i.training.run import Run
+from i2i.training.validation import Validation
 from shrunk import shrunk
 
 
@@ -46,17 +52,21 @@ def assert_same_state(one: object, other: object, path: str = "") -> None:
 
 
 @pytest.mark.parametrize("recipe", recipes())
-def test_every_recipe_trains_resumes_and_translates(
+def test_every_recipe_trains_resumes_bit_for_bit_and_translates(
     recipe: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     kind = find_model(load_options(recipe).model).data
     fixtures = {"paired": "facades", "unpaired": "unpaired", "domains": "domains"}
     root = request.getfixturevalue(fixtures[kind])
-    options = on(root, recipe, "train.steps=2")
+    options = on(root, recipe, "train.steps=3", "train.save_every=1", "train.keep=9")
     outcome = train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
-    assert (outcome.steps, outcome.exit_code) == (2, 0)
-    longer = {"train": {"steps": 3}}
-    assert train.resume(outcome.folder, longer, device="cpu", say=silent).steps == 3
+    assert (outcome.steps, outcome.exit_code) == (3, 0)
+    run = Run(outcome.folder)
+    whole = load_checkpoint(run.latest())
+    for path in run.checkpoints()[1:]:
+        path.unlink()
+    assert train.resume(outcome.folder, device="cpu", say=silent).steps == 3
+    assert_same_state(whole, load_checkpoint(run.latest()))
     space = options.data.labels
     domain = space.targets[-1] if space.names else None
     translator, why = load_translator(outcome.folder, domain=domain, device="cpu")
@@ -103,7 +113,8 @@ def test_resumed_run_is_the_same_run(
 
 
 def load_options_again(options: Options, *settings: str) -> Options:
-    from i2i.options import merge, parse_setting, read_options
+    from i2i.options import read_options
+    from i2i.recipes import merge, parse_setting
 
     layer = options.to_dict()
     for setting in settings:
@@ -158,9 +169,9 @@ def test_the_run_folder_holds_everything(facades: Path, tmp_path: Path) -> None:
     assert load_checkpoint(run.best)["best"] == pytest.approx(min(validated))
     assert "7 pairs to train on, 3 to validate" in said[0]
     assert any("tensorboard --logdir" in line for line in said)
-    about = describe_checkpoint(run.best)
+    about = describe_checkpoint(run.latest())
     assert "model:      pix2pix" in about
-    assert "6 steps" in about or "2 steps" in about or "4 steps" in about
+    assert "trained:    6 steps of 2" in about
 
 
 def test_without_a_validation_split_some_is_held_out(facades: Path, tmp_path: Path) -> None:
@@ -229,6 +240,98 @@ def test_a_loss_that_explodes_ends_the_run_and_saves_nothing_more(
     for path in Run(tmp_path / "a").checkpoints():
         weights = load_checkpoint(path)["model"].values()
         assert all(w.isfinite().all() for w in weights if w.is_floating_point())
+
+
+class Poisoned(torch.autograd.Function):
+    """The identity, with a gradient that is not finite: the loss shows nothing of it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return gradient * float("nan")
+
+
+def test_weights_that_are_not_finite_are_never_saved(
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pix2pix, "l1", lambda a, b: l1(Poisoned.apply(a), b))
+    options = on(facades, "pix2pix", "train.keep=1", "train.save_every=1", "train.log_every=1")
+    with pytest.raises(
+        TrainingError, match=r"step 1: \d+ weights are no longer finite \(generator"
+    ):
+        train.start(options, tmp_path, "a", device="cpu", say=silent)
+    assert Run(tmp_path / "a").checkpoints() == []
+    assert not Run(tmp_path / "a").best.exists()
+
+
+def test_a_full_disk_does_not_end_a_run_before_its_end(
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def moody(path: Path, state: dict[str, Any]) -> None:
+        written.append(path.name)
+        if len(written) <= 2:
+            raise CheckpointError(f"{path} could not be written: No space left on device.")
+        save_checkpoint(path, state)
+
+    monkeypatch.setattr(loop, "save_checkpoint", moody)
+    said: list[str] = []
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
+    assert outcome.exit_code == 0
+    assert written == ["best.pt", "step-00000002.pt", "best.pt", "step-00000004.pt"]
+    assert sum("No space left" in line for line in said) == 2
+    assert load_checkpoint(Run(outcome.folder).best)["step"] == 4
+
+
+def test_a_listener_that_goes_away_does_not_end_a_run(facades: Path, tmp_path: Path) -> None:
+    def gone(line: str) -> None:
+        raise BrokenPipeError
+
+    assert train.start(on(facades), tmp_path, "a", device="cpu", say=gone).exit_code == 0
+
+
+def test_a_signal_in_the_last_step_is_no_reason_to_resume(
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = Validation.show
+
+    def interrupted(self: Validation, trainer: Any) -> Any:
+        if trainer.steps_done == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return show(self, trainer)
+
+    monkeypatch.setattr(Validation, "show", interrupted)
+    said: list[str] = []
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
+    assert (outcome.steps, outcome.exit_code) == (4, 0)
+    assert said[-1].startswith("done: 4 steps")
+
+
+def test_the_last_good_checkpoint_of_a_resumed_run_is_the_one_it_came_from(
+    facades: Path, tmp_path: Path
+) -> None:
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=silent)
+    changes = {"train": {"steps": 9, "save_every": 9}, "optimizer": {"learning_rate": 1e30}}
+    with pytest.raises(TrainingError, match=r"last good checkpoint: .*step-00000004\.pt"):
+        train.resume(outcome.folder, changes, device="cpu", say=silent)
+
+
+def test_a_run_can_be_resumed_from_elsewhere(
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(facades.parent)
+    options = on(Path(facades.name), "pix2pix")
+    outcome = train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert train.resume(outcome.folder, {"train": {"steps": 5}}, say=silent).steps == 5
+    monkeypatch.chdir(outcome.folder / "checkpoints")
+    here = Path("step-00000005.pt")
+    assert train.resume(here, {"train": {"steps": 6}}, device="cpu", say=silent).steps == 6
 
 
 def test_the_moving_average_is_what_travels(facades: Path, tmp_path: Path) -> None:

@@ -55,6 +55,6 @@ def main(args: list[str] | None = None) -> Any:
     """Run the command line; a mistake of the person gives a sentence and exit code 2."""
     try:
         return cli(args)
-    except I2iError as error:
+    except (I2iError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)

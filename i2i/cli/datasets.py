@@ -26,7 +26,7 @@ def list_() -> None:
     """
     from i2i.data.cache import cache_folder
     from i2i.data.catalogue import dataset_folder, read_catalogue
-    from i2i.options import shipped
+    from i2i.recipes import shipped
 
     rows = [("name", "kind", "pictures", "download", "")]
     for name, card in read_catalogue(shipped("datasets")).items():
@@ -47,8 +47,8 @@ def get(name: str) -> None:
     """
     from i2i.data.cache import cache_folder
     from i2i.data.catalogue import catalogued, read_catalogue
-    from i2i.options import shipped
     from i2i.progress import progress_bar
+    from i2i.recipes import shipped
 
     cards = shipped("datasets")
     card = read_catalogue(cards).get(name)

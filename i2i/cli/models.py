@@ -10,7 +10,7 @@ def command() -> None:
     The first name of each line is what `i2i train --recipe` takes; where it is the name of a model,
     `--model` takes it too.
     """
-    from i2i.options import read_recipe, recipes
+    from i2i.recipes import read_recipe, recipes
 
     known = {name: read_recipe(name) for name in recipes()}
     width = max(map(len, known))

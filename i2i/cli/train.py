@@ -47,7 +47,7 @@ has a folder for each, in train/ or not; or a table of attributes."""
 @click.option("--dataroot-b", metavar="DIR", help="Unpaired: domain B, if it lies apart.")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run.")
 @click.option("--direction", type=click.Choice(["AtoB", "BtoA"]), help="Which side is the input.")
-@click.option("--size", type=click.IntRange(min=4), help="Train on squares of this many pixels.")
+@click.option("--size", type=click.IntRange(min=16), help="Train on squares of this many pixels.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
 @click.option("--steps", type=click.IntRange(min=1), help="Length of the run in steps.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Length of the run in epochs.")
@@ -94,7 +94,8 @@ def command(
     the step, saves, and says how to go on.
     """
     from i2i import train
-    from i2i.options import merge, parse_setting, read_options, read_recipe, with_size
+    from i2i.options import read_options
+    from i2i.recipes import merge, parse_setting, read_recipe, with_size
 
     given = {flag: value for flag, value in flags.items() if value is not None}
     changes: dict[str, Any] = {}
@@ -105,6 +106,8 @@ def command(
     if workers.isdigit():
         changes["data"]["workers"] = int(workers)
 
+    if flags["steps"] and flags["epochs"]:
+        raise click.UsageError("Give the length of the run as either --steps or --epochs.")
     if resume is not None:
         fixed = [f"--{flag.replace('_', '-')}" for flag in given if flag not in _FOR_RESUME]
         fixed += [f"--{flag}" for flag, value in [("model", model), ("recipe", recipe)] if value]
@@ -121,6 +124,8 @@ def command(
             raise click.UsageError("Say what to train with --model (`i2i models` lists them).")
         layer = read_recipe(recipe or model or "")
         if model is not None and layer.get("model") != model:
+            if recipe is None:
+                raise click.UsageError(f"{model!r} is a recipe, not a model: say --recipe {model}.")
             raise click.UsageError(f"The recipe {recipe!r} is for {layer.get('model')!r}.")
         if size is not None:
             layer = with_size(layer, size)

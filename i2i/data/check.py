@@ -177,7 +177,7 @@ def _unchanged(path: Path, found: _Good) -> bool:
 def _memory_file(cache: Path, paths: Sequence[Path]) -> Path:
     """Return one file for each folder of pictures, so that it grows no larger than its data set."""
     folder = os.path.commonpath([path.absolute().parent for path in paths])
-    return cache / f"pictures-{hashlib.sha256(folder.encode()).hexdigest()[:16]}.json"
+    return cache / f"pictures-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.json"
 
 
 def _recall(memory: Path) -> dict[str, _Good]:

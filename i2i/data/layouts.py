@@ -5,6 +5,7 @@ listing never matter. A layout that is not understood is answered with a drawing
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -258,7 +259,7 @@ def hold_out(items: Sequence[N], share: float = 0.1, seed: int = 0) -> tuple[lis
     count = min(max(1, round(share * len(items))), len(items) - 1)
     ranked = sorted(
         range(len(items)),
-        key=lambda i: hashlib.sha256(f"{seed}/{items[i].name}".encode()).digest(),
+        key=lambda i: hashlib.sha256(os.fsencode(f"{seed}/{items[i].name}")).digest(),
     )
     held = set(ranked[:count])
     train = [item for i, item in enumerate(items) if i not in held]

@@ -145,15 +145,15 @@ def _raised(batches: Iterator[Any]) -> Iterator[Any]:
 
 @contextmanager
 def _born_deaf_to_ctrl_c() -> Iterator[None]:
-    """Let processes that start in here inherit a blocked SIGINT: the main process stops in order.
+    """Let processes that start in here inherit blocked signals: the main process stops in order.
 
-    A Ctrl-C meanwhile is not lost, the main process gets it afterwards.
+    A signal meanwhile is not lost, the main process gets it afterwards.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     resource_tracker.ensure_running()  # it unblocks the signal when it has to be started first
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
@@ -161,9 +161,10 @@ def _born_deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _settle_worker(worker: int) -> None:
-    """Ignore Ctrl-C also where it could not be blocked, and leave all cores but one to others."""
+    """Ignore the signals also where they could not be blocked, and leave the cores to others."""
     import cv2
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a scheduler signals all processes of a job
     torch.set_num_threads(1)
     cv2.setNumThreads(0)

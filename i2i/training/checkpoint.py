@@ -6,7 +6,6 @@ nothing has to be said again when it is used.
 """
 
 import os
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -53,10 +52,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         )
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, OSError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint of i2i: {str(error).splitlines()[0]}"
-        ) from error
+    except Exception as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path} cannot be read as a checkpoint of i2i: {why}") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} holds weights, but is no checkpoint of i2i.")
     if state["version"] > VERSION:

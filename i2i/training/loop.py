@@ -1,9 +1,12 @@
 """The loop around the steps: log, validate, save, stop."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from i2i.errors import CheckpointError
+import torch
+
+from i2i.errors import CheckpointError, TrainingError
 from i2i.training.checkpoint import save_checkpoint
 from i2i.training.interrupt import Interrupt
 from i2i.training.monitor import Monitor
@@ -51,11 +54,11 @@ class Keeper:
         if self.decisive is None:
             return False
         name, better = self.decisive
-        sign = {"lower": -1, "higher": 1}[better]
-        if self.best is not None and sign * measured[name] <= sign * self.best:
+        value, sign = measured[name], {"lower": -1, "higher": 1}[better]
+        if not math.isfinite(value) or (self.best is not None and sign * value <= sign * self.best):
             return False
-        self.best = measured[name]
-        save_checkpoint(self.run.best, self._state(trainer))
+        save_checkpoint(self.run.best, {**self._state(trainer), "best": value})
+        self.best = value
         return True
 
     def _state(self, trainer: Trainer) -> dict[str, Any]:
@@ -70,10 +73,11 @@ def fit(
     monitor: Monitor,
     keeper: Keeper,
     validation: Validation | None,
+    interrupt: Interrupt,
     log_every: int,
     validate_every: int,
     save_every: int,
-) -> Interrupt:
+) -> None:
     """Train until `stop` steps are done, or somebody interrupts.
 
     Arguments:
@@ -83,41 +87,81 @@ def fit(
         monitor: reads the losses and shows them.
         keeper: saves.
         validation: measures; without it no checkpoint is the best.
+        interrupt: says whether somebody wants the run to stop.
         log_every, validate_every, save_every: in steps; all three are also done at the end.
 
-    Returns:
-        the interrupt, whose `signal` is None if the run came to its end.
-
     Raises:
-        TrainingError: a loss was not finite. Nothing is saved after that step.
+        TrainingError: a loss or a weight was not finite. Nothing is saved after that step.
+        CheckpointError: the last checkpoint of the run could not be written.
     """
     journal = monitor.journal
-    with Interrupt() as interrupt, monitor:
-        for batch in monitor.batches(batches):
+    with monitor:
+        for batch in _until(interrupt, monitor.batches(batches)):
             losses = trainer.step(batch)
             step = trainer.steps_done
             monitor.gather(step, losses)
-            stopping = interrupt.signal is not None
-            last = step == stop or stopping
             validate = validation is not None and (step % validate_every == 0 or step == stop)
-            save = step % save_every == 0 or last
+            save = step % save_every == 0 or step == stop
 
             if step % log_every == 0 or validate or save:
-                monitor.write(trainer.learning_rates())  # before anything is saved: it checks
+                monitor.write(trainer.learning_rates(step - 1))
+            if validate or save:
+                _require_finite_weights(trainer, monitor.last_good)
             if validation is not None and validate:
                 measured = validation.measure(trainer)
                 journal.scalars(step, {f"validation/{k}": v for k, v in measured.items()})
                 journal.sheet(step, "validation", validation.show(trainer))
-                keeper.save_if_best(trainer, measured)
-            if save:
                 try:
-                    monitor.last_good = keeper.save(trainer)
+                    keeper.save_if_best(trainer, measured)
                 except CheckpointError as error:
-                    if last:
-                        raise
-                    monitor.say(f"{error} The run goes on; saving is tried again later.")
+                    monitor.say(f"{error} The run goes on without it.")
+            if save:  # after the validation: a checkpoint knows the best value so far
+                _save(trainer, keeper, monitor, last=step == stop)
             if validate or save:
                 monitor.restart_clock()
-            if stopping:
-                break
-    return interrupt
+        if interrupt.signal is not None and trainer.steps_done < stop:
+            monitor.write(trainer.learning_rates(max(0, trainer.steps_done - 1)))
+            _require_finite_weights(trainer, monitor.last_good)
+            _save(trainer, keeper, monitor, last=True)
+
+
+def _until(interrupt: Interrupt, batches: Iterator[Any]) -> Iterator[Any]:
+    """Hand on batches until somebody interrupts.
+
+    A signal to all processes of a run may end the workers first; to fail for want of a batch that
+    is not needed any more would lose the run.
+    """
+    while interrupt.signal is None:
+        try:
+            batch = next(batches, None)
+        except (RuntimeError, OSError, EOFError):
+            if interrupt.signal is None:
+                raise
+            return
+        if batch is None:
+            return
+        yield batch
+
+
+def _require_finite_weights(trainer: Trainer, last_good: str) -> None:
+    """A finite loss may have a gradient that is not; what comes of it must not be saved."""
+    finite = [parameter.isfinite().all() for parameter in trainer.model.parameters()]
+    if not torch.stack(finite).all():
+        broken = [
+            name for name, p in trainer.model.named_parameters() if not bool(p.isfinite().all())
+        ]
+        raise TrainingError(
+            f"step {trainer.steps_done}: {len(broken)} weights are no longer finite "
+            f"({broken[0]}, ...), so the run cannot go on. The last good checkpoint: {last_good}. "
+            "A lower learning rate, precision fp32 or bf16, or another seed may help."
+        )
+
+
+def _save(trainer: Trainer, keeper: Keeper, monitor: Monitor, *, last: bool) -> None:
+    """Save; if that fails, a run that goes on tries again later."""
+    try:
+        monitor.last_good = keeper.save(trainer)
+    except CheckpointError as error:
+        if last:
+            raise
+        monitor.say(f"{error} The run goes on; saving is tried again later.")

@@ -4,7 +4,7 @@
 
     runs/NAME/
         options.toml           every option that the run used
-        environment.json       versions, device, command line
+        environment.json       versions, device, command line; environment-STEP.json of a resumption
         log.jsonl              the scalars, one JSON object a line
         events.out.tfevents.*  the same for TensorBoard, with the picture sheets
         samples/               the picture sheets, as PNG
@@ -65,13 +65,17 @@ class Run:
         """Remove all but the newest `keep` numbered checkpoints."""
         for path in self.checkpoints()[:-keep]:
             path.unlink()
+        for path in (self.folder / "checkpoints").glob(
+            ".*.partial"
+        ):  # of a process that was killed
+            path.unlink()
 
     def forget_after(self, step: int) -> None:
         """Drop what was logged after `step`: a resumed run will do those steps again."""
         if not self.log.exists():
             return
         lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        kept = [line for line in lines if (at := _step_of(line)) is not None and at <= step]
         partial = self.log.with_suffix(".partial")
         partial.write_text("".join(kept), encoding="utf-8")
         partial.replace(self.log)
@@ -79,19 +83,46 @@ class Run:
 
 def refuse_existing(folder: Path) -> None:
     """Raise RunError if there is something in the folder of a new run already."""
-    if folder.exists() and any(folder.iterdir()):
-        raise RunError(
-            f"{folder} exists already: resume it with `i2i train --resume {folder}`, "
-            "or give the new run another --name."
-        )
+    if folder.is_file():
+        raise RunError(f"{folder} is a file: give the new run another --name.")
+    if folder.is_dir() and any(folder.iterdir()):
+        resume = f"resume it with `i2i train --resume {folder}`"
+        if not Run(folder).checkpoints():
+            resume = "it has no checkpoint to resume, so remove it"
+        raise RunError(f"{folder} exists already: {resume}, or give the new run another --name.")
 
 
 def create_run(run: Run, about: dict[str, Any]) -> None:
-    """Make the folder of a new run and write down what it runs on (`environment`)."""
-    for path in (run.best.parent, run.samples):
-        path.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(about, indent=2) + "\n"
-    (run.folder / "environment.json").write_text(text, encoding="utf-8")
+    """Make the folder of a new run and write down what it runs on (`environment`).
+
+    Raises:
+        RunError: the folder cannot be made, or somebody else made it just now.
+    """
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        run.best.parent.mkdir()  # whoever makes this folder owns the run
+        run.samples.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise RunError(
+            f"{run.folder} was made by somebody else just now: give the new run another --name."
+        ) from None
+    except OSError as error:
+        raise RunError(f"{run.folder} cannot be made: {error.strerror}.") from error
+    record_environment(run, about)
+
+
+def record_environment(run: Run, about: dict[str, Any], step: int = 0) -> None:
+    """Write down what the run runs on from `step` on."""
+    name = f"environment-{step:08d}.json" if step else "environment.json"
+    (run.folder / name).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def _step_of(line: str) -> int | None:
+    """The step of a line of the log; None if the line was not written to its end."""
+    try:
+        return int(json.loads(line)["step"]) if line.endswith("\n") else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def open_run(folder: Path) -> Run:

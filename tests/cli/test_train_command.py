@@ -69,6 +69,8 @@ def test_a_run_without_a_name_gets_one_that_sorts_by_time(facades: Path, tmp_pat
         (["--resume", "x", "--seed", "3"], "--seed cannot change in a run that is resumed"),
         (["--resume", "x", "--set", "train.seed=3"], "--set cannot change"),
         (["--model", "other", "--recipe", "pix2pix", "--dataroot", "x"], "is for 'pix2pix'"),
+        (["--model", "pix2pix-quick", "--dataroot", "x"], "say --recipe pix2pix-quick"),
+        (["--model", "pix2pix", "--steps", "2", "--epochs", "3"], "either --steps or --epochs"),
     ],
 )
 def test_what_cannot_be_asked_is_a_usage_error(arguments: list[str], message: str) -> None:
@@ -148,6 +150,33 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert json.loads(log.read_text().splitlines()[-1])["step"] == steps
     done = i2i("train", "--resume", runs / "a", "--steps", str(steps + 2), "--workers", "0")
     assert done.exit_code == 0, done.output
+
+
+def test_a_signal_to_all_processes_of_a_run_loses_nothing(facades: Path, tmp_path: Path) -> None:
+    """As from a scheduler: workers and their server get it too, and may be gone first."""
+    given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", tmp_path, *SMALL]
+    given += ["--name", "a", "--steps", "100000", "--set", "train.log_every=1", "--workers", "2"]
+    command = [sys.executable, "-m", "i2i", *map(str, given)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    ) as process:
+        log = Run(tmp_path / "a").log
+        deadline = time.monotonic() + 60
+        while not (log.exists() and len(log.read_text().splitlines()) >= 3):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGTERM)
+        said, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert "Traceback" not in errors
+    assert "stopped after step" in said
+    assert Run(tmp_path / "a").latest().exists()
 
 
 def test_each_direction_of_a_model_that_has_two(unpaired: Path, tmp_path: Path) -> None:

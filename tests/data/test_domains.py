@@ -11,7 +11,8 @@ from i2i.data.layouts import find_domains
 from i2i.data.transforms import JointGeometry, evaluation_geometry
 from i2i.errors import DataError, OptionsError
 from i2i.labels import LabelSet
-from i2i.options import Options, load_options
+from i2i.options import Options
+from i2i.recipes import load_options
 from i2i.sources import open_source, settle_options
 
 

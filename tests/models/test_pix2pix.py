@@ -9,7 +9,7 @@ from torch import Tensor
 
 from i2i.batch import Pair
 from i2i.builder import build_model, build_trainer
-from i2i.options import load_options
+from i2i.recipes import load_options
 from shrunk import shrunk
 
 TRAJECTORY = Path(__file__).parent.parent / "reference" / "trajectory_pix2pix.safetensors"

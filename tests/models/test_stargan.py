@@ -15,7 +15,7 @@ from i2i.builder import build_model, build_trainer, learning_rate_schedule
 from i2i.errors import OptionsError
 from i2i.game import Clock
 from i2i.models.stargan import StarGAN
-from i2i.options import load_options
+from i2i.recipes import load_options
 from shrunk import shrunk
 
 TRAJECTORY = Path(__file__).parent.parent / "reference" / "trajectory_stargan_softmax.safetensors"

@@ -1,4 +1,6 @@
 import json
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -103,8 +105,6 @@ def test_json_lines_stay_json_with_values_that_are_not_finite(run: Run) -> None:
 
 
 def test_waiting_for_data_is_counted(run: Run) -> None:
-    import time
-
     def slow() -> object:
         for number in range(2):
             time.sleep(0.05)
@@ -116,3 +116,21 @@ def test_waiting_for_data_is_counted(run: Run) -> None:
     monitor.write({})
     monitor.journal.close()
     assert json.loads(run.log.read_text())["speed/data_wait"] > 0.8
+
+
+def test_a_terminal_shows_a_bar_that_fits(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    monitor = monitor_of(run, [])
+    many = {f"generator/term_{number}": torch.tensor(float(number)) for number in range(20)}
+    with monitor:
+        for step in (1, 2, 3, 4):
+            monitor.gather(step, many)
+            monitor.write({})
+            time.sleep(0.25)
+    monitor.journal.close()
+    lines = capsys.readouterr().out.replace("\r", "\n").splitlines()
+    assert any("4/4" in line and "pictures/s" in line and "…" in line for line in lines)
+    assert max(map(len, lines)) <= 120

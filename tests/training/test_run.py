@@ -58,9 +58,19 @@ def test_folder_that_is_no_run(tmp_path: Path) -> None:
 
 def test_existing_run_is_refused(tmp_path: Path) -> None:
     refuse_existing(tmp_path / "new")
-    run = make(tmp_path / "old")
+    run = make(tmp_path / "old", 5)
     with pytest.raises(RunError, match=r"i2i train --resume .*old"):
         refuse_existing(run.folder)
+    dead = make(tmp_path / "dead")
+    with pytest.raises(RunError, match="no checkpoint to resume, so remove it"):
+        refuse_existing(dead.folder)
+    with pytest.raises(RunError, match="somebody else just now"):
+        create_run(dead, {})
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="is a file"):
+        refuse_existing(tmp_path / "file")
+    with pytest.raises(RunError, match="cannot be made"):
+        create_run(Run(tmp_path / "file" / "run"), {})
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
@@ -71,11 +81,21 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert run.best.exists()
 
 
+def test_files_left_by_a_killed_process_are_removed(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", 5)
+    partial = run.best.with_name(".best.pt.partial")
+    partial.touch()
+    run.prune(keep=1)
+    assert not partial.exists()
+    assert run.checkpoints() == [run.checkpoint(5)]
+
+
 def test_log_after_a_step_is_forgotten_also_half_a_line(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
     run.forget_after(3)  # without a log there is nothing to do
     lines = [json.dumps({"step": step, "x": 1.0}) for step in (1, 2, 3, 4)]
-    run.log.write_text("\n".join(lines) + '\n{"step": 2, "x"')
+    damaged = "\0\0\0\n" + '{"no": "step"}\n'  # as after a power cut
+    run.log.write_text("\n".join(lines) + "\n" + damaged + '{"step": 2, "x"')
     run.forget_after(2)
     assert [json.loads(line)["step"] for line in run.log.read_text().splitlines()] == [1, 2]
 

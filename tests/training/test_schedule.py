@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from i2i.builder import learning_rate_schedule, run_length
-from i2i.options import load_options
+from i2i.recipes import load_options
 from i2i.training.schedule import Schedule
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i.batch import Pair
-from i2i.builder import build_model, build_trainer
+from i2i.batch import Pair, to_signed
+from i2i.builder import build_model, build_trainer, build_translator
 from i2i.errors import TrainingError
 from i2i.game import Clock, Model, Objective, Play
 from i2i.training.trainer import Trainer
-from shrunk import shrunk
+from shrunk import batch_for, recipes, shrunk
 
 
 class Numbers(NamedTuple):
@@ -103,6 +103,18 @@ def test_nobody_else_gets_gradients() -> None:
     assert trainer.model.right.weight.grad is None
 
 
+def test_a_step_trains_even_if_a_result_was_looked_at_in_between() -> None:
+    options = shrunk("pix2pix")
+    model = build_model(options)
+    trainer = build_trainer(options, model)
+    trainer.step(batch_for(model))
+    build_translator(options, model)(torch.zeros(3, 16, 16))
+    before = {name: value.clone() for name, value in model.generator.named_buffers()}
+    trainer.step(batch_for(model))
+    assert all(module.training for module in model.modules())
+    assert any(not torch.equal(v, before[name]) for name, v in model.generator.named_buffers())
+
+
 def test_learning_rates_follow_the_schedule() -> None:
     trainer = duel(rate=lambda step: [1.0, 0.5, 0.0][step])
     trainer.step(X)
@@ -144,21 +156,24 @@ def test_pieces_make_the_step_of_the_whole_batch(pieces: int) -> None:
 
 @pytest.mark.parametrize("recipe", recipes())
 def test_pieces_of_a_step_equal_the_whole_in_every_model(recipe: str) -> None:
-    settings = ["generator.dropout=false", "train.batch_size=4", "adversarial.pool=0"]
+    settings = ["generator.dropout=false", "adversarial.pool=0"]
     options = shrunk(recipe)
     if options.generator.network == "stargan":
-        settings = ["train.batch_size=4", "objective.gradient_penalty=0"]  # whose alpha is random
+        settings = ["objective.gradient_penalty=0"]  # its interpolation is random
     else:
         settings += ["generator.norm=instance", "discriminator.norm=instance"]
+    settings += ["train.batch_size=4", "train.average=0"]
     trainers = [
         build_trainer(shrunk(recipe, *settings, f"train.accumulate={pieces}")) for pieces in (1, 4)
     ]
     for trainer in trainers:
         trainer.model.double()
     for step in range(4):
-        batch = batch_for(trainers[0].model.data, count=4, size=16, seed=step)
-        # The random order of the labels differs between a batch and its pieces.
-        batch = type(batch)(*(t[:1].expand_as(t) if t.ndim < 4 else t.double() for t in batch))
+        batch = batch_for(trainers[0].model, count=4, seed=step)
+        # One label for all, since the order in which labels are dealt out is random.
+        batch = type(batch)(
+            *(to_signed(t).double() if t.ndim == 4 else t[:1].expand_as(t).double() for t in batch)
+        )
         expected, found = (trainer.step(batch) for trainer in trainers)
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-9)
