@@ -187,6 +187,9 @@ class Optimizer(Section):
         0.5,
         0.999,
     )
+    fused: Literal["auto"] | bool = Field(
+        "auto", description="update all weights in one pass; auto: on a GPU"
+    )
     player_learning_rates: dict[str, Positive] = {}
 
 

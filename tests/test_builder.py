@@ -55,6 +55,15 @@ def test_optimizers_and_their_rates(name: str, kind: type) -> None:
     assert trainer.learning_rates(0) == {"discriminator": 0.5, "generator": 2e-4}
 
 
+def test_weights_are_updated_in_one_pass_where_that_is_asked_for() -> None:
+    for fused in (True, False):
+        trainer = build_trainer(shrunk("pix2pix", f"optimizer.fused={str(fused).lower()}"))
+        assert trainer.optimizers["generator"].defaults["fused"] is fused
+    assert build_trainer(shrunk("pix2pix")).optimizers["generator"].defaults["fused"] is False
+    with pytest.raises(OptionsError, match="not to be had with rmsprop"):
+        build_trainer(shrunk("pix2pix", "optimizer.fused=true", "optimizer.name=rmsprop"))
+
+
 def test_a_penalised_critic_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
     monkeypatch.setattr(

@@ -11,7 +11,8 @@ class MovingAverage:
     """An exponential moving average of parameters: average <- decay average + (1 - decay) weight.
 
     Yazici et al.: The Unusual Effectiveness of Averaging in GAN Training, 2019. It starts from the
-    weights as they are when it is made. (`torch.optim.swa_utils` has one too, but it asks the
+    weights as they are when it is made. Buffers are not averaged: running statistics of batch norm
+    remain those of the network itself. (`torch.optim.swa_utils` has one too, but it asks the
     device for a counter in every step, and the step would wait for the answer.)
 
     Arguments:
