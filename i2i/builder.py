@@ -145,8 +145,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer of one player."""
     rate = options.player_learning_rates.get(player, options.learning_rate)
-    # One kernel for all weights; on a GPU with fp16 it also need not wait. On a CPU it saves a third
-    # of a small step, but rounds differently, which shows in published numbers.
+    # One kernel for all weights; on a GPU with fp16 it also need not wait. On a CPU it saves up to
+    # a third of a small step, but rounds differently, which shows in published numbers.
     fused = options.fused if options.fused != "auto" else device.type == "cuda"
     match options.name:
         case "adam":
