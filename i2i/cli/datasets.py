@@ -1,5 +1,6 @@
 """`i2i datasets`"""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,10 +76,11 @@ def get(name: str) -> None:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["auto", "paired", "unpaired"]),
+    type=click.Choice(["auto", "paired", "unpaired", "domains"]),
     default="auto",
     show_default=True,
-    help="What it is meant to be; auto: paired if most pictures have a partner.",
+    help="What it is meant to be; auto: paired if most pictures have a partner, else what it "
+    "looks like.",
 )
 @click.pass_context
 def check(context: click.Context, folder: Path, kind: str) -> None:
@@ -92,11 +94,12 @@ def check(context: click.Context, folder: Path, kind: str) -> None:
     from i2i.errors import DataError
 
     require_folder(folder)
-    paired = kind == "paired" or (kind == "auto" and _looks_paired(folder))
+    look = {"paired": _pairs, "unpaired": _unpaired, "domains": _domains}
+    kind = _kind_of(folder) if kind == "auto" else kind
     findings: list[str] = []
     for split in ("train", "val"):
         try:
-            findings += _pairs(folder, split) if paired else _unpaired(folder, split)
+            findings += look[kind](folder, split)
         except DataError as error:
             findings.append(str(error))
     for finding in findings:
@@ -134,19 +137,19 @@ def demo(folder: Path, kind: str, count: int, size: int) -> None:
     click.echo(f"painted into {folder}")
 
 
-def _looks_paired(folder: Path) -> bool:
-    from i2i.data.layouts import find_pairs, find_unpaired
+def _kind_of(folder: Path) -> str:
+    from i2i.data.layouts import find_domains, find_pairs, find_unpaired
     from i2i.errors import DataError
 
-    try:
-        found = find_pairs(folder, "train", drop_orphans=True)
-        return 2 * len(found.pairs) >= len(found.orphans_a) + len(found.orphans_b)
-    except DataError:
-        try:
-            find_unpaired(folder, "train")
-        except DataError:
-            return True  # neither: there are more layouts of pairs to be shown
-        return False
+    with contextlib.suppress(DataError):
+        pairs = find_pairs(folder, "train", drop_orphans=True)
+        if 2 * len(pairs.pairs) >= len(pairs.orphans_a) + len(pairs.orphans_b):
+            return "paired"
+    for kind, find in (("unpaired", find_unpaired), ("domains", find_domains)):
+        with contextlib.suppress(DataError):
+            find(folder, "train")
+            return kind
+    return "paired"  # none: there are most layouts of pairs to be shown
 
 
 def _pairs(folder: Path, split: str) -> list[str]:
@@ -174,14 +177,33 @@ def _pairs(folder: Path, split: str) -> list[str]:
 
 def _unpaired(folder: Path, split: str) -> list[str]:
     """Say what there is, and return what is wrong with it."""
-    from i2i.data.layouts import find_unpaired, first_few
+    from i2i.data.layouts import find_unpaired
 
     found = find_unpaired(folder, split)
     if found is None:
         click.echo("val: none")
         return []
     click.echo(f"{split}: {len(found.a)} + {len(found.b)} pictures, unpaired ({found.layout})")
-    bad = [f"{path}: {why}" for path, why in _read_all((*found.a, *found.b)).bad.items()]
+    return _unreadable((*found.a, *found.b))
+
+
+def _domains(folder: Path, split: str) -> list[str]:
+    """Say what there is, and return what is wrong with it."""
+    from i2i.data.layouts import find_domains
+
+    found = find_domains(folder, split)
+    if found is None:
+        click.echo("val: none")
+        return []
+    counts = ", ".join(f"{len(pictures)} of {name}" for name, pictures in found.pictures.items())
+    click.echo(f"{split}: {counts} ({found.layout})")
+    return _unreadable(path for pictures in found.pictures.values() for path in pictures)
+
+
+def _unreadable(paths: Iterable[Path]) -> list[str]:
+    from i2i.data.layouts import first_few
+
+    bad = [f"{path}: {why}" for path, why in _read_all(paths).bad.items()]
     return [f"{len(bad)} pictures cannot be read:\n{first_few(bad)}"] if bad else []
 
 

@@ -140,3 +140,14 @@ def test_check_of_what_is_no_data_set(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "No pairs for 'train'" in done.output
     assert isinstance(run("check", tmp_path / "picture").exception, DataError)
+
+
+def test_check_of_folders_of_domains(domains: Path) -> None:
+    result = run("check", domains)
+    assert result.exit_code == 0, result.output
+    assert "of red" in result.output
+    assert "Every picture can be used." in result.output
+    next((domains / "train").glob("*/*.png")).write_bytes(b"no picture")
+    result = run("check", domains, "--kind", "domains")
+    assert result.exit_code == 1
+    assert "1 pictures cannot be read" in result.output
