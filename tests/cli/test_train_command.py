@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,20 +119,19 @@ def test_every_command_has_help(command: str) -> None:
     assert len(done.output.splitlines()) > 5
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_how_to_go_on(
-    number: signal.Signals, code: int, facades: Path, tmp_path: Path
-) -> None:
-    runs = tmp_path / "runs"
+def interrupted(
+    send: Callable[[subprocess.Popen[str]], None], facades: Path, runs: Path, workers: int
+) -> tuple[int, str, str]:
+    """Start a long run named a, send it a signal after a few steps; exit code, stdout, stderr."""
     given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", runs, *SMALL]
-    given += ["--name", "a", "--steps", "100000", "--set", "train.log_every=1", "--workers", "1"]
-    command = [sys.executable, "-m", "i2i", *map(str, given)]
+    given += ["--name", "a", "--steps", "100000", "--set", "train.log_every=1"]
     with subprocess.Popen(
-        command,
+        [sys.executable, "-m", "i2i", *map(str, given), "--workers", str(workers)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
     ) as process:
         log = Run(runs / "a").log
         deadline = time.monotonic() + 60
@@ -139,42 +139,35 @@ def test_a_signal_saves_and_says_how_to_go_on(
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        process.send_signal(number)
+        send(process)
         said, errors = process.communicate(timeout=60)
-    assert process.returncode == code, errors
-    assert "once more to leave at once" in errors
     assert "Traceback" not in errors
+    assert "once more to leave at once" in errors
+    return process.returncode, said, errors
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(
+    number: signal.Signals, code: int, facades: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    left, said, errors = interrupted(lambda process: process.send_signal(number), facades, runs, 1)
+    assert left == code, errors
     steps = int(re.search(r"stopped after step (\d+)", said)[1])  # type: ignore[index]
-    assert f"i2i train --resume {runs / 'a'}" in said
-    assert Run(runs / "a").latest() == Run(runs / "a").checkpoint(steps)
-    assert json.loads(log.read_text().splitlines()[-1])["step"] == steps
-    done = i2i("train", "--resume", runs / "a", "--steps", str(steps + 2), "--workers", "0")
+    run = Run(runs / "a")
+    assert f"i2i train --resume {run.folder}" in said
+    assert run.latest() == run.checkpoint(steps)
+    assert json.loads(run.log.read_text().splitlines()[-1])["step"] == steps
+    done = i2i("train", "--resume", run.folder, "--steps", str(steps + 2), "--workers", "0")
     assert done.exit_code == 0, done.output
 
 
 def test_a_signal_to_all_processes_of_a_run_loses_nothing(facades: Path, tmp_path: Path) -> None:
     """As from a scheduler: workers and their server get it too, and may be gone first."""
-    given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", tmp_path, *SMALL]
-    given += ["--name", "a", "--steps", "100000", "--set", "train.log_every=1", "--workers", "2"]
-    command = [sys.executable, "-m", "i2i", *map(str, given)]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    ) as process:
-        log = Run(tmp_path / "a").log
-        deadline = time.monotonic() + 60
-        while not (log.exists() and len(log.read_text().splitlines()) >= 3):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGTERM)
-        said, errors = process.communicate(timeout=60)
-    assert process.returncode == 143, errors
-    assert "Traceback" not in errors
+    left, said, errors = interrupted(
+        lambda process: os.killpg(process.pid, signal.SIGTERM), facades, tmp_path, 2
+    )
+    assert left == 143, errors
     assert "stopped after step" in said
     assert Run(tmp_path / "a").latest().exists()
 
