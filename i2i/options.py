@@ -68,6 +68,13 @@ class LabelledData(Section):
     def _names_fit(self) -> "LabelledData":
         if self.domains and (self.table or self.attributes or self.groups):
             raise ValueError("labels are either domains or attributes of a table: drop one of them")
+        for name in (*self.domains, *self.attributes):
+            # They become names of folders, also those of a checkpoint that a stranger gave.
+            if name in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
+                raise ValueError(
+                    f"{name!r} cannot be the name of a folder of results: rename it without "
+                    "slashes and control characters"
+                )
         for name in (name for group in self.groups for name in group):
             if self.attributes and name not in self.attributes:
                 raise ValueError(

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from i2i.batch import to_signed
-from i2i.data.reading import is_picture, list_pictures, read_picture
+from i2i.data.reading import list_pictures, read_picture
 from i2i.data.transforms import evaluation_geometry
 from i2i.errors import DataError, OptionsError
 from i2i.training.sheet import picture_sheet
@@ -30,7 +30,7 @@ def overview(translator: Translator, source: Path, *, pictures: int = PICTURES) 
     """
     if translator.conditioner is None:
         raise OptionsError("a sheet of all domains needs a model of many domains.")
-    paths = list_pictures(source) if not is_picture(source.name) else [source]
+    paths = [source] if source.is_file() else list_pictures(source)
     if not paths:
         raise DataError(f"There is no picture in '{source}'.")
     count = min(pictures, len(paths))

@@ -336,6 +336,12 @@ def _fill(options: Options, networks: Mapping[str, _Network]) -> dict[str, Tenso
                 f"({first.architecture}) in one {options.model}: give the file of a generator by "
                 "itself."
             ) from error
+        for key, value in network.weights.items():
+            if not value.isfinite().all():
+                raise CheckpointError(
+                    f"{network.path}: {key} holds values that are not finite, so its training has "
+                    "failed: take a file of an earlier epoch."
+                )
         weights |= {f"{attribute}.{key}": value for key, value in module.state_dict().items()}
     return weights
 

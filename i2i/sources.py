@@ -98,13 +98,17 @@ def settle_options(options: Options, kind: str) -> Options:
         DataError: there are no labels, or not those that the options name.
     """
     layer = options.to_dict()
+    for each in (layer["data"], *layer["data"]["more"]):
+        for key in ("root", "root_b", "table"):
+            where = each.get(key)
+            # A table is looked for below the root first.
+            below = key == "table" and Path(each["root"], where).is_file()
+            if where and Path(where).exists() and not below:
+                each[key] = str(Path(where).absolute())
+    options = read_options(layer)
     data = options.data
-    for key in ("root", "root_b"):
-        where = layer["data"][key]
-        if where and Path(where).is_dir():
-            layer["data"][key] = str(Path(where).absolute())
     if kind != "domains":
-        return read_options(layer)
+        return options
     found = [_settled(each, _root(each.root, kind, _silent)) for each in (data, *data.more)]
     layer["data"] |= found[0] | {
         "more": [of.model_dump() | names for of, names in zip(data.more, found[1:], strict=True)]
@@ -193,7 +197,8 @@ def _unpaired(options: Options, root: Path, say: Say) -> Source:
         validation, split = [_readable(side, data, say) for side in (held.a, held.b)], "its own"
     else:
         both = [hold_out(side, HELD_OUT, seed) for side in sides]
-        sides, validation = [train for train, _ in both], [rest for _, rest in both]
+        # A single picture is trained on and validated with.
+        sides, validation = [train for train, _ in both], [rest or train for train, rest in both]
         split = "held out from those for training"
     say(
         f"data: {root} ({found.layout}), {len(sides[0])} pictures of A and {len(sides[1])} of B to "

@@ -132,6 +132,13 @@ def test_a_recipe_of_ones_own_may_stand_on_another(tmp_path: Path) -> None:
     assert load_options(str(on_top)).objective["l1"] == 7
 
 
+@pytest.mark.parametrize("name", ["../../etc", "/tmp", "a/b", "a\\b", "..", "a\nb"])
+def test_a_domain_must_be_able_to_be_a_folder(name: str) -> None:
+    layer = merge(read_recipe("stargan"), {"data": {"domains": ["day", name]}})
+    with pytest.raises(OptionsError, match="cannot be the name of a folder of results"):
+        read_options(layer)
+
+
 def test_a_recipe_that_stands_on_itself_is_an_error(tmp_path: Path) -> None:
     for name, base in (("a", "b"), ("b", "a")):
         (tmp_path / f"{name}.toml").write_text(f'base = "{base}.toml"\n')

@@ -348,3 +348,13 @@ def test_the_moving_average_is_what_travels(facades: Path, tmp_path: Path) -> No
     plain = train.start(on(facades), tmp_path, "b", device="cpu", say=silent)
     with pytest.raises(CheckpointError, match="no moving average"):
         load_translator(plain.folder, device="cpu", average=True)
+
+
+def test_cyclegan_with_a_single_picture_on_a_side(unpaired: Path, tmp_path: Path) -> None:
+    for side in "AB":
+        shutil.rmtree(unpaired / f"test{side}")
+    for path in sorted((unpaired / "trainA").iterdir())[1:]:
+        path.unlink()
+    outcome = train.start(on(unpaired, "cyclegan"), tmp_path, "a", device="cpu", say=silent)
+    assert outcome.steps == 4
+    assert len(list(Run(outcome.folder).samples.iterdir())) == 2

@@ -180,6 +180,8 @@ def command(
 
     translator.tile, translator.say = tile, say
     click.echo(chosen)
+    if sheet:
+        _check_sheet(source, target, overwrite=overwrite)
     complete = True
     for folder, labels in _rounds(translator, target, domain, attributes, table, sheet):
         complete &= _translate(
@@ -193,7 +195,7 @@ def command(
             labels=labels,
         )
     if sheet:
-        _write_sheet(translator, source, target / "sheet.png", overwrite=overwrite)
+        _write_sheet(translator, source, target / "sheet.png")
     if not complete:
         sys.exit(1)
 
@@ -233,12 +235,20 @@ def _rounds(
         yield (target / word if word and len(words) > 1 else target), labels
 
 
-def _write_sheet(translator: "Translator", source: Path, path: Path, *, overwrite: bool) -> None:
+def _check_sheet(source: Path, target: Path, *, overwrite: bool) -> None:
+    """Complain of where the sheet would go before the work begins."""
     from i2i.errors import DataError
+
+    sheet = target / "sheet.png"
+    if sheet.exists() and not overwrite:
+        raise DataError(f"'{sheet}' exists already: pass --overwrite, or choose another output.")
+    if target.suffix and not target.is_dir() and source.is_file():
+        raise DataError(f"A sheet needs a folder to go to, but OUTPUT is the file '{target}'.")
+
+
+def _write_sheet(translator: "Translator", source: Path, path: Path) -> None:
     from i2i.overview import overview
 
-    if path.exists() and not overwrite:
-        raise DataError(f"'{path}' exists already: pass --overwrite, or choose another output.")
     image = overview(translator, source)
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)

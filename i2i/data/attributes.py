@@ -132,7 +132,7 @@ def _listed(folder: Path, table: AttributeTable) -> dict[Path, str | None]:
 
 def _parse(path: Path, lines: Iterator[str], wanted: Sequence[str]) -> AttributeTable:
     first = next(lines, "").rstrip("\r\n")
-    if first.strip().isdigit():
+    if first.strip().isascii() and first.strip().isdecimal():
         announced, header_line = int(first), 2
         header = next(lines, "").split()
         rows: Iterator[list[str]] = (line.split() for line in lines)

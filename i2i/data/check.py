@@ -151,7 +151,7 @@ def _look(path: Path) -> _Good | str:
     """Decode a picture; return why where that is not possible."""
     try:
         stat = path.stat()
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             width, height = image.size
             # A JPEG decoder can shrink by eight as it goes: it still walks through all of the file,
             # so that nothing escapes it, in two thirds of the time.

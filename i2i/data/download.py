@@ -151,6 +151,8 @@ def _attempt(
     request = urllib.request.Request(url, headers=headers)
     try:
         answer = urllib.request.urlopen(request, timeout=timeout)
+    except ValueError as error:  # an address that is none, in a redirection
+        raise _FetchError(str(error)) from error
     except urllib.error.HTTPError as error:
         with error:
             problem = f"HTTP {error.code} {error.reason}"
@@ -223,8 +225,11 @@ def _length(answer: Any, have: int) -> int | None:
     """Length of the whole file; -1 if the answer is a range that was not asked for."""
     if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
         length = answer.headers.get("Content-Length", "")
-        return int(length) if length.isdecimal() else None
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", ""))
+        return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
+    number = "([0-9]{1,18})"
+    found = re.fullmatch(
+        rf"bytes {number}-{number}/{number}", answer.headers.get("Content-Range", "")
+    )
     return int(found[3]) if found and int(found[1]) == have else -1
 
 

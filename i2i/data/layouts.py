@@ -152,7 +152,16 @@ def find_unpaired(root: Path, split: str, root_b: Path | None = None) -> Unpaire
             for name in names
             if (root / name).is_dir() and (root_b / name).is_dir()
         ]
-        found = found[:1] or [("two folders", (root, root_b))] * (split == "train")
+        found = found[:1]
+        if not found and split == "train":
+            for folder in (root, root_b):
+                splits = [name for name in ("train", *VALIDATION) if (folder / name).is_dir()]
+                if splits:
+                    raise DataError(
+                        f"'{folder}' holds {', '.join(splits)}, but not both folders have train/: "
+                        "give them the same layout, or name the folders of the pictures themselves."
+                    )
+            found = [("two folders", (root, root_b))]
     else:
         found = next((two for name in names if (two := list(_two_sided(root, name)))), [])
     if not found and split == "val":

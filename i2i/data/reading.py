@@ -92,7 +92,8 @@ def open_picture(path: Path) -> Image.Image:
         DataError: the file is missing, truncated or not a picture.
     """
     try:
-        with Image.open(path) as image:
+        # From a path Pillow maps some TIFFs into memory, and turns those wrongly (13.0).
+        with path.open("rb") as file, Image.open(file) as image:
             image.load()
             return upright(image)
     except Exception as error:  # decoders of broken files raise nearly anything

@@ -31,7 +31,7 @@ def read_colours(path: Path) -> Words | None:
     Raises:
         DataError: OpenCV cannot read what Pillow can.
     """
-    with Image.open(path) as image:
+    with path.open("rb") as file, Image.open(file) as image:
         # The raw mode is an argument of the decoder, or the first of several.
         arguments = image.tile[0][3] if image.tile else ""
         raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments

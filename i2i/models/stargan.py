@@ -82,10 +82,10 @@ class StarGAN(Model):
                 f"data.output_channels (={kit.output_channels}) must be data.input_channels "
                 f"(={channels}) for StarGAN, which translates its own results back."
             )
-        if len(kit.labels.names) < 2:
+        if not kit.labels.names or any(s.exclusive and len(s.names) < 2 for s in kit.labels.sets):
             raise OptionsError(
                 f"data.domains (={list(kit.labels.names)}) must name two domains at least "
-                "(or data.attributes the attributes) for StarGAN to know what it translates."
+                "(or data.attributes an attribute) for StarGAN to know what it translates."
             )
         return cls(
             generator=kit.generator(channels + kit.labels.planes, channels),

@@ -85,7 +85,7 @@ def test_all_domains_and_a_sheet(run: Path, photos: Path, tmp_path: Path) -> Non
         [f"{name}/{file}" for name in ("red", "green", "blue") for file in ("1.png", "deep/2.png")]
         + ["sheet.png"]
     )
-    assert "exist already" in complaint(*everything)
+    assert "sheet.png' exists already" in complaint(*everything)
     assert invoke(*everything, "--overwrite").exit_code == 0
     one = tmp_path / "one"
     assert invoke("translate", photos, one, "--checkpoint", run, "--domain", "red").exit_code == 0
@@ -212,3 +212,14 @@ def test_training_on_what_is_no_data_set(facades: Path, domains: Path) -> None:
     table = ("--dataroot", domains, "--set", "data.table=list_attr_celeba.txt")
     text = complaint(*small, *table, "--set", 'data.attributes=["Yung"]')
     assert "has no attribute 'Yung'. Did you mean 'Young'?" in text
+
+
+def test_a_sheet_of_this_folder(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    done = invoke("translate", ".", tmp_path / "out", "--checkpoint", run, "--sheet")
+    assert done.exit_code == 0, done.output
+    assert files(tmp_path / "out") == ["sheet.png"]
+    said = complaint("translate", "1.png", "out.png", "--checkpoint", run, "--sheet")
+    assert "needs a folder" in said

@@ -258,3 +258,29 @@ def test_a_large_photo_is_welcome_and_a_bomb_is_not(tmp_path: Path) -> None:
     bomb = blank_png(tmp_path / "bomb.png", 40_000, 40_000)
     with pytest.raises(DataError, match=r"bomb\.png' cannot be read: .*exceeds limit"):
         read_picture(bomb, 1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+def test_every_orientation_of_a_tiff_however_it_is_stored(
+    tmp_path: Path, orientation: int, compression: str, mode: str
+) -> None:
+    pixels = np.arange(7 * 9, dtype=np.uint8).reshape(7, 9)
+    levels = pixels.astype(np.uint16) * 257 if mode == "I;16" else pixels
+    image = Image.fromarray(levels)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = image.convert("RGB") if mode == "RGB" else image
+    image.save(tmp_path / "x.tif", compression=compression, exif=exif)
+    upright = {
+        1: pixels,
+        2: pixels[:, ::-1],
+        3: pixels[::-1, ::-1],
+        4: pixels[::-1],
+        5: pixels.T,
+        6: np.rot90(pixels, -1),
+        7: pixels[::-1, ::-1].T,
+        8: np.rot90(pixels),
+    }[orientation]
+    np.testing.assert_array_equal(read_picture(tmp_path / "x.tif", 1)[..., 0], upright)

@@ -130,3 +130,13 @@ def test_validation_goes_through_the_pictures_as_listed(tmp_path: Path) -> None:
     samples = [data[position] for position in range(len(data))]
     assert levels([sample.a for sample in samples]) == [5, 15, 5]
     assert levels([sample.b for sample in samples]) == [5, 15, 25]
+
+
+def test_folders_apart_of_which_one_is_split_are_refused(tmp_path: Path) -> None:
+    flat = paint(tmp_path / "flat", 2)
+    split = tmp_path / "split"
+    paint(split / "train", 1)
+    paint(split / "test", 1)
+    for a, b in ((flat, split), (split, flat)):
+        with pytest.raises(DataError, match="not both folders have train/"):
+            find_unpaired(a, "train", b)
