@@ -149,9 +149,9 @@ def _root(dataroot: str, kind: str, say: Say) -> Path:
         )
     from i2i.data.demo import demo_folder
 
+    say("data set: the embedded one; the first time, it is painted (up to a minute)")
     with progress_bar("painting the embedded data set") as progress:
         folder = demo_folder(kind, cache_folder(), progress=progress)
-    say(f"data set: the embedded one, in {folder}")
     return folder
 
 
