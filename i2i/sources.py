@@ -151,8 +151,7 @@ def _root(dataroot: str, kind: str, say: Say) -> Path:
 
     say("data set: the embedded one; the first time, it is painted (up to a minute)")
     with progress_bar("painting the embedded data set") as progress:
-        folder = demo_folder(kind, cache_folder(), progress=progress)
-    return folder
+        return demo_folder(kind, cache_folder(), progress=progress)
 
 
 def _paired(options: Options, root: Path, say: Say) -> Source:

@@ -209,7 +209,7 @@ def _check_continuation(
     done = state["step"]
     if done >= stop:
         raise RunError(
-            f"{run.folder} has done {done} steps and is {stop} long, so there is nothing left to do: "
+            f"{run.folder} has done {done} steps and is {stop} long, so nothing is left to do: "
             "extend it with --steps or --epochs."
         )
     newer = [path.name for path in run.checkpoints() if path > run.checkpoint(done)]
