@@ -23,7 +23,6 @@ PrecisionName = Literal["fp32", "bf16", "fp16"]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
 

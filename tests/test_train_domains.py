@@ -49,6 +49,21 @@ def test_the_checkpoint_knows_its_domains(domains: Path, tmp_path: Path) -> None
     assert translator.conditioner.labels.names == found
 
 
+def test_several_data_sets_resume_from_another_folder(
+    domains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Roots and a table that were given from where the command ran."""
+    monkeypatch.chdir(domains.parent)
+    shutil.move(domains / "list_attr_celeba.txt", "mine.txt")
+    settings = ("data.table=mine.txt", 'data.attributes=["Male", "Young"]', "train.steps=2")
+    options = on(Path(domains.name), *settings, f'data.more=[{{root="{domains.name}"}}]')
+    outcome = train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    longer = {"train": {"steps": 3}}
+    assert train.resume(outcome.folder, longer, device="cpu", say=silent).steps == 3
+
+
 def test_several_data_sets_resume_exactly(domains: Path, tmp_path: Path) -> None:
     whole = train.start(with_a_table(domains), tmp_path, "whole", device="cpu", say=silent)
     crashed = Run(tmp_path / "crashed")
