@@ -169,8 +169,13 @@ class StarGANDiscriminator(Network):
     layers: Count = Field(6, description="strided layers")
 
 
-Generator = UNet | ResNet | StarGANGenerator
-Discriminator = PatchGAN | PixelGAN | StarGANDiscriminator
+class DCGAN(Network):
+    network: Literal["dcgan"]
+    norm: Norm | Literal["layer"] = "batch"
+
+
+Generator = UNet | ResNet | StarGANGenerator | DCGAN
+Discriminator = PatchGAN | PixelGAN | StarGANDiscriminator | DCGAN
 
 
 class Adversarial(Section):

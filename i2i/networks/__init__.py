@@ -3,6 +3,7 @@
 from torch import nn
 
 from i2i.networks.blocks import NORMS, UPSAMPLINGS
+from i2i.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from i2i.networks.inference import STATISTICS, set_inference
 from i2i.networks.init import INITIALISATIONS, initialise
 from i2i.networks.patchgan import PatchGAN, PixelGAN
@@ -15,11 +16,13 @@ GENERATORS: dict[str, type[nn.Module]] = {
     "unet": UNet,
     "resnet": ResNet,
     "stargan": StarGANGenerator,
+    "dcgan": DCGANGenerator,
 }
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "patchgan": PatchGAN,
     "pixelgan": PixelGAN,
     "stargan": StarGANDiscriminator,
+    "dcgan": DCGANDiscriminator,
 }
 
 __all__ = [
@@ -29,6 +32,8 @@ __all__ = [
     "NORMS",
     "STATISTICS",
     "UPSAMPLINGS",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "HistoryPool",
     "PatchGAN",
     "PixelGAN",

@@ -7,8 +7,9 @@ generator by planes of numbers behind the channels of the picture, one plane for
 
 from torch import Tensor, nn
 
-from i2i.errors import DataError, OptionsError
+from i2i.errors import OptionsError
 from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size
+from i2i.networks.condition import require_square
 
 
 def _norm(channels: int) -> InstanceNorm2d:
@@ -150,11 +151,6 @@ class StarGANDiscriminator(nn.Module):
         Raises:
             DataError: the pictures have another size.
         """
-        height, width = images.shape[-2:]
-        if (height, width) != (self.size, self.size):
-            raise DataError(
-                f"A picture of {height}x{width} (height x width) does not fit this discriminator, "
-                f"which was made for {self.size}x{self.size}: resize or crop it."
-            )
+        require_square(images, self.size)
         features = self.main(images)
         return self.conv1(features), self.conv2(features).flatten(1)

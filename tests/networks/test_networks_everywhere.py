@@ -9,16 +9,23 @@ from torch import Tensor, nn
 
 from i2i.networks import DISCRIMINATORS, GENERATORS, NORMS, UPSAMPLINGS, initialise, set_inference
 
+LATENT, CLASSES, SIZE = 6, 3, 32
+
+FROM_NOISE = {"latent": LATENT, "size": SIZE, "classes": CLASSES, "out_channels": 3}
+OF_CLASSES = {"in_channels": 3, "size": SIZE, "classes": CLASSES}
 GENERATOR_ARGUMENTS = {
-    "unet": {"out_channels": 3, "downs": 3},
-    "resnet": {"out_channels": 3, "blocks": 1},
-    "stargan": {"out_channels": 3, "blocks": 1},
+    "unet": {"in_channels": 3, "out_channels": 3, "downs": 3},
+    "resnet": {"in_channels": 3, "out_channels": 3, "blocks": 1},
+    "stargan": {"in_channels": 3, "out_channels": 3, "blocks": 1},
+    "dcgan": FROM_NOISE,
 }
 DISCRIMINATOR_ARGUMENTS = {
-    "patchgan": {"layers": 2},
-    "pixelgan": {},
-    "stargan": {"layers": 2, "classes": 5, "size": 32},
+    "patchgan": {"in_channels": 3, "layers": 2},
+    "pixelgan": {"in_channels": 3},
+    "stargan": {"in_channels": 3, "layers": 2, "classes": 5, "size": SIZE},
+    "dcgan": OF_CLASSES,
 }
+TRANSLATORS = [name for name in GENERATORS if GENERATOR_ARGUMENTS[name] is not FROM_NOISE]
 
 
 def choices(kind: type[nn.Module]) -> list[dict[str, str]]:
@@ -43,14 +50,22 @@ CASES = {
 
 
 class Joined(nn.Module):
-    """A network whose outputs, if there are several, are joined to one row for each picture."""
+    """A network whose outputs, if there are several, are joined to one row for each picture.
 
-    def __init__(self, network: nn.Module) -> None:
+    A generator that draws from noise takes it from the pictures; labels are added where they are
+    needed.
+    """
+
+    def __init__(self, network: nn.Module, arguments: dict) -> None:
         super().__init__()
         self.network = network
+        self.from_noise = "latent" in arguments
+        self.labelled = arguments.get("classes") == CLASSES
 
     def forward(self, images: Tensor) -> Tensor:
-        outputs = self.network(images)
+        labels = [torch.eye(CLASSES)[: len(images)].to(images)] if self.labelled else []
+        inputs = images.flatten(1)[:, :LATENT] if self.from_noise else images
+        outputs = self.network(inputs, *labels)
         if isinstance(outputs, tuple):
             return torch.cat([output.flatten(1) for output in outputs], dim=1)
         return outputs
@@ -60,9 +75,9 @@ class Joined(nn.Module):
 def network(request) -> nn.Module:
     kind, arguments = CASES[request.param]
     torch.manual_seed(0)
-    network = kind(in_channels=3, width=4, **arguments)
+    network = kind(width=4, **arguments)
     initialise(network, "kaiming")
-    return Joined(network)
+    return Joined(network, arguments)
 
 
 @pytest.fixture(params=[1, 2], ids=lambda count: f"batch{count}")
@@ -121,9 +136,9 @@ def test_the_whole_network_compiles_into_one_graph(network, statistics):
     torch.testing.assert_close(compiled(images), network(images))
 
 
-def test_every_generator_says_which_sizes_it_takes():
-    for name, kind in GENERATORS.items():
-        assert kind(in_channels=3, width=2, **first(name)).multiple in (4, 8), name
+def test_every_translating_generator_says_which_sizes_it_takes():
+    for name in TRANSLATORS:
+        assert GENERATORS[name](width=2, **first(name)).multiple in (4, 8), name
 
 
 def first(name: str) -> dict:
@@ -131,9 +146,9 @@ def first(name: str) -> dict:
     return GENERATOR_ARGUMENTS[name] | choices(GENERATORS[name])[0]
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", TRANSLATORS)
 def test_generators_export_with_any_batch_and_size(name):
-    network = GENERATORS[name](in_channels=3, width=2, **first(name))
+    network = GENERATORS[name](width=2, **first(name))
     set_inference(network, norm="picture", dropout=False)
     auto = torch.export.Dim.AUTO
     exported = torch.export.export(
