@@ -174,8 +174,18 @@ class DCGAN(Network):
     norm: Norm | Literal["layer"] = "batch"
 
 
-Generator = UNet | ResNet | StarGANGenerator | DCGAN
-Discriminator = PatchGAN | PixelGAN | StarGANDiscriminator | DCGAN
+class MLPGenerator(Network):
+    network: Literal["mlp"]
+    width: Count = Field(256, description="units of each hidden layer")
+    layers: Count = Field(2, description="hidden layers")
+
+
+class MLPDiscriminator(MLPGenerator):
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+Generator = UNet | ResNet | StarGANGenerator | DCGAN | MLPGenerator
+Discriminator = PatchGAN | PixelGAN | StarGANDiscriminator | DCGAN | MLPDiscriminator
 
 
 class Adversarial(Section):

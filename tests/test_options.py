@@ -38,7 +38,10 @@ def test_published_values_of_pix2pix() -> None:
         ("objectve.l1=3", "objectve is no option. Did you mean 'objective'?"),
         ("generator.widht=3", "generator.widht is no option. Did you mean 'width'?"),
         ("data.augment.rotaton=3", "data.augment.rotaton is no option. Did you mean 'rotation'?"),
-        ("generator.network=reset", "'reset') must be one of 'unet', 'resnet', 'stargan', 'dcgan'"),
+        (
+            "generator.network=reset",
+            "'reset') must be one of 'unet', 'resnet', 'stargan', 'dcgan', ",
+        ),
         ("generator.blocks=3", "generator.blocks is no option"),
         ("train.precision=bf61", r"train.precision (='bf61'): input should be 'fp32', 'bf16'"),
         ("optimizer.learning_rate=-1", "optimizer.learning_rate (=-1)"),

@@ -6,6 +6,7 @@ from i2i.networks.blocks import NORMS, UPSAMPLINGS
 from i2i.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from i2i.networks.inference import STATISTICS, set_inference
 from i2i.networks.init import INITIALISATIONS, initialise
+from i2i.networks.mlp import MLPDiscriminator, MLPGenerator
 from i2i.networks.patchgan import PatchGAN, PixelGAN
 from i2i.networks.pool import HistoryPool
 from i2i.networks.resnet import ResNet
@@ -17,12 +18,14 @@ GENERATORS: dict[str, type[nn.Module]] = {
     "resnet": ResNet,
     "stargan": StarGANGenerator,
     "dcgan": DCGANGenerator,
+    "mlp": MLPGenerator,
 }
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "patchgan": PatchGAN,
     "pixelgan": PixelGAN,
     "stargan": StarGANDiscriminator,
     "dcgan": DCGANDiscriminator,
+    "mlp": MLPDiscriminator,
 }
 
 __all__ = [
@@ -35,6 +38,8 @@ __all__ = [
     "DCGANDiscriminator",
     "DCGANGenerator",
     "HistoryPool",
+    "MLPDiscriminator",
+    "MLPGenerator",
     "PatchGAN",
     "PixelGAN",
     "ResNet",

@@ -78,7 +78,7 @@ def require_labels(labels: Tensor | None, classes: int) -> None:
 
 
 def beside_noise(z: Tensor, labels: Tensor | None, classes: int) -> Tensor:
-    """Join noise (N, latent) and labels (N, classes) to (N, latent + classes)."""
+    """Join rows of noise (N, latent) and labels (N, classes) to (N, latent + classes)."""
     require_labels(labels, classes)
     return z if labels is None else torch.cat([z, labels.to(z.dtype)], dim=1)
 
