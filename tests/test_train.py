@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from i2i import train
-from i2i.builder import describe_checkpoint, load_translator
+from i2i.loading import describe_checkpoint, load_translator
 from i2i.errors import CheckpointError, DataError, OptionsError, RunError, TrainingError
 from i2i.models import find_model, pix2pix
 from i2i.objectives import l1

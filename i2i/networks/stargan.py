@@ -141,6 +141,11 @@ class StarGANDiscriminator(nn.Module):
         self.conv1 = nn.Conv2d(before, 1, 3, padding=1, bias=False)
         self.conv2 = nn.Conv2d(before, classes, size // 2**layers, bias=False)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return the activations (N, F) just before the scores and logits."""
+        features: Tensor = self.main(images)
+        return features.flatten(1)
+
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Judge and classify (N, in_channels, `size`, `size`).
 
