@@ -6,6 +6,7 @@ from pathlib import Path
 from i2i.options import Options, read_options
 from i2i.sources.domains import domains, label_names
 from i2i.sources.paired import paired
+from i2i.sources.pictures import class_names, pictures
 from i2i.sources.root import DEMO, find_root
 from i2i.sources.source import Say, Source
 from i2i.sources.unpaired import unpaired
@@ -18,12 +19,14 @@ def open_source(options: Options, kind: str, say: Say) -> Source:
 
     Arguments:
         options: of the run.
-        kind: what the model learns from: "paired", "unpaired" or "domains".
+        kind: what the model learns from: "paired", "unpaired", "domains" or "pictures".
         say: prints a line for a person.
 
     Raises:
         DataError: the folder or pictures in it are not as they should be.
     """
+    if kind == "pictures":
+        return pictures(options, say)
     makers: dict[str, Callable[[Options, Path, Say], Source]] = {
         "paired": paired,
         "unpaired": unpaired,
@@ -51,6 +54,9 @@ def settle_options(options: Options, kind: str) -> Options:
                 each[key] = str(Path(where).absolute())
     options = read_options(layer)
     data = options.data
+    if kind == "pictures":
+        layer["data"]["domains"] = list(class_names(data, _silent))
+        return read_options(layer)
     if kind != "domains":
         return options
     found = [label_names(each, find_root(each.root, kind, _silent)) for each in (data, *data.more)]

@@ -28,4 +28,6 @@ def find_root(dataroot: str, kind: str, say: Say) -> Path:
 
     say("data set: the embedded one; the first time, it is painted (up to a minute)")
     with progress_bar("painting the embedded data set") as progress:
-        return demo_folder(kind, cache_folder(), progress=progress)
+        return demo_folder(
+            "domains" if kind == "pictures" else kind, cache_folder(), progress=progress
+        )
