@@ -26,7 +26,7 @@ T = TypeVar("T")
 # of it); starting afresh costs every worker the import of torch. So, where there is one, a server
 # is started that imports once, runs nothing, and forks from there. macOS does not survive that.
 _START = "forkserver" if sys.platform == "linux" else "spawn"
-_PRELOAD = ["i2i.data.paired", "i2i.data.unpaired", "i2i.data.domains"]
+_PRELOAD = ["i2i.data.paired", "i2i.data.unpaired", "i2i.data.domains", "i2i.data.single"]
 
 
 @dataclass(frozen=True)
