@@ -160,6 +160,9 @@ class Model(nn.Module, ABC):
     classifier: ClassVar[str | None] = None
     """The network whose second output are logits of the labels that pictures have."""
 
+    classifier_known: bool = True
+    """Whether that network has its weights; of imported models it may be missing."""
+
     notices: tuple[str, ...] = ()
     """What a person should know of how this model was assembled, a sentence each."""
 

@@ -7,6 +7,7 @@ in -1..1 for the continuous ones (Chen et al.: InfoGAN, NeurIPS 2016). Without c
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +66,7 @@ class Latent:
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draw latent vectors (`count`, `width`); by default from torch's global generator."""
-        where = {"device": device, "generator": generator}
+        where: dict[str, Any] = {"device": device, "generator": generator}
         if self.distribution == "normal":
             parts = [torch.randn(count, self.size, **where)]
         else:

@@ -92,10 +92,7 @@ def make_loader(
             "worker_init_fn": _settle_worker,
             "prefetch_factor": 4,
         }
-    if isinstance(batch_size, int):
-        before = partial(mul, batch_size)
-    else:
-        before = batch_size
+    before = partial(mul, batch_size) if isinstance(batch_size, int) else batch_size
     loader = DataLoader(
         _Excused(dataset),
         batch_sampler=_Positions(before, start, stop, rank, world),

@@ -5,7 +5,7 @@ Networks, ICCV 2017.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,9 @@ class CycleGAN(Model):
             *("real_B", "fake_B", "gradient_penalty_B", "r1_B"),
         ),
     }
+
+    discriminator_A: Any  # a module with more than `forward`
+    discriminator_B: Any  # a module with more than `forward`
 
     def __init__(
         self,

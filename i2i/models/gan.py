@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from i2i.batch import Labelled
+from i2i.batch import Labelled, enlarged
 from i2i.errors import OptionsError
 from i2i.game import Clock, Loss, Model, Play, Produced, objectives
 from i2i.growth import Growth
@@ -95,6 +95,9 @@ class GAN(Model):
         ),
     }
 
+    generator: Any  # a module with more than `forward`
+    discriminator: Any  # a module with more than `forward`
+
     def __init__(
         self,
         generator: nn.Module,
@@ -163,8 +166,7 @@ class GAN(Model):
     def generate(self, vectors: Tensor, labels: Tensor | None) -> Tensor:
         """Make pictures (N, C, H, W) of latent vectors; of full size, however far grown."""
         images: Tensor = self.generator(vectors, labels if self.told else None)
-        size = self.generator.size
-        return images if images.shape[-1] == size else F.interpolate(images, size=(size, size))
+        return enlarged(images, self.generator.size)
 
     def play(self, batch: Labelled, clock: Clock) -> Play:
         real, labels, _ = batch

@@ -5,7 +5,7 @@ Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,8 @@ class Pix2Pix(Model):
     }
     decisive = ("l1", "lower")
     settings: ClassVar[frozenset[str]] = frozenset({"critic_turns"})
+
+    discriminator: Any  # a module with more than `forward`
 
     def __init__(
         self,

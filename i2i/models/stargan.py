@@ -7,7 +7,7 @@ Image-to-Image Translation, CVPR 2018.
 from collections.abc import Mapping
 from functools import reduce
 from operator import add
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,8 @@ class StarGAN(Model):
         "generator": ("adversarial", "classification", "reconstruction", "feature_matching"),
         "discriminator": ("real", "fake", "real_classification", "gradient_penalty", "r1"),
     }
+
+    discriminator: Any  # a module with more than `forward`
 
     def __init__(
         self,

@@ -109,7 +109,9 @@ class Adversarial:
 
         Least-squares scores aim at 1 and 0 and are taken as they are.
         """
-        return {"vanilla": torch.sigmoid, "least-squares": at_least_float32}.get(self.loss)
+        if self.loss == "vanilla":
+            return torch.sigmoid
+        return at_least_float32 if self.loss == "least-squares" else None
 
     def real(self, scores: Tensor) -> Tensor:
         """Return what the discriminator pays for its scores of real pictures, a scalar."""

@@ -69,7 +69,7 @@ class HistoricalAverage:
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], weight: float) -> None:
-        self.parameters = list(parameters)
+        self.parameters: list[Tensor] = list(parameters)
         self.weight = weight
         self.mean = [parameter.detach().clone() for parameter in self.parameters]
         self.turns = 0

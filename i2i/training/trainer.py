@@ -285,9 +285,10 @@ class Trainer:
 
 
 @torch.no_grad()
-def _clip(parameters: list[torch.nn.Parameter], limit: float) -> None:
-    torch._foreach_clamp_min_(parameters, -limit)
-    torch._foreach_clamp_max_(parameters, limit)
+def _clip(parameters: Iterable[Tensor], limit: float) -> None:
+    weights = list(parameters)
+    torch._foreach_clamp_min_(weights, -limit)
+    torch._foreach_clamp_max_(weights, limit)
 
 
 class _Weights:
