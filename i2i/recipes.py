@@ -23,7 +23,11 @@ def shipped(folder: str) -> Path:
 
 def recipes() -> dict[str, Path]:
     """The recipes that come with the package, by name."""
-    return {path.stem: path for path in sorted(shipped("options").glob("*.toml"))}
+    return {path.stem: path for path in sorted(shipped("options").glob("*.toml"), key=_stem)}
+
+
+def _stem(path: Path) -> str:
+    return path.stem
 
 
 def read_toml(path: Path) -> dict[str, Any]:
