@@ -184,8 +184,14 @@ class MLPDiscriminator(MLPGenerator):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
-Generator = UNet | ResNet | StarGANGenerator | DCGAN | MLPGenerator
-Discriminator = PatchGAN | PixelGAN | StarGANDiscriminator | DCGAN | MLPDiscriminator
+class SAGAN(Network):
+    network: Literal["sagan"]
+    init: Literal["torch"] = Field("torch", description="its layers draw their own weights")
+    attention: Count = Field(32, description="height and width of the map that is attended to")
+
+
+Generator = UNet | ResNet | StarGANGenerator | DCGAN | MLPGenerator | SAGAN
+Discriminator = PatchGAN | PixelGAN | StarGANDiscriminator | DCGAN | MLPDiscriminator | SAGAN
 
 
 class Adversarial(Section):

@@ -10,6 +10,7 @@ from i2i.networks.mlp import MLPDiscriminator, MLPGenerator
 from i2i.networks.patchgan import PatchGAN, PixelGAN
 from i2i.networks.pool import HistoryPool
 from i2i.networks.resnet import ResNet
+from i2i.networks.sagan import SAGANDiscriminator, SAGANGenerator
 from i2i.networks.stargan import StarGANDiscriminator, StarGANGenerator
 from i2i.networks.unet import UNet
 
@@ -19,6 +20,7 @@ GENERATORS: dict[str, type[nn.Module]] = {
     "stargan": StarGANGenerator,
     "dcgan": DCGANGenerator,
     "mlp": MLPGenerator,
+    "sagan": SAGANGenerator,
 }
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "patchgan": PatchGAN,
@@ -26,6 +28,7 @@ DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "stargan": StarGANDiscriminator,
     "dcgan": DCGANDiscriminator,
     "mlp": MLPDiscriminator,
+    "sagan": SAGANDiscriminator,
 }
 
 __all__ = [
@@ -43,6 +46,8 @@ __all__ = [
     "PatchGAN",
     "PixelGAN",
     "ResNet",
+    "SAGANDiscriminator",
+    "SAGANGenerator",
     "StarGANDiscriminator",
     "StarGANGenerator",
     "UNet",
