@@ -27,6 +27,7 @@ def list_() -> None:
     """
     from i2i.data.cache import cache_folder
     from i2i.data.catalogue import dataset_folder, read_catalogue
+    from i2i.data.torchvision_names import TORCHVISION
     from i2i.recipes import shipped
 
     rows = [("name", "kind", "pictures", "download", "")]
@@ -34,6 +35,10 @@ def list_() -> None:
         cached = "in the cache" if dataset_folder(name, cache_folder()).is_dir() else ""
         rows.append((name, ", ".join(card.kinds), card.pictures, card.size, cached))
     for line in _table(rows):
+        click.echo(line)
+    click.echo("\nFor models that make pictures from noise, through torchvision:\n")
+    named = [(name, each.pictures, each.title) for name, each in TORCHVISION.items()]
+    for line in _table([("name", "pictures", ""), *named]):
         click.echo(line)
     click.echo(f"\nThe cache is {cache_folder()}; the environment variable I2I_CACHE moves it.")
 
@@ -48,9 +53,13 @@ def get(name: str) -> None:
     """
     from i2i.data.cache import cache_folder
     from i2i.data.catalogue import catalogued, read_catalogue
+    from i2i.data.torchvision_names import TORCHVISION
     from i2i.progress import progress_bar
     from i2i.recipes import shipped
 
+    if name in TORCHVISION:
+        _get_named(name)
+        return
     cards = shipped("datasets")
     card = read_catalogue(cards).get(name)
     if card is not None:
@@ -72,15 +81,29 @@ def get(name: str) -> None:
             click.echo(f"  i2i translate {folder} OUTPUT_DIR")
 
 
+def _get_named(name: str) -> None:
+    from i2i.data.cache import cache_folder
+    from i2i.data.torchvision_names import TORCHVISION
+    from i2i.data.torchvision_sets import find_named, torchvision_folder
+
+    click.echo(f"{name}: {TORCHVISION[name].title}")
+    found = find_named(name, cache_folder(), click.echo)
+    held = "" if found.validation is None else f" + {len(found.validation)}"
+    click.echo(f"pictures: {len(found.train)}{held}")
+    if found.classes:
+        click.echo(f"classes: {', '.join(found.classes)}")
+    click.echo(f"The pictures are in {torchvision_folder(name, cache_folder())}")
+
+
 @command.command(epilog="\b\nExample:\n  i2i datasets check my-pictures")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["auto", "paired", "unpaired", "domains"]),
+    type=click.Choice(["auto", "paired", "unpaired", "domains", "pictures"]),
     default="auto",
     show_default=True,
     help="What it is meant to be; auto: paired if most pictures have a partner, else what it "
-    "looks like.",
+    "looks like. pictures: any, for models that make pictures from noise.",
 )
 @click.pass_context
 def check(context: click.Context, folder: Path, kind: str) -> None:
@@ -94,7 +117,7 @@ def check(context: click.Context, folder: Path, kind: str) -> None:
     from i2i.errors import DataError
 
     require_folder(folder)
-    look = {"paired": _pairs, "unpaired": _unpaired, "domains": _domains}
+    look = {"paired": _pairs, "unpaired": _unpaired, "domains": _domains, "pictures": _pictures}
     kind = _kind_of(folder) if kind == "auto" else kind
     findings: list[str] = []
     for split in ("train", "val"):
@@ -138,9 +161,12 @@ def demo(folder: Path, kind: str, count: int, size: int) -> None:
 
 
 def _kind_of(folder: Path) -> str:
+    from i2i.data.idx import has_idx
     from i2i.data.layouts import find_domains, find_pairs, find_unpaired
     from i2i.errors import DataError
 
+    if has_idx(folder):
+        return "pictures"
     with contextlib.suppress(DataError):
         pairs = find_pairs(folder, "train", drop_orphans=True)
         if 2 * len(pairs.pairs) >= len(pairs.orphans_a) + len(pairs.orphans_b):
@@ -198,6 +224,23 @@ def _domains(folder: Path, split: str) -> list[str]:
     counts = ", ".join(f"{len(pictures)} of {name}" for name, pictures in found.pictures.items())
     click.echo(f"{split}: {counts} ({found.layout})")
     return _unreadable(path for pictures in found.pictures.values() for path in pictures)
+
+
+def _pictures(folder: Path, split: str) -> list[str]:
+    """Say what there is, and return what is wrong with it."""
+    from i2i.data.cache import cache_folder
+    from i2i.data.idx import find_idx, has_idx
+    from i2i.data.picture_folder import FileStore, find_pictures
+
+    found = find_idx(folder, cache_folder()) if has_idx(folder) else find_pictures(folder)
+    pictures = found.train if split == "train" else found.validation
+    if pictures is None:
+        click.echo("val: none")
+        return []
+    classes = f", {len(found.classes)} classes" if found.classes else ""
+    click.echo(f"{split}: {len(pictures)} pictures{classes} ({found.layout})")
+    store = pictures.store
+    return _unreadable(store.paths) if isinstance(store, FileStore) else []
 
 
 def _unreadable(paths: Iterable[Path]) -> list[str]:

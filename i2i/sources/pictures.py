@@ -1,5 +1,6 @@
 """Pictures that are looked at one by one: for models that make pictures from noise."""
 
+from pathlib import Path
 from typing import Any
 
 from i2i.data.cache import cache_folder
@@ -7,6 +8,8 @@ from i2i.data.idx import find_idx, has_idx
 from i2i.data.picture_folder import FileStore, find_pictures
 from i2i.data.picture_set import FoundPictures, PictureSet
 from i2i.data.single import SinglePictures
+from i2i.data.torchvision_names import TORCHVISION
+from i2i.data.torchvision_sets import find_named
 from i2i.data.transforms import evaluation_geometry
 from i2i.errors import DataError
 from i2i.options import Data, Options
@@ -54,6 +57,8 @@ def class_names(data: Data, say: Say) -> tuple[str, ...]:
 
 
 def _found(dataroot: str, say: Say) -> FoundPictures:
+    if dataroot in TORCHVISION and not Path(dataroot).is_dir():
+        return find_named(dataroot, cache_folder(), say)
     root = find_root(dataroot, "pictures", say)
     return find_idx(root, cache_folder()) if has_idx(root) else find_pictures(root)
 
