@@ -30,6 +30,7 @@ GENERATOR_ARGUMENTS = {
     "dcgan": FROM_NOISE,
     "mlp": FROM_NOISE,
     "sagan": FROM_NOISE | {"attention": 16},
+    "progan": FROM_NOISE | {"width": 16},  # narrower is too coarse in bfloat16
 }
 DISCRIMINATOR_ARGUMENTS = {
     "patchgan": {"in_channels": 3, "layers": 2},
@@ -38,6 +39,7 @@ DISCRIMINATOR_ARGUMENTS = {
     "dcgan": OF_CLASSES,
     "mlp": OF_CLASSES,
     "sagan": OF_CLASSES | {"attention": 16},
+    "progan": OF_CLASSES,
 }
 TRANSLATORS = [name for name in GENERATORS if "latent" not in GENERATOR_ARGUMENTS[name]]
 OWN_WEIGHTS = (SAGANGenerator, SAGANDiscriminator)
@@ -94,7 +96,7 @@ class Joined(nn.Module):
 def network(request) -> nn.Module:
     kind, arguments = CASES[request.param]
     torch.manual_seed(0)
-    network = kind(width=4, **arguments)
+    network = kind(**{"width": 4} | arguments)
     if not isinstance(network, OWN_WEIGHTS):
         initialise(network, "kaiming")
     return Joined(network, arguments)
