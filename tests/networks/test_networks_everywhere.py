@@ -167,6 +167,18 @@ def test_every_translating_generator_says_which_sizes_it_takes():
         assert GENERATORS[name](width=2, **first(name)).multiple in (4, 8), name
 
 
+@pytest.mark.parametrize("name", [name for name in GENERATORS if name not in TRANSLATORS])
+def test_every_generator_from_noise_says_what_it_takes_and_draws(name):
+    network = GENERATORS[name](**{"width": 2} | GENERATOR_ARGUMENTS[name])
+    assert (network.latent, network.size, network.classes) == (LATENT, SIZE, CLASSES)
+    images = network(torch.randn(2, LATENT), torch.eye(CLASSES)[:2])
+    assert images.shape == (2, 3, SIZE, SIZE)
+    judge = DISCRIMINATORS[name](**{"width": 2} | DISCRIMINATOR_ARGUMENTS[name], codes=4)
+    scores, logits = judge(images, torch.eye(CLASSES)[:2])
+    assert (scores.shape, logits.shape) == ((2, 1), (2, 4))
+    assert judge.features(images, torch.eye(CLASSES)[:2]).shape[0] == 2
+
+
 def first(name: str) -> dict:
     """Arguments of a generator with the first of all choices."""
     return GENERATOR_ARGUMENTS[name] | choices(GENERATORS[name])[0]
