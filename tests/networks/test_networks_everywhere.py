@@ -42,6 +42,7 @@ DISCRIMINATOR_ARGUMENTS = {
     "progan": OF_CLASSES,
 }
 TRANSLATORS = [name for name in GENERATORS if "latent" not in GENERATOR_ARGUMENTS[name]]
+DRAWERS = [name for name in GENERATORS if name not in TRANSLATORS]
 OWN_WEIGHTS = (SAGANGenerator, SAGANDiscriminator)
 
 
@@ -167,7 +168,7 @@ def test_every_translating_generator_says_which_sizes_it_takes():
         assert GENERATORS[name](width=2, **first(name)).multiple in (4, 8), name
 
 
-@pytest.mark.parametrize("name", [name for name in GENERATORS if name not in TRANSLATORS])
+@pytest.mark.parametrize("name", DRAWERS)
 def test_every_generator_from_noise_says_what_it_takes_and_draws(name):
     network = GENERATORS[name](**{"width": 2} | GENERATOR_ARGUMENTS[name])
     assert (network.latent, network.size, network.classes) == (LATENT, SIZE, CLASSES)
@@ -196,3 +197,14 @@ def test_generators_export_with_any_batch_and_size(name):
     )
     images = torch.randn(3, 3, 64, 24)
     torch.testing.assert_close(exported.module()(images), network(images))
+
+
+@pytest.mark.parametrize("name", DRAWERS)
+def test_generators_from_noise_export_with_any_batch(name):
+    network = GENERATORS[name](**{"width": 2} | GENERATOR_ARGUMENTS[name])
+    set_inference(network, norm="running", dropout=False)
+    batch = {0: torch.export.Dim.AUTO}
+    inputs = torch.randn(2, LATENT), torch.eye(CLASSES)[:2]
+    exported = torch.export.export(network, inputs, dynamic_shapes=(batch, batch))
+    inputs = torch.randn(3, LATENT), torch.eye(CLASSES)
+    torch.testing.assert_close(exported.module()(*inputs), network(*inputs))
