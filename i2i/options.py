@@ -190,8 +190,16 @@ class SAGAN(Network):
     attention: Count = Field(32, description="height and width of the map that is attended to")
 
 
-Generator = UNet | ResNet | StarGANGenerator | DCGAN | MLPGenerator | SAGAN
-Discriminator = PatchGAN | PixelGAN | StarGANDiscriminator | DCGAN | MLPDiscriminator | SAGAN
+class ProGAN(Network):
+    network: Literal["progan"]
+    width: Count = Field(512, description="most channels of a layer")
+    init: Literal["torch"] = Field("torch", description="its layers draw their own weights")
+
+
+Generator = UNet | ResNet | StarGANGenerator | DCGAN | MLPGenerator | SAGAN | ProGAN
+Discriminator = (
+    PatchGAN | PixelGAN | StarGANDiscriminator | DCGAN | MLPDiscriminator | SAGAN | ProGAN
+)
 
 
 class Adversarial(Section):

@@ -9,6 +9,7 @@ from i2i.networks.init import INITIALISATIONS, initialise
 from i2i.networks.mlp import MLPDiscriminator, MLPGenerator
 from i2i.networks.patchgan import PatchGAN, PixelGAN
 from i2i.networks.pool import HistoryPool
+from i2i.networks.progan import ProGANDiscriminator, ProGANGenerator
 from i2i.networks.resnet import ResNet
 from i2i.networks.sagan import SAGANDiscriminator, SAGANGenerator
 from i2i.networks.stargan import StarGANDiscriminator, StarGANGenerator
@@ -21,6 +22,7 @@ GENERATORS: dict[str, type[nn.Module]] = {
     "dcgan": DCGANGenerator,
     "mlp": MLPGenerator,
     "sagan": SAGANGenerator,
+    "progan": ProGANGenerator,
 }
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "patchgan": PatchGAN,
@@ -29,6 +31,7 @@ DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "dcgan": DCGANDiscriminator,
     "mlp": MLPDiscriminator,
     "sagan": SAGANDiscriminator,
+    "progan": ProGANDiscriminator,
 }
 
 __all__ = [
@@ -45,6 +48,8 @@ __all__ = [
     "MLPGenerator",
     "PatchGAN",
     "PixelGAN",
+    "ProGANDiscriminator",
+    "ProGANGenerator",
     "ResNet",
     "SAGANDiscriminator",
     "SAGANGenerator",

@@ -129,7 +129,7 @@ class SAGANGenerator(nn.Module):
         """Map noise (N, latent), and labels (N, classes), to (N, out_channels, size, size) in
         -1..1."""
         require_labels(labels, self.classes)
-        features = self.linear(z).reshape(len(z), -1, BASE, BASE)
+        features = self.linear(z).reshape(z.shape[0], -1, BASE, BASE)
         for i, block in enumerate(self.blocks):
             features = block(features, labels)
             if i == self.attention_at:
