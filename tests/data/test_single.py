@@ -13,7 +13,7 @@ from i2i.data.picture_folder import FileStore, find_pictures
 from i2i.data.picture_set import PictureSet, whole
 from i2i.data.single import SinglePictures
 from i2i.data.transforms import JointGeometry, evaluation_geometry
-from i2i.errors import DataError
+from i2i.errors import DataError, OptionsError
 from i2i.options import Options
 from i2i.recipes import load_options
 from i2i.sources import Source, open_source, settle_options
@@ -211,6 +211,14 @@ def test_a_source_without_classes(tmp_path: Path) -> None:
     assert source.train[0].labels.shape == (0,)
     with pytest.raises(DataError, match=r"class 'red'\. Nothing is known of these pictures"):
         settled(tmp_path, 'data.domains=["red"]')
+
+
+def test_tables_are_for_others(tmp_path: Path) -> None:
+    coloured(tmp_path, 2, 2, 2)
+    with pytest.raises(OptionsError, match=r"data\.table is for models that change attributes"):
+        settled(tmp_path, "data.table=list.txt")
+    with pytest.raises(OptionsError, match=r"data\.more is for models"):
+        settled(tmp_path, f'data.more=[{{root="{tmp_path}"}}]')
 
 
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
