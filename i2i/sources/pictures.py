@@ -33,7 +33,7 @@ def pictures(options: Options, say: Say) -> Source:
         split = "held out from those for training"
     say(
         f"data: {data.root} ({found.layout}), {len(train)} pictures to train on, "
-        f"{len(validation)} to validate with ({split}), {len(train.classes) or 'no'} classes"
+        f"{len(validation)} to validate with ({split}), classes: {len(train.classes) or 'none'}"
     )
     common: dict[str, Any] = {"channels": data.output_channels, "seed": seed}
     evaluation = evaluation_geometry(data.crop_size, data.resize)
