@@ -54,7 +54,7 @@ class LabelledData(Section):
     filled in when a run starts."""
 
     root: str = ""
-    domains: Names = Field((), description="folders to learn from; empty: all there are")
+    domains: Names = Field((), description="folders or classes to learn from; empty: all")
     table: str = Field("", description="file of attributes; its place is given from the root")
     attributes: Names = Field((), description="columns of the table; empty: all there are")
     groups: tuple[Names, ...] = Field((), description="attributes of which only one can hold")

@@ -37,7 +37,10 @@ def list_() -> None:
     for line in _table(rows):
         click.echo(line)
     click.echo("\nFor models that make pictures from noise, through torchvision:\n")
-    named = [(name, each.pictures, each.title) for name, each in TORCHVISION.items()]
+    named = [
+        (name, each.pictures, each.title + f" (needs the package {each.needs})" * bool(each.needs))
+        for name, each in TORCHVISION.items()
+    ]
     for line in _table([("name", "pictures", ""), *named]):
         click.echo(line)
     click.echo(f"\nThe cache is {cache_folder()}; the environment variable I2I_CACHE moves it.")

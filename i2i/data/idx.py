@@ -168,7 +168,8 @@ def _unpacked(path: Path, what: str, cache: Path) -> tuple[Path, tuple[int, ...]
             _unpack(path, unpacked, shape)
         return unpacked, shape
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"'{path}' cannot be read: {reason(error)}.") from error
+        done = f"unpacked into '{cache}'" if path.suffix == ".gz" else "read"
+        raise DataError(f"'{path}' cannot be {done}: {reason(error)}.") from error
 
 
 def _header(file: IO[bytes] | gzip.GzipFile, path: Path, what: str) -> tuple[int, ...]:
@@ -207,12 +208,11 @@ def _unpack(path: Path, target: Path, shape: tuple[int, ...]) -> None:
     most = 4 + 4 * len(shape) + math.prod(shape) + 1
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
         unfinished = Path(file.name)
-        try:
-            with gzip.open(path) as packed:
-                while piece := packed.read(min(_PIECE, most - file.tell())):
-                    file.write(piece)
-            _require_size(path, file.tell(), shape)
-        except BaseException:
-            unfinished.unlink()
-            raise
-    unfinished.replace(target)
+    try:
+        with gzip.open(path) as packed, unfinished.open("wb") as written:
+            while piece := packed.read(min(_PIECE, most - written.tell())):
+                written.write(piece)
+        _require_size(path, unfinished.stat().st_size, shape)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from i2i.data.single import SinglePictures
 from i2i.data.torchvision_names import TORCHVISION
 from i2i.data.torchvision_sets import find_named
 from i2i.data.transforms import evaluation_geometry
-from i2i.errors import DataError
+from i2i.errors import DataError, OptionsError
 from i2i.options import Data, Options
 from i2i.sources.root import find_root
 from i2i.sources.source import HELD_OUT, Say, Source, geometry, readable
@@ -33,7 +33,7 @@ def pictures(options: Options, say: Say) -> Source:
         split = "held out from those for training"
     say(
         f"data: {data.root} ({found.layout}), {len(train)} pictures to train on, "
-        f"{len(validation)} to validate with ({split}), {len(train.classes) or 'no'} classes"
+        f"{len(validation)} to validate with ({split}), classes: {len(train.classes) or 'none'}"
     )
     common: dict[str, Any] = {"channels": data.output_channels, "seed": seed}
     evaluation = evaluation_geometry(data.crop_size, data.resize)
@@ -51,7 +51,14 @@ def class_names(data: Data, say: Say) -> tuple[str, ...]:
 
     Raises:
         DataError: there are no pictures, or none of a chosen class.
+        OptionsError: the options ask for attributes or for further data sets.
     """
+    for name in ("table", "attributes", "groups", "more"):
+        if getattr(data, name):
+            raise OptionsError(
+                f"data.{name} is for models that change attributes or domains; this one makes "
+                "pictures of classes, which are named by folders and chosen with data.domains."
+            )
     found = _found(data.root, say)
     return found.train.of_classes(data.domains).classes or found.classes
 

@@ -170,7 +170,7 @@ def test_damaged_files(
 def test_damaged_compression(mnist: Path, own_cache: Path, broken: bytes) -> None:
     (mnist / "train-images-idx3-ubyte").unlink()
     (mnist / "train-images-idx3-ubyte.gz").write_bytes(broken)
-    with pytest.raises(DataError, match=r"images-idx3-ubyte\.gz' (cannot be read|is no file)"):
+    with pytest.raises(DataError, match=r"images-idx3-ubyte\.gz' (cannot be unpacked|is no file)"):
         find_idx(mnist, own_cache)
 
 
@@ -179,7 +179,7 @@ def test_a_file_that_ends_in_the_middle_of_its_compression(mnist: Path, own_cach
     noise = np.random.default_rng(0).integers(0, 256, 60_000, dtype=np.uint8).tobytes()
     content = gzip.compress(struct.pack(">IIII", 2051, 4, 100, 150) + noise)
     (mnist / "train-images-idx3-ubyte.gz").write_bytes(content[:30_000])
-    with pytest.raises(DataError, match=r"ubyte\.gz' cannot be read: "):
+    with pytest.raises(DataError, match=r"ubyte\.gz' cannot be unpacked into '.*': "):
         find_idx(mnist, own_cache)
 
 

@@ -13,7 +13,7 @@ from i2i.data.picture_folder import FileStore, find_pictures
 from i2i.data.picture_set import PictureSet, whole
 from i2i.data.single import SinglePictures
 from i2i.data.transforms import JointGeometry, evaluation_geometry
-from i2i.errors import DataError
+from i2i.errors import DataError, OptionsError
 from i2i.options import Options
 from i2i.recipes import load_options
 from i2i.sources import Source, open_source, settle_options
@@ -190,7 +190,7 @@ def test_a_source_of_classes(tmp_path: Path) -> None:
     source, said = opened(tmp_path)
     assert (source.pictures, source.validation_pictures) == (36, 4)
     assert "36 pictures to train on, 4 to validate with (held out" in said[-1]
-    assert said[-1].endswith("3 classes")
+    assert said[-1].endswith("classes: 3")
     (batch,) = source.validation_batches(4)
     assert batch.labels.argmax(dim=1).tolist() == [0, 1, 2, 2]
     source, _ = opened(tmp_path, 'data.domains=["red"]')
@@ -206,11 +206,19 @@ def test_a_source_without_classes(tmp_path: Path) -> None:
     paint(tmp_path, 10)
     assert settled(tmp_path).data.domains == ()
     source, said = opened(tmp_path, "data.output_channels=1")
-    assert said[-1].endswith("no classes")
+    assert said[-1].endswith("classes: none")
     assert source.train[0].images.shape == (1, 16, 16)
     assert source.train[0].labels.shape == (0,)
     with pytest.raises(DataError, match=r"class 'red'\. Nothing is known of these pictures"):
         settled(tmp_path, 'data.domains=["red"]')
+
+
+def test_tables_are_for_others(tmp_path: Path) -> None:
+    coloured(tmp_path, 2, 2, 2)
+    with pytest.raises(OptionsError, match=r"data\.table is for models that change attributes"):
+        settled(tmp_path, "data.table=list.txt")
+    with pytest.raises(OptionsError, match=r"data\.more is for models"):
+        settled(tmp_path, f'data.more=[{{root="{tmp_path}"}}]')
 
 
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
