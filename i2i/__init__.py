@@ -49,8 +49,8 @@ _HOMES = {
 
 __all__ = [
     "I2iError",
-    "Options",
     "Labelled",
+    "Options",
     "Pair",
     "Sampler",
     "Trainer",

@@ -125,7 +125,8 @@ class Latent:
         categories = self.categorical[index]
         if value not in range(categories):
             raise OptionsError(
-                f"{name} (={value:g}) must be one of the {categories} categories 0..{categories - 1}."
+                f"{name} (={value:g}) must be one of the {categories} categories, "
+                f"0..{categories - 1}."
             )
         begin = self.size + sum(self.categorical[:index])
         vectors[:, begin : begin + categories] = 0

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from i2i.errors import DataError
 from i2i.sampler import Sampler
-from i2i.training.sheet import COLUMNS, contact_sheet, picture_sheet
+from i2i.training.sheet import contact_sheet, picture_sheet
 
 FRAME = 1000 // 25
 """Milliseconds."""

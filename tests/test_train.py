@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from i2i import train
-from i2i.loading import describe_checkpoint, load_sampler, load_translator
 from i2i.errors import CheckpointError, DataError, OptionsError, RunError, TrainingError
+from i2i.loading import describe_checkpoint, load_sampler, load_translator
 from i2i.models import find_model, pix2pix
 from i2i.objectives import l1
 from i2i.options import Options

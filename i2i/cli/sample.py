@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from i2i.sampler import Sampler
+    pass
 
 
 def _codes(value: str | None) -> dict[str, float]:

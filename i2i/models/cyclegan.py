@@ -69,9 +69,6 @@ class CycleGAN(Model):
         ),
     }
 
-    discriminator_A: Any  # a module with more than `forward`
-    discriminator_B: Any  # a module with more than `forward`
-
     def __init__(
         self,
         generator_AtoB: nn.Module,  # noqa: N803 (domains are written in capitals)
@@ -87,8 +84,8 @@ class CycleGAN(Model):
         super().__init__()
         self.generator_AtoB = generator_AtoB
         self.generator_BtoA = generator_BtoA
-        self.discriminator_A = discriminator_A
-        self.discriminator_B = discriminator_B
+        self.discriminator_A: Any = discriminator_A
+        self.discriminator_B: Any = discriminator_B
         self.pool_A = pool_A
         self.pool_B = pool_B
         self.adversarial = adversarial

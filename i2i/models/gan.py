@@ -95,9 +95,6 @@ class GAN(Model):
         ),
     }
 
-    generator: Any  # a module with more than `forward`
-    discriminator: Any  # a module with more than `forward`
-
     def __init__(
         self,
         generator: nn.Module,
@@ -115,8 +112,8 @@ class GAN(Model):
         growth: Growth | None = None,
     ) -> None:
         super().__init__()
-        self.generator = generator
-        self.discriminator = discriminator
+        self.generator: Any = generator
+        self.discriminator: Any = discriminator
         self.latent = latent
         self.labels = labels
         self.adversarial = adversarial
@@ -294,7 +291,7 @@ class GAN(Model):
         `agreement`, where pictures have labels and latent vectors a categorical code: which
         category the discriminator finds in a real picture of which label.
         """
-        real, labels, mask = batch
+        real, labels, _ = batch
         told = labels if self.told else None
         fake = self.generator(self.latent.draw(len(real), real.device), told)
         if self.growth is not None:

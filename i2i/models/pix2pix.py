@@ -55,8 +55,6 @@ class Pix2Pix(Model):
     decisive = ("l1", "lower")
     settings: ClassVar[frozenset[str]] = frozenset({"critic_turns"})
 
-    discriminator: Any  # a module with more than `forward`
-
     def __init__(
         self,
         generator: nn.Module,
@@ -67,7 +65,7 @@ class Pix2Pix(Model):
     ) -> None:
         super().__init__()
         self.generator = generator
-        self.discriminator = discriminator
+        self.discriminator: Any = discriminator
         self.adversarial = adversarial
         self.objectives = objectives(self.terms, weights)
         self.critic_turns = critic_turns

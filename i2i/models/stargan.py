@@ -60,8 +60,6 @@ class StarGAN(Model):
         "discriminator": ("real", "fake", "real_classification", "gradient_penalty", "r1"),
     }
 
-    discriminator: Any  # a module with more than `forward`
-
     def __init__(
         self,
         generator: nn.Module,
@@ -73,7 +71,7 @@ class StarGAN(Model):
     ) -> None:
         super().__init__()
         self.generator = generator
-        self.discriminator = discriminator
+        self.discriminator: Any = discriminator
         self.labels = labels
         self.adversarial = adversarial
         self.objectives = objectives(self.terms, weights)

@@ -99,8 +99,8 @@ class Adversarial:
             )
         if self.saturating and self.loss != "vanilla":
             raise OptionsError(
-                f"The {self.loss} loss has no saturating generator: leave saturating off, or choose "
-                "vanilla."
+                f"The {self.loss} loss has no saturating generator: leave saturating off, or "
+                "choose vanilla."
             )
 
     @property
