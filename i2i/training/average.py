@@ -12,7 +12,7 @@ class MovingAverage:
     """An exponential moving average of weights: average <- decay average + (1 - decay) weight.
 
     Yazici et al.: The Unusual Effectiveness of Averaging in GAN Training, 2019. It starts from the
-    weights as they are when it is made. Running statistics of batch norm belong to the weights: they
+    weights as they are when it is made. Running statistics of batch norm go with the weights: they
     are averaged with them, if they are among the tensors. (`torch.optim.swa_utils` has one too, but
     it asks the device for a counter in every step, and the step would wait for the answer.)
 
