@@ -20,10 +20,13 @@ from i2i.game import Model
 from i2i.labels import Asked
 from i2i.models import Kit, find_model
 from i2i.networks import DISCRIMINATORS, GENERATORS, initialise, set_inference
+from i2i.networks.blocks import BatchNorm2d
 from i2i.objectives import Adversarial
 from i2i.options import Adversarial as AdversarialOptions
 from i2i.options import Network, Optimizer, Options, read_options
+from i2i.processes import ALONE, Processes
 from i2i.training.checkpoint import load_checkpoint
+from i2i.training.distributed import differentiable_mean
 from i2i.training.run import find_checkpoint
 from i2i.training.schedule import Schedule
 from i2i.training.trainer import Trainer
@@ -165,6 +168,7 @@ def build_trainer(
     *,
     device: torch.device | str = "cpu",
     rate: Callable[[int], float] = lambda step: 1.0,
+    processes: Processes = ALONE,
 ) -> Trainer:
     """Build the trainer of a model.
 
@@ -174,6 +178,7 @@ def build_trainer(
         device: where to train.
         rate: step -> what the learning rates are multiplied by; a constant by default, since the
             schedule depends on how many pictures there are (`learning_rate_schedule`).
+        processes: those that train together.
     """
     device = torch.device(device)
     train = options.train
@@ -183,6 +188,11 @@ def build_trainer(
         torch.backends.cudnn.benchmark = True  # shapes never change within a run
     augment = options.data.augment.model_dump()
     model = build_model(options) if model is None else model
+    if train.sync_batch_norm and not processes.alone:
+        for module in model.modules():
+            if isinstance(module, BatchNorm2d):
+                module.mean_of_all = differentiable_mean(processes)
+                module.shares = processes.world
     return Trainer(
         model,
         partial(make_optimizer, options.optimizer, device),
@@ -195,6 +205,7 @@ def build_trainer(
         channels_last=train.channels_last,
         compile=_compiled(options, model) if train.compile else (),
         augment=DeviceAugment(**augment) if any(augment.values()) else None,
+        processes=processes,
     )
 
 

@@ -101,13 +101,17 @@ def make_loader(
     return _raised(batches)
 
 
-def default_workers() -> int:
-    """Return one worker for each core that this process may use except one, at most 8."""
+def default_workers(processes: int = 1) -> int:
+    """Return one worker for each core that this process may use except one, at most 8.
+
+    Args:
+        processes: How many processes of a training share the cores of this machine.
+    """
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return min(8, cores - 1)
+    return max(0, min(8, cores // processes - 1))
 
 
 class _Excused(Dataset[Any]):

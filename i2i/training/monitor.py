@@ -97,6 +97,8 @@ class Monitor:
         start, stop: the steps of this run.
         batch_size: pictures in a step.
         say: prints a line.
+        mean: what makes tensors their mean over all processes; called by `write` alone.
+        shown: whether to show a progress bar, on a terminal.
     """
 
     def __init__(
@@ -107,8 +109,11 @@ class Monitor:
         stop: int,
         batch_size: int,
         say: Callable[[str], None] = click.echo,
+        mean: Callable[[Tensor], Tensor] = lambda values: values,
+        shown: bool = True,
     ) -> None:
         self.journal = journal
+        self.mean = mean
         self.stop = stop
         self.batch_size = batch_size
         self.last_good: str = "none yet"
@@ -125,7 +130,7 @@ class Monitor:
             show_pos=True,
             item_show_func=_fit,
         )
-        self._terminal = sys.stdout.isatty()
+        self._terminal = shown and sys.stdout.isatty()
         self._shown = start
 
     def __enter__(self) -> "Monitor":
@@ -201,7 +206,8 @@ class Monitor:
     def _read(self) -> dict[str, float]:
         if not self._gathered:
             return {}
-        values = torch.stack([value.float() for _, _, value in self._gathered]).tolist()
+        gathered = torch.stack([value.float() for _, _, value in self._gathered])
+        values = self.mean(gathered).tolist()
         sums: dict[str, list[float]] = {}
         for (step, name, _), value in zip(self._gathered, values, strict=True):
             if not math.isfinite(value):

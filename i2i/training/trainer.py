@@ -5,6 +5,7 @@ which precision, at which learning rate, with which random numbers, in how many 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from torch import Tensor
 from i2i.batch import to_device
 from i2i.errors import TrainingError
 from i2i.game import Clock, Loss, Model, Play, Turn
+from i2i.processes import ALONE, Processes
 from i2i.training.average import MovingAverage
+from i2i.training.distributed import GradientExchange
 from i2i.training.precision import Precision
 
 Losses = dict[str, Tensor]
@@ -43,6 +46,9 @@ class Trainer:
         channels_last: memory format of networks and pictures.
         compile: the names of the networks that `torch.compile` compiles.
         augment: random changes of a batch of signed pictures on the device.
+        processes: those that train together. Each is given its share of every batch, and draws the
+            random numbers that the same pieces of the whole batch would be given by one process
+            with as many times `accumulate`; only those of `augment` are others.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Trainer:
         channels_last: bool = False,
         compile: Iterable[str] = (),  # noqa: A002 (what else to call it)
         augment: Callable[[Any], Any] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.device = torch.device(device)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -68,6 +75,7 @@ class Trainer:
         self.seed = seed
         self.accumulate = accumulate
         self.augment = augment
+        self.processes = processes
         self.steps_done = 0
 
         self.parameters = {
@@ -82,6 +90,11 @@ class Trainer:
             player: [group["lr"] for group in optimizer.param_groups]
             for player, optimizer in self.optimizers.items()
         }
+        self.exchanges = (
+            {}
+            if processes.alone
+            else {name: GradientExchange(mine) for name, mine in self.parameters.items()}
+        )
         self.average = MovingAverage(self._generator_parameters(), average) if average else None
         for name in compile:
             model.get_submodule(name).compile()
@@ -144,8 +157,13 @@ class Trainer:
                 group["lr"] = base * factor
 
     def _seed(self, piece: int) -> None:
-        entropy = np.random.SeedSequence((self.seed, self.steps_done, piece + 1))
-        seed = int(entropy.generate_state(1, np.uint64)[0]) >> 1
+        rank = self.processes.rank
+        entropy = [self.seed, self.steps_done, 0]
+        if piece >= 0:  # of the whole batch, which is dealt out to the processes in order
+            entropy[-1] = rank * self.accumulate + piece + 1
+        elif rank:
+            entropy.append(rank)
+        seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
         # Not `torch.manual_seed`, which takes a tenth of a millisecond to visit every backend.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -162,12 +180,14 @@ class Trainer:
             player, loss = turn
             if loss.terms:
                 self.optimizers[player].zero_grad(set_to_none=True)
-                self._descend(player, loss, len(pieces), losses)
-                for piece in [other for other in range(len(pieces)) if other != current]:
+                others = [other for other in range(len(pieces)) if other != current]
+                self._descend(player, loss, len(pieces), losses, last=not others)
+                for piece in others:
                     game.close()  # frees the graph of the piece before
                     game, (again, loss) = self._replay(pieces[piece], piece, past)
                     assert again == player, (again, player)
-                    self._descend(player, loss, len(pieces), losses)
+                    last = piece == others[-1]
+                    self._descend(player, loss, len(pieces), losses, last=last)
                     current = piece
             if len(pieces) == 1:
                 self._move(player, loss)
@@ -210,10 +230,14 @@ class Trainer:
         assert turn is not None, "every piece of a batch must have the same turns"
         return game, turn
 
-    def _descend(self, player: str, loss: Loss, pieces: int, losses: Losses) -> None:
+    def _descend(self, player: str, loss: Loss, pieces: int, losses: Losses, *, last: bool) -> None:
+        """Add the gradient of a piece; with the last one, average it over the processes."""
         parameters = self.parameters[player]
         if loss.total.requires_grad:
-            self.precision.backward(player, loss.total / pieces, parameters)
+            share = loss.total / (pieces * self.processes.world)
+            exchange = self.exchanges.get(player) if last else None
+            with exchange.during_backward() if exchange else nullcontext():
+                self.precision.backward(player, share, parameters)
         if all(parameter.grad is None for parameter in parameters):
             raise TrainingError(
                 f"step {self.steps_done}: the loss of the {player} "
