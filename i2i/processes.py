@@ -134,14 +134,18 @@ class Processes:
 
 ALONE = Processes()
 
+_processes = ALONE
+"""Those of this job, while they know each other."""
+
 
 @contextlib.contextmanager
 def together(device: str = "cpu") -> Iterator[Processes]:
     """Let the processes of a job know each other for a while.
 
-    Leaving, they wait for each other. If one of them fails, all fail, within a minute: an error
-    of its own is raised where it happened, the others raise ProcessError, which names the process
-    that failed. One that cannot raise anything since it waits for a GPU is ended.
+    Within another `together` it is the same again. Leaving, they wait for each other. If one of
+    them fails, all fail, within a minute: an error of its own is raised where it happened, the
+    others raise ProcessError, which names the process that failed. One that cannot raise anything
+    since it waits for a GPU is ended.
 
     Arguments:
         device: where they compute: "cpu", or "auto", "cuda", ... for the network of GPUs (NCCL).
@@ -149,8 +153,9 @@ def together(device: str = "cpu") -> Iterator[Processes]:
     Raises:
         ProcessError: another process failed.
     """
-    if not launched() or dist.is_initialized():
-        yield ALONE
+    global _processes
+    if not launched() or not _processes.alone:
+        yield _processes
         return
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     local_rank = int(os.environ.get("LOCAL_RANK", rank))
@@ -172,6 +177,7 @@ def together(device: str = "cpu") -> Iterator[Processes]:
         processes = Processes(rank, world, local_rank, local_world, control)
         processes.barrier()
         watch.start()
+        _processes = processes
         yield processes
         processes.barrier()  # who fails after this does not concern the others
     except BaseException as error:
@@ -180,6 +186,7 @@ def together(device: str = "cpu") -> Iterator[Processes]:
             raise
         raise failure from None
     finally:
+        _processes = ALONE
         dist.destroy_process_group()
         gc.collect()  # some versions of torch abort at exit if groups are still referred to
         watch.stop()

@@ -53,11 +53,10 @@ class BatchNorm2d(nn.BatchNorm2d):
         assert self.momentum is not None
         exact = images.float() if images.dtype.itemsize < 4 else images
         variance, mean = torch.var_mean(exact, dim=(0, 2, 3), correction=0)
-        # E[x^2] - E[x]^2 loses digits where the mean is large, so x is counted from about there;
-        # the running mean is the same in all processes.
-        origin = self.running_mean
-        moments = mean_of_all(torch.stack([mean - origin, variance + (mean - origin).square()]))
-        mean, variance = origin + moments[0], moments[1] - moments[0].square()
+        # E[x^2] - E[x]^2 loses digits where the mean is large, so these few numbers have more.
+        mean, variance = mean.double(), variance.double()
+        moments = mean_of_all(torch.stack([mean, variance + mean.square()]))
+        mean, variance = moments[0].to(exact), (moments[1] - moments[0].square()).to(exact)
         with torch.no_grad():
             count = self.shares * images.numel() // images.shape[1]
             self.running_mean.lerp_(mean, self.momentum)
