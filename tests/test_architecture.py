@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "metrics": set(),
     "models": {"game", "networks", "objectives", "metrics"},
     "training": {"game"},
+    "report": {"models", "options", "recipes", "training"},
     "conditioner": {"data"},
     "tiles": {"networks"},
     "translator": {"conditioner", "data", "networks", "tiles"},

@@ -5,6 +5,8 @@ tensor in float32. `i2i.training.health` says what they mean; the pictures are c
 a collapse, a copy or a wrong colour is seen at a glance, and noise and texture are not.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -113,4 +115,5 @@ def _alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 def _spread(images: Tensor) -> Tensor:
     """The mean distance (root mean square) between two of the pictures."""
     thumbnails = _shrunk(images, THUMBNAIL).flatten(1)
-    return torch.pdist(thumbnails).mean() / thumbnails.shape[1] ** 0.5
+    distances: Tensor = torch.pdist(thumbnails)
+    return distances.mean() / math.sqrt(thumbnails.shape[1])

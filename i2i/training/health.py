@@ -15,6 +15,19 @@ from dataclasses import dataclass, field
 from statistics import fmean, median, pstdev
 from typing import Any
 
+from i2i.training.series import (
+    SMOOTHING,
+    Point,
+    Series,
+    ending_of,
+    named,
+    of_domain,
+    read_series,
+    smooth,
+    together,
+    unbroken_since,
+)
+
 WARM_UP = 200
 """Steps that are left out. Within them the generators still make about the same grey of everything,
 and a discriminator that learns first is as it should be."""
@@ -22,18 +35,14 @@ and a discriminator that learns first is as it should be."""
 TRAINING_ROWS = 10
 """Rows of training in succession that show a sign before it counts."""
 
-SMOOTHING = 5
-"""Points whose median is looked at where a value is that of one batch or of one state of a
-discriminator: scores and gradients swing from step to step."""
-
 VALIDATION_ROWS = 3
 """Validations in succession that show a sign before it counts. They are means over many pictures,
 so three agree only if there is something."""
 
 STARVED = 0.05
 """Discriminator wins: what it pays on the mean of real and fake, over what the generator pays for
-the same scores. At equilibrium this is about 1 for the vanilla and the least-squares loss; healthy
-conditional discriminators, which have it easier, stay above 0.2; one that wins is at a thousandth soon."""
+the same scores. At equilibrium this is about 1 for the vanilla and the least-squares loss. Healthy
+conditional discriminators, which have it easier, stay above 0.2; one that wins is soon at 0.001."""
 
 WINNING_ACCURACY = 0.95
 """Discriminator wins: share of scores on the right side of the other kind's mean, at least. A
@@ -44,7 +53,7 @@ COLLAPSED = 0.15
 healthy beginner still have half of it."""
 
 COPIED = 0.05
-"""Output copies the input: distance of an output to its input over that to other inputs. A twentieth
+"""Output copies the input: distance of an output to its input over that of two inputs. A twentieth
 is a change that is hard to see."""
 
 COPIED_OF_TRUTH = 0.25
@@ -52,15 +61,16 @@ COPIED_OF_TRUTH = 0.25
 changes. Data whose pairs are nearly alike must not be taken for a copying generator."""
 
 INVERTED = -0.5
-"""Colours inverted: correlation of the output's layout of brightness and colour with the original's.
-A negative has -1, pictures that have nothing to do with each other 0."""
+"""Colours inverted: correlation of the output's layout of brightness and colour with that of the
+original. A negative has -1, pictures that have nothing to do with each other 0."""
 
 SHIFTED = 0.35
-"""Colours shifted: difference of the mean colours, of 2. A sixth of the whole scale of brightness is
-seen at once, and several times what a healthy run has after the first steps."""
+"""Colours shifted: difference of the mean colours, of 2. A sixth of the scale from black to white
+is seen at once, and several times what a healthy run has after the first steps."""
 
 EXPLODED = 100.0
-"""Exploding gradients: the norm now over its median before. Healthy norms vary by a factor of ten."""
+"""Exploding gradients: the norm now over its median before. Healthy ones vary by a factor
+of ten."""
 
 EXPLODING_REFERENCE = 20
 """Rows before the sign, at least, that the former norm is the median of."""
@@ -128,8 +138,6 @@ KINDS: Mapping[str, str] = {
 }
 """Kind of verdict -> pattern of the signals that it is read from."""
 
-Point = tuple[int, float]
-Series = Mapping[str, Sequence[Point]]
 Decisive = tuple[str, str] | None
 
 
@@ -141,7 +149,7 @@ def verdicts(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) ->
             is a value that was not finite. What is missing cannot be judged (see `judged`).
         decisive: the measure that tells progress, and whether "lower" or "higher" is better.
     """
-    everything = _series(rows)
+    everything = read_series(rows)
     found = list(_not_finite(everything))
     series = {
         name: finite
@@ -174,56 +182,6 @@ def judged(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) -> l
     ]
 
 
-def _series(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Point]]:
-    series: dict[str, list[Point]] = {}
-    for row in rows:
-        for name, value in row.items():
-            if name != "step":
-                number = math.nan if value is None else float(value)
-                series.setdefault(name, []).append((int(row["step"]), number))
-    return series
-
-
-def _smooth(points: Sequence[Point]) -> list[Point]:
-    """The median of each point and those before it, `SMOOTHING` together."""
-    return [
-        (step, median(value for _, value in points[max(0, i + 1 - SMOOTHING) : i + 1]))
-        for i, (step, _) in enumerate(points)
-    ]
-
-
-def _since(points: Sequence[Point], bad: Callable[[float], bool], rows: int) -> int | None:
-    """The step from which all points are bad, up to the last; None if they are less than `rows`."""
-    count = 0
-    for _, value in reversed(points):
-        if not bad(value):
-            break
-        count += 1
-    return points[-count][0] if count >= rows else None
-
-
-def _together(*series: Sequence[Point]) -> list[tuple[int, tuple[float, ...]]]:
-    """The steps at which all of some series have a value."""
-    first, *others = [dict(points) for points in series]
-    return [
-        (step, (value, *(other[step] for other in others)))
-        for step, value in first.items()
-        if all(step in other for other in others)
-    ]
-
-
-def _ending(name: str) -> str:
-    """What tells a domain's signals from those of another: "_A" in "discriminator_A/accuracy" and
-    in "discriminators/fake_A", "" where there is nothing to tell."""
-    player, _, term = name.rpartition("/")
-    term = re.sub(r"^(score_real|score_fake|accuracy|real|fake|adversarial)", "", term)
-    return term or "".join(re.findall(r"_[^_/]+$", player))
-
-
-def _named(series: Series, pattern: str) -> Iterator[tuple[str, Sequence[Point]]]:
-    return ((name, points) for name, points in series.items() if re.fullmatch(pattern, name))
-
-
 def _not_finite(series: Series) -> Iterator[Verdict]:
     for name, points in series.items():
         broken = [step for step, value in points if not math.isfinite(value)]
@@ -245,30 +203,30 @@ def _not_finite(series: Series) -> Iterator[Verdict]:
 
 
 def _discriminator_wins(series: Series) -> Iterator[Verdict]:
-    for name, fake in _named(series, KINDS["discriminator wins"]):
-        player, ending = name.rpartition("/")[0], _ending(name)
+    for name, fake in named(series, KINDS["discriminator wins"]):
+        player, ending = name.rpartition("/")[0], ending_of(name)
         real = series.get(f"{player}/real{ending}")
-        fool = [p for n, p in _named(series, rf"[^/]+/adversarial{re.escape(ending)}")]
+        fool = [p for n, p in named(series, rf"[^/]+/adversarial{re.escape(ending)}")]
         if real is None or not fool:
             continue
         # A Wasserstein critic that separates pays less than nothing: it cannot starve a generator.
         shares = [
             (step, (r + f) / 2 / g if g > 0 and r + f >= 0 else math.inf)
-            for step, (f, r, g) in _together(fake, real, fool[0])
+            for step, (f, r, g) in together(fake, real, fool[0])
         ]
-        right = [p for n, p in _named(series, r"[^/]+/accuracy\w*") if _ending(n) in (ending, "")]
-        accuracy = _smooth(right[0])[-1][1] if right else 1.0
-        since = _since(_smooth(shares), lambda share: share < STARVED, TRAINING_ROWS)
+        right = [p for n, p in named(series, r"[^/]+/accuracy\w*") if ending_of(n) in (ending, "")]
+        accuracy = smooth(right[0])[-1][1] if right else 1.0
+        since = unbroken_since(smooth(shares), lambda share: share < STARVED, TRAINING_ROWS)
         if since is None or accuracy < WINNING_ACCURACY:
             continue
-        share = _smooth(shares)[-1][1]
+        share = smooth(shares)[-1][1]
         yield Verdict(
             "discriminator wins",
             player,
             since,
             shares[-1][0],
-            f"{player} tells real from generated pictures{_of(ending)} almost without fail and pays "
-            f"only {share:.2g} of what the generator pays, which then learns little from it.",
+            f"{player} tells real from generated pictures{of_domain(ending)} almost without fail "
+            f"and pays only {share:.2g} of what the generator pays, which learns little from it.",
             "Try a lower learning rate for it (optimizer.player_learning_rates), "
             "adversarial.label_smoothing=0.1, adversarial.loss=least-squares, a smaller "
             "discriminator, or a penalty (objective.r1 or objective.gradient_penalty).",
@@ -328,10 +286,10 @@ _SIGNS = (
 
 def _wrong_outputs(series: Series) -> Iterator[Verdict]:
     for sign in _SIGNS:
-        for name, points in _named(series, KINDS[sign.kind]):
+        for name, points in named(series, KINDS[sign.kind]):
             if sign.signal == "copy":
                 points = _beside_the_truth(points, series.get(name.replace("copy", "copy_truth")))
-            since = _since(points, sign.bad, VALIDATION_ROWS)
+            since = unbroken_since(points, sign.bad, VALIDATION_ROWS)
             if since is not None:
                 step, value = points[-1]
                 ending = name.rpartition("/")[2].removeprefix(sign.signal)
@@ -341,7 +299,7 @@ def _wrong_outputs(series: Series) -> Iterator[Verdict]:
                     ending.removeprefix("_"),
                     since,
                     step,
-                    f"in validation{_of(ending)}, {text}",
+                    f"in validation{of_domain(ending)}, {text}",
                     sign.advice,
                     {name: value},
                 )
@@ -353,17 +311,17 @@ def _beside_the_truth(points: Sequence[Point], truth: Sequence[Point] | None) ->
         return points
     return [
         (step, copy if copy < COPIED_OF_TRUTH * true else math.inf)
-        for step, (copy, true) in _together(points, truth)
+        for step, (copy, true) in together(points, truth)
     ]
 
 
 def _exploding_gradients(series: Series) -> Iterator[Verdict]:
-    for name, raw in _named(series, KINDS["exploding gradients"]):
-        points = _smooth(raw)
+    for name, raw in named(series, KINDS["exploding gradients"]):
+        points = smooth(raw)
         if len(points) < TRAINING_ROWS + EXPLODING_REFERENCE:
             continue
         before = median(value for _, value in raw[:-TRAINING_ROWS])
-        since = _since(points, lambda v, b=before: v > EXPLODED * b > 0, TRAINING_ROWS)  # type: ignore[misc]
+        since = unbroken_since(points, lambda v, b=before: v > EXPLODED * b > 0, TRAINING_ROWS)  # type: ignore[misc]
         if since is not None:
             player, now = name.rpartition("/")[0], points[-1][1]
             yield Verdict(
@@ -408,13 +366,13 @@ def _no_progress(series: Series, measure: str, better: str) -> Iterator[Verdict]
 
 
 def _discriminator_overfits(series: Series) -> Iterator[Verdict]:
-    for name, held_out in _named(series, KINDS["discriminator over-fits"]):
+    for name, held_out in named(series, KINDS["discriminator over-fits"]):
         own = name.removeprefix("validation/")
         real, fake = series.get(own), series.get(own.replace("score_real", "score_fake"))
         if real is None or fake is None:
             continue
-        ways = _smooth(list(_ways(held_out, _together(real, fake))))
-        since = _since(ways, lambda way: way > OVERFITTED, VALIDATION_ROWS)
+        ways = smooth(list(_ways(held_out, together(real, fake))))
+        since = unbroken_since(ways, lambda way: way > OVERFITTED, VALIDATION_ROWS)
         if since is None:
             continue
         player, ending = own.rpartition("/")[0], own.rpartition("score_real")[2]
@@ -424,8 +382,8 @@ def _discriminator_overfits(series: Series) -> Iterator[Verdict]:
             player,
             since,
             step,
-            f"{player} knows its training pictures{_of(ending)} by heart: its scores of held-out "
-            f"real ones have gone {way:.0%} of the way to those of generated ones.",
+            f"{player} knows its training pictures{of_domain(ending)} by heart: its scores of "
+            f"held-out real ones have gone {way:.0%} of the way to those of generated ones.",
             "Try more pictures, data.flip and data.augment (device augmentation reaches both "
             "kinds), a smaller discriminator, objective.r1, or stop earlier: best.pt holds the "
             "best.",
@@ -449,7 +407,3 @@ def _ways(
         gap = fmean(reals) - fmean(fakes)
         measurable = gap > max(pstdev(reals), pstdev(fakes))
         yield step, (fmean(reals) - score) / gap if measurable else 0.0
-
-
-def _of(ending: str) -> str:
-    return f" of {ending.removeprefix('_')}" if ending else ""
