@@ -35,8 +35,8 @@ class Chart:
 _ADVERSARIAL = r"(adversarial|real|fake)(_\w+)?"
 
 _GROUPS: tuple[tuple[str, str, str], ...] = (
-    (r"validation/(health/)?(?P<title>(score|colour|diversity|copy).*)", "Health", "{title}"),
-    (r"validation/(?P<title>[^/]+/score)_.*", "Health", "{title}, held-out pictures"),
+    (r"validation/health/(?P<title>.+?)(_truth)?", "Health", "{title}"),
+    (r"validation/(?P<title>[^/]+)/score_.+", "Health", "{title}: scores of held-out pictures"),
     (r"validation/(?P<title>.+)", "Validation", "{title}"),
     (r"learning_rate/.+", "Machine", "learning rate"),
     (r"speed/(?P<title>.+)", "Machine", "{title}"),

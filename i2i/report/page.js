@@ -48,7 +48,7 @@ if (viewer) {
 
 const settings = { log: false, smoothing: 0.6 };
 const HEIGHT = 230;
-const MARGIN = { left: 52, right: 12, top: 10, bottom: 24 };
+const MARGIN = { left: 52, right: 18, top: 10, bottom: 24 };
 
 // An exponential mean that is not drawn towards its start.
 function smooth(points, weight) {
@@ -130,7 +130,7 @@ class Chart {
     this.leave();
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     const log = settings.log && this.positive;
-    this.note.textContent = settings.log && !log ? " (linear: not all values are above 0)" : "";
+    this.note.textContent = settings.log && !log ? " (linear: some are not above 0)" : "";
     const weight = this.smoothed ? settings.smoothing : 0;
     const shown = this.curves.filter((curve) => curve.shown);
     this.lines = shown.map((curve) => ({ ...curve, line: weight ? smooth(curve.points, weight) : curve.points }));
@@ -163,7 +163,7 @@ class Chart {
         make("text", { x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" }, short(tick)),
       );
     }
-    const across = steps[0] === steps[1] ? [steps[0]] : linearTicks(...steps, Math.max(2, this.width / 110));
+    const across = steps[0] === steps[1] ? [steps[0]] : linearTicks(...steps, Math.max(2, this.width / 80));
     for (const step of across.filter(Number.isInteger)) {
       this.svg.append(make("text", { x: this.x(step), y: HEIGHT - 6, "text-anchor": "middle" }, String(step)));
     }

@@ -149,14 +149,7 @@ def _sheets(sheets: list[Sheet], total: int) -> str:
         else ""
     )
     last = len(sheets) - 1
-    pictures = "\n".join(
-        f'<img class="{"sheet small" if sheet.width < VISIBLE_SIDE else "sheet"}" '
-        f'alt="picture sheet of step {sheet.step}" data-step="{sheet.step}" '
-        f'width="{sheet.width * _enlarged(sheet)}" height="{sheet.height * _enlarged(sheet)}" '
-        f'style="--ratio:{sheet.width / sheet.height:.4f}" src="{sheet.uri}"'
-        f"{'' if number == last else ' hidden'}>"
-        for number, sheet in enumerate(sheets)
-    )
+    pictures = "\n".join(_picture(sheet, shown=sheet is sheets[-1]) for sheet in sheets)
     return f"""<h2>Picture sheets</h2>
 <section class="card sheets fit">
 <div class=controls>
@@ -169,8 +162,15 @@ def _sheets(sheets: list[Sheet], total: int) -> str:
 </section>"""
 
 
-def _enlarged(sheet: Sheet) -> int:
-    return max(1, math.ceil(VISIBLE_SIDE / sheet.width))
+def _picture(sheet: Sheet, *, shown: bool) -> str:
+    enlarged = max(1, math.ceil(VISIBLE_SIDE / sheet.width))
+    width, height = sheet.width * enlarged, sheet.height * enlarged
+    return (
+        f'<img class="sheet{" small" if enlarged > 1 else ""}" data-step="{sheet.step}" '
+        f'alt="picture sheet of step {sheet.step}" width="{width}" height="{height}" '
+        f'style="--width:{width}px;--ratio:{width / height:.4f}" '
+        f'src="{sheet.uri}"{"" if shown else " hidden"}>'
+    )
 
 
 def _curves(own: list[Chart]) -> str:

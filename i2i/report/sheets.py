@@ -17,7 +17,7 @@ MOST = 120
 SIDE = 2400
 """Pixels of a sheet, at most, along its longer side; larger ones are made smaller."""
 
-QUALITY = 88
+QUALITY = 92
 
 
 @dataclass(frozen=True)
