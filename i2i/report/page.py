@@ -62,7 +62,7 @@ def render(record: Record, budget: int = BUDGET) -> str:
     body = (
         _head(record),
         _health(record),
-        _sheets(embed(record.sheets, budget), len(record.sheets)),
+        _sheets(*embed(record.sheets, budget), len(record.sheets)),
         _curves(charts(record.rows)),
         _figures(record),
         _options(record),
@@ -139,15 +139,18 @@ def _health(record: Record) -> str:
     return f"<h2>Verdict</h2>{''.join(cards)}" + (f"<ul class=soft>{notes}</ul>" if notes else "")
 
 
-def _sheets(sheets: list[Sheet], total: int) -> str:
+def _sheets(sheets: list[Sheet], unreadable: int, total: int) -> str:
+    notes = []
+    if len(sheets) + unreadable < total:
+        notes.append(
+            f"{len(sheets)} of {total} sheets, evenly spread over the training: more would make "
+            "this file too large to handle."
+        )
+    if unreadable:
+        notes.append(f"{unreadable} of {total} picture sheets cannot be read.")
+    said = "".join(f"<p class=soft>{note}</p>" for note in notes)
     if not sheets:
-        return ""
-    thinned = (
-        f"<p class='soft hint'>{len(sheets)} of {total} sheets, evenly spread over the training, "
-        "made smaller to fit into this file.</p>"
-        if len(sheets) < total
-        else ""
-    )
+        return said
     last = len(sheets) - 1
     pictures = "\n".join(_picture(sheet, shown=sheet is sheets[-1]) for sheet in sheets)
     return f"""<h2>Picture sheets</h2>
@@ -158,7 +161,8 @@ def _sheets(sheets: list[Sheet], total: int) -> str:
 <button type=button aria-pressed=true>fit to window</button>
 </div>
 <div class=frame>{pictures}</div>
-<p class="soft hint">The arrow keys move through training time.</p>{thinned}
+<p class="soft hint">The arrow keys move through training time.</p>
+{said}
 </section>"""
 
 

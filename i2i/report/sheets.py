@@ -32,10 +32,10 @@ class Sheet:
 
 def embed(
     sheets: Sequence[tuple[int, Path]], budget: int = BUDGET, most: int = MOST
-) -> list[Sheet]:
+) -> tuple[list[Sheet], int]:
     """Encode as many sheets as fit, evenly spread over the training, the newest among them.
 
-    A sheet that cannot be read is left out.
+    Also returns how many could not be read, which are left out.
 
     Arguments:
         sheets: step and file of each, oldest first.
@@ -52,9 +52,9 @@ def embed(
         found = [sheet for number in chosen if (sheet := made[sheets[number][1]]) is not None]
         size = sum(len(sheet.uri) for sheet in found)
         if size <= budget:
-            return found
+            return found, count - len(found)
         count = min(count - 1, count * budget // size)
-    return []
+    return [], 0
 
 
 def evenly(total: int, count: int) -> list[int]:

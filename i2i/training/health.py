@@ -10,6 +10,7 @@ is a ratio or has a scale of its own, so that the weights of the losses do not m
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median, pstdev
@@ -399,8 +400,10 @@ def _ways(
     The scores in training are those of the last rows before it. Where they differ no more than they
     vary, there is no way to measure, which counts as 0.
     """
+    steps = [step for step, _ in training]
     for step, score in held_out:
-        rows = [values for at, values in training if at <= step][-TRAINING_ROWS:]
+        end = bisect_right(steps, step)
+        rows = [values for _, values in training[max(0, end - TRAINING_ROWS) : end]]
         if len(rows) < SMOOTHING:
             continue
         reals, fakes = zip(*rows, strict=True)
