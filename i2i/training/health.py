@@ -13,6 +13,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from operator import gt, lt
 from statistics import fmean, median, pstdev
 from typing import Any
 
@@ -53,13 +55,13 @@ COLLAPSED = 0.15
 """Generator collapsed: diversity of the outputs over that of real pictures. Blurred outputs of a
 healthy beginner still have half of it."""
 
-COPIED = 0.05
-"""Output copies the input: distance of an output to its input over that of two inputs. A twentieth
-is a change that is hard to see."""
+COPIED = 0.1
+"""Output copies the input, without pairs: distance of an output to its input over that of two
+inputs. A tenth is a change that is hard to see."""
 
 COPIED_OF_TRUTH = 0.25
-"""The same where the truth is known: an output that changes less than this share of what the truth
-changes. Data whose pairs are nearly alike must not be taken for a copying generator."""
+"""The same with pairs: an output that changes less than this share of what the truth changes. Data
+whose pairs are nearly alike must not be taken for a generator that copies."""
 
 INVERTED = -0.5
 """Colours inverted: correlation of the output's layout of brightness and colour with that of the
@@ -160,6 +162,7 @@ def verdicts(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) ->
     for check in (
         _discriminator_wins,
         _wrong_outputs,
+        _copies,
         _exploding_gradients,
         _discriminator_overfits,
     ):
@@ -257,15 +260,6 @@ _SIGNS = (
         "another seed; go on from an older checkpoint.",
     ),
     _Sign(
-        "output copies input",
-        "copy",
-        lambda value: value < COPIED,
-        "outputs are only {0:.2g} as far from their inputs as other pictures are.",
-        "Try less weight on the terms that hold the input fast (the identity and cycle terms, or "
-        "reconstruction) or more on the adversarial ones, and check that the two sides of the data "
-        "are not the same pictures. If they are to differ that little, all is well.",
-    ),
-    _Sign(
         "colours inverted",
         "colour",
         lambda value: value < INVERTED,
@@ -288,8 +282,6 @@ _SIGNS = (
 def _wrong_outputs(series: Series) -> Iterator[Verdict]:
     for sign in _SIGNS:
         for name, points in named(series, KINDS[sign.kind]):
-            if sign.signal == "copy":
-                points = _beside_the_truth(points, series.get(name.replace("copy", "copy_truth")))
             since = unbroken_since(points, sign.bad, VALIDATION_ROWS)
             if since is not None:
                 step, value = points[-1]
@@ -306,14 +298,32 @@ def _wrong_outputs(series: Series) -> Iterator[Verdict]:
                 )
 
 
-def _beside_the_truth(points: Sequence[Point], truth: Sequence[Point] | None) -> Sequence[Point]:
-    """Leave copies out that the truth is as well."""
-    if truth is None:
-        return points
-    return [
-        (step, copy if copy < COPIED_OF_TRUTH * true else math.inf)
-        for step, (copy, true) in together(points, truth)
-    ]
+def _copies(series: Series) -> Iterator[Verdict]:
+    for name, copies in named(series, KINDS["output copies input"]):
+        truth = series.get(name.replace("/copy", "/copy_truth"))
+        if truth is None:
+            points, limit, than = copies, COPIED, "other pictures are"
+        else:
+            pairs = together(copies, truth)
+            points = [(s, copy / true if true > 0 else math.inf) for s, (copy, true) in pairs]
+            limit, than = COPIED_OF_TRUTH, "they should be"
+        since = unbroken_since(points, partial(gt, limit), VALIDATION_ROWS)
+        if since is not None:
+            step, value = points[-1]
+            ending = name.rpartition("/")[2].removeprefix("copy")
+            yield Verdict(
+                "output copies input",
+                ending.removeprefix("_"),
+                since,
+                step,
+                f"in validation{of_domain(ending)}, outputs are only {value:.2g} times as far from "
+                f"their inputs as {than}.",
+                "Try less weight on the terms that hold the input fast (the identity and cycle "
+                "terms, or reconstruction) or more on the adversarial ones, and check that the two "
+                "sides of the data are not the same pictures. Without pairs, if so little is to "
+                "change, all is well.",
+                {name: copies[-1][1], "share": value},
+            )
 
 
 def _exploding_gradients(series: Series) -> Iterator[Verdict]:
@@ -322,7 +332,9 @@ def _exploding_gradients(series: Series) -> Iterator[Verdict]:
         if len(points) < TRAINING_ROWS + EXPLODING_REFERENCE:
             continue
         before = median(value for _, value in raw[:-TRAINING_ROWS])
-        since = unbroken_since(points, lambda v, b=before: v > EXPLODED * b > 0, TRAINING_ROWS)  # type: ignore[misc]
+        if before == 0:  # a player that has not moved yet
+            continue
+        since = unbroken_since(points, partial(lt, EXPLODED * before), TRAINING_ROWS)
         if since is not None:
             player, now = name.rpartition("/")[0], points[-1][1]
             yield Verdict(
@@ -388,7 +400,7 @@ def _discriminator_overfits(series: Series) -> Iterator[Verdict]:
             "Try more pictures, data.flip and data.augment (device augmentation reaches both "
             "kinds), a smaller discriminator, objective.r1, or stop earlier: best.pt holds the "
             "best.",
-            {"way": way, name: held_out[-1][1], own: real[-1][1]},
+            {"overfitting": way, name: held_out[-1][1], own: real[-1][1]},
         )
 
 

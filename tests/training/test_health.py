@@ -173,7 +173,7 @@ def test_of_two_discriminators_the_one_that_wins_is_named() -> None:
 
 
 def test_pairs_that_are_nearly_alike_are_no_copies() -> None:
-    alike = {"validation/health/copy": 0.03, "validation/health/copy_truth": 0.04}
+    alike = {"validation/health/copy": 0.02, "validation/health/copy_truth": 0.04}
     assert verdicts(log(validate=after(0, alike)), decisive=L1) == []
     # Without pairs there is no truth to ask.
     rows = log(validate=after(0, {"validation/health/copy": 0.03}))
