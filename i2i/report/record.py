@@ -163,9 +163,14 @@ def _read_log(path: Path, notes: list[str]) -> list[Row]:
 def _read_row(line: str) -> Row | None:
     """A line of the log without what is no scalar; None if it is no line of a log."""
     row = _object(line)
-    if not isinstance(row.get("step"), int):
+    if not _is_scalar(row.get("step")) or not isinstance(row["step"], int):
         return None
-    return {k: v for k, v in row.items() if v is None or isinstance(v, int | float)}
+    return {k: v for k, v in row.items() if v is None or _is_scalar(v)}
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether it is a number; JSON knows whole ones of any length, which no float can hold."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def _environments(folder: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -145,7 +145,7 @@ def _empty_log(run: Path) -> None:
 
 def _broken_log(run: Path) -> None:
     with (run / "log.jsonl").open("ab") as file:
-        file.write(b'\xff\x00\n[1]\n{"step": "x"}\n{"step": 450, "generator/l1": 0.')
+        file.write(b'\xff\x00\n[1]\n{"step": 1e3}\n{"step": 450, "generator/l1": 0.')
 
 
 def _no_sheets(run: Path) -> None:
@@ -220,6 +220,15 @@ def test_values_that_are_not_finite_are_no_json_and_a_verdict(tmp_path: Path) ->
     assert "not finite, since step 450" in page.text
     curves = {curve["name"]: curve["points"] for chart in page.json for curve in chart["curves"]}
     assert curves["generator/l1"][-1][0] == 400
+
+
+def test_numbers_that_no_float_holds_are_left_out(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with (run / "log.jsonl").open("a") as file:
+        file.write(f'{{"step": {10**400}}}\n{{"step": 450, "generator/l1": {10**400}}}\n')
+    record = read_record(run)
+    assert record.rows[-1] == {"step": 450}
+    assert "1 broken line," in Page(render(record)).text
 
 
 def test_a_verdict_comes_with_its_advice(tmp_path: Path) -> None:
