@@ -59,9 +59,10 @@ COPIED = 0.1
 """Output copies the input, without pairs: distance of an output to its input over that of two
 inputs. A tenth is a change that is hard to see."""
 
-COPIED_OF_TRUTH = 0.25
-"""The same with pairs: an output that changes less than this share of what the truth changes. Data
-whose pairs are nearly alike must not be taken for a generator that copies."""
+COPIED_OF_TRUTH = 0.4
+"""The same with pairs: an output that changes less than this share of what the truth changes, while
+a healthy one changes about as much. Data whose pairs are nearly alike must not be taken for a
+generator that copies, and a small generator that copies is not exact."""
 
 INVERTED = -0.5
 """Colours inverted: correlation of the output's layout of brightness and colour with that of the
