@@ -214,9 +214,10 @@ def _discriminator_wins(series: Series) -> Iterator[Verdict]:
         fool = [p for n, p in named(series, rf"[^/]+/adversarial{re.escape(ending)}")]
         if real is None or not fool:
             continue
-        # A Wasserstein critic that separates pays less than nothing: it cannot starve a generator.
+        # Only a Wasserstein critic pays less than nothing for anything; its scores have no zero, and
+        # that they differ is no end of learning.
         shares = [
-            (step, (r + f) / 2 / g if g > 0 and r + f >= 0 else math.inf)
+            (step, (r + f) / 2 / g if min(r, f) >= 0 and g > 0 else math.inf)
             for step, (f, r, g) in together(fake, real, fool[0])
         ]
         right = [p for n, p in named(series, r"[^/]+/accuracy\w*") if ending_of(n) in (ending, "")]
