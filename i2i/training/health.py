@@ -210,17 +210,17 @@ def _not_finite(series: Series) -> Iterator[Verdict]:
 def _discriminator_wins(series: Series) -> Iterator[Verdict]:
     for name, fake in named(series, KINDS["discriminator wins"]):
         player, ending = name.rpartition("/")[0], ending_of(name)
-        real = series.get(f"{player}/real{ending}")
-        fool = [p for n, p in named(series, rf"[^/]+/adversarial{re.escape(ending)}")]
+        real = series.get(name.replace("/fake", "/real"))
+        fool = _of_the_same(ending, series, r"[^/]+/adversarial\w*")
         if real is None or not fool:
             continue
-        # Only a Wasserstein critic pays less than nothing for anything; its scores have no zero, and
-        # that they differ is no end of learning.
+        # Only a Wasserstein critic pays less than nothing for anything; its scores have no zero,
+        # and that they differ is no end of learning.
         shares = [
             (step, (r + f) / 2 / g if min(r, f) >= 0 and g > 0 else math.inf)
             for step, (f, r, g) in together(fake, real, fool[0])
         ]
-        right = [p for n, p in named(series, r"[^/]+/accuracy\w*") if ending_of(n) in (ending, "")]
+        right = _of_the_same(ending, series, r"[^/]+/accuracy\w*")
         accuracy = smooth(right[0])[-1][1] if right else 1.0
         since = unbroken_since(smooth(shares), lambda share: share < STARVED, TRAINING_ROWS)
         if since is None or accuracy < WINNING_ACCURACY:
@@ -238,6 +238,13 @@ def _discriminator_wins(series: Series) -> Iterator[Verdict]:
             "discriminator, or a penalty (objective.r1 or objective.gradient_penalty).",
             {"share": share, "accuracy": accuracy},
         )
+
+
+def _of_the_same(ending: str, series: Series, pattern: str) -> list[Sequence[Point]]:
+    """The series of a domain, or of all domains where none tells them apart."""
+    found = [(ending_of(name), points) for name, points in named(series, pattern)]
+    own = [points for other, points in found if other == ending]
+    return own or [points for other, points in found if not other]
 
 
 @dataclass(frozen=True)

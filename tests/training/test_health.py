@@ -174,6 +174,13 @@ def test_of_two_discriminators_the_one_that_wins_is_named() -> None:
     assert verdict.evidence["accuracy"] == 1
 
 
+@pytest.mark.parametrize("adversarial", ["generator/adversarial", "generator_a/adversarial"])
+def test_a_discriminator_may_have_a_name_of_its_own(adversarial: str) -> None:
+    row = {"discriminator_a/real": 0.001, "discriminator_a/fake": 0.001, adversarial: 8.0}
+    (verdict,) = verdicts(row | {"step": step} for step in range(0, 2000, 50))
+    assert (verdict.kind, verdict.player) == ("discriminator wins", "discriminator_a")
+
+
 def test_pairs_that_are_nearly_alike_are_no_copies() -> None:
     alike = {"validation/health/copy": 0.02, "validation/health/copy_truth": 0.04}
     assert verdicts(log(validate=after(0, alike)), decisive=L1) == []
