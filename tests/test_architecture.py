@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "metrics": set(),
     "models": {"game", "networks", "objectives", "metrics"},
     "training": {"game", "processes"},
+    "report": {"models", "options", "recipes", "training"},
     "conditioner": {"data"},
     "tiles": {"networks"},
     "translator": {"conditioner", "data", "networks", "tiles"},

@@ -15,6 +15,7 @@ COMMANDS = {
     "sample": "Make pictures from noise with a trained model.",
     "models": "List the models that can be trained.",
     "info": "Say what a checkpoint or a run is.",
+    "report": "Make one page about a run: health, pictures, curves, options.",
     "import": "Make a run of weights that the authors' PyTorch code saved.",
     "export": "Write a run as files that the authors' code loads.",
     "datasets": "List, fetch, check and paint data sets.",
