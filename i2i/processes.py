@@ -216,7 +216,7 @@ def launch(arguments: Sequence[str], processes: int, device: str) -> int:
             f"--gpus (={processes}) is more than this machine has ({here}); with --device cpu that "
             "many processes share its cores."
         )
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)  # this process does nothing else that could be logged
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     config = LaunchConfig(
         min_nodes=1,
@@ -235,6 +235,8 @@ def launch(arguments: Sequence[str], processes: int, device: str) -> int:
         return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
     except SignalException as error:  # it has been passed on to the processes, which have ended
         return 128 + int(error.sigval)
+    finally:
+        logging.disable(logging.NOTSET)
     return 0
 
 
