@@ -202,6 +202,19 @@ def test_gpus_starts_the_processes_and_hands_on_signals_and_exit_codes(
     assert "Traceback" not in errors
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_make_the_run_of_one(facades: Path, tmp_path: Path) -> None:
+    given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", tmp_path, *SMALL]
+    given += ["--device", "cuda", "--steps", "4", "--set", "train.tf32=false"]
+    given += ["--set", "generator.norm=instance", "--set", "discriminator.norm=instance"]
+    given += ["--set", "generator.dropout=false"]
+    for name, gpus in (("one", 1), ("two", 2)):
+        command = [sys.executable, "-m", "i2i", *map(str, given), "--name", name]
+        subprocess.run([*command, "--gpus", str(gpus)], check=True, timeout=300)
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+
+
 def test_more_gpus_than_there_are_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     done = CliRunner().invoke(cli, ["train", "--model", "pix2pix", "--gpus", "4"])

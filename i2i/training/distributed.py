@@ -143,13 +143,13 @@ def differentiable_mean(processes: Processes) -> Callable[[Tensor], Tensor]:
 def apart(model: nn.Module) -> Iterator[None]:
     """Let one process use the model while the others do not: nothing in it is synchronised."""
     modules: list[Any] = [m for m in model.modules() if getattr(m, "mean_of_all", None)]
-    means = {module: module.mean_of_all for module in modules}
-    for module in means:
+    means = [module.mean_of_all for module in modules]
+    for module in modules:
         module.mean_of_all = None
     try:
         yield
     finally:
-        for module, mean in means.items():
+        for module, mean in zip(modules, means, strict=True):
             module.mean_of_all = mean
 
 
