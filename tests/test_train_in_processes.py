@@ -170,6 +170,7 @@ def test_a_picture_that_goes_bad_ends_all_with_its_name(facades: Path, tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_gpus_starts_the_processes_and_hands_on_signals_and_exit_codes(
     facades: Path, tmp_path: Path
 ) -> None:
@@ -195,6 +196,14 @@ def test_gpus_starts_the_processes_and_hands_on_signals_and_exit_codes(
     assert "on 2 processes (cpu)" in said
     assert "stopped after step" in said
     assert "Traceback" not in errors
+    with begin("--name", "b", "--steps", "100000") as process:
+        wait_for(tmp_path / "b" / "log.jsonl", 3, process)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        workers = [pid for pid in children if b"i2i" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(int(workers[1]), signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 137, errors
+    assert "Error: process 1 of 2 was ended by SIGKILL" in errors
     with begin("--name", "a", "--steps", "3") as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
