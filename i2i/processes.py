@@ -9,6 +9,7 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -216,7 +217,7 @@ def launch(arguments: Sequence[str], processes: int, device: str) -> int:
             f"--gpus (={processes}) is more than this machine has ({here}); with --device cpu that "
             "many processes share its cores."
         )
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)  # this process does nothing else that could be logged
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     config = LaunchConfig(
         min_nodes=1,
@@ -231,10 +232,20 @@ def launch(arguments: Sequence[str], processes: int, device: str) -> int:
     try:
         elastic_launch(config, sys.executable)("-m", "i2i", *arguments)
     except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+        rank, failure = error.get_first_failure()
+        if failure.exitcode > 0:
+            return failure.exitcode
+        # The others may have been ended before they could find out.
+        sys.stderr.write(
+            f"Error: process {rank} of {processes} was ended by "
+            f"{signal.Signals(-failure.exitcode).name} (for want of memory, perhaps), so all have "
+            "ended.\n"
+        )
+        return 128 - failure.exitcode
     except SignalException as error:  # it has been passed on to the processes, which have ended
         return 128 + int(error.sigval)
+    finally:
+        logging.disable(logging.NOTSET)
     return 0
 
 

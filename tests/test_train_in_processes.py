@@ -172,6 +172,7 @@ def test_a_picture_that_goes_bad_ends_all_with_its_name(facades: Path, tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_gpus_starts_the_processes_and_hands_on_signals_and_exit_codes(
     facades: Path, tmp_path: Path
 ) -> None:
@@ -197,11 +198,32 @@ def test_gpus_starts_the_processes_and_hands_on_signals_and_exit_codes(
     assert "on 2 processes (cpu)" in said
     assert "stopped after step" in said
     assert "Traceback" not in errors
+    with begin("--name", "b", "--steps", "100000") as process:
+        wait_for(tmp_path / "b" / "log.jsonl", 3, process)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        workers = [pid for pid in children if b"i2i" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(int(workers[1]), signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 137, errors
+    assert "Error: process 1 of 2 was ended by SIGKILL" in errors
     with begin("--name", "a", "--steps", "3") as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert errors.count("exists already") == 1
     assert "Traceback" not in errors
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_make_the_run_of_one(facades: Path, tmp_path: Path) -> None:
+    given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", tmp_path, *SMALL]
+    given += ["--device", "cuda", "--steps", "4", "--set", "train.tf32=false"]
+    given += ["--set", "generator.norm=instance", "--set", "discriminator.norm=instance"]
+    given += ["--set", "generator.dropout=false"]
+    for name, gpus in (("one", 1), ("two", 2)):
+        command = [sys.executable, "-m", "i2i", *map(str, given), "--name", name]
+        subprocess.run([*command, "--gpus", str(gpus)], check=True, timeout=300)
+    assert_same_run(tmp_path / "one", tmp_path / "two")
 
 
 def test_more_gpus_than_there_are_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,6 +139,20 @@ def differentiable_mean(processes: Processes) -> Callable[[Tensor], Tensor]:
     return mean
 
 
+@contextmanager
+def apart(model: nn.Module) -> Iterator[None]:
+    """Let one process use the model while the others do not: nothing in it is synchronised."""
+    modules: list[Any] = [m for m in model.modules() if getattr(m, "mean_of_all", None)]
+    means = [module.mean_of_all for module in modules]
+    for module in modules:
+        module.mean_of_all = None
+    try:
+        yield
+    finally:
+        for module, mean in zip(modules, means, strict=True):
+            module.mean_of_all = mean
+
+
 def batch_share(batch_size: int, accumulate: int, processes: Processes) -> int:
     """How many pictures of each batch are for one process.
 

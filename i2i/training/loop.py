@@ -9,7 +9,7 @@ import torch
 from i2i.errors import CheckpointError, TrainingError
 from i2i.processes import ALONE, Processes
 from i2i.training.checkpoint import save_checkpoint
-from i2i.training.distributed import average_statistics, gather_own_states
+from i2i.training.distributed import apart, average_statistics, gather_own_states
 from i2i.training.interrupt import Interrupt
 from i2i.training.monitor import Monitor
 from i2i.training.run import Run
@@ -119,9 +119,10 @@ def fit(
                 _require_finite_weights(trainer, monitor.last_good)
                 average_statistics(trainer.model, trainer.processes)
             if validation is not None and validate and trainer.processes.first:
-                measured = validation.measure(trainer)
+                with apart(trainer.model):
+                    measured, sheet = validation.measure(trainer), validation.show(trainer)
                 journal.scalars(step, {f"validation/{k}": v for k, v in measured.items()})
-                journal.sheet(step, "validation", validation.show(trainer))
+                journal.sheet(step, "validation", sheet)
                 try:
                     keeper.save_if_best(trainer, measured)
                 except CheckpointError as error:

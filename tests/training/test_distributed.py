@@ -14,7 +14,7 @@ from i2i.errors import OptionsError
 from i2i.networks import HistoryPool
 from i2i.networks.blocks import BatchNorm2d
 from i2i.processes import ALONE, Processes
-from i2i.training.distributed import _buckets, batch_share, restore_own_state
+from i2i.training.distributed import _buckets, apart, batch_share, restore_own_state
 
 
 @pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
@@ -140,6 +140,17 @@ def test_pools_are_dealt_out_to_another_number_of_processes() -> None:
             found.append(one.state_dict()["pool.pictures"].item())
         assert found == expected
     assert restore_own_state(nn.Linear(1, 1), {}, Processes(1, 2)) is None
+
+
+def test_one_process_can_use_a_model_apart() -> None:
+    def never(values: torch.Tensor) -> torch.Tensor:
+        raise AssertionError
+
+    norm = BatchNorm2d(2)
+    norm.mean_of_all = never
+    with apart(nn.Sequential(norm, nn.ReLU())):
+        norm(torch.randn(2, 2, 4, 4))
+    assert norm.mean_of_all is never
 
 
 def test_synchronised_batch_norm_alone_is_batch_norm() -> None:
