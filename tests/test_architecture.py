@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "networks": set(),
     "objectives": set(),
     "data": set(),
-    "metrics": set(),
+    "metrics": {"data"},
     "models": {"game", "networks", "objectives", "metrics"},
     "training": {"game"},
     "conditioner": {"data"},
