@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "tiles": {"networks"},
     "translator": {"conditioner", "data", "networks", "tiles"},
     "translate": {"data", "translator"},
+    "evaluation": None,  # it measures what everything else has made
     "overview": {"data", "training", "translator"},
     "builder": None,  # turns options into objects, so it may see everything
     "sources": {"data", "options", "progress", "recipes"},

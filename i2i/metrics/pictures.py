@@ -10,7 +10,7 @@ from torch import Tensor
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the scales, finest first: as published."""
 
-_WINDOW = 11
+WINDOW = 11
 
 
 def l1_distance(images: Tensor, truth: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def ssim_index(images: Tensor, truth: Tensor) -> Tensor:
     return index.mean(dim=(1, 2, 3))
 
 
-def ms_ssim(images: Tensor, truth: Tensor) -> Tensor:
+def ms_ssim(images: Tensor, truth: Tensor, scales: int | None = None) -> Tensor:
     """Multi-scale structural similarity, at most 1 (equal pictures).
 
     Wang, Simoncelli, Bovik: Multi-scale Structural Similarity for Image Quality Assessment, 2003,
@@ -48,11 +48,12 @@ def ms_ssim(images: Tensor, truth: Tensor) -> Tensor:
     to the power of its weight; scales are halved by the mean of 2 x 2 pixels. Structure below zero
     counts as zero, which has a power. Each channel is measured by itself.
 
-    Pictures below 176 pixels have fewer scales (`ms_ssim_scales`), and the weights of these are
-    divided by their sum; below 11 pixels there is none.
+    Pictures below 161 pixels have room for fewer scales (`ms_ssim_scales`, which is what is taken
+    unless `scales` says less); the weights of these are divided by their sum.
     """
-    scales = ms_ssim_scales(*images.shape[-2:])
-    assert scales, f"{tuple(images.shape[-2:])} pixels have no room for the window"
+    room = ms_ssim_scales(*images.shape[-2:])
+    scales = room if scales is None else scales
+    assert 0 < scales <= room, f"{tuple(images.shape[-2:])} pixels have room for {room} scales"
     x, y = ((each.double() + 1) / 2 for each in (images, truth))
     weights = MS_SSIM_WEIGHTS[:scales]
     index = x.new_ones(x.shape[:2])
@@ -67,9 +68,9 @@ def ms_ssim(images: Tensor, truth: Tensor) -> Tensor:
 
 
 def ms_ssim_scales(height: int, width: int) -> int:
-    """How many scales `ms_ssim` has for pictures of this size: 5 from 176 pixels on, 0 below 11."""
+    """How many scales `ms_ssim` has for pictures of this size: 5 from 161 pixels on, 0 below 11."""
     side, scales = min(height, width), 0
-    while side >= _WINDOW and scales < len(MS_SSIM_WEIGHTS):
+    while side >= WINDOW and scales < len(MS_SSIM_WEIGHTS):
         side, scales = (side + 1) // 2, scales + 1
     return scales
 
@@ -77,7 +78,7 @@ def ms_ssim_scales(height: int, width: int) -> int:
 def _similarity(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Luminance, and contrast times structure, at each place of the window; pictures in 0..1."""
     moments = torch.stack([x, y, x * x, y * y, x * y]).flatten(0, 2)[:, None]
-    window = torch.arange(_WINDOW, dtype=x.dtype, device=x.device) - _WINDOW // 2
+    window = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
     window = (-(window**2) / (2 * 1.5**2)).exp()
     window = window / window.sum()
     moments = F.conv2d(F.conv2d(moments, window[None, None, None, :]), window[None, None, :, None])
