@@ -1,5 +1,7 @@
 """`i2i evaluate`: what results are worth, in figures."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +90,7 @@ Examples:
     "run's evaluation/; else none is written]",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all as JSON.")
-@click.option(
-    "--tensorboard", type=click.Path(path_type=Path), help="Folder to write scalars to."
-)
+@click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder to write scalars to.")
 def command(
     result: Path | None,
     reference: Path | None,
@@ -127,7 +127,7 @@ def command(
             other = "--checkpoint" if result is not None else "two folders"
             raise click.UsageError(f"{name} goes with {other}.")
 
-    from i2i.evaluation.measure import evaluate, require_measures
+    from i2i.evaluation.measure import MEASURES, evaluate, require_measures
     from i2i.evaluation.report import table, to_json, to_tensorboard, worst_sheet
 
     wanted = tuple(name.strip() for name in measures.split(",")) if measures else ()
@@ -163,7 +163,10 @@ def command(
                 result, reference, domains=domains, count=count, size=size, progress=progress
             )
             about = {"result": str(result), "reference": str(reference)}
-        tools = _tools(features, weights, device, seed, wanted, progress)
+        needed = set(wanted or MEASURES)
+        if not wanted and not any(each.pairs for each in comparisons):
+            needed.remove("lpips")
+        tools = _tools(features, weights, device, seed, needed, progress)
         evaluations = [evaluate(each, tools, wanted) for each in comparisons]
     for each in evaluations:
         click.echo("")
@@ -172,7 +175,9 @@ def command(
             sheet, names = shown
             click.echo(names)
             if out is not None:
-                path = out / f"worst{'-' + each.comparison.name if each.comparison.name else ''}.png"
+                path = (
+                    out / f"worst{'-' + each.comparison.name if each.comparison.name else ''}.png"
+                )
                 out.mkdir(parents=True, exist_ok=True)
                 sheet.save(path)
                 click.echo(f"picture sheet: {path}")
@@ -181,3 +186,53 @@ def command(
         json_file.write_text(to_json(evaluations, about) + "\n", encoding="utf-8")
     if tensorboard is not None:
         to_tensorboard(evaluations, tensorboard, step)
+
+
+def _tools(
+    features: str,
+    weights: Path | None,
+    device: str,
+    seed: int,
+    needed: set[str],
+    progress: Callable[[str, int, int], None],
+) -> "Tools":
+    """Load the networks that the measures need, as far as they are to be had."""
+    from i2i.builder import pick_device
+    from i2i.data.cache import cache_folder
+    from i2i.evaluation.measure import Tools
+    from i2i.metrics.features import Features, find_features
+    from i2i.metrics.perceptual import Perceptual, find_perceptual
+
+    where = pick_device(device)
+    why = "there is no network for it."
+
+    def say(line: str) -> None:
+        nonlocal why
+        why = line
+        click.echo(line, err=True)
+
+    network: Features | None = None
+    perceptual: Perceptual | None = None
+    if {"fid", "kid", "precision-recall"} & needed:
+        network = find_features(features, weights=weights, device=where, say=say)
+    if "lpips" in needed:
+        perceptual = find_perceptual(network, device=where, say=say)
+    return Tools(cache_folder(), network, perceptual, why, seed, progress)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each kind of work, one after another."""
+    from i2i.progress import progress_bar
+
+    with contextlib.ExitStack() as stack:
+        current: tuple[str, Callable[[int, int], None]] = ("", lambda done, total: None)
+
+        def progress(what: str, done: int, total: int) -> None:
+            nonlocal current
+            if what != current[0]:
+                stack.close()
+                current = what, stack.enter_context(progress_bar(what))
+            current[1](done, total)
+
+        yield progress

@@ -50,8 +50,8 @@ def folder_comparisons(
             cannot be read.
     """
     if not domains:
-        made, real = (_pictures(each, count, size, progress) for each in (result, reference))
-        return [Comparison("", made, real, _partners(made, real))]
+        made, truth = (_pictures(each, count, size, progress) for each in (result, reference))
+        return [Comparison("", made, truth, _partners(made, truth))]
     names = [
         each.name
         for each in sorted(reference.iterdir() if reference.is_dir() else ())
@@ -119,7 +119,9 @@ def _labelled(sets: Mapping[str, PictureSet], names: Sequence[str]) -> tuple[Ten
     return torch.cat(images), torch.tensor(labels)
 
 
-def _pictures(folder: Path, count: int | None, size: int | None, progress: Progress) -> FolderPictures:
+def _pictures(
+    folder: Path, count: int | None, size: int | None, progress: Progress
+) -> FolderPictures:
     paths = list_pictures(folder)
     if not paths:
         raise DataError(f"There is no picture in '{folder}'.")

@@ -237,7 +237,9 @@ class _Measuring:
         inputs = None
         if self.sources is not None:
             inputs = kernel_distance(self.sources, self.reference, seed=seed).mean
-        details = {"deviation": found.deviation, "subset size": found.subset_size}
+        details: dict[str, float] = {"subset size": found.subset_size}
+        if found.deviation is not None:
+            details["deviation over subsets"] = found.deviation
         name = f"kid({self.network.name})"
         return [Figure(name, found.mean, "lower", self.count, inputs=inputs, details=details)]
 

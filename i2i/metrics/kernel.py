@@ -17,10 +17,11 @@ SUBSET_SIZE = 1000
 
 
 class KernelDistance(NamedTuple):
-    """Mean and standard deviation over subsets of `subset_size` pictures."""
+    """Mean and standard deviation over subsets of `subset_size` pictures; None where both subsets
+    are all that there is."""
 
     mean: float
-    deviation: float
+    deviation: float | None
     subset_size: int
 
 
@@ -58,11 +59,13 @@ def kernel_distance(
             "A kernel distance needs at least 2 pictures in each set; there are "
             f"{len(generated)} and {len(reference)}."
         )
+    whole = size == len(generated) == len(reference)
     found = kid_features_to_metric(
         *(each.detach().to("cpu", torch.float64) for each in (generated, reference)),
-        kid_subsets=subsets,
+        kid_subsets=1 if whole else subsets,
         kid_subset_size=size,
         rng_seed=seed,
         verbose=False,
     )
-    return KernelDistance(found[KEY_METRIC_KID_MEAN], found[KEY_METRIC_KID_STD], size)
+    deviation = None if whole else found[KEY_METRIC_KID_STD]
+    return KernelDistance(found[KEY_METRIC_KID_MEAN], deviation, size)

@@ -9,8 +9,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from i2i.errors import DataError
-from i2i.metrics.features import EfficientNetLite0, as_colour, fetched
+from i2i.errors import CheckpointError, DataError
+from i2i.metrics.features import (
+    EfficientNetLite0,
+    Features,
+    Say,
+    as_colour,
+    efficientnet_is_installed,
+    fetched,
+)
 
 SMALLEST = 32
 """Height and width that the networks can halve as often as they do."""
@@ -76,6 +83,35 @@ class UnweightedPerceptual:
             )
             distance += (x - y).square().sum(dim=1).mean(dim=(1, 2)).cpu()
         return distance
+
+
+def find_perceptual(
+    features: Features | None,
+    *,
+    device: torch.device | str = "cpu",
+    say: Say = lambda line: None,
+) -> Perceptual | None:
+    """LPIPS if its weights are at hand or can be fetched; else its unweighted form if
+    efficientnet-lite0 is installed; else None.
+
+    Arguments:
+        features: what other measures use, so that it need not be loaded twice.
+        device: to compute on.
+        say: is told what was taken instead of LPIPS, and why.
+    """
+    try:
+        return LPIPS(device)
+    except CheckpointError as error:
+        why = str(error)
+    if isinstance(features, EfficientNetLite0):
+        network = features
+    elif efficientnet_is_installed():
+        network = EfficientNetLite0(device)
+    else:
+        say(f"no perceptual distance: {why}")
+        return None
+    say(f"perceptual distance: unweighted, by efficientnet-lite0, for lack of LPIPS: {why}")
+    return UnweightedPerceptual(network)
 
 
 def _require_size(images: Tensor, truth: Tensor) -> None:
