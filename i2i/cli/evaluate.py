@@ -127,7 +127,7 @@ def command(
             other = "--checkpoint" if result is not None else "two folders"
             raise click.UsageError(f"{name} goes with {other}.")
 
-    from i2i.evaluation.measure import MEASURES, evaluate, require_measures
+    from i2i.evaluation.measure import MEASURES, evaluate, require_measures, require_possible
     from i2i.evaluation.report import table, to_json, to_tensorboard, worst_sheet
 
     wanted = tuple(name.strip() for name in measures.split(",")) if measures else ()
@@ -163,21 +163,22 @@ def command(
                 result, reference, domains=domains, count=count, size=size, progress=progress
             )
             about = {"result": str(result), "reference": str(reference)}
+        for each in comparisons:
+            require_possible(each, wanted)
         needed = set(wanted or MEASURES)
         if not wanted and not any(each.pairs for each in comparisons):
             needed.remove("lpips")
         tools = _tools(features, weights, device, seed, needed, progress)
         evaluations = [evaluate(each, tools, wanted) for each in comparisons]
-    for each in evaluations:
+    for evaluation in evaluations:
         click.echo("")
-        click.echo(table(each))
-        if worst and (shown := worst_sheet(each, worst)):
+        click.echo(table(evaluation))
+        if worst and (shown := worst_sheet(evaluation, worst)):
             sheet, names = shown
             click.echo(names)
             if out is not None:
-                path = (
-                    out / f"worst{'-' + each.comparison.name if each.comparison.name else ''}.png"
-                )
+                name = "-".join(filter(None, ("worst", evaluation.comparison.name)))
+                path = out / f"{name}.png"
                 out.mkdir(parents=True, exist_ok=True)
                 sheet.save(path)
                 click.echo(f"picture sheet: {path}")

@@ -19,6 +19,10 @@ CLASSIFIER_SIDE = 64
 CLASSIFIER_PICTURES = 5000
 """Of each kind, at most, that a classifier learns from."""
 
+CLASSIFIER_STEPS = 1000
+CLASSIFIER_BATCH = 64
+"""A minute or two on one core."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -102,6 +106,8 @@ def shared_classifier(
             cache_folder(),
             held_out=None if held_out is None else _labelled(held_out, names),
             flip=flip,
+            steps=CLASSIFIER_STEPS,
+            batch_size=CLASSIFIER_BATCH,
             progress=lambda done, total: progress("training a classifier", done, total),
         )
 

@@ -113,13 +113,30 @@ class Tools:
 
 
 def require_measures(wanted: Sequence[str]) -> None:
-    """Raise OptionsError unless all of these can be measured."""
+    """Raise OptionsError for what is no measure."""
     for name in wanted:
         if name not in MEASURES:
             raise OptionsError(
                 f"{name!r} is no measure.{did_you_mean(name, MEASURES)} They are: "
                 f"{', '.join(MEASURES)}."
             )
+
+
+def require_possible(comparison: Comparison, wanted: Sequence[str]) -> None:
+    """Raise DataError for a measure that needs something which a comparison does not have."""
+    for name in wanted:
+        if why := _missing(comparison, name):
+            raise DataError(f"{name} cannot be measured: {why}")
+
+
+def _missing(comparison: Comparison, name: str) -> str | None:
+    if name in get_args(PerPicture) and not comparison.pairs:
+        return "no picture has a partner of the same name."
+    if name == "domain-accuracy" and comparison.judge is None:
+        return "there are no domains to tell apart."
+    if name == "generated-error" and comparison.generated_error is None:
+        return "there is no discriminator: it takes a run (--checkpoint)."
+    return None
 
 
 def evaluate(comparison: Comparison, tools: Tools, wanted: Sequence[str] = ()) -> Evaluation:
@@ -136,10 +153,14 @@ def evaluate(comparison: Comparison, tools: Tools, wanted: Sequence[str] = ()) -
         DataError: what is wanted cannot be measured on these pictures.
     """
     require_measures(wanted)
+    require_possible(comparison, wanted)
     measuring = _Measuring(comparison, tools)
     figures: list[Figure] = []
     skipped = []
     for name in wanted or MEASURES:
+        if why := _missing(comparison, name):
+            skipped.append(f"{name}: {why}")
+            continue
         try:
             figures += measuring.measure(name)
         except I2iError as error:
@@ -280,8 +301,7 @@ class _Measuring:
 
     def _domain_accuracy(self) -> list[Figure]:
         judge = self.comparison.judge
-        if judge is None:
-            raise DataError("there are no domains to tell apart.")
+        assert judge is not None
         classifier = judge.classifier()
         label = classifier.names.index(judge.name)
 
@@ -309,15 +329,12 @@ class _Measuring:
         ]
 
     def _generated_error(self) -> list[Figure]:
-        if self.comparison.generated_error is None:
-            raise DataError("there is no discriminator: it takes a run (--checkpoint).")
+        assert self.comparison.generated_error is not None
         value = self.comparison.generated_error()
         return [Figure("average-generated-error", value, "neither", self.count)]
 
     def _pairs(self, kind: PerPicture) -> list[Figure]:
         pairs = self.comparison.pairs
-        if not pairs:
-            raise DataError("no picture has a partner of the same name.")
         name, compare = self._per_picture(kind)
         values = []
         for done, (number, partner) in enumerate(pairs, 1):

@@ -181,6 +181,7 @@ def _domains(context: _Context) -> Iterator[Comparison]:
         )
 
     translator = context.translator()
+    error = cache(partial(_generated_error, context, ("real", "fake")))  # one for all domains
     for column, name in enumerate(space.names):
         real = _those(held, space, _Kind(name, column, True))
         sources = _those(held, space, _Kind(name, column, False))
@@ -194,6 +195,7 @@ def _domains(context: _Context) -> Iterator[Comparison]:
             real,
             sources=sources,
             judge=Judge(judge(_kinds(space, column)), name),
+            generated_error=error,
         )
 
 
@@ -311,8 +313,10 @@ def _generated_error(context: _Context, terms: tuple[str, ...]) -> float:
     for objective in model.objectives.values():
         objective.weights = {name: float(name in terms) for name in objective.weights}
     size = options.train.batch_size
-    for batch in context.source.validation_batches(len(context.held_out), size):
-        for _ in model.play(to_device(batch, context.device), Clock(0)):
-            pass
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.train.seed)  # a model may draw what it translates to
+        for batch in context.source.validation_batches(len(context.held_out), size):
+            for _ in model.play(to_device(batch, context.device), Clock(0)):
+                pass
     real, fake = (torch.cat(recorder.probabilities[kind]) for kind in ("real", "fake"))
     return average_generated_error(real, fake).item()
