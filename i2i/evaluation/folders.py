@@ -1,8 +1,10 @@
 """Comparisons of two folders."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +16,8 @@ from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
 from i2i.evaluation.pictures import FolderPictures, PictureSet
 from i2i.metrics.classifier import Classifier, brought, cached_classifier
+
+T = TypeVar("T")
 
 CLASSIFIER_SIDE = 64
 CLASSIFIER_PICTURES = 5000
@@ -45,7 +49,8 @@ def folder_comparisons(
         domains: whether the sub-folders are domains, which are then compared one by one; those
             that are in both folders count. A classifier that learns to tell the real ones apart
             judges the others.
-        count: how many pictures of each folder are looked at, evenly from all over it.
+        count: how many pictures of each folder are looked at, evenly from all over the result;
+            of the reference their partners, if there are some.
         size: bring each picture to a square of this size.
         progress: told what is being done, and how much of how much is.
 
@@ -54,8 +59,8 @@ def folder_comparisons(
             cannot be read.
     """
     if not domains:
-        made, truth = (_pictures(each, count, size, progress) for each in (result, reference))
-        return [Comparison("", made, truth, _partners(made, truth))]
+        made, truth, pairs = _both(result, reference, count, size, progress)
+        return [Comparison("", made, truth, pairs)]
     names = [
         each.name
         for each in sorted(reference.iterdir() if reference.is_dir() else ())
@@ -66,14 +71,13 @@ def folder_comparisons(
             f"Domains are sub-folders of the same name in '{result}' and '{reference}', two at "
             f"least; there are: {', '.join(names) or 'none'}."
         )
-    real = {name: _pictures(reference / name, count, size, progress) for name in names}
+    sets = {name: _both(result / name, reference / name, count, size, progress) for name in names}
+    real = {name: truth for name, (_, truth, _) in sets.items()}
     judge = shared_classifier(lambda: (real, None), progress=progress)
-    found = []
-    for name in names:
-        made = _pictures(result / name, count, size, progress)
-        pairs = _partners(made, real[name])
-        found.append(Comparison(name, made, real[name], pairs, judge=Judge(judge, name)))
-    return found
+    return [
+        Comparison(name, made, truth, pairs, judge=Judge(judge, name))
+        for name, (made, truth, pairs) in sets.items()
+    ]
 
 
 Sets = Mapping[str, PictureSet]
@@ -118,36 +122,55 @@ def _labelled(sets: Mapping[str, PictureSet], names: Sequence[str]) -> tuple[Ten
     """Pictures shrunk for a classifier, and their labels."""
     images, labels = [], []
     for label, name in enumerate(names):
-        chosen = sets[name].some(_evenly(len(sets[name]), CLASSIFIER_PICTURES))
+        chosen = sets[name].some(_few(range(len(sets[name])), CLASSIFIER_PICTURES))
         for batch in chosen.batches():
             images.append(brought(batch, batch.shape[1], CLASSIFIER_SIDE))
         labels += [label] * len(chosen)
     return torch.cat(images), torch.tensor(labels)
 
 
-def _pictures(
-    folder: Path, count: int | None, size: int | None, progress: Progress
-) -> FolderPictures:
+def _both(
+    result: Path, reference: Path, count: int | None, size: int | None, progress: Progress
+) -> tuple[FolderPictures, FolderPictures, list[tuple[int, int]]]:
+    """The pictures of two folders, and which of them are partners."""
+    made, real = _named(result), _named(reference)
+    chosen = _few(list(made), count)
+    partners = [name for name in chosen if name in real]
+    others = partners or _few(list(real), count)
+    if count is None:
+        others = list(real)
+    numbers = {name: number for number, name in enumerate(others)}
+    pairs = [(n, numbers[name]) for n, name in enumerate(chosen) if name in numbers]
+    return (
+        _pictures({name: made[name] for name in chosen}, size, progress),
+        _pictures({name: real[name] for name in others}, size, progress),
+        pairs,
+    )
+
+
+def _named(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by their names without suffix; with it, where two have the same."""
     paths = list_pictures(folder)
     if not paths:
         raise DataError(f"There is no picture in '{folder}'.")
-    paths = [paths[number] for number in _evenly(len(paths), count)]
+    relative = {path: path.relative_to(folder) for path in paths}
+    alike = Counter(each.with_suffix("") for each in relative.values())
+    return {
+        (each if alike[each.with_suffix("")] > 1 else each.with_suffix("")).as_posix(): path
+        for path, each in relative.items()
+    }
+
+
+def _pictures(paths: Mapping[str, Path], size: int | None, progress: Progress) -> FolderPictures:
     checked = check_pictures(
-        paths, cache_folder(), progress=lambda d, n: progress("checking pictures", d, n)
+        paths.values(), cache_folder(), progress=lambda d, n: progress("checking pictures", d, n)
     )
-    paths = usable_pictures(paths, checked)
-    names = [path.relative_to(folder).with_suffix("").as_posix() for path in paths]
-    shapes = [(checked.sizes[path][1], checked.sizes[path][0]) for path in paths]
-    return FolderPictures(paths, names, shapes, size)
+    usable = usable_pictures(list(paths.values()), checked)
+    shapes = [(checked.sizes[path][1], checked.sizes[path][0]) for path in usable]
+    return FolderPictures(usable, list(paths), shapes, size)
 
 
-def _evenly(total: int, count: int | None) -> list[int]:
-    """Up to `count` numbers below `total`, as far apart as can be."""
-    if count is None or count >= total:
-        return list(range(total))
-    return [number * total // count for number in range(count)]
-
-
-def _partners(made: PictureSet, real: PictureSet) -> list[tuple[int, int]]:
-    numbers = {name: number for number, name in enumerate(real.names)}
-    return [(n, numbers[name]) for n, name in enumerate(made.names) if name in numbers]
+def _few(items: Sequence[T], count: int | None) -> list[T]:
+    """Up to `count` items, evenly from all over."""
+    count = len(items) if count is None else min(count, len(items))
+    return [items[number * len(items) // count] for number in range(count)]

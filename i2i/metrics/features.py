@@ -181,7 +181,7 @@ def find_features(
             fetched, else efficientnet-lite0 if that is installed, else nothing.
         weights: a file with the weights of Inception.
         device: to compute on.
-        say: is told what auto took, and why.
+        say: is told what is fetched, and what auto took, and why.
 
     Returns:
         None if auto found nothing.
@@ -195,7 +195,7 @@ def find_features(
         raise OptionsError(f"weights (='{weights}') are for inception; features (={name!r}).")
     match kind:
         case "inception" | "inception-compat" if not file:
-            path = inception_weights() if weights is None else weights
+            path = inception_weights(say) if weights is None else weights
             return Inception(path, clean=kind == "inception", device=device)
         case "efficientnet-lite0" if not file:
             return EfficientNetLite0(device)
@@ -212,7 +212,7 @@ def find_features(
             )
 
 
-def inception_weights() -> Path:
+def inception_weights(say: Say = lambda line: None) -> Path:
     """Find the weights of Inception where torch keeps what it fetches, or fetch them (95 MB).
 
     Raises:
@@ -220,10 +220,10 @@ def inception_weights() -> Path:
     """
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-    return fetched(URL_INCEPTION_V3, "give the file with --weights")
+    return fetched(URL_INCEPTION_V3, "give the file with --weights", say)
 
 
-def fetched(url: str, advice: str) -> Path:
+def fetched(url: str, advice: str, say: Say = lambda line: None) -> Path:
     """Return the file of a URL from the folder where torch keeps what it fetches.
 
     It is fetched if it is not there. Where its name ends in a hyphen and eight digits, these must
@@ -235,6 +235,7 @@ def fetched(url: str, advice: str) -> Path:
     path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     if path.is_file():
         return path
+    say(f"looking for {path.name} at {url} (once)")
     try:
         download([url], path, attempts=1, timeout=CONNECTION_TIMEOUT)
     except DataError as error:
@@ -278,7 +279,7 @@ def _automatic(weights: Path | None, device: torch.device | str, say: Say) -> Fe
     if weights is not None:
         return Inception(weights, clean=True, device=device)
     try:
-        return Inception(inception_weights(), clean=True, device=device)
+        return Inception(inception_weights(say), clean=True, device=device)
     except CheckpointError as error:
         why = str(error)
     if efficientnet_is_installed():

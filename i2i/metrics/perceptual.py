@@ -37,6 +37,10 @@ class Perceptual(Protocol):
 class LPIPS:
     """Version 0.1 with VGG16, as torch-fidelity computes it.
 
+    Arguments:
+        device: to compute on.
+        say: is told what is fetched.
+
     Raises:
         CheckpointError: the weights (those of torchvision's VGG16, 528 MB, and 6 KB of LPIPS
             itself) are not in torch's folder and cannot be fetched.
@@ -44,12 +48,12 @@ class LPIPS:
 
     name = "lpips(vgg16)"
 
-    def __init__(self, device: torch.device | str = "cpu") -> None:
+    def __init__(self, device: torch.device | str = "cpu", say: Say = lambda line: None) -> None:
         from torch_fidelity.sample_similarity_lpips import URL_VGG16_LPIPS, SampleSimilarityLPIPS
         from torchvision.models import VGG16_Weights
 
         for url in (URL_VGG16_LPIPS, VGG16_Weights.IMAGENET1K_V1.url):
-            fetched(url, "leave out this measure")
+            fetched(url, "leave out this measure", say)
         self.device = torch.device(device)
         self.network = SampleSimilarityLPIPS("lpips").to(self.device)
 
@@ -97,10 +101,10 @@ def find_perceptual(
     Arguments:
         features: what other measures use, so that it need not be loaded twice.
         device: to compute on.
-        say: is told what was taken instead of LPIPS, and why.
+        say: is told what is fetched, and what was taken instead of LPIPS, and why.
     """
     try:
-        return LPIPS(device)
+        return LPIPS(device, say)
     except CheckpointError as error:
         why = str(error)
     if isinstance(features, EfficientNetLite0):

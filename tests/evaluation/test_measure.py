@@ -168,6 +168,23 @@ def test_domains_are_the_sub_folders_of_both(truth: Path, result: Path) -> None:
 
 def test_count_and_size_are_heard(truth: Path, result: Path) -> None:
     (found,) = folder_comparisons(result, truth, count=3, size=16)
-    assert len(found.reference) == 3
-    assert found.reference.names == ["day/0", "day/2", "night/4"]
+    assert found.generated.names == ["day/0", "day/2", "night/4"]
+    assert found.reference.names == found.generated.names
+    assert found.pairs == [(0, 0), (1, 1), (2, 2)]
     assert found.reference[0:1].shape == (1, 3, 16, 16)
+    (apart,) = folder_comparisons(result / "day", truth / "night", count=2)
+    assert apart.reference.names == ["3", "4"]
+    assert not apart.pairs
+
+
+def test_partners_are_found_whatever_else_is_there(truth: Path, result: Path) -> None:
+    (found,) = folder_comparisons(result, truth)
+    assert len(found.generated) == 7
+    names = [(found.generated.names[n], found.reference.names[m]) for n, m in found.pairs]
+    assert len(names) == 6
+    assert all(one == other for one, other in names)
+    # Of two with the same name nobody knows which is meant.
+    (result / "day" / "0.png").symlink_to(result / "day" / "0.bmp")
+    (found,) = folder_comparisons(result, truth)
+    assert len(found.generated) == 8
+    assert len(found.pairs) == 5

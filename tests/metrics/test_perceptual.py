@@ -59,7 +59,7 @@ def test_lpips_agrees_with_its_formula_on_random_weights(monkeypatch: pytest.Mon
     state = {f"lin{i}.model.1.weight": each for i, each in enumerate(weights)}
     torch.manual_seed(0)
     network = vgg16(weights=None)
-    monkeypatch.setattr(module, "fetched", lambda url, advice: None)
+    monkeypatch.setattr(module, "fetched", lambda *arguments: None)
     monkeypatch.setattr(library, "load_state_dict_from_url", lambda *args, **more: state)
     monkeypatch.setattr(library, "torchvision_load_pretrained_vgg16", lambda: network)
     lpips = LPIPS()
@@ -84,7 +84,7 @@ def test_lpips_agrees_with_its_formula_on_random_weights(monkeypatch: pytest.Mon
 def test_without_a_network_the_unweighted_form_stands_in(
     lite: EfficientNetLite0, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(url: str, advice: str) -> None:
+    def unreachable(url: str, advice: str, say: object) -> None:
         raise CheckpointError(f"{url} cannot be reached.")
 
     monkeypatch.setattr(module, "fetched", unreachable)
