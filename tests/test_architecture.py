@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "networks": set(),
     "objectives": set(),
     "data": set(),
-    "metrics": set(),
+    "metrics": {"data"},
     "models": {"game", "networks", "objectives", "metrics"},
     "training": {"game", "processes"},
     "report": {"models", "options", "recipes", "training"},
@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "tiles": {"networks"},
     "translator": {"conditioner", "data", "networks", "tiles"},
     "translate": {"data", "processes", "translator"},
+    "evaluation": None,  # it measures what everything else has made
     "overview": {"data", "training", "translator"},
     "sampler": {"networks"},
     "samples": {"sampler", "training"},

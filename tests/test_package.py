@@ -7,14 +7,18 @@ import i2i
 
 PUBLIC = [
     "I2iError",
+    "Labelled",
     "Options",
     "Pair",
+    "Sampler",
     "Trainer",
     "Translator",
     "build_model",
+    "build_sampler",
     "build_trainer",
     "build_translator",
     "load_options",
+    "load_sampler",
     "load_translator",
     "to_bytes",
     "to_signed",

@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "Train a model on a folder of pictures, or go on with a run.",
     "translate": "Translate a picture or a folder with a trained model.",
     "sample": "Make pictures from noise with a trained model.",
+    "evaluate": "Measure how good pictures or a run are.",
     "models": "List the models that can be trained.",
     "info": "Say what a checkpoint or a run is.",
     "report": "Make one page about a run: health, pictures, curves, options.",

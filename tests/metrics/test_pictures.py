@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import scipy.ndimage
+import scipy.signal
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i.metrics.pictures import l1_distance, psnr, ssim_index
+from i2i.metrics.pictures import l1_distance, ms_ssim, ms_ssim_scales, psnr, ssim_index
 
 
 @given(st.integers(1, 3), st.sampled_from([1, 3]), st.integers(0, 1000))
@@ -28,3 +30,61 @@ def test_known_answers() -> None:
     assert ssim_index(grey, grey + 0.5).item() == pytest.approx(
         (2 * 0.5 * 0.75 + 1e-4) / (0.5**2 + 0.75**2 + 1e-4), abs=2e-4
     )
+
+
+def scipy_ms_ssim(x: np.ndarray, y: np.ndarray, scales: int) -> float:
+    """One channel in 0..1, with a window of its own."""
+    axis = np.arange(11) - 5
+    window = np.exp(-(axis[:, None] ** 2 + axis[None] ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+    weights = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])[:scales]
+    weights /= weights.sum()
+    index = 1.0
+    for number, weight in enumerate(weights):
+        mean_x, mean_y, xx, yy, xy = (
+            scipy.signal.convolve2d(each, window, mode="valid")
+            for each in (x, y, x * x, y * y, x * y)
+        )
+        variances = xx - mean_x**2 + yy - mean_y**2
+        value = (2 * (xy - mean_x * mean_y) + 9e-4) / (variances + 9e-4)
+        if number == scales - 1:
+            value *= (2 * mean_x * mean_y + 1e-4) / (mean_x**2 + mean_y**2 + 1e-4)
+        index *= value.mean() ** weight
+        x, y = (
+            scipy.ndimage.uniform_filter(each, 2, mode="nearest", origin=-1)[::2, ::2]
+            for each in (x, y)
+        )
+    return float(index)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "scales"),
+    [
+        (176, 180, 5),
+        (161, 161, 5),
+        (160, 300, 4),
+        (47, 60, 3),
+        (21, 21, 2),
+        (11, 30, 1),
+        (10, 9, 0),
+    ],
+)
+def test_ms_ssim_against_scipy(height: int, width: int, scales: int) -> None:
+    assert ms_ssim_scales(height, width) == scales
+    if not scales:
+        return
+    generator = np.random.default_rng(0)
+    x = scipy.ndimage.gaussian_filter(generator.uniform(size=(2, height, width)), (0, 1, 1))
+    y = np.clip(x + generator.normal(scale=0.05, size=x.shape), 0, 1)
+    expected = [scipy_ms_ssim(a, b, scales) for a, b in zip(x, y, strict=True)]
+    images, truth = (torch.from_numpy(each)[:, None] * 2 - 1 for each in (x, y))
+    np.testing.assert_allclose(ms_ssim(images, truth), expected, rtol=1e-5)
+    # Channels are measured one by one.
+    both = ms_ssim(images.transpose(0, 1), truth.transpose(0, 1))
+    np.testing.assert_allclose(both, [np.mean(expected)], rtol=1e-5)
+
+
+def test_ms_ssim_of_equal_and_of_inverted_pictures() -> None:
+    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
+    assert ms_ssim(pictures, pictures).tolist() == pytest.approx([1.0, 1.0])
+    assert ms_ssim(pictures, -pictures).tolist() == [0.0, 0.0]

@@ -1,0 +1,239 @@
+"""`i2i evaluate`: what results are worth, in figures."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from i2i.evaluation.measure import Tools
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  i2i evaluate translated/ facades/val/photos/
+  i2i evaluate translated/ zebras/ --measures fid,kid --features efficientnet-lite0
+  i2i evaluate translated/ faces/test/ --domains
+  i2i evaluate --checkpoint runs/facades
+  i2i evaluate --checkpoint runs/facades --dataroot other_facades --json figures.json
+"""
+)
+@click.argument("result", required=False, type=click.Path(path_type=Path))
+@click.argument("reference", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--checkpoint",
+    metavar="RUN_OR_FILE",
+    type=click.Path(path_type=Path),
+    help="Evaluate a run, or a checkpoint file, instead of folders: it translates the held-out "
+    "pictures of its data set.",
+)
+@click.option(
+    "--dataroot", help="With --checkpoint: another data set.  [default: that of the training]"
+)
+@click.option(
+    "--average/--raw",
+    default=None,
+    help="With --checkpoint: use the moving average of the generator, or the weights as trained.  "
+    "[default: the average if the checkpoint has one]",
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..., or mps."
+)
+@click.option(
+    "--domains",
+    is_flag=True,
+    help="The sub-folders of RESULT and REFERENCE are domains; a classifier that learns to tell "
+    "the real ones apart judges the others.",
+)
+@click.option(
+    "--measures",
+    metavar="NAME,...",
+    help="fid, kid, precision-recall, swd, swd-reference, psnr, ssim, ms-ssim, lpips, "
+    "domain-accuracy, generated-error.  [default: all that are possible]",
+)
+@click.option(
+    "--features",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="What fid, kid, precision and recall compare: inception, inception-compat, "
+    "efficientnet-lite0 or classifier:FILE; auto: inception if its weights are at hand or can be "
+    "fetched, else efficientnet-lite0.",
+)
+@click.option(
+    "--weights",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The weights of inception.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=8),
+    help="With folders: bring each picture to a square of N pixels first.",
+)
+@click.option("--count", type=click.IntRange(min=1), help="How many pictures are looked at.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--worst",
+    type=click.IntRange(min=0),
+    default=8,
+    show_default=True,
+    help="How many of the worst pictures are named and shown, for pairs.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the sheet of the worst pictures.  [default: with --checkpoint, the "
+    "run's evaluation/; else none is written]",
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all as JSON.")
+@click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder to write scalars to.")
+def command(
+    result: Path | None,
+    reference: Path | None,
+    checkpoint: Path | None,
+    dataroot: str | None,
+    average: bool | None,
+    device: str,
+    domains: bool,
+    measures: str | None,
+    features: str,
+    weights: Path | None,
+    size: int | None,
+    count: int | None,
+    seed: int,
+    worst: int,
+    out: Path | None,
+    json_file: Path | None,
+    tensorboard: Path | None,
+) -> None:
+    """Measure how good pictures are: those in RESULT beside the real ones in REFERENCE, or what a
+    run makes of its held-out pictures (--checkpoint).
+
+    Pictures of the same name in both folders are compared one by one as well.
+    """
+    if (checkpoint is None) == (result is None) or (result is None) != (reference is None):
+        raise click.UsageError("give two folders, RESULT and REFERENCE, or --checkpoint.")
+    for name, given, needs in (
+        ("--dataroot", dataroot, checkpoint),
+        ("--average/--raw", average, checkpoint),
+        ("--size", size, result),
+        ("--domains", domains or None, result),
+    ):
+        if given is not None and needs is None:
+            other = "--checkpoint" if result is not None else "two folders"
+            raise click.UsageError(f"{name} goes with {other}.")
+
+    from i2i.evaluation.measure import MEASURES, evaluate, require_measures, require_possible
+    from i2i.evaluation.report import table, to_json, to_tensorboard, worst_sheet
+
+    wanted = tuple(name.strip() for name in measures.split(",")) if measures else ()
+    require_measures(wanted)
+    with _progress() as progress:
+        step = 0
+        if checkpoint is not None:
+            from i2i.evaluation.runs import run_comparisons
+
+            found = run_comparisons(
+                checkpoint,
+                dataroot=dataroot,
+                average=average,
+                device=device,
+                count=count,
+                say=click.echo,
+                progress=progress,
+            )
+            comparisons, step = list(found.comparisons), found.step
+            about: dict[str, Any] = {
+                "checkpoint": str(found.checkpoint),
+                "step": step,
+                "dataroot": found.options.data.root,
+            }
+            if out is None:
+                out = found.checkpoint.absolute().parent.parent / "evaluation"
+        else:
+            from i2i.evaluation.folders import folder_comparisons
+
+            assert result is not None
+            assert reference is not None
+            comparisons = folder_comparisons(
+                result, reference, domains=domains, count=count, size=size, progress=progress
+            )
+            about = {"result": str(result), "reference": str(reference)}
+        for each in comparisons:
+            require_possible(each, wanted)
+        needed = set(wanted or MEASURES)
+        if not wanted and not any(each.pairs for each in comparisons):
+            needed.remove("lpips")
+        tools = _tools(features, weights, device, seed, needed, progress)
+        evaluations = [evaluate(each, tools, wanted) for each in comparisons]
+    for evaluation in evaluations:
+        click.echo("")
+        click.echo(table(evaluation))
+        if worst and (shown := worst_sheet(evaluation, worst)):
+            sheet, names = shown
+            click.echo(names)
+            if out is not None:
+                name = "-".join(filter(None, ("worst", evaluation.comparison.name)))
+                path = out / f"{name}.png"
+                out.mkdir(parents=True, exist_ok=True)
+                sheet.save(path)
+                click.echo(f"picture sheet: {path}")
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(to_json(evaluations, about) + "\n", encoding="utf-8")
+    if tensorboard is not None:
+        to_tensorboard(evaluations, tensorboard, step)
+
+
+def _tools(
+    features: str,
+    weights: Path | None,
+    device: str,
+    seed: int,
+    needed: set[str],
+    progress: Callable[[str, int, int], None],
+) -> "Tools":
+    """Load the networks that the measures need, as far as they are to be had."""
+    from i2i.builder import pick_device
+    from i2i.data.cache import cache_folder
+    from i2i.evaluation.measure import Tools
+    from i2i.metrics.features import Features, find_features
+    from i2i.metrics.perceptual import Perceptual, find_perceptual
+
+    where = pick_device(device)
+    why = "there is no network for it."
+
+    def say(line: str) -> None:
+        nonlocal why
+        why = line
+        click.echo(line, err=True)
+
+    network: Features | None = None
+    perceptual: Perceptual | None = None
+    if {"fid", "kid", "precision-recall"} & needed:
+        network = find_features(features, weights=weights, device=where, say=say)
+    if "lpips" in needed:
+        perceptual = find_perceptual(network, device=where, say=say)
+    return Tools(cache_folder(), network, perceptual, why, seed, progress)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each kind of work, one after another."""
+    from i2i.progress import progress_bar
+
+    with contextlib.ExitStack() as stack:
+        current: tuple[str, Callable[[int, int], None]] = ("", lambda done, total: None)
+
+        def progress(what: str, done: int, total: int) -> None:
+            nonlocal current
+            if what != current[0]:
+                stack.close()
+                current = what, stack.enter_context(progress_bar(what))
+            current[1](done, total)
+
+        yield progress

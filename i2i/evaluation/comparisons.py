@@ -1,0 +1,42 @@
+"""What is compared with what."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from i2i.evaluation.pictures import PictureSet
+from i2i.metrics.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A classifier, and which of its names the pictures that were made should be given."""
+
+    classifier: Callable[[], Classifier]
+    name: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Pictures that a generator made, and real ones that they should be like.
+
+    Whatever makes pictures (from pictures, or from noise) is evaluated by saying which comparisons
+    it is to be measured by.
+    """
+
+    name: str
+    """Tells the comparisons of one evaluation apart: "AtoB", a domain; "" for the only one."""
+
+    generated: PictureSet
+
+    reference: PictureSet
+
+    pairs: Sequence[tuple[int, int]] = ()
+    """Numbers of generated pictures and of those in the reference that they should be equal to."""
+
+    sources: PictureSet | None = None
+    """What the generated pictures were made of, in the same order, where that is known."""
+
+    judge: Judge | None = None
+
+    generated_error: Callable[[], float] | None = None
+    """Computes the average generated error of the model's own discriminator."""

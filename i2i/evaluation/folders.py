@@ -1,0 +1,176 @@
+"""Comparisons of two folders."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from i2i.data.cache import cache_folder
+from i2i.data.check import check_pictures, usable_pictures
+from i2i.data.reading import list_pictures
+from i2i.errors import DataError
+from i2i.evaluation.comparisons import Comparison, Judge
+from i2i.evaluation.pictures import FolderPictures, PictureSet
+from i2i.metrics.classifier import Classifier, brought, cached_classifier
+
+T = TypeVar("T")
+
+CLASSIFIER_SIDE = 64
+CLASSIFIER_PICTURES = 5000
+"""Of each kind, at most, that a classifier learns from."""
+
+CLASSIFIER_STEPS = 1000
+CLASSIFIER_BATCH = 64
+"""A minute or two on one core."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def folder_comparisons(
+    result: Path,
+    reference: Path,
+    *,
+    domains: bool = False,
+    count: int | None = None,
+    size: int | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> list[Comparison]:
+    """Compare the pictures in a folder with the real ones in another.
+
+    Pictures of the same name below the two folders (the suffix may differ) are partners.
+
+    Arguments:
+        result: what was made.
+        reference: real pictures.
+        domains: whether the sub-folders are domains, which are then compared one by one; those
+            that are in both folders count. A classifier that learns to tell the real ones apart
+            judges the others.
+        count: how many pictures of each folder are looked at, evenly from all over the result;
+            of the reference their partners, if there are some.
+        size: bring each picture to a square of this size.
+        progress: told what is being done, and how much of how much is.
+
+    Raises:
+        DataError: a folder is not there, or has no pictures or no such domains, or a picture
+            cannot be read.
+    """
+    if not domains:
+        made, truth, pairs = _both(result, reference, count, size, progress)
+        return [Comparison("", made, truth, pairs)]
+    names = [
+        each.name
+        for each in sorted(reference.iterdir() if reference.is_dir() else ())
+        if each.is_dir() and each.name[0] != "." and (result / each.name).is_dir()
+    ]
+    if len(names) < 2:
+        raise DataError(
+            f"Domains are sub-folders of the same name in '{result}' and '{reference}', two at "
+            f"least; there are: {', '.join(names) or 'none'}."
+        )
+    sets = {name: _both(result / name, reference / name, count, size, progress) for name in names}
+    real = {name: truth for name, (_, truth, _) in sets.items()}
+    judge = shared_classifier(lambda: (real, None), progress=progress)
+    return [
+        Comparison(name, made, truth, pairs, judge=Judge(judge, name))
+        for name, (made, truth, pairs) in sets.items()
+    ]
+
+
+Sets = Mapping[str, PictureSet]
+
+
+def shared_classifier(
+    pictures: Callable[[], tuple[Sets, Sets | None]],
+    *,
+    flip: bool = True,
+    progress: Progress = lambda what, done, total: None,
+) -> Callable[[], Classifier]:
+    """A function that trains a classifier when it is first called, or finds it in the cache.
+
+    Arguments:
+        pictures: returns those to learn from, by name, and those to measure the accuracy on, or
+            None for a tenth of the first.
+        flip: whether a mirrored picture is one of the same kind.
+        progress: told of the training.
+    """
+
+    @cache
+    def classifier() -> Classifier:
+        real, held_out = pictures()
+        names = list(real)
+        images, labels = _labelled(real, names)
+        return cached_classifier(
+            images,
+            labels,
+            names,
+            cache_folder(),
+            held_out=None if held_out is None else _labelled(held_out, names),
+            flip=flip,
+            steps=CLASSIFIER_STEPS,
+            batch_size=CLASSIFIER_BATCH,
+            progress=lambda done, total: progress("training a classifier", done, total),
+        )
+
+    return classifier
+
+
+def _labelled(sets: Mapping[str, PictureSet], names: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Pictures shrunk for a classifier, and their labels."""
+    images, labels = [], []
+    for label, name in enumerate(names):
+        chosen = sets[name].some(_few(range(len(sets[name])), CLASSIFIER_PICTURES))
+        for batch in chosen.batches():
+            images.append(brought(batch, batch.shape[1], CLASSIFIER_SIDE))
+        labels += [label] * len(chosen)
+    return torch.cat(images), torch.tensor(labels)
+
+
+def _both(
+    result: Path, reference: Path, count: int | None, size: int | None, progress: Progress
+) -> tuple[FolderPictures, FolderPictures, list[tuple[int, int]]]:
+    """The pictures of two folders, and which of them are partners."""
+    made, real = _named(result), _named(reference)
+    chosen = _few(list(made), count)
+    partners = [name for name in chosen if name in real]
+    others = partners or _few(list(real), count)
+    if count is None:
+        others = list(real)
+    numbers = {name: number for number, name in enumerate(others)}
+    pairs = [(n, numbers[name]) for n, name in enumerate(chosen) if name in numbers]
+    return (
+        _pictures({name: made[name] for name in chosen}, size, progress),
+        _pictures({name: real[name] for name in others}, size, progress),
+        pairs,
+    )
+
+
+def _named(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by their names without suffix; with it, where two have the same."""
+    paths = list_pictures(folder)
+    if not paths:
+        raise DataError(f"There is no picture in '{folder}'.")
+    relative = {path: path.relative_to(folder) for path in paths}
+    alike = Counter(each.with_suffix("") for each in relative.values())
+    return {
+        (each if alike[each.with_suffix("")] > 1 else each.with_suffix("")).as_posix(): path
+        for path, each in relative.items()
+    }
+
+
+def _pictures(paths: Mapping[str, Path], size: int | None, progress: Progress) -> FolderPictures:
+    checked = check_pictures(
+        paths.values(), cache_folder(), progress=lambda d, n: progress("checking pictures", d, n)
+    )
+    usable = usable_pictures(list(paths.values()), checked)
+    shapes = [(checked.sizes[path][1], checked.sizes[path][0]) for path in usable]
+    return FolderPictures(usable, list(paths), shapes, size)
+
+
+def _few(items: Sequence[T], count: int | None) -> list[T]:
+    """Up to `count` items, evenly from all over."""
+    count = len(items) if count is None else min(count, len(items))
+    return [items[number * len(items) // count] for number in range(count)]

@@ -1,0 +1,379 @@
+"""Figures for a comparison."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from i2i.batch import to_signed
+from i2i.errors import DataError, I2iError, OptionsError, did_you_mean
+from i2i.evaluation.comparisons import Comparison
+from i2i.evaluation.pictures import PictureSet
+from i2i.metrics.bootstrap import mean_interval
+from i2i.metrics.features import Features
+from i2i.metrics.frechet import frechet_distance, sample_warning
+from i2i.metrics.kernel import kernel_distance
+from i2i.metrics.neighbours import precision_recall
+from i2i.metrics.perceptual import Perceptual
+from i2i.metrics.pictures import MS_SSIM_WEIGHTS, WINDOW, ms_ssim, ms_ssim_scales, psnr, ssim_index
+from i2i.metrics.sliced import Normalisation, patch_distance
+from i2i.metrics.statistics import extract, remembered
+
+Better = Literal["lower", "higher", "neither"]
+
+PerPicture = Literal["psnr", "ssim", "ms-ssim", "lpips"]
+
+MEASURES = (
+    "fid",
+    "kid",
+    "precision-recall",
+    "swd",
+    "swd-reference",
+    *get_args(PerPicture),
+    "domain-accuracy",
+    "generated-error",
+)
+"""What can be measured, by the names that a person chooses them by."""
+
+WORST_BY: tuple[tuple[PerPicture, Better], ...] = (
+    ("lpips", "lower"),
+    ("ms-ssim", "higher"),
+    ("ssim", "higher"),
+    ("psnr", "higher"),
+)
+"""What decides on the worst pictures, the best judge first."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number.
+
+    Its `name` tells it from every other: it says by which network features were computed.
+    `low` and `high` are the 95 % bootstrap interval of a mean; `inputs` is the same figure for what
+    the generator was given, a baseline; `details` are further numbers that belong to it.
+    """
+
+    name: str
+    value: float
+    better: Better
+    pictures: int
+    low: float | None = None
+    high: float | None = None
+    inputs: float | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All figures of a comparison.
+
+    `pictures` has a row for each pair, its numbers by name; `warnings` say what not to conclude,
+    and `skipped` what could not be measured, and why.
+    """
+
+    comparison: Comparison
+    figures: tuple[Figure, ...]
+    pictures: tuple[tuple[str, Mapping[str, float]], ...]
+    warnings: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    def worst(self, count: int) -> tuple[str, list[int]]:
+        """The numbers of the worst pairs, the worst first, and the name of what decided."""
+        known = self.pictures[0][1] if self.pictures else {}
+        for kind, better in WORST_BY:
+            for name in known:
+                if name.partition("(")[0].removesuffix("-unweighted") == kind:
+                    order = sorted(
+                        range(len(self.pictures)),
+                        key=lambda i: self.pictures[i][1][name],
+                        reverse=better == "lower",
+                    )
+                    return name, order[:count]
+        return "", []
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What measuring needs beside pictures.
+
+    `features` and `perceptual` are None where there is no network for them, and then their `why`
+    says why. `cache` is the folder for features of real pictures.
+    """
+
+    cache: Path
+    features: Features | None = None
+    perceptual: Perceptual | None = None
+    why: str = "there is no network for it."
+    seed: int = 0
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+
+
+def require_measures(wanted: Sequence[str]) -> None:
+    """Raise OptionsError for what is no measure."""
+    for name in wanted:
+        if name not in MEASURES:
+            raise OptionsError(
+                f"{name!r} is no measure.{did_you_mean(name, MEASURES)} They are: "
+                f"{', '.join(MEASURES)}."
+            )
+
+
+def require_possible(comparison: Comparison, wanted: Sequence[str]) -> None:
+    """Raise DataError for a measure that needs something which a comparison does not have."""
+    for name in wanted:
+        if why := _missing(comparison, name):
+            raise DataError(f"{name} cannot be measured: {why}")
+
+
+def _missing(comparison: Comparison, name: str) -> str | None:
+    if name in get_args(PerPicture) and not comparison.pairs:
+        return "no picture has a partner of the same name."
+    if name == "domain-accuracy" and comparison.judge is None:
+        return "there are no domains to tell apart."
+    if name == "generated-error" and comparison.generated_error is None:
+        return "there is no discriminator: it takes a run (--checkpoint)."
+    return None
+
+
+def evaluate(comparison: Comparison, tools: Tools, wanted: Sequence[str] = ()) -> Evaluation:
+    """Measure a comparison.
+
+    Arguments:
+        comparison: what is compared with what.
+        tools: what it takes.
+        wanted: some of `MEASURES`; by default everything that is possible, and what is not is said
+            in `Evaluation.skipped`.
+
+    Raises:
+        OptionsError: what is wanted is no measure, or a package for it is missing.
+        DataError: what is wanted cannot be measured on these pictures.
+    """
+    require_measures(wanted)
+    require_possible(comparison, wanted)
+    measuring = _Measuring(comparison, tools)
+    figures: list[Figure] = []
+    skipped = []
+    for name in wanted or MEASURES:
+        if why := _missing(comparison, name):
+            skipped.append(f"{name}: {why}")
+            continue
+        try:
+            figures += measuring.measure(name)
+        except I2iError as error:
+            if wanted:
+                raise
+            skipped.append(f"{name}: {error}")
+    rows = tuple(
+        (
+            comparison.generated.names[number],
+            {name: values[at] for name, values in measuring.each.items()},
+        )
+        for at, (number, _) in enumerate(comparison.pairs)
+    )
+    return Evaluation(
+        comparison, tuple(figures), rows, tuple(dict.fromkeys(measuring.warnings)), tuple(skipped)
+    )
+
+
+class _Measuring:
+    """Measures one comparison, computing features once."""
+
+    def __init__(self, comparison: Comparison, tools: Tools) -> None:
+        self.comparison = comparison
+        self.tools = tools
+        self.each: dict[str, list[float]] = {}
+        self.warnings: list[str] = []
+
+    def measure(self, name: str) -> list[Figure]:
+        match name:
+            case "fid":
+                return self._fid()
+            case "kid":
+                return self._kid()
+            case "precision-recall":
+                return self._precision_recall()
+            case "swd":
+                return self._swd("swd", "own")
+            case "swd-reference":
+                return self._swd("swd-reference", "reference")
+            case "domain-accuracy":
+                return self._domain_accuracy()
+            case "generated-error":
+                return self._generated_error()
+            case "psnr" | "ssim" | "ms-ssim" | "lpips":
+                return self._pairs(name)
+        raise AssertionError(name)
+
+    @property
+    def count(self) -> int:
+        return min(len(self.comparison.generated), len(self.comparison.reference))
+
+    @property
+    def network(self) -> Features:
+        if self.tools.features is None:
+            raise OptionsError(self.tools.why)
+        return self.tools.features
+
+    @cached_property
+    def generated(self) -> Tensor:
+        return self._extract(self.comparison.generated)
+
+    @cached_property
+    def reference(self) -> Tensor:
+        return self._remembered(self.comparison.reference)
+
+    @cached_property
+    def sources(self) -> Tensor | None:
+        sources = self.comparison.sources
+        return None if sources is None else self._remembered(sources)
+
+    def _extract(self, pictures: PictureSet) -> Tensor:
+        total = len(pictures)
+        return extract(
+            self.network,
+            pictures.batches(),
+            lambda done: self.tools.progress("describing pictures", done, total),
+        )
+
+    def _remembered(self, pictures: PictureSet) -> Tensor:
+        return remembered(
+            self.network, pictures.content(), lambda: self._extract(pictures), self.tools.cache
+        )
+
+    def _fid(self) -> list[Figure]:
+        name = f"fid({self.network.name})"
+        value = frechet_distance(self.generated, self.reference)
+        inputs = None if self.sources is None else frechet_distance(self.sources, self.reference)
+        if warning := sample_warning(self.count, self.network.dimension):
+            self.warnings.append(f"{name}: {warning}")
+        return [Figure(name, value, "lower", self.count, inputs=inputs)]
+
+    def _kid(self) -> list[Figure]:
+        seed = self.tools.seed
+        found = kernel_distance(self.generated, self.reference, seed=seed)
+        inputs = None
+        if self.sources is not None:
+            inputs = kernel_distance(self.sources, self.reference, seed=seed).mean
+        details: dict[str, float] = {"subset size": found.subset_size}
+        if found.deviation is not None:
+            details["deviation over subsets"] = found.deviation
+        name = f"kid({self.network.name})"
+        return [Figure(name, found.mean, "lower", self.count, inputs=inputs, details=details)]
+
+    def _precision_recall(self) -> list[Figure]:
+        found = precision_recall(self.generated, self.reference)
+        inputs = None if self.sources is None else precision_recall(self.sources, self.reference)
+        return [
+            Figure(
+                f"{name}({self.network.name})",
+                getattr(found, name),
+                "higher",
+                self.count,
+                inputs=None if inputs is None else getattr(inputs, name),
+            )
+            for name in found._fields
+        ]
+
+    def _swd(self, name: str, normalisation: Normalisation) -> list[Figure]:
+        sets = [self.comparison.generated, self.comparison.reference]
+        if self.comparison.sources is not None:
+            sets.append(self.comparison.sources)
+        shapes = {shape for each in sets for shape in each.shapes()}
+        if len(shapes) > 1:
+            side = min(min(shape) for shape in shapes)
+            name, sets = f"{name}(at {side})", [each.sized(side) for each in sets]
+
+        def distance(pictures: PictureSet) -> tuple[float, dict[str, float]]:
+            found = patch_distance(
+                pictures, sets[1], normalisation=normalisation, seed=self.tools.seed
+            )
+            return found.mean, {f"{height} px": value for height, value in found.levels.items()}
+
+        value, details = distance(sets[0])
+        inputs = None
+        if len(sets) > 2 and sets[2][0:1].shape[1] == sets[1][0:1].shape[1]:
+            inputs = distance(sets[2])[0]
+        return [Figure(name, value, "lower", self.count, inputs=inputs, details=details)]
+
+    def _domain_accuracy(self) -> list[Figure]:
+        judge = self.comparison.judge
+        assert judge is not None
+        classifier = judge.classifier()
+        label = classifier.names.index(judge.name)
+
+        def share(pictures: PictureSet) -> list[float]:
+            labels = (torch.full((len(part),), label) for part in pictures.batches())
+            found = map(classifier.recognised, pictures.batches(), labels)
+            return torch.cat(list(found)).float().tolist()
+
+        interval = mean_interval(share(self.comparison.generated), seed=self.tools.seed)
+        inputs = None
+        if self.comparison.sources is not None:
+            sources = share(self.comparison.sources)
+            inputs = sum(sources) / len(sources)
+        return [
+            Figure(
+                f"domain-accuracy(classifier-{classifier.digest})",
+                interval.mean,
+                "higher",
+                len(self.comparison.generated),
+                interval.low,
+                interval.high,
+                inputs,
+                {"on real ones": classifier.accuracy, "number of these": classifier.held_out},
+            )
+        ]
+
+    def _generated_error(self) -> list[Figure]:
+        assert self.comparison.generated_error is not None
+        value = self.comparison.generated_error()
+        return [Figure("average-generated-error", value, "neither", self.count)]
+
+    def _pairs(self, kind: PerPicture) -> list[Figure]:
+        pairs = self.comparison.pairs
+        name, compare = self._per_picture(kind)
+        values = []
+        for done, (number, partner) in enumerate(pairs, 1):
+            images = self.comparison.generated[number : number + 1]
+            truth = self.comparison.reference[partner : partner + 1]
+            if images.shape != truth.shape:
+                raise DataError(
+                    f"{self.comparison.generated.names[number]!r} has {_size(images)} and its "
+                    f"partner {_size(truth)}: bring all pictures to one size with --size."
+                )
+            values.append(compare(images, truth).item())
+            self.tools.progress(f"measuring {kind}", done, len(pairs))
+        self.each[name] = values
+        interval = mean_interval(values, seed=self.tools.seed)
+        better = dict(WORST_BY)[kind]
+        return [Figure(name, interval.mean, better, len(values), interval.low, interval.high)]
+
+    def _per_picture(self, kind: PerPicture) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
+        """The name of a measure, and what computes it for byte pictures."""
+        if kind == "lpips":
+            if self.tools.perceptual is None:
+                raise OptionsError(self.tools.why)
+            return self.tools.perceptual.name, self.tools.perceptual
+        if kind == "psnr":
+            return kind, _signed(psnr)
+        shapes = self.comparison.generated.some([n for n, _ in self.comparison.pairs]).shapes()
+        scales = min(ms_ssim_scales(*shape) for shape in shapes)
+        if not scales:
+            raise DataError(f"it looks at windows of {WINDOW} x {WINDOW} pixels.")
+        if kind == "ssim":
+            return kind, _signed(ssim_index)
+        fewer = scales < len(MS_SSIM_WEIGHTS)
+        name = f"{kind}({scales} scales)" if fewer else kind
+        return name, _signed(lambda images, truth: ms_ssim(images, truth, scales))
+
+
+def _signed(measure: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda images, truth: measure(to_signed(images), to_signed(truth))
+
+
+def _size(images: Tensor) -> str:
+    return f"{images.shape[-1]} x {images.shape[-2]} pixels"

@@ -1,0 +1,157 @@
+"""Sets of pictures with names, on disk or in memory."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from i2i.data.paired import to_tensor
+from i2i.data.reading import read_picture
+from i2i.data.transforms import evaluation_geometry
+
+BATCH = 16
+
+
+class PictureSet(Protocol):
+    """Pictures (C, H, W) uint8, of one size or not."""
+
+    names: Sequence[str]
+    """One for each, by which they find their partners."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Tensor:
+        """Some of them, (N, C, H, W), which must be of one size.
+
+        Raises:
+            DataError: one cannot be read.
+        """
+        ...
+
+    def batches(self) -> Iterator[Tensor]:
+        """All of them in order, (n, C, H, W) each, where n of one size come one after another."""
+        ...
+
+    def shapes(self) -> set[tuple[int, int]]:
+        """The heights and widths that there are."""
+        ...
+
+    def content(self) -> str:
+        """A hash of all that the pictures are."""
+        ...
+
+    def some(self, numbers: Sequence[int]) -> "PictureSet":
+        """Those with these numbers."""
+        ...
+
+    def sized(self, side: int) -> "PictureSet":
+        """All of them as squares: the shorter side resized (bicubic, antialiased), the middle cut
+        out."""
+        ...
+
+
+class FolderPictures:
+    """Pictures in files, which are read as RGB when they are asked for.
+
+    Arguments:
+        paths: of the files.
+        names: one for each.
+        shapes: height and width of each, upright.
+        side: of the squares that they are brought to (`PictureSet.sized`); None: as they are.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        names: Sequence[str],
+        shapes: Sequence[tuple[int, int]],
+        side: int | None = None,
+    ) -> None:
+        assert len(paths) == len(names) == len(shapes), (len(paths), len(names), len(shapes))
+        self.paths = list(paths)
+        self.names: Sequence[str] = list(names)
+        self.side = side
+        self._shapes = list(shapes)
+        self._fit = evaluation_geometry(side, "shorter side") if side else None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, part: slice, /) -> Tensor:
+        return torch.stack(self._read(self.paths[part]))
+
+    def batches(self) -> Iterator[Tensor]:
+        for at in range(0, len(self), BATCH):
+            for _, alike in groupby(self._read(self.paths[at : at + BATCH]), lambda i: i.shape):
+                yield torch.stack(list(alike))
+
+    def shapes(self) -> set[tuple[int, int]]:
+        return {(self.side, self.side)} if self.side else set(self._shapes)
+
+    def content(self) -> str:
+        found = hashlib.sha256(repr((self.side, len(self))).encode())
+        for path in self.paths:
+            found.update(hashlib.sha256(path.read_bytes()).digest())
+        return found.hexdigest()
+
+    def some(self, numbers: Sequence[int]) -> "FolderPictures":
+        return FolderPictures(
+            [self.paths[number] for number in numbers],
+            [self.names[number] for number in numbers],
+            [self._shapes[number] for number in numbers],
+            self.side,
+        )
+
+    def sized(self, side: int) -> "FolderPictures":
+        return FolderPictures(self.paths, self.names, self._shapes, side)
+
+    def _read(self, paths: Sequence[Path]) -> list[Tensor]:
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(self._read_one, paths))
+
+    def _read_one(self, path: Path) -> Tensor:
+        pixels = read_picture(path, 3)
+        return to_tensor(pixels if self._fit is None else self._fit(0, 0, pixels)[0])
+
+
+class TensorPictures:
+    """Pictures in memory, (N, C, H, W) uint8."""
+
+    def __init__(self, images: Tensor, names: Sequence[str]) -> None:
+        assert images.dtype == torch.uint8, images.dtype
+        assert len(images) == len(names), (len(images), len(names))
+        self.images = images
+        self.names: Sequence[str] = list(names)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, part: slice, /) -> Tensor:
+        return self.images[part]
+
+    def batches(self) -> Iterator[Tensor]:
+        yield from self.images.split(BATCH)
+
+    def shapes(self) -> set[tuple[int, int]]:
+        height, width = self.images.shape[2:]
+        return {(height, width)}
+
+    def content(self) -> str:
+        found = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        found.update(self.images.contiguous().numpy().data)
+        return found.hexdigest()
+
+    def some(self, numbers: Sequence[int]) -> "TensorPictures":
+        names = [self.names[number] for number in numbers]
+        return TensorPictures(self.images[list(numbers)], names)
+
+    def sized(self, side: int) -> "TensorPictures":
+        fit = evaluation_geometry(side, "shorter side")
+        pixels = (image.permute(1, 2, 0).contiguous().numpy() for image in self.images)
+        fitted = [to_tensor(fit(0, 0, each)[0]) for each in pixels]
+        return TensorPictures(torch.stack(fitted), self.names)

@@ -1,0 +1,323 @@
+"""Comparisons for a run: what it makes of the held-out pictures of its data set."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from i2i.batch import Labelled, to_device
+from i2i.builder import build_model, data_kind, inference_mode, pick_device
+from i2i.errors import DataError
+from i2i.evaluation.comparisons import Comparison, Judge
+from i2i.evaluation.folders import CLASSIFIER_PICTURES, CLASSIFIER_SIDE, shared_classifier
+from i2i.evaluation.pictures import TensorPictures
+from i2i.game import Clock
+from i2i.labels import LabelSpace
+from i2i.loading import load_translator
+from i2i.metrics.adversarial import average_generated_error
+from i2i.metrics.classifier import Classifier
+from i2i.metrics.features import fitted
+from i2i.options import Options, read_options
+from i2i.sources import Source, open_source, settle_options
+from i2i.training.checkpoint import load_checkpoint
+from i2i.training.run import find_checkpoint
+from i2i.translator import Translator
+
+BATCH = 8
+
+Say = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RunComparisons:
+    """What a run is measured by.
+
+    `checkpoint` was taken, after `step` steps of training; `options` are those of the run, with
+    the data that it is measured on.
+    """
+
+    checkpoint: Path
+    step: int
+    options: Options
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What comparisons are made from."""
+
+    options: Options
+    source: Source
+    state: dict[str, Any]
+    count: int | None
+    translator: Callable[..., Translator]
+    device: torch.device
+    progress: Progress
+
+    @property
+    def held_out(self) -> range:
+        total = self.source.validation_pictures
+        return range(total if self.count is None else min(self.count, total))
+
+
+def run_comparisons(
+    checkpoint: Path | None,
+    *,
+    runs_dir: Path = Path("runs"),
+    dataroot: str | None = None,
+    average: bool | None = None,
+    device: str = "auto",
+    count: int | None = None,
+    say: Say = lambda line: None,
+    progress: Progress = lambda what, done, total: None,
+) -> RunComparisons:
+    """Translate the held-out pictures of a data set, in memory.
+
+    Paired pictures are compared with their truth. Without pairs there is a comparison for each
+    direction, with the held-out pictures of the domain it leads to; with labels one for each
+    domain, of which no picture is one that had it already.
+
+    Arguments:
+        checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
+        runs_dir: the folder of the runs.
+        dataroot: the data set; by default that of the run.
+        average: whether the moving average of the generator is used; by default if there is one.
+        device: "auto", "cpu", "cuda", ...
+        count: how many held-out pictures are looked at.
+        say: prints a line for a person.
+        progress: told what is being done, and how much of how much is.
+
+    Raises:
+        CheckpointError, DataError, OptionsError: the checkpoint or the data are not as they should
+            be, or do not fit each other.
+    """
+    path, why = find_checkpoint(checkpoint, runs_dir)
+    say(why)
+    state = load_checkpoint(path)
+    options = read_options(state["options"])
+    kind = data_kind(options)
+    if dataroot is not None:
+        options = _elsewhere(options, dataroot, kind)
+    source = open_source(options, kind, say)
+    translator = partial(_translator, path, average, device)
+    makers: dict[str, Callable[[_Context], Iterator[Comparison]]] = {
+        "paired": _paired,
+        "unpaired": _unpaired,
+        "domains": _domains,
+    }
+    if kind not in makers:
+        raise DataError(f"a {options.model} cannot be evaluated yet: it learns from {kind} data.")
+    context = _Context(options, source, state, count, translator, pick_device(device), progress)
+    return RunComparisons(path, state["step"], options, tuple(makers[kind](context)))
+
+
+def _elsewhere(options: Options, dataroot: str, kind: str) -> Options:
+    """The options with another data set, which must have the labels that were learnt."""
+    layer = options.to_dict()
+    layer["data"] |= {"root": dataroot, "root_b": "", "more": []}
+    return settle_options(read_options(layer), kind)
+
+
+def _translator(path: Path, average: bool | None, device: str, **more: Any) -> Translator:
+    return load_translator(path, average=average, device=device, **more)[0]
+
+
+def _paired(context: _Context) -> Iterator[Comparison]:
+    dataset: Any = context.source.validation
+    samples = [dataset[number] for number in context.held_out]
+    images, truth = (torch.stack([sample[side] for sample in samples]) for side in (0, 1))
+    names = [pair.name for pair in dataset.pairs[: len(samples)]]
+    yield Comparison(
+        "",
+        TensorPictures(_translated(context, context.translator(), images), names),
+        TensorPictures(truth, names),
+        pairs=[(number, number) for number in range(len(names))],
+        sources=TensorPictures(images, names),
+        generated_error=partial(_generated_error, context, ("real", "fake")),
+    )
+
+
+def _unpaired(context: _Context) -> Iterator[Comparison]:
+    real = _sides(context.source.validation, context.count)
+    same = real["A"].images.shape[1] == real["B"].images.shape[1]
+    judge = shared_classifier(
+        lambda: (_sides(context.source.train, CLASSIFIER_PICTURES, side=CLASSIFIER_SIDE), real),
+        flip=context.options.data.flip,
+        progress=context.progress,
+    )
+    for of, to in ("AB", "BA"):
+        direction = f"{of}to{to}"
+        translator = context.translator(direction=direction)
+        yield Comparison(
+            direction,
+            TensorPictures(_translated(context, translator, real[of].images), real[of].names),
+            real[to],
+            sources=real[of],
+            judge=Judge(judge, to) if same else None,
+            generated_error=partial(_generated_error, context, (f"real_{to}", f"fake_{to}")),
+        )
+
+
+def _domains(context: _Context) -> Iterator[Comparison]:
+    space = context.options.data.labels
+    held = _labelled(context.source.validation, context.count)
+    learnt = cache(
+        lambda: _labelled(context.source.train, CLASSIFIER_PICTURES, side=CLASSIFIER_SIDE)
+    )
+
+    @cache
+    def judge(kinds: tuple[_Kind, ...]) -> Callable[[], Classifier]:
+        return shared_classifier(
+            lambda: (
+                {kind.name: _those(learnt(), space, kind) for kind in kinds},
+                {kind.name: _those(held, space, kind) for kind in kinds},
+            ),
+            flip=context.options.data.flip,
+            progress=context.progress,
+        )
+
+    translator = context.translator()
+    error = cache(partial(_generated_error, context, ("real", "fake")))  # one for all domains
+    for column, name in enumerate(space.names):
+        real = _those(held, space, _Kind(name, column, True))
+        sources = _those(held, space, _Kind(name, column, False))
+        if not len(real) or not len(sources):
+            continue
+        labels = held.labels[[int(number) for number in sources.names]]
+        made = _translated(context, translator, sources.images, name, labels)
+        yield Comparison(
+            name,
+            TensorPictures(made, sources.names),
+            real,
+            sources=sources,
+            judge=Judge(judge(_kinds(space, column)), name),
+            generated_error=error,
+        )
+
+
+class _Kind(NamedTuple):
+    """Pictures of which a label is known to hold, or not."""
+
+    name: str
+    column: int
+    holds: bool
+
+
+def _kinds(space: LabelSpace, column: int) -> tuple[_Kind, ...]:
+    """What a label is told apart from: the other domains, or pictures without the attribute."""
+    for each, part in zip(space.sets, space.parts, strict=True):
+        if each.exclusive and part.start <= column < part.stop:
+            return tuple(_Kind(n, part.start + i, True) for i, n in enumerate(each.names))
+    name = space.names[column]
+    return _Kind(f"not {name}", column, False), _Kind(name, column, True)
+
+
+def _those(pictures: Labelled, space: LabelSpace, kind: _Kind) -> TensorPictures:
+    known = space.known(pictures.mask)[:, kind.column] > 0
+    chosen = known & ((pictures.labels[:, kind.column] > 0) == kind.holds)
+    numbers = torch.nonzero(chosen)[:, 0].tolist()
+    return TensorPictures(pictures.images[chosen], [str(number) for number in numbers])
+
+
+def _labelled(dataset: Any, count: int | None, *, side: int | None = None) -> Labelled:
+    """The first samples of a data set, shrunk if a side is given."""
+    total = len(dataset) if count is None else min(count, len(dataset))
+    samples = [dataset[number] for number in range(total)]
+    images = torch.stack([_shrunk(sample.images, side) for sample in samples])
+    return Labelled(images, *(torch.stack([s[field] for s in samples]) for field in (1, 2)))
+
+
+def _sides(
+    dataset: Any, count: int | None, *, side: int | None = None
+) -> dict[str, TensorPictures]:
+    """The first pictures of both sides of an unpaired data set, shrunk if a side is given."""
+    totals = [len(pictures) for pictures in dataset.pictures]
+    totals = [total if count is None else min(count, total) for total in totals]
+    samples = [dataset[number] for number in range(max(totals))]
+    return {
+        name: TensorPictures(
+            torch.stack([_shrunk(sample[at], side) for sample in samples[:total]]),
+            [str(number) for number in range(total)],
+        )
+        for at, (name, total) in enumerate(zip("AB", totals, strict=True))
+    }
+
+
+def _shrunk(image: Tensor, side: int | None) -> Tensor:
+    return image if side is None else fitted(image[None], side, side)[0]
+
+
+def _translated(
+    context: _Context,
+    translator: Translator,
+    images: Tensor,
+    domain: str | None = None,
+    labels: Tensor | None = None,
+) -> Tensor:
+    made = []
+    for at in range(0, len(images), BATCH):
+        part = slice(at, at + BATCH)
+        told = None if labels is None else labels[part]
+        made.append(translator(images[part], domain, told))
+        context.progress("translating", at + len(made[-1]), len(images))
+    return torch.cat(made)
+
+
+class _Recorder:
+    """Stands in for the adversarial loss of a model, and writes down the probabilities."""
+
+    def __init__(self, loss: str) -> None:
+        if loss not in ("vanilla", "least-squares"):
+            raise DataError(f"the scores of the loss {loss!r} are no probabilities.")
+        self._probability = torch.sigmoid if loss == "vanilla" else _clamped
+        self.probabilities: dict[str, list[Tensor]] = {"real": [], "fake": []}
+
+    def real(self, scores: Tensor) -> Tensor:
+        return self._record("real", scores)
+
+    def fake(self, scores: Tensor) -> Tensor:
+        return self._record("fake", scores)
+
+    def fool(self, scores: Tensor) -> Tensor:
+        return scores.new_zeros(())
+
+    def _record(self, kind: str, scores: Tensor) -> Tensor:
+        self.probabilities[kind].append(self._probability(scores.float()).flatten().cpu())
+        return scores.new_zeros(())
+
+
+def _clamped(scores: Tensor) -> Tensor:
+    return scores.clamp(0, 1)
+
+
+@torch.no_grad()
+def _generated_error(context: _Context, terms: tuple[str, ...]) -> float:
+    """Let the model play on held-out pictures, with all terms off but those of a discriminator.
+
+    The networks are as in training, with its batch size, but the generators as they are used.
+    """
+    options, state = context.options, context.state
+    recorder = _Recorder(options.adversarial.loss)
+    model: Any = build_model(options)
+    missing = model.load_state_dict(state["model"] | state["average"], strict=False).missing_keys
+    if missing:
+        raise DataError(f"the checkpoint has no discriminator ({missing[0]} is missing).")
+    for name in model.generators:
+        inference_mode(options)(model.get_submodule(name))
+    model.to(context.device)
+    model.adversarial = recorder
+    for objective in model.objectives.values():
+        objective.weights = {name: float(name in terms) for name in objective.weights}
+    size = options.train.batch_size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.train.seed)  # a model may draw what it translates to
+        for batch in context.source.validation_batches(len(context.held_out), size):
+            for _ in model.play(to_device(batch, context.device), Clock(0)):
+                pass
+    real, fake = (torch.cat(recorder.probabilities[kind]) for kind in ("real", "fake"))
+    return average_generated_error(real, fake).item()

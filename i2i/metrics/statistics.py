@@ -1,0 +1,75 @@
+"""Features of sets of pictures, remembered by what the pictures are."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from i2i.metrics.features import Features
+
+_VERSION = 1
+
+
+def extract(
+    features: Features,
+    batches: Iterable[Tensor],
+    progress: Callable[[int], None] = lambda done: None,
+) -> Tensor:
+    """Describe pictures: (N, D) float32.
+
+    Arguments:
+        features: what describes them.
+        batches: (n, C, H, W) uint8 each; the size may change from batch to batch.
+        progress: told how many pictures are done.
+    """
+    found = []
+    for images in batches:
+        found.append(features(images))
+        progress(sum(map(len, found)))
+    assert found, "no picture"
+    return torch.cat(found)
+
+
+def remembered(
+    features: Features,
+    content: str,
+    compute: Callable[[], Tensor],
+    cache: Path,
+) -> Tensor:
+    """Features from the cache, or else computed and put there.
+
+    Arguments:
+        features: what describes the pictures; its name is part of the key.
+        content: a hash of the pictures and of what was done to them.
+        compute: returns the features (N, D).
+        cache: a folder; it is made where it is missing. If it cannot be written, nothing is
+            remembered; a broken file in it is replaced.
+    """
+    key = hashlib.sha256(f"{_VERSION} {features.name} {content}".encode()).hexdigest()[:32]
+    path = cache / f"features-{key}.pt"
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        assert found["features"].shape[1] == features.dimension
+        assert found["name"] == features.name
+        kept: Tensor = found["features"]
+        return kept
+    except Exception:  # noqa: BLE001 (broken files raise nearly anything, and are made again)
+        pass
+    computed = compute()
+    _keep({"name": features.name, "features": computed}, path)
+    return computed
+
+
+def _keep(state: dict[str, object], path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            torch.save(state, file)
+        Path(partial).replace(path)
+    except OSError:
+        return

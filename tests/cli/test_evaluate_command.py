@@ -1,0 +1,205 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from i2i import train
+from i2i.cli.evaluate import command
+from i2i.errors import DataError, OptionsError
+from i2i.evaluation import folders
+from shrunk import shrunk
+
+
+@pytest.fixture(autouse=True)
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network connection, and classifiers that learn for a moment."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    monkeypatch.setattr("socket.getaddrinfo", _unreachable)
+    monkeypatch.setattr(folders, "CLASSIFIER_STEPS", 5)
+    monkeypatch.setattr(folders, "CLASSIFIER_BATCH", 8)
+
+
+def _unreachable(*arguments: object, **more: object) -> None:
+    raise OSError("no network in a test")
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def noisy(source: Path, target: Path, *, scale: float = 20.0) -> Path:
+    """A copy of a folder of pictures with noise, as PNG."""
+    generator = np.random.default_rng(0)
+    for path in sorted(source.rglob("*.png")):
+        pixels = np.asarray(Image.open(path)).astype(float)
+        pixels += generator.normal(scale=scale, size=pixels.shape)
+        to = target / path.relative_to(source)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(to)
+    return target
+
+
+def run_of(recipe: str, dataroot: Path, folder: Path, *settings: str) -> Path:
+    options = shrunk(recipe, f"data.root={dataroot}", *settings)
+    train.start(options, folder.parent, folder.name, device="cpu", say=lambda line: None)
+    return folder
+
+
+def figures(file: Path) -> dict[str, dict[str, Any]]:
+    """Comparison -> name of the figure -> the figure."""
+    read = json.loads(file.read_text())
+    return {
+        each["name"]: {figure["name"]: figure for figure in each["figures"]}
+        for each in read["comparisons"]
+    }
+
+
+def test_two_folders_with_partners(facades: Path, tmp_path: Path) -> None:
+    truth, made = facades / "train", noisy(facades / "train", tmp_path / "made")
+    out = tmp_path / "figures.json"
+    result = invoke(
+        made, truth, "--json", out, "--tensorboard", tmp_path / "board", "--out", tmp_path / "out",
+        "--features", "efficientnet-lite0", "--worst", 2,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = figures(out)[""]
+    assert {"fid(efficientnet-lite0)", "kid(efficientnet-lite0)", "swd", "psnr", "ssim"} <= set(
+        found
+    )
+    assert 15 < found["psnr"]["value"] < 30
+    assert found["psnr"]["low"] <= found["psnr"]["value"] <= found["psnr"]["high"]
+    assert len(json.loads(out.read_text())["comparisons"][0]["pictures"]) == 7
+    # The table says the same; the warning, what is missing and the worst pictures are there.
+    (line,) = [each for each in result.stdout.splitlines() if each.startswith("psnr ")]
+    assert line.split()[1] == f"{found['psnr']['value']:.4f}"
+    assert "Warning: fid(efficientnet-lite0): 7 pictures are fewer" in result.stdout
+    assert "Not measured: domain-accuracy" in result.stdout
+    assert "worst by ms-ssim(2 scales): " in result.stdout
+    with Image.open(tmp_path / "out" / "worst.png") as sheet:
+        assert sheet.width > 2 * 48
+    assert scalars(tmp_path / "board")["evaluation/psnr"] == pytest.approx(found["psnr"]["value"])
+
+
+def scalars(folder: Path) -> dict[str, float]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {name: events.Scalars(name)[-1].value for name in events.Tags()["scalars"]}
+
+
+def test_domains_in_folders(domains: Path, tmp_path: Path) -> None:
+    made, out = noisy(domains / "test", tmp_path / "made"), tmp_path / "figures.json"
+    result = invoke(
+        made, domains / "train", "--domains", "--measures", "swd,domain-accuracy", "--json", out
+    )
+    assert result.exit_code == 0, result.output
+    found = figures(out)
+    assert list(found) == ["blue", "green", "red"]
+    for each in found.values():
+        swd, accuracy = each
+        assert swd == "swd"
+        assert accuracy.startswith("domain-accuracy(classifier-")
+        assert each[accuracy]["details"]["number of these"] == 3
+    assert "on real ones" in result.stdout
+
+
+def test_a_paired_run(facades: Path, tmp_path: Path) -> None:
+    run = run_of("pix2pix", facades, tmp_path / "run")
+    out = tmp_path / "figures.json"
+    result = invoke(
+        "--checkpoint", run, "--measures", "psnr,ssim,swd,generated-error", "--json", out
+    )
+    assert result.exit_code == 0, result.output
+    found = figures(out)[""]
+    assert set(found) == {"psnr", "ssim", "swd", "average-generated-error"}
+    assert 0 < found["average-generated-error"]["value"] < 2
+    assert found["swd"]["inputs"] > 0
+    assert (run / "evaluation" / "worst.png").is_file()
+    read = json.loads(out.read_text())
+    assert read["step"] == 4
+    assert read["dataroot"] == str(facades)
+    # The log of the run has measured the same pictures with the same generator.
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    logged = [line["validation/psnr"] for line in log if "validation/psnr" in line][-1]
+    assert found["psnr"]["value"] == pytest.approx(logged, abs=0.05)  # of rounded pictures
+
+
+def test_an_unpaired_run_elsewhere(unpaired: Path, tmp_path: Path) -> None:
+    run = run_of("cyclegan", unpaired, tmp_path / "run")
+    other = unpaired.rename(tmp_path / "moved")
+    out = tmp_path / "figures.json"
+    result = invoke(
+        "--checkpoint", run, "--dataroot", other, "--json", out, "--count", 2,
+        "--measures", "swd,domain-accuracy,generated-error",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = figures(out)
+    assert list(found) == ["AtoB", "BtoA"]
+    for each in found.values():
+        swd, accuracy, error = each
+        assert each[swd]["pictures"] == 2
+        assert each[accuracy]["inputs"] is not None
+        assert error == "average-generated-error"
+    errors = [each["average-generated-error"]["value"] for each in found.values()]
+    assert errors[0] != errors[1]
+
+
+def test_a_run_of_domains(domains: Path, tmp_path: Path) -> None:
+    run = run_of("stargan", domains, tmp_path / "run")
+    out = tmp_path / "figures.json"
+    result = invoke("--checkpoint", run, "--json", out, "--measures", "swd,domain-accuracy")
+    assert result.exit_code == 0, result.output
+    found = figures(out)
+    assert list(found) == ["red", "green", "blue"]
+    for each in found.values():
+        # Two held-out pictures of each domain; the four others were translated.
+        (accuracy,) = [figure for name, figure in each.items() if name.startswith("domain")]
+        assert accuracy["pictures"] == 4
+        assert accuracy["details"]["number of these"] == 6
+
+
+def test_attributes_are_told_apart_one_by_one(domains: Path, tmp_path: Path) -> None:
+    settings = ("data.table=list_attr_celeba.txt", 'data.attributes=["Male", "Young"]')
+    run = run_of("stargan", domains, tmp_path / "run", *settings, "data.domains=[]")
+    result = invoke("--checkpoint", run, "--measures", "domain-accuracy")
+    assert result.exit_code == 0, result.output
+    assert "Male\n----\n" in result.stdout
+
+
+def test_scores_that_are_no_probabilities_are_not_measured(facades: Path, tmp_path: Path) -> None:
+    run = run_of("pix2pix", facades, tmp_path / "run", "adversarial.loss=hinge")
+    result = invoke("--checkpoint", run, "--measures", "generated-error")
+    assert isinstance(result.exception, DataError)
+    assert "'hinge' are no probabilities" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["made"],
+        ["made", "truth", "--checkpoint", "run"],
+        ["made", "truth", "--dataroot", "x"],
+        ["--checkpoint", "run", "--size", "64"],
+        ["--checkpoint", "run", "--domains"],
+    ],
+)
+def test_what_does_not_go_together_is_refused(arguments: list[str]) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert "goes with" in result.stderr or "two folders" in result.stderr
+
+
+def test_impossible_wishes_are_refused_before_the_work(facades: Path, tmp_path: Path) -> None:
+    made = noisy(facades / "train", tmp_path / "made")
+    assert isinstance(invoke(made, facades, "--measures", "fit").exception, OptionsError)
+    result = invoke(made, facades / "train", "--measures", "swd,generated-error")
+    assert isinstance(result.exception, DataError)
+    assert "it takes a run" in str(result.exception)
+    assert isinstance(invoke(made, tmp_path / "nothing").exception, DataError)
