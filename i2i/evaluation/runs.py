@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from operator import mul
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,17 +18,18 @@ from i2i.evaluation.folders import CLASSIFIER_PICTURES, CLASSIFIER_SIDE, shared_
 from i2i.evaluation.pictures import TensorPictures
 from i2i.game import Clock
 from i2i.labels import LabelSpace
-from i2i.loading import load_translator
-from i2i.metrics.adversarial import average_generated_error
+from i2i.loading import load_sampler, load_translator
 from i2i.metrics.classifier import Classifier
 from i2i.metrics.features import fitted
 from i2i.options import Options, read_options
+from i2i.sampler import Sampler
 from i2i.sources import Source, open_source, settle_options
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.run import find_checkpoint
 from i2i.translator import Translator
 
 BATCH = 8
+SAMPLES = 512
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
@@ -55,9 +57,17 @@ class _Context:
     source: Source
     state: dict[str, Any]
     count: int | None
-    translator: Callable[..., Translator]
+    load: Callable[..., Any]
     device: torch.device
     progress: Progress
+
+    def translator(self, **more: Any) -> Translator:
+        translator: Translator = self.load(**more)
+        return translator
+
+    def sampler(self) -> Sampler:
+        sampler: Sampler = self.load()
+        return sampler
 
     @property
     def held_out(self) -> range:
@@ -104,15 +114,14 @@ def run_comparisons(
     if dataroot is not None:
         options = _elsewhere(options, dataroot, kind)
     source = open_source(options, kind, say)
-    translator = partial(_translator, path, average, device)
     makers: dict[str, Callable[[_Context], Iterator[Comparison]]] = {
         "paired": _paired,
         "unpaired": _unpaired,
         "domains": _domains,
+        "pictures": _pictures,
     }
-    if kind not in makers:
-        raise DataError(f"a {options.model} cannot be evaluated yet: it learns from {kind} data.")
-    context = _Context(options, source, state, count, translator, pick_device(device), progress)
+    load = partial(_translator if kind != "pictures" else _sampler, path, average, device)
+    context = _Context(options, source, state, count, load, pick_device(device), progress)
     return RunComparisons(path, state["step"], options, tuple(makers[kind](context)))
 
 
@@ -127,6 +136,10 @@ def _translator(path: Path, average: bool | None, device: str, **more: Any) -> T
     return load_translator(path, average=average, device=device, **more)[0]
 
 
+def _sampler(path: Path, average: bool | None, device: str) -> Sampler:
+    return load_sampler(path, average=average, device=device)[0]
+
+
 def _paired(context: _Context) -> Iterator[Comparison]:
     dataset: Any = context.source.validation
     samples = [dataset[number] for number in context.held_out]
@@ -138,7 +151,7 @@ def _paired(context: _Context) -> Iterator[Comparison]:
         TensorPictures(truth, names),
         pairs=[(number, number) for number in range(len(names))],
         sources=TensorPictures(images, names),
-        generated_error=partial(_generated_error, context, ("real", "fake")),
+        generated_error=partial(_generated_error, context, ""),
     )
 
 
@@ -159,7 +172,7 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
             real[to],
             sources=real[of],
             judge=Judge(judge, to) if same else None,
-            generated_error=partial(_generated_error, context, (f"real_{to}", f"fake_{to}")),
+            generated_error=partial(_generated_error, context, f"_{to}"),
         )
 
 
@@ -182,7 +195,7 @@ def _domains(context: _Context) -> Iterator[Comparison]:
         )
 
     translator = context.translator()
-    error = cache(partial(_generated_error, context, ("real", "fake")))  # one for all domains
+    error = cache(partial(_generated_error, context, ""))  # one for all domains
     for column, name in enumerate(space.names):
         real = _those(held, space, _Kind(name, column, True))
         sources = _those(held, space, _Kind(name, column, False))
@@ -198,6 +211,25 @@ def _domains(context: _Context) -> Iterator[Comparison]:
             judge=Judge(judge(_kinds(space, column)), name),
             generated_error=error,
         )
+
+
+def _pictures(context: _Context) -> Iterator[Comparison]:
+    """As many pictures from noise as there are real ones to compare them with, of their classes."""
+    sampler = context.sampler()
+    held = _labelled(context.source.validation, context.count)
+    made = []
+    for at in range(0, len(held.images), SAMPLES):
+        seeds = range(at, min(at + SAMPLES, len(held.images)))
+        labels = held.labels[at : at + SAMPLES] if sampler.names else None
+        made.append(sampler.make(sampler.vectors(seeds), labels))
+        context.progress("sampling", seeds.stop, len(held.images))
+    names = [str(seed) for seed in range(len(held.images))]
+    yield Comparison(
+        "",
+        TensorPictures(torch.cat(made), names),
+        TensorPictures(held.images, names),
+        generated_error=partial(_generated_error, context, ""),
+    )
 
 
 class _Kind(NamedTuple):
@@ -268,56 +300,35 @@ def _translated(
     return torch.cat(made)
 
 
-class _Recorder:
-    """Stands in for the adversarial loss of a model, and writes down the probabilities."""
-
-    def __init__(self, loss: str) -> None:
-        if loss not in ("vanilla", "least-squares"):
-            raise DataError(f"the scores of the loss {loss!r} are no probabilities.")
-        self._probability = torch.sigmoid if loss == "vanilla" else _clamped
-        self.probabilities: dict[str, list[Tensor]] = {"real": [], "fake": []}
-
-    def real(self, scores: Tensor) -> Tensor:
-        return self._record("real", scores)
-
-    def fake(self, scores: Tensor) -> Tensor:
-        return self._record("fake", scores)
-
-    def fool(self, scores: Tensor) -> Tensor:
-        return scores.new_zeros(())
-
-    def _record(self, kind: str, scores: Tensor) -> Tensor:
-        self.probabilities[kind].append(self._probability(scores.float()).flatten().cpu())
-        return scores.new_zeros(())
-
-
-def _clamped(scores: Tensor) -> Tensor:
-    return scores.clamp(0, 1)
-
-
 @torch.no_grad()
-def _generated_error(context: _Context, terms: tuple[str, ...]) -> float:
+def _generated_error(context: _Context, ending: str) -> float:
     """Let the model play on held-out pictures, with all terms off but those of a discriminator.
 
     The networks are as in training, with its batch size, but the generators as they are used.
     """
     options, state = context.options, context.state
-    recorder = _Recorder(options.adversarial.loss)
     model: Any = build_model(options)
+    if model.adversarial.probability is None:
+        raise DataError(
+            f"the scores of the loss {options.adversarial.loss!r} are no probabilities."
+        )
     missing = model.load_state_dict(state["model"] | state["average"], strict=False).missing_keys
     if missing:
         raise DataError(f"the checkpoint has no discriminator ({missing[0]} is missing).")
     for name in model.generators:
         inference_mode(options)(model.get_submodule(name))
     model.to(context.device)
-    model.adversarial = recorder
+    wanted = {f"real{ending}", f"fake{ending}"}
     for objective in model.objectives.values():
-        objective.weights = {name: float(name in terms) for name in objective.weights}
-    size = options.train.batch_size
+        objective.weights = {name: float(name in wanted) for name in objective.weights}
+    errors, counts = [], []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)  # a model may draw what it translates to
-        for batch in context.source.validation_batches(len(context.held_out), size):
-            for _ in model.play(to_device(batch, context.device), Clock(0)):
-                pass
-    real, fake = (torch.cat(recorder.probabilities[kind]) for kind in ("real", "fake"))
-    return average_generated_error(real, fake).item()
+        for batch in context.source.validation_batches(
+            len(context.held_out), options.train.batch_size
+        ):
+            for _, loss in model.play(to_device(batch, context.device), Clock(state["step"])):
+                if (error := loss.readings.get(f"generated_error{ending}")) is not None:
+                    errors.append(error.item())
+                    counts.append(len(batch[0]))
+    return float(sum(map(mul, errors, counts)) / sum(counts))

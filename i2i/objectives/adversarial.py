@@ -107,11 +107,11 @@ class Adversarial:
     def probability(self) -> Callable[[Tensor], Tensor] | None:
         """Maps scores to how probably a picture is real; None where scores have no such meaning.
 
-        Least-squares scores aim at 1 and 0 and are taken as they are.
+        Least-squares scores aim at 1 and 0; what is beyond is cut off.
         """
         if self.loss == "vanilla":
             return torch.sigmoid
-        return at_least_float32 if self.loss == "least-squares" else None
+        return _cut_off if self.loss == "least-squares" else None
 
     def real(self, scores: Tensor) -> Tensor:
         """Return what the discriminator pays for its scores of real pictures, a scalar."""
@@ -162,6 +162,10 @@ class Adversarial:
                 return scores
             case _:
                 return F.relu(1 + scores)
+
+
+def _cut_off(scores: Tensor) -> Tensor:
+    return at_least_float32(scores).clamp(0, 1)
 
 
 def _cross_entropy(logits: Tensor, label: float) -> Tensor:
