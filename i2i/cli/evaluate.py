@@ -60,8 +60,9 @@ Examples:
     default="auto",
     show_default=True,
     help="What fid, kid, precision and recall compare: inception, inception-compat, "
-    "efficientnet-lite0 or classifier:FILE; auto: inception if its weights are at hand or can be "
-    "fetched, else efficientnet-lite0.",
+    "efficientnet-lite0, classifier:FILE, or classifier (trained on the real pictures, if they "
+    "have labels); auto: inception if its weights are at hand or can be fetched, else "
+    "efficientnet-lite0.",
 )
 @click.option(
     "--weights",
@@ -127,7 +128,13 @@ def command(
             other = "--checkpoint" if result is not None else "two folders"
             raise click.UsageError(f"{name} goes with {other}.")
 
-    from i2i.evaluation.measure import MEASURES, evaluate, require_measures, require_possible
+    from i2i.evaluation.measure import (
+        MEASURES,
+        evaluate,
+        possible,
+        require_measures,
+        require_possible,
+    )
     from i2i.evaluation.report import table, to_json, to_tensorboard, worst_sheet
 
     wanted = tuple(name.strip() for name in measures.split(",")) if measures else ()
@@ -163,13 +170,14 @@ def command(
                 result, reference, domains=domains, count=count, size=size, progress=progress
             )
             about = {"result": str(result), "reference": str(reference)}
-        for each in comparisons:
-            require_possible(each, wanted)
+        require_possible(comparisons, wanted)
         needed = set(wanted or MEASURES)
         if not wanted and not any(each.pairs for each in comparisons):
             needed.remove("lpips")
         tools = _tools(features, weights, device, seed, needed, progress)
-        evaluations = [evaluate(each, tools, wanted) for each in comparisons]
+        evaluations = [
+            evaluate(each, tools, possible(each, wanted) or wanted) for each in comparisons
+        ]
     for evaluation in evaluations:
         click.echo("")
         click.echo(table(evaluation))
@@ -200,7 +208,7 @@ def _tools(
     """Load the networks that the measures need, as far as they are to be had."""
     from i2i.builder import pick_device
     from i2i.data.cache import cache_folder
-    from i2i.evaluation.measure import Tools
+    from i2i.evaluation.measure import OWN_CLASSIFIER, Tools
     from i2i.metrics.features import Features, find_features
     from i2i.metrics.perceptual import Perceptual, find_perceptual
 
@@ -214,11 +222,13 @@ def _tools(
 
     network: Features | None = None
     perceptual: Perceptual | None = None
-    if {"fid", "kid", "precision-recall"} & needed:
+    own = features == OWN_CLASSIFIER
+    if {"fid", "kid", "precision-recall"} & needed and not own:
         network = find_features(features, weights=weights, device=where, say=say)
     if "lpips" in needed:
         perceptual = find_perceptual(network, device=where, say=say)
-    return Tools(cache_folder(), network, perceptual, why, seed, progress)
+    chosen = OWN_CLASSIFIER if own else network
+    return Tools(cache_folder(), chosen, perceptual, why, seed, progress)
 
 
 @contextlib.contextmanager

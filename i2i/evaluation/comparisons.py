@@ -3,16 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from i2i.evaluation.pictures import PictureSet
 from i2i.metrics.classifier import Classifier
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A classifier, and which of its names the pictures that were made should be given."""
+    """A classifier of the real pictures, and what it should find in those that were made: all of
+    one name, or each of them of a class by its number, (N,); None where nothing was asked for."""
 
     classifier: Callable[[], Classifier]
-    name: str
+    wanted: str | Tensor | None
 
 
 @dataclass(frozen=True)

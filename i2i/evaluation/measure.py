@@ -14,6 +14,7 @@ from i2i.errors import DataError, I2iError, OptionsError, did_you_mean
 from i2i.evaluation.comparisons import Comparison
 from i2i.evaluation.pictures import PictureSet
 from i2i.metrics.bootstrap import mean_interval
+from i2i.metrics.classifier import ClassifierFeatures
 from i2i.metrics.features import Features
 from i2i.metrics.frechet import frechet_distance, sample_warning
 from i2i.metrics.kernel import kernel_distance
@@ -96,16 +97,20 @@ class Evaluation:
         return "", []
 
 
+OWN_CLASSIFIER: Literal["classifier"] = "classifier"
+
+
 @dataclass(frozen=True)
 class Tools:
     """What measuring needs beside pictures.
 
     `features` and `perceptual` are None where there is no network for them, and then their `why`
-    says why. `cache` is the folder for features of real pictures.
+    says why; features may also be those of the `OWN_CLASSIFIER` of each comparison. `cache` is the
+    folder for features of real pictures.
     """
 
     cache: Path
-    features: Features | None = None
+    features: Features | Literal["classifier"] | None = None
     perceptual: Perceptual | None = None
     why: str = "there is no network for it."
     seed: int = 0
@@ -122,18 +127,27 @@ def require_measures(wanted: Sequence[str]) -> None:
             )
 
 
-def require_possible(comparison: Comparison, wanted: Sequence[str]) -> None:
-    """Raise DataError for a measure that needs something which a comparison does not have."""
+def possible(comparison: Comparison, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Which of some measures a comparison has everything for."""
+    return tuple(name for name in wanted if not _missing(comparison, name))
+
+
+def require_possible(comparisons: Sequence[Comparison], wanted: Sequence[str]) -> None:
+    """Raise DataError for a measure that needs something which no comparison has."""
     for name in wanted:
-        if why := _missing(comparison, name):
-            raise DataError(f"{name} cannot be measured: {why}")
+        reasons = [_missing(comparison, name) for comparison in comparisons]
+        if all(reasons):
+            raise DataError(f"{name} cannot be measured: {reasons[0]}")
 
 
 def _missing(comparison: Comparison, name: str) -> str | None:
     if name in get_args(PerPicture) and not comparison.pairs:
         return "no picture has a partner of the same name."
-    if name == "domain-accuracy" and comparison.judge is None:
-        return "there are no domains to tell apart."
+    if name == "domain-accuracy":
+        if comparison.judge is None:
+            return "there are no domains to tell apart."
+        if comparison.judge.wanted is None:
+            return "nothing was asked for."
     if name == "generated-error" and comparison.generated_error is None:
         return "there is no discriminator: it takes a run (--checkpoint)."
     return None
@@ -153,7 +167,7 @@ def evaluate(comparison: Comparison, tools: Tools, wanted: Sequence[str] = ()) -
         DataError: what is wanted cannot be measured on these pictures.
     """
     require_measures(wanted)
-    require_possible(comparison, wanted)
+    require_possible([comparison], wanted)
     measuring = _Measuring(comparison, tools)
     figures: list[Figure] = []
     skipped = []
@@ -212,8 +226,12 @@ class _Measuring:
     def count(self) -> int:
         return min(len(self.comparison.generated), len(self.comparison.reference))
 
-    @property
+    @cached_property
     def network(self) -> Features:
+        if self.tools.features == OWN_CLASSIFIER:
+            if self.comparison.judge is None:
+                raise OptionsError("no classifier can be trained: the pictures have no labels.")
+            return ClassifierFeatures(self.comparison.judge.classifier())
         if self.tools.features is None:
             raise OptionsError(self.tools.why)
         return self.tools.features
@@ -302,11 +320,17 @@ class _Measuring:
     def _domain_accuracy(self) -> list[Figure]:
         judge = self.comparison.judge
         assert judge is not None
+        assert judge.wanted is not None
         classifier = judge.classifier()
-        label = classifier.names.index(judge.name)
+        wanted = (
+            torch.tensor(classifier.names.index(judge.wanted))
+            if isinstance(judge.wanted, str)
+            else judge.wanted
+        )
 
         def share(pictures: PictureSet) -> list[float]:
-            labels = (torch.full((len(part),), label) for part in pictures.batches())
+            sizes = [len(part) for part in pictures.batches()]
+            labels = wanted.expand(len(pictures)).split(sizes)
             found = map(classifier.recognised, pictures.batches(), labels)
             return torch.cat(list(found)).float().tolist()
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from i2i.batch import Labelled, to_device
 from i2i.builder import build_model, data_kind, inference_mode, pick_device
+from i2i.data.cache import cache_folder
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
 from i2i.evaluation.folders import CLASSIFIER_PICTURES, CLASSIFIER_SIDE, shared_classifier
@@ -19,7 +20,7 @@ from i2i.evaluation.pictures import TensorPictures
 from i2i.game import Clock
 from i2i.labels import LabelSpace
 from i2i.loading import load_sampler, load_translator
-from i2i.metrics.classifier import Classifier
+from i2i.metrics.classifier import Classifier, cached_classifier
 from i2i.metrics.features import fitted
 from i2i.options import Options, read_options
 from i2i.sampler import Sampler
@@ -30,6 +31,7 @@ from i2i.translator import Translator
 
 BATCH = 8
 SAMPLES = 512
+CLASS_PICTURES = 60_000
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
@@ -214,7 +216,8 @@ def _domains(context: _Context) -> Iterator[Comparison]:
 
 
 def _pictures(context: _Context) -> Iterator[Comparison]:
-    """As many pictures from noise as there are real ones to compare them with, of their classes."""
+    """As many pictures from noise as there are real ones to compare them with, of their classes;
+    and real pictures from the training, as what is best to be expected."""
     sampler = context.sampler()
     held = _labelled(context.source.validation, context.count)
     made = []
@@ -223,13 +226,45 @@ def _pictures(context: _Context) -> Iterator[Comparison]:
         labels = held.labels[at : at + SAMPLES] if sampler.names else None
         made.append(sampler.make(sampler.vectors(seeds), labels))
         context.progress("sampling", seeds.stop, len(held.images))
-    names = [str(seed) for seed in range(len(held.images))]
-    yield Comparison(
-        "",
-        TensorPictures(torch.cat(made), names),
-        TensorPictures(held.images, names),
-        generated_error=partial(_generated_error, context, ""),
+    learnt = _labelled(context.source.train, min(len(held.images), context.source.pictures))
+    reference = TensorPictures(held.images, _numbers(held.images))
+    names = context.options.data.labels.names
+    judge = partial(Judge, cache(lambda: _class_judge(context, held))) if len(names) > 1 else None
+    asked = held.labels.argmax(dim=1) if sampler.names else None
+    for name, images, wanted, error in (
+        ("", torch.cat(made), asked, partial(_generated_error, context, "")),
+        ("real", learnt.images, learnt.labels.argmax(dim=1) if judge else None, None),
+    ):
+        yield Comparison(
+            name,
+            TensorPictures(images, _numbers(images)),
+            reference,
+            judge=judge(wanted) if judge else None,
+            generated_error=error,
+        )
+
+
+def _class_judge(context: _Context, held: Labelled) -> Classifier:
+    """A classifier of the pictures that a model of pictures from noise learns from."""
+    count = min(context.source.pictures, CLASS_PICTURES)
+    learnt = _labelled(context.source.train, count, side=min(CLASSIFIER_SIDE, _side(held)))
+    return cached_classifier(
+        learnt.images,
+        learnt.labels.argmax(dim=1),
+        context.options.data.labels.names,
+        cache_folder(),
+        held_out=(held.images, held.labels.argmax(dim=1)),
+        flip=context.options.data.flip,
+        progress=lambda done, total: context.progress("training a classifier", done, total),
     )
+
+
+def _side(pictures: Labelled) -> int:
+    return pictures.images.shape[-1]
+
+
+def _numbers(images: Tensor) -> list[str]:
+    return [str(number) for number in range(len(images))]
 
 
 class _Kind(NamedTuple):
