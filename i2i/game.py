@@ -61,13 +61,15 @@ class Produced(NamedTuple):
     """What generators make of a batch, all (N, C, H, W) in -1..1.
 
     `references` are real pictures of the kind that `outputs` should be: the very same ones if
-    `paired`, any ones if not. `inputs` are what was translated.
+    `paired`, any ones if not. `inputs` are what was translated; `labels` (N, L), 0 or 1, what the
+    outputs were asked to be.
     """
 
     outputs: Tensor
     references: Tensor
     inputs: Tensor | None = None
     paired: bool = False
+    labels: Tensor | None = None
 
 
 Turn = tuple[str, Loss]
@@ -150,9 +152,9 @@ class Model(nn.Module, ABC):
     directions: ClassVar[Mapping[str, str]] = {}
     """For a model that translates both ways: "AtoB" and "BtoA" -> the name of the generator."""
 
-    decisive: ClassVar[tuple[str, str] | None] = None
-    """Which of the measures decides on the best checkpoint, and whether "lower" or "higher" is
-    better; None where no measure can tell."""
+    decisive: ClassVar[str]
+    """Which of the measures decides on the best checkpoint: one of `measure`; "distance", that
+    between what is produced and what is real; or "domain_accuracy", by a classifier."""
 
     settings: ClassVar[frozenset[str]] = frozenset()
     """The keys of [adversarial] that its rules know, beyond the loss itself."""

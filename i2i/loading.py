@@ -135,6 +135,7 @@ def load_translator(
     device: str = "auto",
     precision: str = "fp32",
     average: bool | None = None,
+    best: bool = False,
 ) -> tuple[Translator, str]:
     """Build a translator from a checkpoint, which knows everything about itself.
 
@@ -147,11 +148,12 @@ def load_translator(
         device: "auto", "cpu", "cuda", ...
         precision: to compute in.
         average: whether the moving average of the generator is used; by default if there is one.
+        best: of a run, whether to take the checkpoint with the best validation, not the last one.
 
     Returns:
         the translator, and which checkpoint it is made of and why, in words.
     """
-    options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average)
+    options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
     translator = build_translator(
         options,
         model,
@@ -170,12 +172,13 @@ def load_sampler(
     device: str = "auto",
     precision: str = "fp32",
     average: bool | None = None,
+    best: bool = False,
 ) -> tuple[Sampler, str]:
     """Build a sampler from a checkpoint, which knows everything about itself.
 
     Arguments and result are those of `load_translator`.
     """
-    options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average)
+    options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
     return build_sampler(options, model, device=pick_device(device), precision=precision), why
 
 
@@ -184,6 +187,7 @@ def load_model(
     *,
     runs_dir: Path | str = "runs",
     average: bool | None = None,
+    best: bool = False,
 ) -> tuple[Options, Model, str]:
     """Build a model as a checkpoint left it, on the CPU.
 
@@ -193,11 +197,12 @@ def load_model(
         checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
         runs_dir: the folder of the runs.
         average: whether the moving average of the generator is used; by default if there is one.
+        best: of a run, whether to take the checkpoint with the best validation, not the last one.
 
     Returns:
         the options of its run, the model, and which checkpoint it is and why, in words.
     """
-    path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir))
+    path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
     state = load_checkpoint(path)
     options = read_options(state["options"])
     if average and not state["average"]:
@@ -237,8 +242,8 @@ def describe_checkpoint(path: Path) -> str:
     for name, network in model.named_children():
         count = sum(parameter.numel() for parameter in network.parameters())
         lines.append(f"{name + ':':11} {type(network).__name__}, {count:,} parameters")
-    if model.decisive is not None and state["best"] is not None:
-        measure, better = model.decisive
+    if options.train.decisive is not None and state["best"] is not None:
+        measure, better = options.train.decisive
         lines.append(f"best:       {measure} = {state['best']:.4g} ({better} is better)")
     if state["average"]:
         lines.append(f"average:    moving average of the generator, {options.train.average}")

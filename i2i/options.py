@@ -27,6 +27,17 @@ Weight = Annotated[float, Field(allow_inf_nan=False)]
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
+HIGHER = ("psnr", "ssim", "accuracy", "domain_accuracy", "agreement", "health/diversity")
+"""How the names of measures begin of which more is better."""
+
+
+def decided_by(measure: str) -> tuple[str, str] | None:
+    """A measure that decides, and whether "lower" or "higher" is better; None if none does."""
+    if measure in ("auto", "none"):
+        return None
+    return measure, "higher" if measure.startswith(HIGHER) else "lower"
+
+
 class Section(BaseModel):
     """A table of a recipe: nothing unknown, nothing changed after it was read."""
 
@@ -321,6 +332,26 @@ class Train(Section):
     keep: Count = Field(2, description="checkpoints kept, beside the best")
     sheet: Count = Field(8, description="validation pictures in the picture sheet")
     validation_pictures: Count = Field(100, description="validation pictures that are measured")
+    validation_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.05, description="of the time that validations may take; else there are fewer of them"
+    )
+    distance: Literal["swd", "efficientnet-lite0", "inception", "off"] = Field(
+        "swd", description="between generated and real pictures: of patches, or by a network"
+    )
+    classifier_steps: Annotated[int, Field(ge=0)] = Field(
+        600, description="domains: training of a classifier that judges translations; 0 for none"
+    )
+    best_by: str = Field(
+        "auto", description="the measure that decides which checkpoint is the best; or none"
+    )
+    stop_after: Count | None = Field(
+        None, description="validations without a better one, after which a run ends"
+    )
+
+    @property
+    def decisive(self) -> tuple[str, str] | None:
+        """What decides on the best checkpoint, and whether "lower" or "higher" is better."""
+        return decided_by(self.best_by)
 
     @model_validator(mode="after")
     def _one_length(self) -> "Train":

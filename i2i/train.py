@@ -22,11 +22,13 @@ from i2i.builder import (
 )
 from i2i.data.loader import default_workers, make_loader
 from i2i.errors import RunError
+from i2i.judging import classifier_of, distance_of, settle_judgement
 from i2i.options import Layer, Options, read_options
 from i2i.processes import Processes, together
 from i2i.recipes import merge
 from i2i.sources import open_source, settle_options
 from i2i.training.checkpoint import load_checkpoint
+from i2i.training.complaints import HealthWatch
 from i2i.training.distributed import (
     Agreement,
     NoJournal,
@@ -35,7 +37,8 @@ from i2i.training.distributed import (
     send_weights,
 )
 from i2i.training.interrupt import Interrupt
-from i2i.training.loop import Keeper, fit
+from i2i.training.keeper import Keeper
+from i2i.training.loop import fit
 from i2i.training.monitor import Journal, Monitor
 from i2i.training.run import (
     Run,
@@ -92,8 +95,9 @@ def start(
         run = Run(Path(runs_dir) / processes.of_first(own_name))
         if processes.first:
             refuse_existing(run.folder)
-        options = processes.in_turns(lambda: settle_options(options, data_kind(options)))
-        return _train(options, run, None, processes, device, say)
+        settled = processes.in_turns(lambda: settle_options(options, data_kind(options)))
+        settled = settle_judgement(settled, "cpu", _voice(say, processes))
+        return _train(settled, run, None, processes, device, say)
 
 
 def resume(
@@ -166,6 +170,8 @@ def _train(
             inference_mode(options),
             sheet=train.sheet,
             seed=train.seed,
+            distance=distance_of(options, device, say),
+            classifier=classifier_of(options, source, device, say),
         )
     else:
         say("note: there is no picture left to validate with, so there will be no picture sheets.")
@@ -193,10 +199,11 @@ def _train(
             run,
             {"options": options.to_dict(), "data": source.fingerprint},
             keep=train.keep,
-            decisive=model.decisive,
-            best=state["best"] if state else None,
+            decisive=train.decisive,
+            former=state,
             processes=processes,
         )
+        health = HealthWatch(journal, train.decisive, monitor.say)
         say(
             f"training {options.model} on {_where(device, processes)} for {stop - begin} steps of "
             f"{before(begin + 1) - before(begin)} ({train.precision}), run folder {run.folder}; "
@@ -205,7 +212,7 @@ def _train(
         )
         began = time.perf_counter()
         try:
-            fit(
+            over = fit(
                 trainer,
                 make_loader(
                     source.train,
@@ -225,17 +232,23 @@ def _train(
                 log_every=train.log_every,
                 validate_every=train.validate_every,
                 save_every=train.save_every,
+                validation_share=train.validation_share,
+                stop_after=train.stop_after,
+                health=health,
             )
         finally:
             journal.close()
     steps = trainer.steps_done
     took = f"{steps - begin} steps in {time.perf_counter() - began:.0f} s"
-    if steps < stop:
+    if not over:
         say(f"stopped after step {steps} ({took}); go on with: i2i train --resume {run.folder}")
         return Outcome(run.folder, steps, interrupt.exit_code)
     best = ""
-    if model.decisive is not None and keeper.best is not None:
-        best = f", best validation {model.decisive[0]} {keeper.best:.4g}"
+    if train.decisive is not None and keeper.best is not None:
+        best = f", best validation {train.decisive[0]} {keeper.best:.4g}"
+    if validation is not None:
+        for line in health.summary():
+            say(line)
     say(f"done: {took}{best}; picture sheets in {run.samples}")
     return Outcome(run.folder, steps, 0)
 

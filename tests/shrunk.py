@@ -18,6 +18,8 @@ SHRINK = (
     "train.validate_every=2",
     "train.save_every=2",
     "data.workers=0",
+    "train.validation_share=1",
+    "train.classifier_steps=0",
 )
 
 

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "data": set(),
     "metrics": {"data"},
     "models": {"game", "networks", "objectives", "metrics"},
-    "training": {"game", "processes"},
+    "training": {"game", "metrics", "processes"},
     "report": {"models", "options", "recipes", "training"},
     "conditioner": {"data"},
     "tiles": {"networks"},
@@ -39,8 +39,9 @@ MAY_IMPORT = {
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
     "sources": {"data", "options", "progress", "recipes"},
+    "judging": {"data", "metrics", "models", "options", "recipes", "sources"},
     "published": {"builder", "loading", "networks", "options", "recipes", "training"},
-    "train": {"builder", "data", "options", "processes", "recipes", "sources", "training"},
+    "train": None,  # the whole of a run
     "cli": None,
     "__init__": None,
     "__main__": {"cli"},

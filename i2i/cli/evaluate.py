@@ -34,6 +34,11 @@ Examples:
     "--dataroot", help="With --checkpoint: another data set.  [default: that of the training]"
 )
 @click.option(
+    "--best",
+    is_flag=True,
+    help="Of a run, take the checkpoint with the best validation.  [default: the last one]",
+)
+@click.option(
     "--average/--raw",
     default=None,
     help="With --checkpoint: use the moving average of the generator, or the weights as trained.  "
@@ -98,6 +103,7 @@ def command(
     checkpoint: Path | None,
     dataroot: str | None,
     average: bool | None,
+    best: bool,
     device: str,
     domains: bool,
     measures: str | None,
@@ -148,6 +154,7 @@ def command(
                 checkpoint,
                 dataroot=dataroot,
                 average=average,
+                best=best,
                 device=device,
                 count=count,
                 say=click.echo,

@@ -102,6 +102,11 @@ Examples:
 )
 @click.option("--overwrite", is_flag=True, help="Replace pictures that exist already.")
 @click.option(
+    "--best",
+    is_flag=True,
+    help="Of a run, take the checkpoint with the best validation.  [default: the last one]",
+)
+@click.option(
     "--average/--raw",
     default=None,
     help="Use the moving average of the generator, or the weights as trained.  "
@@ -125,6 +130,7 @@ def command(
     precision: str,
     overwrite: bool,
     average: bool | None,
+    best: bool,
 ) -> None:
     """Make pictures from noise with a trained generator.
 
@@ -137,7 +143,12 @@ def command(
     if vary and interpolate:
         raise click.UsageError("Say either --vary or --interpolate.")
     sampler, chosen = load_sampler(
-        checkpoint, runs_dir=runs_dir, device=device, precision=precision, average=average
+        checkpoint,
+        runs_dir=runs_dir,
+        device=device,
+        precision=precision,
+        average=average,
+        best=best,
     )
     click.echo(chosen)
     asked: dict[str, Any] = {"label": label, "codes": codes, "truncation": truncation}

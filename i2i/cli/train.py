@@ -18,10 +18,11 @@ _FLAGS = {
     "epochs": "train.epochs",
     "precision": "train.precision",
     "seed": "train.seed",
+    "stop_after": "train.stop_after",
 }
 """Flags that are short for an option of the recipe."""
 
-_FOR_RESUME = ("dataroot", "dataroot_b", "workers", "steps", "epochs", "skip_bad")
+_FOR_RESUME = ("dataroot", "dataroot_b", "workers", "steps", "epochs", "skip_bad", "stop_after")
 
 
 @click.command(
@@ -58,6 +59,11 @@ has a folder for each, in train/ or not; or a table of attributes."""
 )
 @click.option("--steps", type=click.IntRange(min=1), help="Length of the run in steps.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Length of the run in epochs.")
+@click.option(
+    "--stop-after",
+    type=click.IntRange(min=1),
+    help="End after so many validations without a better one.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random numbers.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
 @click.option(

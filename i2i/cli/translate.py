@@ -130,6 +130,11 @@ Examples:
 )
 @click.option("--overwrite", is_flag=True, help="Replace results that exist already.")
 @click.option(
+    "--best",
+    is_flag=True,
+    help="Of a run, take the checkpoint with the best validation.  [default: the last one]",
+)
+@click.option(
     "--average/--raw",
     default=None,
     help="Use the moving average of the generator, or the weights as trained.  "
@@ -153,6 +158,7 @@ def command(
     suffix: str | None,
     overwrite: bool,
     average: bool | None,
+    best: bool,
 ) -> None:
     """Translate every picture of INPUT, a folder or one file, to OUTPUT.
 
@@ -176,6 +182,7 @@ def command(
             device=processes.device(device),
             precision=precision,
             average=average,
+            best=best,
         )
 
         def say(text: str) -> None:

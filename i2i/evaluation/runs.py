@@ -83,6 +83,7 @@ def run_comparisons(
     runs_dir: Path = Path("runs"),
     dataroot: str | None = None,
     average: bool | None = None,
+    best: bool = False,
     device: str = "auto",
     count: int | None = None,
     say: Say = lambda line: None,
@@ -99,6 +100,7 @@ def run_comparisons(
         runs_dir: the folder of the runs.
         dataroot: the data set; by default that of the run.
         average: whether the moving average of the generator is used; by default if there is one.
+        best: of a run, whether to take the checkpoint with the best validation, not the last one.
         device: "auto", "cpu", "cuda", ...
         count: how many held-out pictures are looked at.
         say: prints a line for a person.
@@ -108,7 +110,7 @@ def run_comparisons(
         CheckpointError, DataError, OptionsError: the checkpoint or the data are not as they should
             be, or do not fit each other.
     """
-    path, why = find_checkpoint(checkpoint, runs_dir)
+    path, why = find_checkpoint(checkpoint, runs_dir, best=best)
     say(why)
     state = load_checkpoint(path)
     options = read_options(state["options"])

@@ -46,6 +46,7 @@ class CycleGAN(Model):
     """
 
     data = "unpaired"
+    decisive = "distance"
     settings: ClassVar[frozenset[str]] = frozenset({"pool", "critic_turns"})
     generators = ("generator_AtoB", "generator_BtoA")
     directions: ClassVar[Mapping[str, str]] = {

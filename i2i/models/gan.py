@@ -74,6 +74,7 @@ class GAN(Model):
     """
 
     data = "pictures"
+    decisive = "distance"
     settings: ClassVar[frozenset[str]] = frozenset(
         {"critic_turns", "generator_turns", "mixed_batch"}
     )

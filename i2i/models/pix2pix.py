@@ -52,7 +52,7 @@ class Pix2Pix(Model):
         "generator": ("adversarial", "l1", "l2", "ssim", "feature_matching"),
         "discriminator": ("real", "fake", "gradient_penalty", "r1"),
     }
-    decisive = ("l1", "lower")
+    decisive = "l1"
     settings: ClassVar[frozenset[str]] = frozenset({"critic_turns"})
 
     def __init__(

@@ -48,6 +48,7 @@ class StarGAN(Model):
     """
 
     data = "domains"
+    decisive = "domain_accuracy"
     settings: ClassVar[frozenset[str]] = frozenset({"critic_turns"})
     generators = ("generator",)
     classifier = "discriminator"
@@ -169,8 +170,9 @@ class StarGAN(Model):
         """Each picture is translated to the labels of its successor in the batch, and should then
         be like that."""
         real, labels, mask = batch
-        condition = self.labels.condition(labels.roll(-1, 0), mask.roll(-1, 0))
-        return {"translated": Produced(self.translate(real, condition), real.roll(-1, 0), real)}
+        wanted = labels.roll(-1, 0)
+        translated = self.translate(real, self.labels.condition(wanted, mask.roll(-1, 0)))
+        return {"translated": Produced(translated, real.roll(-1, 0), real, labels=wanted)}
 
     def measure(self, batch: Labelled) -> dict[str, Tensor]:
         """Each picture is translated to the labels of its successor in the batch.

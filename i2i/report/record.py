@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i.errors import OptionsError, RunError, did_you_mean
-from i2i.models import find_model
-from i2i.options import read_options
+from i2i.options import decided_by, read_options
 from i2i.recipes import read_recipe, read_toml, recipes
 from i2i.training.run import Run
 
@@ -92,7 +91,7 @@ def read_record(folder: Path) -> Record:
         rows=rows,
         sheets=sorted(sheets),
         checkpoints=checkpoints + [run.best.name] * run.best.exists(),
-        decisive=_decisive(options),
+        decisive=decided_by(str(options.get("train.best_by", "none"))),
         notes=notes,
     )
 
@@ -136,13 +135,6 @@ def _compare(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         return "", {}
     _, _, name, differing = min(candidates, key=lambda each: each[:3])
     return name, differing
-
-
-def _decisive(options: Mapping[str, Any]) -> tuple[str, str] | None:
-    try:
-        return find_model(str(options.get("model"))).decisive
-    except OptionsError:
-        return None
 
 
 def _read_log(path: Path, notes: list[str]) -> list[Row]:

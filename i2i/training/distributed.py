@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from i2i.errors import OptionsError
 from i2i.processes import Processes
+from i2i.training.health import Verdict
 from i2i.training.interrupt import Interrupt
 from i2i.training.monitor import Journal
 
@@ -284,6 +285,9 @@ class NoJournal(Journal):
     """For the processes that write nothing."""
 
     def __init__(self) -> None:
+        self.rows = []
+
+    def verdicts(self, found: Sequence[Verdict]) -> None:
         pass
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:

@@ -1,75 +1,19 @@
 """The loop around the steps: log, validate, save, stop."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 
 from i2i.errors import CheckpointError, TrainingError
-from i2i.processes import ALONE, Processes
-from i2i.training.checkpoint import save_checkpoint
-from i2i.training.distributed import apart, average_statistics, gather_own_states
+from i2i.training.budget import Budget
+from i2i.training.complaints import HealthWatch
+from i2i.training.distributed import apart, average_statistics
 from i2i.training.interrupt import Interrupt
-from i2i.training.monitor import Monitor
-from i2i.training.run import Run
+from i2i.training.keeper import Keeper
+from i2i.training.monitor import Journal, Monitor
 from i2i.training.trainer import Trainer
 from i2i.training.validation import Validation
-
-
-class Keeper:
-    """Saves a run: the newest checkpoints and the best.
-
-    Arguments:
-        run: where the checkpoints go.
-        about: what else a checkpoint says of itself; plain values.
-        keep: how many numbered checkpoints stay.
-        decisive: the measure that decides which checkpoint is the best, and whether "lower" or
-            "higher" is better; None if no checkpoint is the best.
-        best: the best value so far (of a run that is resumed).
-        processes: those that train together; the first one writes.
-    """
-
-    def __init__(
-        self,
-        run: Run,
-        about: Mapping[str, Any],
-        *,
-        keep: int,
-        decisive: tuple[str, str] | None,
-        best: float | None,
-        processes: Processes = ALONE,
-    ) -> None:
-        self.run = run
-        self.about = about
-        self.keep = keep
-        self.decisive = decisive
-        self.best = best
-        self.processes = processes
-
-    def save(self, trainer: Trainer) -> str:
-        """Write a numbered checkpoint and remove the oldest; returns its path. A collective."""
-        path = self.run.checkpoint(trainer.steps_done)
-        others = gather_own_states(trainer.model, self.processes)
-        if self.processes.first:
-            save_checkpoint(path, {**self._state(trainer), "ranks": others})
-            self.run.prune(self.keep)
-        return str(path)
-
-    def save_if_best(self, trainer: Trainer, measured: Mapping[str, float]) -> bool:
-        """Write `best.pt` if the deciding measure was never as good before."""
-        if self.decisive is None:
-            return False
-        name, better = self.decisive
-        value, sign = measured[name], {"lower": -1, "higher": 1}[better]
-        if not math.isfinite(value) or (self.best is not None and sign * value <= sign * self.best):
-            return False
-        save_checkpoint(self.run.best, {**self._state(trainer), "best": value})
-        self.best = value
-        return True
-
-    def _state(self, trainer: Trainer) -> dict[str, Any]:
-        return {**self.about, "best": self.best, **trainer.state_dict()}
 
 
 def fit(
@@ -84,7 +28,10 @@ def fit(
     log_every: int,
     validate_every: int,
     save_every: int,
-) -> None:
+    validation_share: float = 1.0,
+    stop_after: int | None = None,
+    health: HealthWatch | None = None,
+) -> bool:
     """Train until `stop` steps are done, or somebody interrupts.
 
     Of several processes that train together, all call this; the first one validates.
@@ -98,19 +45,31 @@ def fit(
         validation: measures; without it no checkpoint is the best.
         interrupt: says whether somebody wants the run to stop.
         log_every, validate_every, save_every: in steps; all three are also done at the end.
+        validation_share: of the time, at most; a validation that would take more is left out, but
+            for the first and the last one.
+        stop_after: validations in succession without a better one than the best before, after which
+            the training ends.
+        health: says what is wrong.
+
+    Returns:
+        whether the run is over; if not, somebody interrupted it.
 
     Raises:
         TrainingError: a loss or a weight was not finite. Nothing is saved after that step.
         CheckpointError: the last checkpoint of the run could not be written.
     """
-    journal = monitor.journal
+    journal, processes = monitor.journal, trainer.processes
+    budget = Budget(validation_share)
     with monitor:
         for batch in _until(interrupt, monitor.batches(batches)):
             log = (trainer.steps_done + 1) % log_every == 0
             losses = trainer.step(batch, closely=log)
             step = trainer.steps_done
             monitor.gather(step, losses)
-            validate = validation is not None and (step % validate_every == 0 or step == stop)
+            validate = validation is not None and (
+                step == stop
+                or (step % validate_every == 0 and processes.of_first(budget.affords_another()))
+            )
             save = step % save_every == 0 or step == stop
 
             if log or validate or save:
@@ -118,24 +77,44 @@ def fit(
             if validate or save:
                 _require_finite_weights(trainer, monitor.last_good)
                 average_statistics(trainer.model, trainer.processes)
-            if validation is not None and validate and trainer.processes.first:
-                with apart(trainer.model):
-                    measured, sheet = validation.measure(trainer), validation.show(trainer)
-                journal.scalars(step, {f"validation/{k}": v for k, v in measured.items()})
-                journal.sheet(step, "validation", sheet)
-                try:
-                    keeper.save_if_best(trainer, measured)
-                except CheckpointError as error:
-                    monitor.say(f"{error} The run goes on without it.")
+            if validation is not None and validate and processes.first:
+                with budget.charged():
+                    _validate(trainer, validation, journal, keeper, monitor)
+                    if health is not None:
+                        health.look()
+            stale = processes.of_first(keeper.stale) if validate else 0
+            ends = step == stop or (stop_after is not None and stale >= stop_after)
+            save = save or ends
             if save:  # after the validation: a checkpoint knows the best value so far
-                _save(trainer, keeper, monitor, last=step == stop)
+                _save(trainer, keeper, monitor, last=ends)
             if validate or save:
                 monitor.restart_clock()
+            if ends:
+                if step < stop:
+                    monitor.say(
+                        f"step {step}: no better validation in {stale} of them, so the training "
+                        "ends here (train.stop_after)."
+                    )
+                return True
         if interrupt.signal is not None and trainer.steps_done < stop:
             monitor.write(trainer.learning_rates(max(0, trainer.steps_done - 1)))
             _require_finite_weights(trainer, monitor.last_good)
             average_statistics(trainer.model, trainer.processes)
             _save(trainer, keeper, monitor, last=True)
+    return trainer.steps_done == stop
+
+
+def _validate(
+    trainer: Trainer, validation: Validation, journal: Journal, keeper: Keeper, monitor: Monitor
+) -> None:
+    with apart(trainer.model):
+        measured, sheet = validation.measure(trainer), validation.show(trainer)
+    journal.scalars(trainer.steps_done, {f"validation/{k}": v for k, v in measured.items()})
+    journal.sheet(trainer.steps_done, "validation", sheet)
+    try:
+        keeper.save_if_best(trainer, measured)
+    except CheckpointError as error:
+        monitor.say(f"{error} The run goes on without it.")
 
 
 def _until(interrupt: Interrupt, batches: Iterator[Any]) -> Iterator[Any]:

@@ -9,7 +9,8 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from i2i.errors import TrainingError
+from i2i.training.health import Verdict
 from i2i.training.run import Run
 
 LINE_INTERVAL = 15.0
@@ -33,6 +35,8 @@ class Journal:
 
     def __init__(self, run: Run, start: int, say: Callable[[str], None] = click.echo) -> None:
         self.run = run
+        self.rows = _rows(run) if start else []
+        """All scalars so far, a row for each line of the log."""
         self._say = say
         self._writers: dict[str, Any] = {}
         self._guard("log.jsonl", lambda: run.log.open("a", encoding="utf-8"), open_as="log.jsonl")
@@ -43,10 +47,12 @@ class Journal:
             for name, value in values.items():
                 self._writers["TensorBoard"].add_scalar(name, value, step)
 
+        # JSON has no infinity and no NaN.
+        finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
+        self.rows.append({"step": step, **finite})
+
         def to_lines() -> None:
-            # JSON has no infinity and no NaN.
-            finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-            self._writers["log.jsonl"].write(json.dumps({"step": step, **finite}) + "\n")
+            self._writers["log.jsonl"].write(json.dumps(self.rows[-1]) + "\n")
             self._writers["log.jsonl"].flush()
 
         self._guard("TensorBoard", to_board)
@@ -66,6 +72,15 @@ class Journal:
     def text(self, name: str, text: str) -> None:
         self._guard("TensorBoard", lambda: self._writers["TensorBoard"].add_text(name, text))
 
+    def verdicts(self, found: Sequence[Verdict]) -> None:
+        """Write down what is wrong with the run at present."""
+        text = json.dumps([asdict(verdict) for verdict in found], indent=2)
+        try:
+            (self.run.folder / "health.json").write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            self._say(f"The verdict on the run could not be saved: {error}.")
+        self.text("health", "\n\n".join(map(str, found)) or "Nothing to complain of.")
+
     def close(self) -> None:
         for name in list(self._writers):
             self._guard(name, self._writers[name].close)
@@ -80,6 +95,13 @@ class Journal:
         except Exception as error:  # noqa: BLE001 (whatever it is, the training is worth more)
             self._writers.pop(name, None)
             self._say(f"{name} cannot be written any more ({error}); the run goes on without it.")
+
+
+def _rows(run: Run) -> list[dict[str, Any]]:
+    """What a run that is resumed has logged."""
+    if not run.log.exists():
+        return []
+    return [json.loads(line) for line in run.log.read_text(encoding="utf-8").splitlines()]
 
 
 def _summary_writer(run: Run, start: int) -> Any:
@@ -214,7 +236,9 @@ class Monitor:
         values = self.mean(gathered).tolist()
         sums: dict[str, list[float]] = {}
         for (step, name, _), value in zip(self._gathered, values, strict=True):
-            if not math.isfinite(value):
+            # A scaled gradient that overflows (fp16) only leaves out a step.
+            if not math.isfinite(value) and not name.endswith("/gradient_norm"):
+                self.journal.scalars(step, {name: value})
                 raise TrainingError(
                     f"step {step}: {name} is {value}, so the run cannot go on. "
                     f"The last good checkpoint: {self.last_good}. A lower learning rate, "

@@ -140,13 +140,16 @@ def new_name(model: str, dataroot: str) -> str:
     return f"{model}-{Path(dataroot).resolve().name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def find_checkpoint(checkpoint: Path | None, runs_dir: Path) -> tuple[Path, str]:
+def find_checkpoint(
+    checkpoint: Path | None, runs_dir: Path, *, best: bool = False
+) -> tuple[Path, str]:
     """Find the checkpoint file that is meant, and say in words which it is and why.
 
     Arguments:
         checkpoint: a file, a run folder (its newest checkpoint is taken), or None for the run
             under `runs_dir` with the newest checkpoint.
         runs_dir: the folder of the runs.
+        best: of a run, take the checkpoint that validation found the best, not the last one.
     """
     if checkpoint is None:
         newest = max(
@@ -159,13 +162,25 @@ def find_checkpoint(checkpoint: Path | None, runs_dir: Path) -> tuple[Path, str]
                 f"there is no run with a checkpoint under {runs_dir}: train one with `i2i train`, "
                 "or say which with --checkpoint (a run folder or a file)."
             )
-        return newest, f"{newest} (the last of the newest run under {runs_dir})"
+        return _of_run(Run(newest.parent.parent), f"the newest run under {runs_dir}", best)
     if checkpoint.is_dir():
-        latest = open_run(checkpoint).latest()
-        return latest, f"{latest} (the last of the run)"
+        return _of_run(open_run(checkpoint), "the run", best)
     if not checkpoint.exists():
         raise CheckpointError(f"{checkpoint} is neither a run folder nor a checkpoint file.")
     return checkpoint, str(checkpoint)
+
+
+def _of_run(run: Run, name: str, best: bool) -> tuple[Path, str]:
+    if not best:
+        hint = "; --best takes that with the best validation" if run.best.exists() else ""
+        latest = run.latest()
+        return latest, f"{latest} (the last of {name}{hint})"
+    if not run.best.exists():
+        raise CheckpointError(
+            f"{run.folder} has no {BEST}: nothing decided which checkpoint is the best. Leave out "
+            "--best to take the last one."
+        )
+    return run.best, f"{run.best} (the best validation of {name})"
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How the model does on pictures that it does not learn from."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -8,7 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from i2i.batch import to_device
+from i2i.batch import to_bytes, to_device, to_signed
+from i2i.game import Produced
+from i2i.metrics.classifier import Classifier
+from i2i.metrics.distance import Distance
+from i2i.metrics.health import health_signals
 from i2i.training.sheet import picture_sheet
 from i2i.training.trainer import Trainer
 
@@ -24,6 +28,8 @@ class Validation:
         prepare: puts a network into the mode in which it will be used.
         sheet: how many pictures the picture sheet shows.
         seed: of the random numbers that the generators may draw (dropout).
+        distance: between sets of pictures, for what has no truth to be compared with.
+        classifier: gives a classifier of the domains; asked at the first validation.
     """
 
     def __init__(
@@ -33,20 +39,72 @@ class Validation:
         *,
         sheet: int,
         seed: int = 0,
+        distance: Distance | None = None,
+        classifier: Callable[[], Classifier] | None = None,
     ) -> None:
         assert batches
         self.batches = batches
         self.prepare = prepare
         self.seed = seed
+        self.distance = distance
+        self.classifier = classifier
+        self.references: dict[str, Tensor] = {}
         self.sheet_batch = _first(batches, sheet)
 
     def measure(self, trainer: Trainer) -> dict[str, float]:
-        """Each measure over all pictures."""
+        """Each measure over all pictures, and what they tell as a set."""
+        model, values, produced = trainer.model, [], []
         with self._as_used(trainer):
-            values = [trainer.model.measure(self._to(trainer, batch)) for batch in self.batches]
-        return trainer.model.summarise(
-            {name: torch.cat([measured[name] for measured in values]) for name in values[0]}
+            for batch in self.batches:
+                on_device = self._to(trainer, batch)
+                values.append(model.measure(on_device))
+                produced.append({k: _small(v) for k, v in model.produce(on_device).items()})
+        measured = model.summarise(
+            {name: torch.cat([each[name] for each in values]) for name in values[0]}
         )
+        sets = {name: _joined([each[name] for each in produced]) for name in produced[0]}
+        return measured | self._signals(sets) | self._distances(sets) | self._accuracy(sets)
+
+    def _signals(self, sets: Mapping[str, Produced]) -> dict[str, float]:
+        """Signs of generators that fail; see `i2i.training.health`."""
+        found: dict[str, float] = {}
+        for name, each in sets.items():
+            outputs, references, inputs = (
+                None if images is None else to_signed(images) for images in each[:3]
+            )
+            assert outputs is not None
+            assert references is not None
+            signals = health_signals(outputs, references, inputs, each.paired)
+            ending = f"_{name}" if len(sets) > 1 else ""
+            found |= {f"health/{k}{ending}": value.item() for k, value in signals.items()}
+        return found
+
+    def _distances(self, sets: Mapping[str, Produced]) -> dict[str, float]:
+        if self.distance is None or any(each.paired for each in sets.values()):
+            return {}
+        # The pictures to compare with are those of the first time, and so is what is known of them.
+        found = {
+            name: self.distance.between(
+                each.outputs, self.references.setdefault(name, each.references)
+            )
+            for name, each in sets.items()
+        }
+        mean = {self.distance.name: sum(found.values()) / len(found)}
+        if len(found) == 1:
+            return mean
+        return mean | {f"{self.distance.name}_{name}": value for name, value in found.items()}
+
+    def _accuracy(self, sets: Mapping[str, Produced]) -> dict[str, float]:
+        """The share of pictures that a classifier takes for what they were asked to be."""
+        if self.classifier is None:
+            return {}
+        classifier = self.classifier()
+        shares = [
+            classifier.recognised(each.outputs, each.labels.argmax(dim=1)).float().mean().item()
+            for each in sets.values()
+            if each.labels is not None
+        ]
+        return {"domain_accuracy": sum(shares) / len(shares)} if shares else {}
 
     def show(self, trainer: Trainer) -> Image.Image:
         """The picture sheet."""
@@ -72,6 +130,24 @@ class Validation:
             for buffer, before in buffers:
                 buffer.copy_(before)
             trainer.model.train()
+
+
+def _small(produced: Produced) -> Produced:
+    """Pictures as bytes, out of the way of the device."""
+    images = [None if each is None else to_bytes(each).cpu() for each in produced[:3]]
+    labels = None if produced.labels is None else produced.labels.cpu()
+    assert images[0] is not None
+    assert images[1] is not None
+    return Produced(images[0], images[1], images[2], produced.paired, labels)
+
+
+def _joined(parts: Sequence[Produced]) -> Produced:
+    """What was made of several batches."""
+    fields: list[Any] = [
+        torch.cat(field) if isinstance(field[0], Tensor) else field[0]
+        for field in zip(*parts, strict=True)
+    ]
+    return Produced(*fields)
 
 
 def _first(batches: Sequence[Any], count: int) -> Any:

@@ -1,0 +1,106 @@
+"""What a run is judged by while it trains: a distance, a classifier, a measure that decides."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.data import default_collate
+
+from i2i.data.cache import cache_folder
+from i2i.metrics.classifier import Classifier, cached_classifier
+from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
+from i2i.metrics.features import find_features
+from i2i.models import find_model
+from i2i.options import Options, read_options
+from i2i.recipes import merge
+from i2i.sources import Source
+
+Say = Callable[[str], None]
+
+CLASSIFIER_PICTURES = 4000
+"""Training pictures that the classifier learns from."""
+
+
+def settle_judgement(options: Options, device: torch.device | str, say: Say) -> Options:
+    """Write into the options of a new run which measure decides on its best checkpoint.
+
+    Raises:
+        OptionsError: a package or the weights for the distance are missing.
+    """
+    if options.train.best_by != "auto":
+        return options
+    decisive: str | None = find_model(options.model).decisive
+    if decisive == "domain_accuracy" and not _can_classify(options):
+        decisive = "distance"
+    if decisive == "distance":
+        distance = distance_of(options, device, say)
+        decisive = distance.name if distance else None
+    changes = {"train": {"best_by": decisive or "none"}}
+    return read_options(merge(options.to_dict(), changes))
+
+
+def distance_of(options: Options, device: torch.device | str, say: Say) -> Distance | None:
+    """The distance between generated and real pictures, if one is wanted.
+
+    Raises:
+        OptionsError: a package or weights for it are missing.
+    """
+    seed = options.train.seed
+    match options.train.distance:
+        case "off":
+            return None
+        case "swd":
+            return sliced_wasserstein(seed)
+    features = find_features(options.train.distance, device=device, say=say)
+    assert features is not None  # only "auto" may find none
+    return kernel(features, seed)
+
+
+def classifier_of(
+    options: Options, source: Source, device: torch.device | str, say: Say
+) -> Callable[[], Classifier] | None:
+    """What gives a classifier of the domains, trained on real pictures when it is first asked for.
+
+    Attributes that may hold together, and several data sets, are beyond it.
+    """
+    if not _can_classify(options):
+        return None
+    known: list[Classifier] = []
+
+    def classifier() -> Classifier:
+        if not known:
+            train, held = (
+                _labelled(source.train, source.pictures),
+                _labelled(source.validation, source.validation_pictures),
+            )
+            known.append(
+                cached_classifier(
+                    *train,
+                    options.data.labels.names,
+                    cache_folder(),
+                    held_out=held,
+                    steps=options.train.classifier_steps,
+                    batch_size=64,
+                    flip=options.data.flip,
+                    seed=options.train.seed,
+                    device=device,
+                )
+            )
+            say(
+                f"a classifier of the domains is right on {known[0].accuracy:.1%} of "
+                f"{known[0].held_out} held-out real pictures; it judges the translations"
+            )
+        return known[0]
+
+    return classifier
+
+
+def _can_classify(options: Options) -> bool:
+    sets = options.data.labels.sets
+    decides = find_model(options.model).decisive == "domain_accuracy"
+    return decides and options.train.classifier_steps > 0 and len(sets) == 1 and sets[0].exclusive
+
+
+def _labelled(dataset: Any, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    samples = default_collate([dataset[i] for i in range(min(count, CLASSIFIER_PICTURES))])
+    return samples.images, samples.labels.argmax(dim=1)

@@ -1,0 +1,55 @@
+"""How far a set of generated pictures is from real ones, often and quickly: while training."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from i2i.metrics.features import Features
+from i2i.metrics.kernel import kernel_distance
+from i2i.metrics.sliced import patch_distance
+
+PATCHES = 2**13
+PROJECTIONS = 128
+"""Of each level; a quarter of the work of `i2i evaluate`."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A distance between two sets of pictures (N, C, H, W), bytes; lower is better.
+
+    Its name says what it compares, so that no two kinds of distance are ever confused.
+    """
+
+    name: str
+    between: Callable[[Tensor, Tensor], float]
+
+
+def sliced_wasserstein(seed: int = 0) -> Distance:
+    """Patches of the pictures themselves (Karras et al., 2018), normalised by the real ones, so
+    that brightness and tint count. It needs no network."""
+
+    def between(generated: Tensor, reference: Tensor) -> float:
+        return patch_distance(
+            generated,
+            reference,
+            patches=PATCHES,
+            projections=PROJECTIONS,
+            normalisation="reference",
+            seed=seed,
+        ).mean
+
+    return Distance("swd-reference", between)
+
+
+def kernel(features: Features, seed: int = 0) -> Distance:
+    """KID, which is not biased by how few pictures there are, of the features of a network."""
+    described: dict[int, Tensor] = {}
+
+    def between(generated: Tensor, reference: Tensor) -> float:
+        # The reference is the same tensor each time.
+        if id(reference) not in described:
+            described[id(reference)] = features(reference)
+        return kernel_distance(features(generated), described[id(reference)], seed=seed).mean
+
+    return Distance(f"kid({features.name})", between)
