@@ -8,7 +8,7 @@ import hashlib
 import io
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -138,15 +138,14 @@ def mirrored(prints: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _look_closely(seen: Look, image: Image.Image) -> Look:
-    ranges = image.getextrema()
-    bands = [ranges] if isinstance(ranges[0], int | float) else list(ranges)
+    bands = _ranges(image)
     transparent = image.has_transparency_data
     if transparent and image.mode in ("LA", "RGBA"):
         transparent = bands[-1][0] < 255
     if image.mode not in ("L", "LA", "RGB", "RGBA") or "transparency" in image.info:
         # The rarer kinds may hold values that cannot be converted, which is found here.
         image = to_channels(image, 3)
-        bands = list(image.getextrema())
+        bands = _ranges(image)
     small = image.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     colours = np.asarray(to_channels(small, 3), dtype=np.int16)
     luma = np.asarray(to_channels(small, 1), dtype=np.float32)
@@ -160,13 +159,20 @@ def _look_closely(seen: Look, image: Image.Image) -> Look:
     )
 
 
+def _ranges(image: Image.Image) -> list[tuple[float, float]]:
+    """The least and the greatest value of each channel."""
+    ranges: Any = image.getextrema()
+    return list(ranges) if isinstance(ranges[0], tuple) else [ranges]
+
+
 def _bits(image: Image.Image) -> int:
     """Bits of a channel. Pillow reads colours of 16 bits as 8: the decoder's raw mode tells."""
     if image.mode == "1":
         return 1
     if image.mode in ("I", "F"):
         return 32
-    arguments = image.tile[0][3] if image.tile else ""
+    tile = getattr(image, "tile", None)
+    arguments = tile[0][3] if tile else ""
     raw = str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
     return 16 if image.mode.startswith("I;16") or re.search(";16", raw) else 8
 
