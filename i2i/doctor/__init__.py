@@ -5,9 +5,10 @@ what the check before a training knows already; `examine_run` reads the log of a
 """
 
 from i2i.doctor.examine import brief, examine
+from i2i.doctor.files import usability_findings
 from i2i.doctor.finding import Diagnosis, Finding
-from i2i.doctor.report import as_dict, as_text
-from i2i.doctor.run import RunSummary, examine_run
+from i2i.doctor.report import as_dict, as_lines, as_text
+from i2i.doctor.run import RunSummary, examine_run, is_run
 from i2i.doctor.survey import KINDS, Survey, detect_kind, survey
 
 __all__ = [
@@ -17,10 +18,13 @@ __all__ = [
     "RunSummary",
     "Survey",
     "as_dict",
+    "as_lines",
     "as_text",
     "brief",
     "detect_kind",
     "examine",
     "examine_run",
+    "is_run",
     "survey",
+    "usability_findings",
 ]

@@ -198,11 +198,14 @@ def kind_findings(looks: Mapping[Path, Look]) -> list[Finding]:
         "Remove them, unless that is what they shall show.",
         warn=True,
     )
+    mostly_grey = 2 * sum(map(_is_grey, looks.values())) > len(looks)
     each(
         "grey",
-        lambda look: look.mode in _GREY_MODES or (look.grey and not look.flat),
-        "are grey, the others have colours.",
-        "A model will make some of its results grey; remove them if it shall not.",
+        (lambda look: not _is_grey(look)) if mostly_grey else _is_grey,
+        "have colours, the others are grey."
+        if mostly_grey
+        else "are grey, the others have colours.",
+        "A model will make some of its results grey; remove one kind if it shall not.",
         unless_all=True,
     )
     each(
@@ -238,6 +241,10 @@ def kind_findings(looks: Mapping[Path, Look]) -> list[Finding]:
         "have several frames, of which the first is taken.",
     )
     return findings
+
+
+def _is_grey(look: Look) -> bool:
+    return look.mode in _GREY_MODES or (look.grey and not look.flat)
 
 
 _GREY_MODES: Sequence[str] = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")

@@ -18,7 +18,7 @@ def as_text(diagnosis: Diagnosis, examples: int = 5) -> str:
     if diagnosis.tables.sizes:
         lines += ["", *_tables(diagnosis)]
     for finding in diagnosis.findings:
-        lines += ["", *_finding(finding, found.root, examples)]
+        lines += ["", *as_lines(finding, found.root, examples)]
     lines += ["", _verdict(diagnosis)]
     return "\n".join(lines)
 
@@ -83,7 +83,8 @@ def _counts(table: Counter[K], most: int = 5) -> str:
     return ", ".join(f"{key} ({count})" for key, count in first) + rest
 
 
-def _finding(finding: Finding, root: Path, examples: int) -> list[str]:
+def as_lines(finding: Finding, root: Path, examples: int = 5) -> list[str]:
+    """One finding for a person; paths are given from `root`."""
     lines = [f"{finding.severity.upper()}: {finding.text}"]
     reasons: Sequence[str] = finding.reasons or ("",) * len(finding.groups)
     for group, why in list(zip(finding.groups, reasons, strict=True))[:examples]:

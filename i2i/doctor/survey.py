@@ -165,11 +165,12 @@ def detect_kind(root: Path) -> tuple[Kind, str]:
     with contextlib.suppress(DataError):
         find_unpaired(root, "train")
         fits["unpaired"] = "two sides"
-    with contextlib.suppress(DataError):
-        find_domains(root, "train")
-        fits["domains"] = "a folder for each domain"
+    if "unpaired" not in fits:  # whose two folders are not meant to be domains
+        with contextlib.suppress(DataError):
+            find_domains(root, "train")
+            fits["domains"] = "a folder for each domain"
     if not fits and list_pictures(root) and not _looks_arranged(root):
-        fits["pictures"] = "no pairs, sides or domains"
+        fits["pictures"] = "there are no pairs, sides or domains"
     if not fits:
         return (
             "paired",

@@ -1,0 +1,165 @@
+"""What a training will take on this machine: measured in a few steps, not guessed.
+
+The steps are those of the real trainer on random pictures, so that everything counts that a step
+does. Reading pictures is not part of it: workers do that meanwhile.
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from i2i.batch import Labelled, Pair, Unpaired
+from i2i.builder import build_model, build_trainer
+from i2i.game import Model
+from i2i.options import Options
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What was measured.
+
+    Attributes:
+        device: where; for a GPU its name.
+        batch_size: pictures (or pairs) in a step.
+        crop_size: of the pictures.
+        parameters: network -> how many numbers it learns.
+        operations: floating-point operations of a step, forward and backward: multiplications and
+            additions of convolutions and matrix products, which are nearly all. Updating the
+            weights and everything element by element is not counted.
+        seconds: of a step.
+        memory: the most that was in use, in bytes: of the GPU, or of this process with everything
+            that it did so far; None where that cannot be told.
+        steps: over how many steps the time was measured.
+    """
+
+    device: str
+    batch_size: int
+    crop_size: int
+    parameters: Mapping[str, int]
+    operations: int
+    seconds: float
+    memory: int | None
+    steps: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure(options: Options, *, device: torch.device | str = "cpu", steps: int = 3) -> Estimate:
+    """Train for a few steps on random pictures.
+
+    Nothing is compiled (`train.compile`): that takes a minute, and makes steps faster later on.
+
+    Arguments:
+        options: of the run; the labels of models of many domains must be known (`settle_options`).
+        device: where to train.
+        steps: to measure at least, after two that are not measured; more where the players do not
+            all move in each step (`adversarial.critic_turns`).
+
+    Raises:
+        OptionsError: the model cannot be built from these options.
+    """
+    device = torch.device(device)
+    options = options.model_copy(
+        update={"train": options.train.model_copy(update={"compile": False})}
+    )
+    model = build_model(options)
+    trainer = build_trainer(options, model, device=device)
+    batch = random_batch(options, model)
+    period = options.adversarial.critic_turns  # after so many steps, every player has moved
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with OperationCounter() as counter:
+            for _ in range(period):
+                trainer.step(batch)
+        trainer.step(batch)
+        steps = -(-steps // period) * period
+        _finish(device)
+        began = time.perf_counter()
+        for _ in range(steps):
+            trainer.step(batch)
+        _finish(device)
+        seconds = (time.perf_counter() - began) / steps
+    return Estimate(
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        batch_size=options.train.batch_size,
+        crop_size=options.data.crop_size,
+        parameters={
+            name: sum(p.numel() for p in network.parameters() if p.requires_grad)
+            for name, network in model.named_children()
+            if any(p.requires_grad for p in network.parameters())
+        },
+        operations=round(counter.total / period),
+        seconds=seconds,
+        memory=_peak_memory(device),
+        steps=steps,
+    )
+
+
+class OperationCounter(TorchDispatchMode):
+    """Counts floating-point operations while it is entered: 2 for each multiplication and addition.
+
+    With the formulas of `torch.utils.flop_counter.FlopCounterMode`, which itself refuses to count a
+    gradient with respect to pictures, as penalties of critics need it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+def random_batch(options: Options, model: Model, seed: int = 0) -> Any:
+    """A batch of noise of the kind that a model learns from, as its data set would give it.
+
+    Pictures are (N, C, H, W) bytes. Labels go through all names in turn.
+    """
+    data, count = options.data, options.train.batch_size
+    generator = torch.Generator().manual_seed(seed)
+
+    def pictures(channels: int) -> torch.Tensor:
+        shape = (count, channels, data.crop_size, data.crop_size)
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+    if model.data == "domains":
+        labels = data.labels
+        names = len(labels.names)
+        known = torch.ones(count, len(labels.sets))
+        return Labelled(
+            pictures(data.input_channels), torch.eye(names)[torch.arange(count) % names], known
+        )
+    kinds: dict[str, type[Pair] | type[Unpaired]] = {"paired": Pair, "unpaired": Unpaired}
+    return kinds[model.data](pictures(data.input_channels), pictures(data.output_channels))
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    if device.type == "mps" or sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
