@@ -29,6 +29,8 @@ MAY_IMPORT = {
     "translate": {"data", "translator"},
     "overview": {"data", "training", "translator"},
     "builder": None,  # turns options into objects, so it may see everything
+    "doctor": {"data", "options", "recipes"},
+    "estimate": {"builder", "game", "options"},
     "sources": {"data", "options", "progress", "recipes"},
     "published": {"builder", "networks", "options", "recipes", "training"},
     "train": {"builder", "data", "options", "recipes", "sources", "training"},

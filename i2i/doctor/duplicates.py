@@ -77,10 +77,13 @@ def near_clusters(prints: Sequence[str], threshold: int = NEAR) -> tuple[list[li
         the clusters, of one or more, as positions in `prints`; and which of them hold a picture
         that is mirrored.
     """
-    raw = np.frombuffer(bytes.fromhex("".join(prints)), np.uint8).reshape(len(prints), -1)
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, text in enumerate(prints):
+        places[text].append(place)
+    raw = np.frombuffer(bytes.fromhex("".join(places)), np.uint8).reshape(len(places), -1)
     assert raw.shape[1] * 8 == FINGERPRINT_BITS
     words, flipped = raw.view(np.uint64), mirrored(raw).view(np.uint64)
-    label = np.arange(len(prints))
+    label = np.arange(len(places))
     turned: set[int] = set()  # some member of each cluster that holds a mirrored picture
 
     def compare(block: tuple[int, bool]) -> tuple[bool, npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -95,7 +98,7 @@ def near_clusters(prints: Sequence[str], threshold: int = NEAR) -> tuple[list[li
         later = j > i
         return mirror, i[later] + start, j[later] + start
 
-    blocks = [(at, mirror) for at in range(0, len(prints), _BLOCK) for mirror in (False, True)]
+    blocks = [(at, mirror) for at in range(0, len(places), _BLOCK) for mirror in (False, True)]
     workers = cores()
     with ThreadPoolExecutor(workers) as pool:
         # A few at a time, since among frames of a film every block may hold nothing but neighbours.
@@ -107,8 +110,8 @@ def near_clusters(prints: Sequence[str], threshold: int = NEAR) -> tuple[list[li
                     turned.update(i[apart].tolist())
                 _join(label, i, j)
     clusters: dict[int, list[int]] = defaultdict(list)
-    for at, name in enumerate(label.tolist()):
-        clusters[name].append(at)
+    for name, equal in zip(label.tolist(), places.values(), strict=True):
+        clusters[name] += equal
     names = list(clusters)
     return list(clusters.values()), {names.index(n) for n in {int(label[at]) for at in turned}}
 
@@ -129,7 +132,7 @@ def duplicate_findings(survey: Survey, looks: Mapping[Path, Look], *, near: bool
         of_side = f" of {side}" if side else ""
         findings += _leaks(alike, where, looks, of_side)
         if survey.kind != "paired":
-            findings += _on_both_sides(alike, where)
+            findings += _on_both_sides(alike, where, looks)
         findings += _inside(alike, where, looks, of_side, survey.has("val"))
     return findings + _same_partners(survey, looks)
 
@@ -209,20 +212,41 @@ def _leaks(
     return findings
 
 
-def _on_both_sides(alike: Alike, where: Mapping[Path, Part]) -> list[Finding]:
-    both = [g for g in alike.near if len({where[path].name for path in g}) > 1]
-    if not both:
-        return []
-    return [
-        Finding(
-            "both sides",
-            "warning",
-            f"{len(both)} pictures are in more than one domain.",
-            tuple(both),
-            _mirror_reasons(alike, both),
-            "Decide where each belongs: a picture that stands for both kinds teaches neither.",
+def _on_both_sides(
+    alike: Alike, where: Mapping[Path, Part], looks: Mapping[Path, Look]
+) -> list[Finding]:
+    findings = []
+    exact = [g for g in alike.exact if len({where[path].name for path in g}) > 1]
+    if exact:
+        findings.append(
+            Finding(
+                "both sides",
+                "warning",
+                f"{len(exact)} pictures are in more than one domain, byte by byte.",
+                tuple(exact),
+                advice="Decide where each belongs: a picture that stands for both kinds teaches "
+                "neither.",
+            )
         )
+    # The same scene in two domains is the best that can be had to validate with.
+    trained = [tuple(p for p in g if where[p].split == "train") for g in alike.near]
+    near = [
+        g
+        for g in trained
+        if len({where[p].name for p in g}) > 1 and len({looks[p].digest for p in g}) > 1
     ]
+    if near:
+        findings.append(
+            Finding(
+                "both sides alike",
+                "note",
+                f"{len(near)} pictures to train on look like some of another domain.",
+                tuple(near),
+                advice="The same scenes in two states are fine; the same picture stored anew is "
+                "not.",
+            )
+        )
+    return findings
 
 
 def _inside(

@@ -1,0 +1,77 @@
+"""What is measured of a training, against counting by hand."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from i2i.builder import build_model, build_trainer
+from i2i.estimate import OperationCounter, measure, random_batch
+from shrunk import recipes, shrunk
+
+
+def test_operations_of_a_convolution_are_those_of_its_definition() -> None:
+    convolution = nn.Conv2d(3, 5, 4, stride=2, padding=1, bias=False)
+    picture = torch.randn(2, 3, 16, 16)
+    forward = 2 * (2 * 8 * 8) * 5 * (3 * 4 * 4)
+    with OperationCounter() as counter:
+        result = convolution(picture)
+    assert counter.total == forward
+    with OperationCounter() as counter:  # the picture needs no gradient, only the weights do
+        result.sum().backward()
+    assert counter.total == forward
+
+
+def test_operations_are_those_of_torch_where_it_can_count() -> None:
+    options = shrunk("pix2pix")
+    steps = []
+    for counter in (OperationCounter(), FlopCounterMode(display=False)):
+        model = build_model(options)
+        trainer, batch = build_trainer(options, model), random_batch(options, model)
+        with counter:
+            trainer.step(batch)
+        steps.append(
+            counter.total if isinstance(counter, OperationCounter) else counter.get_total_flops()
+        )
+    assert steps[0] == steps[1] > 0
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_every_recipe_can_be_measured(recipe: str) -> None:
+    options = shrunk(recipe)
+    estimate = measure(options, steps=1)
+    model = build_model(options)
+    assert estimate.parameters == {
+        name: sum(p.numel() for p in network.parameters())
+        for name, network in model.named_children()
+        if list(network.parameters())
+    }
+    assert estimate.operations > 0
+    assert estimate.seconds > 0
+    assert estimate.steps % options.adversarial.critic_turns == 0
+    assert estimate.memory is None or estimate.memory > 10_000_000
+    assert (estimate.device, estimate.batch_size, estimate.crop_size) == ("cpu", 2, 16)
+
+
+def test_twice_the_batch_is_twice_the_operations() -> None:
+    one, two = (
+        measure(shrunk("cyclegan", f"train.batch_size={size}"), steps=1).operations
+        for size in (1, 2)
+    )
+    assert two == 2 * one
+
+
+def test_random_numbers_of_the_caller_are_left_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    measure(shrunk("pix2pix"), steps=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_random_batch_has_the_channels_of_the_options() -> None:
+    options = shrunk("pix2pix", "data.input_channels=1")
+    source, target = random_batch(options, build_model(options))
+    assert source.shape == (2, 1, 16, 16)
+    assert target.shape == (2, 3, 16, 16)
+    assert source.dtype == torch.uint8
