@@ -68,9 +68,12 @@ def command(
     what a model would take on this machine. Exits with 1 if there is anything worse than a note.
     """
     from i2i.data.cache import cache_folder
+    from i2i.data.catalogue import dataset_folder
     from i2i.doctor import as_dict, as_text, examine, examine_run, is_run
     from i2i.progress import progress_bar
 
+    fetched = dataset_folder(str(folder), cache_folder())
+    folder = fetched if not folder.is_dir() and fetched.is_dir() else folder
     if is_run(folder):
         summary = examine_run(folder)
         click.echo(json.dumps(summary.as_dict(), indent=2) if as_json else summary.as_text())

@@ -61,6 +61,13 @@ def test_labels_are_found_for_the_estimate(domains: Path) -> None:
         assert "stargan at 16 pixels, 16 in a step" in done.output, done.output
 
 
+def test_a_name_of_the_catalogue(facades: Path, own_cache: Path) -> None:
+    shutil.copytree(facades, own_cache / "datasets" / "maps")
+    done = doctor("maps")
+    assert done.exit_code == 0, done.output
+    assert "train: 7 pairs" in done.output
+
+
 def test_the_size_alone_is_enough_for_the_crop(facades: Path) -> None:
     done = doctor(facades, "--size", 32)
     assert done.exit_code == 1
