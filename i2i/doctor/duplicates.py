@@ -18,9 +18,9 @@ NEAR = 40
 """Bits of 256 that the fingerprints of near duplicates differ in at most.
 
 Of 450 photos, facades and faces, copies at JPEG quality 30, of half the size, of 3/2 the size,
-brightened by 15 % or mirrored differ in 25 bits at most, those with a margin of 2 % cut off in 29 to
-40 in the median. The closest two different pictures differ in 52 bits among facades, in 58 among
-horses and zebras, in 65 among faces that are cropped alike.
+brightened by 15 % or mirrored differ in 25 bits at most, those with a margin of 2 % cut off in
+29 to 40 in the median. The closest two different pictures differ in 52 bits among facades, in 58
+among horses and zebras, in 65 among faces that are cropped alike.
 """
 
 _BLOCK = 256  # rows that are compared at once: few enough to stay in the cache of a processor
