@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from i2i.batch import Pair, to_bytes, to_signed
-    from i2i.builder import build_model, build_trainer, build_translator, load_translator
+    from i2i.batch import Labelled, Pair, to_bytes, to_signed
+    from i2i.builder import build_model, build_trainer
     from i2i.errors import I2iError
+    from i2i.loading import build_sampler, build_translator, load_sampler, load_translator
     from i2i.options import Options
     from i2i.recipes import load_options
+    from i2i.sampler import Sampler
     from i2i.training.trainer import Trainer
     from i2i.translate import translate_folder
     from i2i.translator import Translator
@@ -28,14 +30,18 @@ if TYPE_CHECKING:
 _HOMES = {
     "I2iError": "errors",
     "Options": "options",
+    "Labelled": "batch",
     "Pair": "batch",
+    "Sampler": "sampler",
     "Trainer": "training.trainer",
     "Translator": "translator",
     "build_model": "builder",
     "build_trainer": "builder",
-    "build_translator": "builder",
+    "build_sampler": "loading",
+    "build_translator": "loading",
     "load_options": "recipes",
-    "load_translator": "builder",
+    "load_sampler": "loading",
+    "load_translator": "loading",
     "to_bytes": "batch",
     "to_signed": "batch",
     "translate_folder": "translate",
@@ -43,14 +49,18 @@ _HOMES = {
 
 __all__ = [
     "I2iError",
+    "Labelled",
     "Options",
     "Pair",
+    "Sampler",
     "Trainer",
     "Translator",
     "build_model",
+    "build_sampler",
     "build_trainer",
     "build_translator",
     "load_options",
+    "load_sampler",
     "load_translator",
     "to_bytes",
     "to_signed",

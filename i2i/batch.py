@@ -57,6 +57,12 @@ def to_bytes(images: Tensor) -> Tensor:
     return images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
+def enlarged(images: Tensor, size: int) -> Tensor:
+    """Pictures (N, C, H, W) of any type, with each pixel repeated up to `size` x `size`."""
+    repeat = size // images.shape[-1]
+    return images.repeat_interleave(repeat, -2).repeat_interleave(repeat, -1)
+
+
 def to_device(
     batch: T,
     device: torch.device,

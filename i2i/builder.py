@@ -7,29 +7,24 @@ argument.
 import inspect
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from i2i.conditioner import Conditioner
 from i2i.data.device_augment import DeviceAugment
-from i2i.errors import CheckpointError, OptionsError, did_you_mean
+from i2i.errors import OptionsError, did_you_mean
 from i2i.game import Model
-from i2i.labels import Asked
+from i2i.growth import Growth, Stage
+from i2i.latent import Latent
 from i2i.models import Kit, find_model
 from i2i.networks import DISCRIMINATORS, GENERATORS, initialise, set_inference
 from i2i.objectives import Adversarial
 from i2i.options import Adversarial as AdversarialOptions
-from i2i.options import Network, Optimizer, Options, read_options
-from i2i.training.checkpoint import load_checkpoint
-from i2i.training.run import find_checkpoint
+from i2i.options import Network, Optimizer, Options
+from i2i.training.noise import InstanceNoise
 from i2i.training.schedule import Schedule
 from i2i.training.trainer import Trainer
-from i2i.translator import Translator
-
-Say = Callable[[str], None]
 
 
 def pick_device(name: str) -> torch.device:
@@ -54,6 +49,32 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+MODEL_SETTINGS = ("pool", "critic_turns", "generator_turns", "mixed_batch")
+"""The keys of [adversarial] that are rules of the game, which not every model has."""
+
+
+def latent(options: Options) -> Latent | None:
+    """What the model of these options makes pictures of, if not of pictures."""
+    told = options.latent
+    if told is None:
+        return None
+    return Latent(told.size, told.distribution, told.categorical, told.continuous)
+
+
+def growth(options: Options) -> Growth | None:
+    """How the networks of these options grow, if they do."""
+    if options.growth is None:
+        return None
+    return Growth([Stage(**stage.model_dump()) for stage in options.growth.stages])
+
+
+def samples_before(options: Options) -> Callable[[int], int]:
+    """How many training samples come before a step."""
+    if (growing := growth(options)) is not None:
+        return growing.pictures
+    return lambda step: step * options.train.batch_size
+
+
 def data_kind(options: Options) -> str:
     """What kind of data set the model of these options learns from."""
     return find_model(options.model).data
@@ -65,28 +86,52 @@ def build_model(options: Options) -> Model:
     Raises:
         OptionsError: the model or a term is unknown, or the crop does not fit the generator.
     """
+    adversarial = options.adversarial
     kit = Kit(
         generator=partial(_network, GENERATORS, options.generator),
         discriminator=partial(_network, DISCRIMINATORS, options.discriminator),
         input_channels=options.data.input_channels,
         output_channels=options.data.output_channels,
         adversarial=Adversarial(
-            options.adversarial.loss, real_label=1.0 - options.adversarial.label_smoothing
+            adversarial.loss,
+            real_label=1.0 - adversarial.label_smoothing,
+            fake_label=adversarial.fake_label_smoothing,
+            label_noise=adversarial.label_noise,
+            saturating=adversarial.saturating,
         ),
         weights=options.objective,
         size=options.data.crop_size,
-        pool=options.adversarial.pool,
-        critic_turns=options.adversarial.critic_turns,
+        pool=adversarial.pool,
+        critic_turns=adversarial.critic_turns,
+        generator_turns=adversarial.generator_turns,
+        mixed_batch=adversarial.mixed_batch,
         labels=options.data.labels,
+        latent=latent(options),
+        told=options.latent.labels if options.latent else "ignored",
+        redraw=options.latent is not None and options.latent.redraw,
+        growth=growth(options),
     )
     kind = find_model(options.model)
-    for key in ("pool", "critic_turns"):
-        value = getattr(options.adversarial, key)
+    for key in MODEL_SETTINGS:
+        value = getattr(adversarial, key)
         idle = AdversarialOptions.model_fields[key].default
         if value != idle and key not in kind.settings:
             raise OptionsError(
                 f"adversarial.{key} (={value}) means nothing to {options.model}: set it to {idle}."
             )
+    if (kind.data == "pictures") != (options.latent is not None):
+        raise OptionsError(
+            f"[latent] is for models that make pictures from noise: {options.model} "
+            f"{'needs it' if options.latent is None else 'translates pictures, so leave it out'}."
+        )
+    chosen = GENERATORS[options.generator.network], DISCRIMINATORS[options.discriminator.network]
+    if [hasattr(network, "grow") for network in chosen] != [options.growth is not None] * 2:
+        raise OptionsError(
+            "[growth] goes with a generator and a discriminator that grow (network = 'progan'): "
+            f"give all three or none (generator.network = {options.generator.network!r}, "
+            f"discriminator.network = {options.discriminator.network!r}, "
+            f"[growth] is {'missing' if options.growth is None else 'there'})."
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)
         model = kind.assemble(kit)
@@ -97,7 +142,7 @@ def build_model(options: Options) -> Model:
                 f"{did_you_mean(player, model.players)} They are: {', '.join(model.players)}."
             )
     size = options.data.crop_size
-    for name in model.generators:
+    for name in model.generators if model.data != "pictures" else ():
         multiple = model.get_submodule(name).multiple
         assert isinstance(multiple, int)
         if size % multiple:
@@ -165,6 +210,7 @@ def build_trainer(
     *,
     device: torch.device | str = "cpu",
     rate: Callable[[int], float] = lambda step: 1.0,
+    length: int | None = None,
 ) -> Trainer:
     """Build the trainer of a model.
 
@@ -174,6 +220,7 @@ def build_trainer(
         device: where to train.
         rate: step -> what the learning rates are multiplied by; a constant by default, since the
             schedule depends on how many pictures there are (`learning_rate_schedule`).
+        length: of the run in steps, for what changes over the run; by default `train.steps`, or 1.
     """
     device = torch.device(device)
     train = options.train
@@ -183,6 +230,18 @@ def build_trainer(
         torch.backends.cudnn.benchmark = True  # shapes never change within a run
     augment = options.data.augment.model_dump()
     model = build_model(options) if model is None else model
+    # Who judges: players that train no generator.
+    judges = {
+        player: names
+        for player, names in model.players.items()
+        if not {*names} & {*model.generators}
+    }
+    adversarial, noise = options.adversarial, None
+    if adversarial.instance_noise:
+        networks = [model.get_submodule(name) for names in judges.values() for name in names]
+        noise = InstanceNoise(
+            adversarial.instance_noise, adversarial.instance_noise_until, networks, device
+        )
     return Trainer(
         model,
         partial(make_optimizer, options.optimizer, device),
@@ -195,6 +254,10 @@ def build_trainer(
         channels_last=train.channels_last,
         compile=_compiled(options, model) if train.compile else (),
         augment=DeviceAugment(**augment) if any(augment.values()) else None,
+        noise=noise,
+        clip=dict.fromkeys(judges, adversarial.clip) if adversarial.clip else {},
+        historical_averaging=train.historical_averaging,
+        length=length or train.steps or 1,
     )
 
 
@@ -237,158 +300,3 @@ def learning_rate_schedule(options: Options, pictures: int) -> Callable[[int], f
 def inference_mode(options: Options) -> Callable[[nn.Module], None]:
     """What puts a generator into the mode in which it is validated and used."""
     return partial(set_inference, norm=options.inference.norm, dropout=options.inference.dropout)
-
-
-def build_translator(
-    options: Options,
-    model: Model,
-    *,
-    direction: str | None = None,
-    domain: Asked = None,
-    device: torch.device | str = "cpu",
-    precision: str = "fp32",
-    classify: bool = True,
-) -> Translator:
-    """Build what translates pictures with a generator of a model.
-
-    The generator itself is put into inference mode, not a copy of it, and so is a classifier.
-
-    Arguments:
-        options: of the model.
-        model: whose generator is used.
-        direction: "AtoB" or "BtoA", for models that translate both ways; by default that of the
-            options.
-        domain: what to translate to unless a call says otherwise, for models of many domains; or
-            which attributes to change, and whether they shall hold.
-        device: to compute on; the generator moves there.
-        precision: to compute in.
-        classify: whether the model's classifier can be used to find attributes.
-
-    Raises:
-        OptionsError: the model does not translate in this direction or to this domain.
-    """
-    wanted = direction or options.data.direction
-    ways = model.directions or {options.data.direction: model.generators[0]}
-    if wanted not in ways:
-        raise OptionsError(
-            f"direction (={wanted!r}) is not what this {options.model} has learnt: "
-            f"it translates {' and '.join(ways)}."
-        )
-    channels = options.data.input_channels, options.data.output_channels
-    if model.directions and wanted == "BtoA":
-        channels = channels[::-1]
-    conditioner = None
-    if model.data == "domains":
-        labels, classifier = options.data.labels, None
-        if classify and model.classifier and not all(each.exclusive for each in labels.sets):
-            classifier = model.get_submodule(model.classifier).eval().to(device)
-        conditioner = Conditioner(
-            labels,
-            classifier,
-            size=options.data.crop_size,
-            stretch=options.data.resize == "stretch",
-            asked=domain,
-        )
-    elif domain is not None:
-        raise OptionsError(
-            f"domain (={domain!r}) means nothing to this {options.model}, which has learnt nothing "
-            "of domains."
-        )
-    return Translator(
-        model.get_submodule(ways[wanted]),
-        input_channels=channels[0],
-        output_channels=channels[1],
-        norm=options.inference.norm,
-        dropout=options.inference.dropout,
-        device=device,
-        precision=precision,
-        seed=options.train.seed,
-        conditioner=conditioner,
-    )
-
-
-def load_translator(
-    checkpoint: Path | str | None = None,
-    *,
-    runs_dir: Path | str = "runs",
-    direction: str | None = None,
-    domain: Asked = None,
-    device: str = "auto",
-    precision: str = "fp32",
-    average: bool | None = None,
-) -> tuple[Translator, str]:
-    """Build a translator from a checkpoint, which knows everything about itself.
-
-    Arguments:
-        checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
-        runs_dir: the folder of the runs.
-        direction: "AtoB" or "BtoA", for models that translate both ways.
-        domain: what to translate to unless a call says otherwise, for models of many domains; or
-            which attributes to change, and whether they shall hold.
-        device: "auto", "cpu", "cuda", ...
-        precision: to compute in.
-        average: whether the moving average of the generator is used; by default if there is one.
-
-    Returns:
-        the translator, and which checkpoint it is made of and why, in words.
-    """
-    path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir))
-    state = load_checkpoint(path)
-    options = read_options(state["options"])
-    if average and not state["average"]:
-        raise CheckpointError(f"{path} has no moving average: it was trained without one.")
-    weights = state["model"] | (state["average"] if average is not False else {})
-    model = build_model(options)
-    needed = list(model.generators)
-    if model.classifier and any(key.startswith(f"{model.classifier}.") for key in weights):
-        needed.append(model.classifier)
-    for name in needed:
-        prefix = f"{name}."
-        model.get_submodule(name).load_state_dict(
-            {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
-        )
-    translator = build_translator(
-        options,
-        model,
-        direction=direction,
-        domain=domain,
-        device=pick_device(device),
-        precision=precision,
-        classify=model.classifier in needed,
-    )
-    return translator, why
-
-
-def describe_checkpoint(path: Path) -> str:
-    """What a checkpoint is, in a few lines."""
-    state = load_checkpoint(path)
-    options = read_options(state["options"])
-    model = build_model(options)
-    lines = [
-        f"model:      {options.model} - {options.summary}",
-    ]
-    if state["optimizers"]:
-        lines.append(
-            f"trained:    {state['step']} steps of {options.train.batch_size} on "
-            f"{', '.join(each.root for each in (options.data, *options.data.more))}"
-            f"{f' ({options.data.direction})' if model.data == 'paired' else ''}"
-        )
-    else:
-        lines.append("trained:    elsewhere; imported")
-    for each in options.data.labels.sets if model.data == "domains" else ():
-        kind = "domains:" if each.exclusive else "attributes:"
-        lines.append(f"{kind:11} {', '.join(each.names)}")
-    for name, network in model.named_children():
-        count = sum(parameter.numel() for parameter in network.parameters())
-        lines.append(f"{name + ':':11} {type(network).__name__}, {count:,} parameters")
-    if model.decisive is not None and state["best"] is not None:
-        measure, better = model.decisive
-        lines.append(f"best:       {measure} = {state['best']:.4g} ({better} is better)")
-    if state["average"]:
-        lines.append(f"average:    moving average of the generator, {options.train.average}")
-    lines.append(
-        f"in use:     batch norm by the statistics of the {options.inference.norm}"
-        f"{' picture' if options.inference.norm == 'running' else ''}, "
-        f"dropout {'on' if options.inference.dropout else 'off'}"
-    )
-    return "\n".join([*lines, "", options.to_toml()])

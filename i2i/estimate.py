@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from i2i.batch import Labelled, Pair, Unpaired
-from i2i.builder import build_model, build_trainer
+from i2i.builder import build_model, build_trainer, growth
 from i2i.game import Model
 from i2i.options import Options
 
@@ -52,7 +52,7 @@ class Estimate:
 
 
 def measure(options: Options, *, device: torch.device | str = "cpu", steps: int = 3) -> Estimate:
-    """Train for a few steps on random pictures.
+    """Train for a few steps on random pictures; networks that grow, in their last stage.
 
     Nothing is compiled (`train.compile`): that takes a minute, and makes steps faster later on.
 
@@ -72,6 +72,8 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
     model = build_model(options)
     trainer = build_trainer(options, model, device=device)
     batch = random_batch(options, model)
+    if (growing := growth(options)) is not None:
+        trainer.steps_done = growing.last_begin  # the stage that costs most
     period = options.adversarial.critic_turns  # after so many steps, every player has moved
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -89,7 +91,7 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
         seconds = (time.perf_counter() - began) / steps
     return Estimate(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        batch_size=options.train.batch_size,
+        batch_size=_batch_size(options),
         crop_size=options.data.crop_size,
         parameters={
             name: sum(p.numel() for p in network.parameters() if p.requires_grad)
@@ -129,22 +131,28 @@ def random_batch(options: Options, model: Model, seed: int = 0) -> Any:
 
     Pictures are (N, C, H, W) bytes. Labels go through all names in turn.
     """
-    data, count = options.data, options.train.batch_size
+    data, count = options.data, _batch_size(options)
     generator = torch.Generator().manual_seed(seed)
 
     def pictures(channels: int) -> torch.Tensor:
         shape = (count, channels, data.crop_size, data.crop_size)
         return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
-    if model.data == "domains":
-        labels = data.labels
-        names = len(labels.names)
-        known = torch.ones(count, len(labels.sets))
-        return Labelled(
-            pictures(data.input_channels), torch.eye(names)[torch.arange(count) % names], known
-        )
+    if model.data in ("domains", "pictures"):
+        made = model.data == "pictures"
+        names = len(data.labels.names)
+        labels = torch.eye(names)[torch.arange(count) % names] if names else torch.zeros(count, 0)
+        known = torch.ones(count, len(data.labels.sets))
+        channels = data.output_channels if made else data.input_channels
+        return Labelled(pictures(channels), labels, known)
     kinds: dict[str, type[Pair] | type[Unpaired]] = {"paired": Pair, "unpaired": Unpaired}
     return kinds[model.data](pictures(data.input_channels), pictures(data.output_channels))
+
+
+def _batch_size(options: Options) -> int:
+    """Of networks that grow, that of the last stage."""
+    growing = growth(options)
+    return options.train.batch_size if growing is None else growing.stages[-1].batch_size
 
 
 def _finish(device: torch.device) -> None:

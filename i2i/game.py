@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -26,9 +27,13 @@ from i2i.errors import OptionsError, did_you_mean
 
 @dataclass(frozen=True)
 class Clock:
-    """What time it is in the game: `step` counts the training steps, from 0."""
+    """What time it is in the game."""
 
     step: int
+    """Training steps that are over, from 0."""
+
+    share: float = 0.0
+    """How much of the run is over, 0..1."""
 
     def every(self, steps: int) -> bool:
         """Whether this is the last of each `steps` steps (for 5: steps 4, 9, 14, ...)."""
@@ -40,10 +45,29 @@ class Loss(NamedTuple):
 
     `terms` holds the value of each computed term before weighting, a scalar each; `total` is their
     weighted sum. A loss without terms means that the player has nothing to learn in this turn.
+    `readings` are scalars that only go into the log.
     """
 
     total: Tensor
     terms: dict[str, Tensor]
+    readings: Mapping[str, Tensor] = MappingProxyType({})
+
+    def noting(self, readings: Mapping[str, Tensor]) -> "Loss":
+        """This loss, with readings."""
+        return self._replace(readings=readings)
+
+
+class Produced(NamedTuple):
+    """What generators make of a batch, all (N, C, H, W) in -1..1.
+
+    `references` are real pictures of the kind that `outputs` should be: the very same ones if
+    `paired`, any ones if not. `inputs` are what was translated.
+    """
+
+    outputs: Tensor
+    references: Tensor
+    inputs: Tensor | None = None
+    paired: bool = False
 
 
 Turn = tuple[str, Loss]
@@ -112,7 +136,7 @@ class Model(nn.Module, ABC):
     """
 
     data: ClassVar[str]
-    """The kind of data set that it learns from: "paired", "unpaired" or "domains"."""
+    """The kind of data set that it learns from: "paired", "unpaired", "domains" or "pictures"."""
 
     players: ClassVar[Mapping[str, tuple[str, ...]]]
     """The networks that each player trains, by attribute name; together they are all of them."""
@@ -136,6 +160,9 @@ class Model(nn.Module, ABC):
     classifier: ClassVar[str | None] = None
     """The network whose second output are logits of the labels that pictures have."""
 
+    classifier_known: bool = True
+    """Whether that network has its weights; of imported models it may be missing."""
+
     notices: tuple[str, ...] = ()
     """What a person should know of how this model was assembled, a sentence each."""
 
@@ -152,10 +179,22 @@ class Model(nn.Module, ABC):
         used: a step in several pieces repeats earlier turns to get at a later one.
         """
 
+    def begins_anew(self, clock: Clock) -> bool:
+        """Whether the optimizers forget what they know of the gradients before this step."""
+        return False
+
     @abstractmethod
     def show(self, batch: Any) -> dict[str, Tensor]:
         """The columns of the picture sheet for a batch: name -> (N, C, H, W) in -1..1."""
 
     @abstractmethod
+    def produce(self, batch: Any) -> dict[str, Produced]:
+        """What is to be judged of the model: a name for each way to use it -> what it makes."""
+
+    @abstractmethod
     def measure(self, batch: Any) -> dict[str, Tensor]:
-        """How good the model is on a batch: name -> one value for each picture, (N,)."""
+        """How good the model is on a batch: name -> one value for each picture, (N, ...)."""
+
+    def summarise(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
+        """Turn what `measure` found for all pictures into numbers: by default the means."""
+        return {name: values.mean().item() for name, values in measured.items()}

@@ -54,7 +54,7 @@ class LabelledData(Section):
     filled in when a run starts."""
 
     root: str = ""
-    domains: Names = Field((), description="folders to learn from; empty: all there are")
+    domains: Names = Field((), description="folders or classes to learn from; empty: all")
     table: str = Field("", description="file of attributes; its place is given from the root")
     attributes: Names = Field((), description="columns of the table; empty: all there are")
     groups: tuple[Names, ...] = Field((), description="attributes of which only one can hold")
@@ -169,21 +169,109 @@ class StarGANDiscriminator(Network):
     layers: Count = Field(6, description="strided layers")
 
 
-Generator = UNet | ResNet | StarGANGenerator
-Discriminator = PatchGAN | PixelGAN | StarGANDiscriminator
+class DCGAN(Network):
+    network: Literal["dcgan"]
+    norm: Norm | Literal["layer"] = "batch"
+
+
+class MLPGenerator(Network):
+    network: Literal["mlp"]
+    width: Count = Field(256, description="units of each hidden layer")
+    layers: Count = Field(2, description="hidden layers")
+
+
+class MLPDiscriminator(MLPGenerator):
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class SAGAN(Network):
+    network: Literal["sagan"]
+    init: Literal["torch"] = Field("torch", description="its layers draw their own weights")
+    attention: Count = Field(32, description="height and width of the map that is attended to")
+
+
+class ProGAN(Network):
+    network: Literal["progan"]
+    width: Count = Field(512, description="most channels of a layer")
+    init: Literal["torch"] = Field("torch", description="its layers draw their own weights")
+
+
+Generator = UNet | ResNet | StarGANGenerator | DCGAN | MLPGenerator | SAGAN | ProGAN
+Discriminator = (
+    PatchGAN | PixelGAN | StarGANDiscriminator | DCGAN | MLPDiscriminator | SAGAN | ProGAN
+)
 
 
 class Adversarial(Section):
-    """How the players' scores become losses."""
+    """How the players' scores become losses, and what is done to keep the game in balance."""
 
     loss: Literal["vanilla", "least-squares", "wasserstein", "hinge"]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="real pictures are taught as 1 - x"
+    )
+    fake_label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="generated pictures are taught as x: two-sided smoothing"
+    )
+    label_noise: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.0, description="share of the discriminator's labels that are wrong"
+    )
+    saturating: bool = Field(False, description="vanilla: the generator of the original game")
     pool: Annotated[int, Field(ge=0)] = Field(
         0, description="older translations that a discriminator is shown now and then"
     )
     critic_turns: Count = Field(
         1, description="turns of the discriminator for each one of the generator"
     )
+    generator_turns: Count = Field(1, description="turns of the generator in one step")
+    mixed_batch: bool = Field(False, description="judge real and generated pictures in one batch")
+    instance_noise: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="deviation of noise on the discriminator's input, at the beginning"
+    )
+    instance_noise_until: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="share of the run over which that noise fades away"
+    )
+    clip: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="a critic's weights are clipped to -x..x after its turn"
+    )
+
+
+class Latent(Section):
+    """What a generator is told that makes pictures from noise."""
+
+    size: Count = Field(100, description="numbers of noise")
+    distribution: Literal["normal", "uniform"] = "normal"
+    labels: Literal["ignored", "required", "if known"] = Field(
+        "ignored", description="whether both networks are told the class of a picture"
+    )
+    categorical: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+        (), description="categories of each categorical code"
+    )
+    continuous: Annotated[int, Field(ge=0)] = Field(0, description="number of continuous codes")
+    redraw: bool = Field(False, description="draw anew for the generator's turn")
+
+
+class Stage(Section):
+    """A resolution of networks that grow: how long the new layers fade in and then hold."""
+
+    size: Count
+    batch_size: Count
+    fade: Annotated[int, Field(ge=0)] = Field(description="steps")
+    hold: Annotated[int, Field(ge=0)] = Field(description="steps")
+
+
+class Growth(Section):
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _sizes_double(self) -> "Growth":
+        sizes = [stage.size for stage in self.stages]
+        if sizes != [4 * 2**i for i in range(len(sizes))]:
+            raise ValueError(f"stages (={sizes}) must have the sizes 4, 8, 16, ...")
+        if self.stages[0].fade:
+            raise ValueError("the first of the stages has nothing to fade in from: fade = 0")
+        if any(stage.fade + stage.hold == 0 for stage in self.stages):
+            raise ValueError("each of the stages needs a step at least: fade or hold")
+        return self
 
 
 class Optimizer(Section):
@@ -219,6 +307,9 @@ class Train(Section):
     compile: bool = False
     average: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="decay of the generator's moving average; 0 for none"
+    )
+    historical_averaging: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="weight of every player's distance from its own past"
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     log_every: Count = Field(50, description="steps between two lines of the log")
@@ -259,10 +350,26 @@ class Options(Section):
     discriminator: Annotated[Discriminator, Field(discriminator="network")]
     adversarial: Adversarial
     objective: dict[str, Weight]
+    latent: Latent | None = None
+    growth: Growth | None = None
     optimizer: Optimizer
     schedule: Schedule = Schedule()
     train: Train
     inference: Inference = Inference()
+
+    @model_validator(mode="after")
+    def _growth_fits(self) -> "Options":
+        if self.growth is None:
+            return self
+        last = self.growth.stages[-1].size
+        if last != self.data.crop_size:
+            raise ValueError(
+                f"data.crop_size (={self.data.crop_size}) must be the size of the last of "
+                f"growth.stages (={last})"
+            )
+        if self.train.steps is None:
+            raise ValueError("train.steps must give the length of a run that grows, not epochs")
+        return self
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain dictionaries, lists, strings and numbers."""

@@ -23,7 +23,11 @@ def shipped(folder: str) -> Path:
 
 def recipes() -> dict[str, Path]:
     """The recipes that come with the package, by name."""
-    return {path.stem: path for path in sorted(shipped("options").glob("*.toml"))}
+    return {path.stem: path for path in sorted(shipped("options").glob("*.toml"), key=_stem)}
+
+
+def _stem(path: Path) -> str:
+    return path.stem
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -110,7 +114,7 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
 
     The crop becomes `size`, the picture that it is cut from keeps its proportion to it, a U-Net or
     a discriminator that would halve the picture too often gets less deep, and a ResNet has no more
-    than 6 blocks below 256 pixels (as published for CycleGAN).
+    than 6 blocks below 256 pixels (as published for CycleGAN). Networks that grow stop at `size`.
     """
     options = read_options(options).to_dict()
     data, generator, discriminator = (options[k] for k in ("data", "generator", "discriminator"))
@@ -120,6 +124,10 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
             "load_size": round(size * data["load_size"] / data["crop_size"]),
         }
     }
+    if "growth" in options:
+        stages = [stage for stage in options["growth"]["stages"] if stage["size"] <= size]
+        changes["growth"] = {"stages": stages}
+        changes["train"] = {"steps": sum(stage["fade"] + stage["hold"] for stage in stages)}
     if generator["network"] == "unet" and size < 2 ** generator["downs"]:
         changes["generator"] = {"downs": max(2, int(math.log2(size)))}
     if generator["network"] == "resnet" and size < 256:

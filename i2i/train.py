@@ -15,6 +15,7 @@ from i2i.builder import (
     learning_rate_schedule,
     pick_device,
     run_length,
+    samples_before,
 )
 from i2i.data.loader import make_loader
 from i2i.errors import RunError
@@ -116,8 +117,13 @@ def _train(
     source = open_source(options, model.data, say)
     stop = run_length(options, source.pictures)
     trainer = build_trainer(
-        options, model, device=device, rate=learning_rate_schedule(options, source.pictures)
+        options,
+        model,
+        device=device,
+        rate=learning_rate_schedule(options, source.pictures),
+        length=stop,
     )
+    before = samples_before(options)
     if state is not None:
         trainer.load_state_dict(state)
         _check_continuation(state, options, source.fingerprint, stop, run, say)
@@ -142,7 +148,14 @@ def _train(
         (run.folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
         journal = Journal(run, begin, say)
         journal.text("options", "```toml\n" + options.to_toml() + "```")
-        monitor = Monitor(journal, start=begin, stop=stop, batch_size=train.batch_size, say=say)
+        monitor = Monitor(
+            journal,
+            start=begin,
+            stop=stop,
+            samples_before=before,
+            terms={name for names in model.terms.values() for name in names},
+            say=say,
+        )
         if state is not None:
             monitor.last_good = str(run.checkpoint(begin))
         keeper = Keeper(
@@ -153,7 +166,8 @@ def _train(
             best=state["best"] if state else None,
         )
         say(
-            f"training {options.model} on {device} for {stop - begin} steps of {train.batch_size} "
+            f"training {options.model} on {device} for {stop - begin} steps of "
+            f"{before(begin + 1) - before(begin)} "
             f"({train.precision}), run folder {run.folder}; to watch: "
             f"tensorboard --logdir {run.folder.parent}"
         )
@@ -163,7 +177,7 @@ def _train(
                 trainer,
                 make_loader(
                     source.train,
-                    batch_size=train.batch_size,
+                    batch_size=before,
                     start=begin,
                     stop=stop,
                     workers=options.data.workers,

@@ -21,29 +21,45 @@ SHRINK = (
 )
 
 
+GROWING = """[
+  { size = 4, batch_size = 3, fade = 0, hold = 1 },
+  { size = 8, batch_size = 2, fade = 2, hold = 0 },
+  { size = 16, batch_size = 2, fade = 2, hold = 1 },
+]""".replace("\n", "")
+
+
 def shrunk(recipe: str, *settings: str) -> Options:
     """The recipe at 16 pixels, four steps, two channels wide."""
     shape = {
         "unet": ["generator.downs=2"],
         "resnet": ["generator.blocks=1"],
         "stargan": ["generator.blocks=1"],
+        "sagan": ["generator.attention=8", "discriminator.attention=8"],
     }
     options = load_options(recipe, size=16)
-    small = [*SHRINK, *shape[options.generator.network]]
+    small = [*SHRINK, *shape.get(options.generator.network, [])]
     if options.discriminator.network in ("patchgan", "stargan"):
         small.append("discriminator.layers=1")
-    if data_kind(options) == "domains" and not options.data.labels.names:
+    labelled = data_kind(options) in ("domains", "pictures")
+    if labelled and not options.data.labels.names:
         small.append('data.domains=["red", "green", "blue"]')
+    if options.latent is not None:
+        small.append("latent.size=3")
+    if options.growth is not None:  # a step for each of fading in and holding
+        small.append(f"growth.stages={GROWING}")
     return load_options(recipe, *small, *settings, size=16)
 
 
 def batch_for(model: Any, count: int = 2, size: int = 16, seed: int = 0) -> Any:
     """A batch of noise of the kind that a model learns from."""
     generator = torch.Generator().manual_seed(seed)
-    pictures = torch.randint(
-        0, 256, (2, count, 3, size, size), dtype=torch.uint8, generator=generator
-    )
-    if model.data == "domains":
+    channels = 3
+    if model.data == "pictures":
+        labels = torch.eye(len(model.labels.names))[:1] if model.told else None
+        channels = model.generate(model.latent.draw(1), labels).shape[1]
+    shape = (2, count, channels, size, size)
+    pictures = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    if model.data in ("domains", "pictures"):
         labels = torch.eye(len(model.labels.names))[torch.arange(count) % len(model.labels.names)]
         return Labelled(pictures[0], labels, torch.ones(count, len(model.labels.sets)))
     return {"paired": Pair, "unpaired": Unpaired}[model.data](*pictures)

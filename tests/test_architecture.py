@@ -8,11 +8,13 @@ import pytest
 import i2i
 
 PACKAGE = Path(i2i.__file__).parent
-GROUND = {"errors", "batch", "labels", "__init__"}
+GROUND = {"errors", "batch", "labels", "latent", "growth", "__init__"}
 MAY_IMPORT = {
     "errors": set(),
     "batch": set(),
     "labels": set(),
+    "latent": set(),
+    "growth": set(),
     "game": set(),
     "progress": set(),
     "options": set(),
@@ -28,11 +30,14 @@ MAY_IMPORT = {
     "translator": {"conditioner", "data", "networks", "tiles"},
     "translate": {"data", "translator"},
     "overview": {"data", "training", "translator"},
+    "sampler": {"networks"},
+    "samples": {"sampler", "training"},
+    "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
     "doctor": {"data", "options", "recipes"},
     "estimate": {"builder", "game", "options"},
     "sources": {"data", "options", "progress", "recipes"},
-    "published": {"builder", "networks", "options", "recipes", "training"},
+    "published": {"builder", "loading", "networks", "options", "recipes", "training"},
     "train": {"builder", "data", "options", "recipes", "sources", "training"},
     "cli": None,
     "__init__": None,

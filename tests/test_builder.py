@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from i2i import train
-from i2i.builder import build_model, build_trainer, build_translator, load_translator, pick_device
+from i2i.builder import build_model, build_trainer, pick_device
 from i2i.errors import CheckpointError, OptionsError
+from i2i.loading import build_translator, load_translator
 from i2i.recipes import load_options
 from shrunk import shrunk
 

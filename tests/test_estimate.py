@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from i2i.builder import build_model, build_trainer
-from i2i.estimate import OperationCounter, measure, random_batch
+from i2i.estimate import Estimate, OperationCounter, measure, random_batch
 from shrunk import recipes, shrunk
 
 
@@ -75,3 +75,18 @@ def test_a_random_batch_has_the_channels_of_the_options() -> None:
     assert source.shape == (2, 1, 16, 16)
     assert target.shape == (2, 3, 16, 16)
     assert source.dtype == torch.uint8
+
+
+def test_what_grows_is_measured_in_its_last_stage() -> None:
+    def measured(first: int, last: int) -> Estimate:
+        sizes = {4: first, 8: 2, 16: last}
+        stages = ", ".join(
+            f"{{ size = {size}, batch_size = {batch}, fade = {2 * (size > 4)}, hold = 1 }}"
+            for size, batch in sizes.items()
+        )
+        return measure(shrunk("progan", f"growth.stages=[{stages}]"), steps=1)
+
+    small, early, late = measured(4, 4), measured(8, 4), measured(4, 8)
+    assert early.operations == small.operations
+    assert late.operations == 2 * small.operations
+    assert (small.batch_size, late.batch_size) == (4, 8)

@@ -1,10 +1,12 @@
+import inspect
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from i2i.errors import OptionsError
-from i2i.options import read_options
+from i2i.networks import DISCRIMINATORS, GENERATORS
+from i2i.options import NETWORKS, read_options
 from i2i.recipes import load_options, merge, parse_setting, read_recipe, recipes, shipped
 
 
@@ -38,7 +40,10 @@ def test_published_values_of_pix2pix() -> None:
         ("objectve.l1=3", "objectve is no option. Did you mean 'objective'?"),
         ("generator.widht=3", "generator.widht is no option. Did you mean 'width'?"),
         ("data.augment.rotaton=3", "data.augment.rotaton is no option. Did you mean 'rotation'?"),
-        ("generator.network=reset", "'reset') must be one of 'unet', 'resnet', 'stargan'."),
+        (
+            "generator.network=reset",
+            "'reset') must be one of 'unet', 'resnet', 'stargan', 'dcgan', ",
+        ),
         ("generator.blocks=3", "generator.blocks is no option"),
         ("train.precision=bf61", r"train.precision (='bf61'): input should be 'fp32', 'bf16'"),
         ("optimizer.learning_rate=-1", "optimizer.learning_rate (=-1)"),
@@ -97,6 +102,30 @@ def test_another_network_takes_the_keys_of_the_former_with_it() -> None:
     assert shape["blocks"] == 3
     assert shape["width"] == 64
     assert "downs" not in shape
+
+
+@pytest.mark.parametrize("role", ["generator", "discriminator"])
+def test_the_keys_of_a_network_are_its_keywords_with_the_same_defaults(role: str) -> None:
+    registry = GENERATORS if role == "generator" else DISCRIMINATORS
+    assert registry.keys() == NETWORKS[role].keys()
+    for name, section in NETWORKS[role].items():
+        keys = {k: f.default for k, f in section.model_fields.items()}
+        for builder_s_own in ("network", "init", "init_gain"):
+            del keys[builder_s_own]
+        known = inspect.signature(registry[name]).parameters
+        assert keys.keys() <= known.keys(), name
+        for key, default in keys.items():
+            assert known[key].default in (default, inspect.Parameter.empty), (name, key)
+
+
+@pytest.mark.parametrize("network", ["sagan", "progan"])
+def test_a_network_that_draws_its_own_weights_takes_no_scheme(network: str) -> None:
+    with pytest.raises(OptionsError, match=r"discriminator\.init \(='normal'\).*'torch'"):
+        load_options("pix2pix", f"discriminator.network={network}", "discriminator.init=normal")
+    options = load_options(
+        "pix2pix", f"discriminator.network={network}", "discriminator.init=torch"
+    )
+    assert options.discriminator.init == "torch"
 
 
 def test_steps_replace_epochs_and_back() -> None:

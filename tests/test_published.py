@@ -14,8 +14,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from i2i import build_model, build_trainer, load_translator
-from i2i.builder import describe_checkpoint
 from i2i.errors import CheckpointError, RunError
+from i2i.loading import describe_checkpoint
 from i2i.networks import PatchGAN, ResNet, UNet
 from i2i.options import read_options
 from i2i.published import export_published, import_published

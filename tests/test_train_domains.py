@@ -8,8 +8,8 @@ import pytest
 from test_train import assert_same_state, silent
 
 from i2i import train
-from i2i.builder import describe_checkpoint, load_translator
 from i2i.errors import DataError
+from i2i.loading import describe_checkpoint, load_translator
 from i2i.options import Options
 from i2i.recipes import load_options
 from i2i.sources import open_source, settle_options

@@ -12,6 +12,7 @@ from i2i.errors import I2iError, did_you_mean
 COMMANDS = {
     "train": "Train a model on a folder of pictures, or go on with a run.",
     "translate": "Translate a picture or a folder with a trained model.",
+    "sample": "Make pictures from noise with a trained model.",
     "models": "List the models that can be trained.",
     "info": "Say what a checkpoint or a run is.",
     "import": "Make a run of weights that the authors' PyTorch code saved.",

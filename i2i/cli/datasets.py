@@ -23,6 +23,7 @@ def list_() -> None:
     """
     from i2i.data.cache import cache_folder
     from i2i.data.catalogue import dataset_folder, read_catalogue
+    from i2i.data.torchvision_names import TORCHVISION
     from i2i.recipes import shipped
 
     rows = [("name", "kind", "pictures", "download", "")]
@@ -30,6 +31,13 @@ def list_() -> None:
         cached = "in the cache" if dataset_folder(name, cache_folder()).is_dir() else ""
         rows.append((name, ", ".join(card.kinds), card.pictures, card.size, cached))
     for line in _table(rows):
+        click.echo(line)
+    click.echo("\nFor models that make pictures from noise, through torchvision:\n")
+    named = [
+        (name, each.pictures, each.title + f" (needs the package {each.needs})" * bool(each.needs))
+        for name, each in TORCHVISION.items()
+    ]
+    for line in _table([("name", "pictures", ""), *named]):
         click.echo(line)
     click.echo(f"\nThe cache is {cache_folder()}; the environment variable I2I_CACHE moves it.")
 
@@ -44,9 +52,13 @@ def get(name: str) -> None:
     """
     from i2i.data.cache import cache_folder
     from i2i.data.catalogue import catalogued, read_catalogue
+    from i2i.data.torchvision_names import TORCHVISION
     from i2i.progress import progress_bar
     from i2i.recipes import shipped
 
+    if name in TORCHVISION:
+        _get_named(name)
+        return
     cards = shipped("datasets")
     card = read_catalogue(cards).get(name)
     if card is not None:
@@ -68,6 +80,20 @@ def get(name: str) -> None:
             click.echo(f"  i2i translate {folder} OUTPUT_DIR")
 
 
+def _get_named(name: str) -> None:
+    from i2i.data.cache import cache_folder
+    from i2i.data.torchvision_names import TORCHVISION
+    from i2i.data.torchvision_sets import find_named, torchvision_folder
+
+    click.echo(f"{name}: {TORCHVISION[name].title}")
+    found = find_named(name, cache_folder(), click.echo)
+    held = "" if found.validation is None else f" + {len(found.validation)}"
+    click.echo(f"pictures: {len(found.train)}{held}")
+    if found.classes:
+        click.echo(f"classes: {', '.join(found.classes)}")
+    click.echo(f"The pictures are in {torchvision_folder(name, cache_folder())}")
+
+
 @command.command(epilog="\b\nExample:\n  i2i datasets check my-pictures")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
@@ -76,7 +102,7 @@ def get(name: str) -> None:
     default="auto",
     show_default=True,
     help="What it is meant to be; auto: paired if most pictures have a partner, else what it "
-    "looks like.",
+    "looks like. pictures: any, for models that make pictures from noise.",
 )
 @click.pass_context
 def check(context: click.Context, folder: Path, kind: Any) -> None:
@@ -93,7 +119,7 @@ def check(context: click.Context, folder: Path, kind: Any) -> None:
 
     found = survey(folder, None if kind == "auto" else kind)
     with progress_bar("checking pictures") as progress:
-        checked = check_pictures(found.pictures, cache_folder(), progress=progress)
+        checked = check_pictures(found.files, cache_folder(), progress=progress)
     click.echo(f"{found.kind}: {found.how}")
     for line in found.lines:
         click.echo(line)

@@ -9,7 +9,7 @@ import click
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 def command(checkpoint: Path) -> None:
     """Say what a CHECKPOINT is: a file, or a run folder (its newest checkpoint)."""
-    from i2i.builder import describe_checkpoint
+    from i2i.loading import describe_checkpoint
     from i2i.training.run import find_checkpoint
 
     path, why = find_checkpoint(checkpoint, Path())

@@ -31,6 +31,7 @@ Examples:
   i2i train --recipe pix2pix-small --dataroot facades --size 128 --steps 5000
   i2i train --model pix2pix --dataroot demo --set objective.l1=50
   i2i train --model stargan --dataroot faces --set data.balance=true
+  i2i train --model dcgan --dataroot pictures
   i2i train --resume runs/NAME --epochs 400
 
 A data set of pairs is a folder with train/ and val/ that hold pictures side by side (A left, B
@@ -123,9 +124,7 @@ def command(
         if model is None and recipe is None:
             raise click.UsageError("Say what to train with --model (`i2i models` lists them).")
         layer = read_recipe(recipe or model or "")
-        if model is not None and layer.get("model") != model:
-            if recipe is None:
-                raise click.UsageError(f"{model!r} is a recipe, not a model: say --recipe {model}.")
+        if model is not None and layer.get("model") != read_recipe(model).get("model"):
             raise click.UsageError(f"The recipe {recipe!r} is for {layer.get('model')!r}.")
         if size is not None:
             layer = with_size(layer, size)

@@ -161,7 +161,7 @@ def command(
 
     Pictures that cannot be read are listed in the end, all others are done, and the exit code is 1.
     """
-    from i2i.builder import load_translator
+    from i2i.loading import load_translator
 
     if domain and attributes:
         raise click.UsageError("Say either --domain or --set-attribute.")

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from i2i.data.download import download, require_space
 from i2i.data.reading import require_folder
+from i2i.data.torchvision_names import TORCHVISION
 from i2i.data.unpack import unpack
 from i2i.errors import DataError, did_you_mean
 
@@ -95,7 +96,7 @@ def catalogued(
         name: of the data set; call this when there is no folder of that name.
         cards: the folder of the cards.
         cache: where data sets are kept.
-        kind: "paired", "unpaired" or "domains": what is wanted.
+        kind: "paired", "unpaired", "domains" or "pictures": what is wanted.
         say: prints a line for a person.
         bar: makes a progress bar.
 
@@ -103,8 +104,12 @@ def catalogued(
         DataError: there is no such data set, it is of another kind, or it cannot be had.
     """
     catalogue = read_catalogue(cards)
+    if name in TORCHVISION:
+        raise DataError(
+            f"The data set {name!r} is of the kind pictures; {kind or 'a folder'} is wanted here."
+        )
     if name not in catalogue:
-        hint = did_you_mean(name, catalogue)
+        hint = did_you_mean(name, [*catalogue, *TORCHVISION])
         if not hint and Path(name).parent != Path():
             require_folder(Path(name))
         raise DataError(

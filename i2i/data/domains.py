@@ -102,9 +102,9 @@ class LabelledPictures(Dataset[Labelled]):
                 for number, each in enumerate(self.sets)
             ]
         else:
-            self._listed = _in_turns(
+            self._listed = in_turns(
                 [
-                    [(number, index) for index in _in_turns(_spread(each))]
+                    [(number, index) for index in in_turns(_spread(each))]
                     for number, each in enumerate(self.sets)
                 ]
             )
@@ -162,7 +162,7 @@ def _spread(files: LabelledFiles) -> list[list[int]]:
     return files.cells() if files.label_set.exclusive else [list(range(len(files.pictures)))]
 
 
-def _in_turns(rows: Sequence[Sequence[T]]) -> list[T]:
+def in_turns(rows: Sequence[Sequence[T]]) -> list[T]:
     """Take the first of each row, then the second of each that has one, and so on."""
     none = object()
     taken = chain.from_iterable(zip_longest(*rows, fillvalue=none))

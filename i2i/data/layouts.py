@@ -74,7 +74,7 @@ def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedF
     require_folder(root)
     found = _layouts_found(root, split)
     if not found:
-        raise DataError(f"No pairs for {split!r} in '{root}'.\n{LAYOUTS}\n\n{_contents(root)}")
+        raise DataError(f"No pairs for {split!r} in '{root}'.\n{LAYOUTS}\n\n{contents(root)}")
     if len(found) > 1:
         names = " and ".join(layout for layout, _ in found)
         raise DataError(f"'{root}' holds pairs in more than one layout: {names}. Keep one of them.")
@@ -169,7 +169,7 @@ def find_unpaired(root: Path, split: str, root_b: Path | None = None) -> Unpaire
     if not found:
         raise DataError(
             f"No two kinds of pictures for {split!r} in '{root}'.\n{UNPAIRED_LAYOUTS}\n\n"
-            f"{_contents(root)}"
+            f"{contents(root)}"
         )
     if len(found) > 1:
         layouts = " and ".join(layout for layout, _ in found)
@@ -222,15 +222,17 @@ def find_domains(root: Path, split: str, names: Sequence[str] = ()) -> DomainFol
     """
     require_folder(root)
     if split == "val":
-        held = next((root / n for n in VALIDATION if set(names) & set(_folders(root / n))), None)
-        if held is None or not _folders(root / "train"):
+        held = next(
+            (root / n for n in VALIDATION if set(names) & set(folder_names(root / n))), None
+        )
+        if held is None or not folder_names(root / "train"):
             return None
         found = {n: tuple(list_pictures(held / n)) for n in names if (held / n).is_dir()}
         return DomainFolders(f"{held.name}/<domain>", found)
-    parent = root / split if _folders(root / split) else root
-    there = _folders(parent)
+    parent = root / split if folder_names(root / split) else root
+    there = folder_names(parent)
     if parent == root and (len(there) < 2 or set(there) & {split, *VALIDATION}):
-        raise DataError(f"No domains in '{root}'.\n{DOMAIN_LAYOUTS}\n\n{_contents(root)}")
+        raise DataError(f"No domains in '{root}'.\n{DOMAIN_LAYOUTS}\n\n{contents(root)}")
     for name in names:
         if name not in there:
             raise DataError(
@@ -318,7 +320,7 @@ def _layouts_of(root: Path, split: str) -> Iterator[Layout]:
         yield f"{split}, side by side", (both,)
 
 
-def _folders(parent: Path) -> list[str]:
+def folder_names(parent: Path) -> list[str]:
     """The names of the folders in another, which need not exist."""
     if not parent.is_dir():
         return []
@@ -339,7 +341,8 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return by_name
 
 
-def _contents(root: Path) -> str:
+def contents(root: Path) -> str:
+    """Say what a folder holds, for somebody who expected something else there."""
     entries = [path for path in sorted(root.iterdir()) if path.name[0] != "."]
     if not entries:
         return f"'{root}' is empty."

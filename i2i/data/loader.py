@@ -6,10 +6,12 @@ workers gives the same batches and a resumed training goes on where it stopped.
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context, resource_tracker
+from operator import mul
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -24,14 +26,14 @@ T = TypeVar("T")
 # of it); starting afresh costs every worker the import of torch. So, where there is one, a server
 # is started that imports once, runs nothing, and forks from there. macOS does not survive that.
 _START = "forkserver" if sys.platform == "linux" else "spawn"
-_PRELOAD = ["i2i.data.paired", "i2i.data.unpaired", "i2i.data.domains"]
+_PRELOAD = ["i2i.data.paired", "i2i.data.unpaired", "i2i.data.domains", "i2i.data.single"]
 
 
 @dataclass(frozen=True)
 class _Positions:
     """The positions of each step's batch in the order of a data set."""
 
-    batch_size: int
+    before: Callable[[int], int]
     start: int
     stop: int
     rank: int
@@ -42,14 +44,15 @@ class _Positions:
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.start, self.stop):
-            first = (step * self.world + self.rank) * self.batch_size
-            yield list(range(first, first + self.batch_size))
+            size = self.before(step + 1) - self.before(step)
+            first = self.before(step) * self.world + self.rank * size
+            yield list(range(first, first + size))
 
 
 def make_loader(
     dataset: Dataset[T],
     *,
-    batch_size: int,
+    batch_size: int | Callable[[int], int],
     start: int,
     stop: int,
     workers: int | Literal["auto"] = "auto",
@@ -61,7 +64,8 @@ def make_loader(
 
     Args:
         dataset: Gives a tuple of tensors for any position from 0 on.
-        batch_size: Samples in a batch; every batch is full.
+        batch_size: Samples in a batch; every batch is full. Where it changes from step to step, how
+            many samples come before a step.
         start: The first step, counted from 0 over the whole training.
         stop: The step after the last.
         workers: How many processes prepare batches; 0 prepares them in this one when they are due;
@@ -88,9 +92,10 @@ def make_loader(
             "worker_init_fn": _settle_worker,
             "prefetch_factor": 4,
         }
+    before = partial(mul, batch_size) if isinstance(batch_size, int) else batch_size
     loader = DataLoader(
         _Excused(dataset),
-        batch_sampler=_Positions(batch_size, start, stop, rank, world),
+        batch_sampler=_Positions(before, start, stop, rank, world),
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin_memory,

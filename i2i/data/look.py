@@ -19,7 +19,7 @@ from i2i.data.reading import orientation, reason, to_channels, upright
 FINGERPRINT_BITS = 256
 _SIDE = 32  # of the thumbnail that the fingerprint is taken of
 _KEPT = 16  # frequencies of each direction
-_FLAT = 4  # steps of 255 that a picture of one colour may differ within
+FLAT = 4  # steps of 255 that a picture of one colour may differ within
 _LEAST_CONTRAST = 1.0  # standard deviation of a thumbnail, of 255: below, signs are those of noise
 
 _COSINES = np.cos(
@@ -149,10 +149,10 @@ def _look_closely(seen: Look, image: Image.Image) -> Look:
     small = image.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     colours = np.asarray(to_channels(small, 3), dtype=np.int16)
     luma = np.asarray(to_channels(small, 1), dtype=np.float32)
-    flat = all(high - low <= _FLAT for low, high in bands)
+    flat = all(high - low <= FLAT for low, high in bands)
     return seen._replace(
         transparent=transparent,
-        grey=int(np.ptp(colours, axis=2).max()) <= _FLAT,
+        grey=int(np.ptp(colours, axis=2).max()) <= FLAT,
         flat=flat,
         print="" if flat or luma.std() < _LEAST_CONTRAST else fingerprint(luma),
         complete=True,

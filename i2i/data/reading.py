@@ -8,6 +8,7 @@ network meets the same colours in training and in use.
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,15 +50,23 @@ def list_pictures(folder: Path) -> list[Path]:
         DataError: `folder` is not there or is not a folder.
     """
     require_folder(folder)
-    pictures = []
+    pictures = _walk(folder)
+    return sorted(pictures, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+
+
+def any_picture(folder: Path) -> bool:
+    """Say whether `list_pictures` would find any; the folder need not be there."""
+    return any(True for _ in _walk(folder))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
     seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
         if real not in seen:
-            pictures += [Path(parent, name) for name in files if is_picture(name)]
+            yield from (Path(parent, name) for name in files if is_picture(name))
         seen.add(real)
-    return sorted(pictures, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
 def is_picture(name: str) -> bool:

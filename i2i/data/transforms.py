@@ -74,6 +74,7 @@ class JointGeometry:
         self.load_size = load_size
         self.crop_size = crop_size
         self.resize = resize
+        self.flip = flip
         crop = A.RandomCrop if random_crop else A.CenterCrop
         self._compose = A.Compose(
             [crop(crop_size, crop_size), A.HorizontalFlip(p=0.5 if flip else 0.0)],
@@ -87,7 +88,11 @@ class JointGeometry:
         """
         assert len({picture.shape[:2] for picture in pictures}) == 1, "sizes differ"
         height, width = self.resized(*pictures[0].shape[:2])
-        resized = (resize_pixels(picture, height, width) for picture in pictures)
+        resized = [resize_pixels(picture, height, width) for picture in pictures]
+        if not self.flip and height == width == self.crop_size:
+            return tuple(
+                resized
+            )  # nothing to draw, which takes longer than to read a small picture
         named = dict(zip(("image", "other"), resized, strict=False))
         reseed(self._compose, np.random.default_rng((seed, _STREAM, position)))
         done = self._compose(**named)

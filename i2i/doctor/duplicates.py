@@ -25,6 +25,8 @@ among horses and zebras, in 65 among faces that are cropped alike.
 
 _BLOCK = 256  # rows that are compared at once: few enough to stay in the cache of a processor
 
+_SIDE_WORDS = {"unpaired": "domain", "domains": "domain", "pictures": "class"}
+
 Groups = list[tuple[Path, ...]]
 
 
@@ -132,7 +134,7 @@ def duplicate_findings(survey: Survey, looks: Mapping[Path, Look], *, near: bool
         of_side = f" of {side}" if side else ""
         findings += _leaks(alike, where, looks, of_side)
         if survey.kind != "paired":
-            findings += _on_both_sides(alike, where, looks)
+            findings += _on_both_sides(alike, where, looks, _SIDE_WORDS[survey.kind])
         findings += _inside(alike, where, looks, of_side, survey.has("val"))
     return findings + _same_partners(survey, looks)
 
@@ -213,7 +215,7 @@ def _leaks(
 
 
 def _on_both_sides(
-    alike: Alike, where: Mapping[Path, Part], looks: Mapping[Path, Look]
+    alike: Alike, where: Mapping[Path, Part], looks: Mapping[Path, Look], side: str
 ) -> list[Finding]:
     findings = []
     exact = [g for g in alike.exact if len({where[path].name for path in g}) > 1]
@@ -222,7 +224,7 @@ def _on_both_sides(
             Finding(
                 "both sides",
                 "warning",
-                f"{len(exact)} pictures are in more than one domain, byte by byte.",
+                f"{len(exact)} pictures are in more than one {side}, byte by byte.",
                 tuple(exact),
                 advice="Decide where each belongs: a picture that stands for both kinds teaches "
                 "neither.",
@@ -240,7 +242,7 @@ def _on_both_sides(
             Finding(
                 "both sides alike",
                 "note",
-                f"{len(near)} pictures to train on look like some of another domain.",
+                f"{len(near)} pictures to train on look like some of another {side}.",
                 tuple(near),
                 advice="The same scenes in two states are fine; the same picture stored anew is "
                 "not.",

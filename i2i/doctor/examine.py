@@ -7,6 +7,7 @@ from pathlib import Path
 
 from i2i.data.check import Checked, check_pictures
 from i2i.data.look import Look, look_at
+from i2i.data.picture_set import FoundPictures
 from i2i.doctor.duplicates import duplicate_findings
 from i2i.doctor.files import (
     balance_findings,
@@ -15,6 +16,7 @@ from i2i.doctor.files import (
     usability_findings,
 )
 from i2i.doctor.finding import Diagnosis, Tables, worst_first
+from i2i.doctor.stored import check_stored
 from i2i.doctor.survey import Kind, Survey, survey
 
 BRIEF_LIMIT = 20_000
@@ -33,6 +35,7 @@ def examine(
     table: Path | None = None,
     domains: Sequence[str] = (),
     attributes: Sequence[str] = (),
+    named: FoundPictures | None = None,
     fast: bool = False,
     cache: Path | None = None,
     workers: int | None = None,
@@ -45,7 +48,7 @@ def examine(
         kind: "paired", "unpaired", "domains" or "pictures"; None to go by what is there.
         crop_size: of the training, to find pictures that are smaller; None if not known.
         resize: "stretch", "shorter side" or "none" as in `[data]`; None if not known.
-        root_b, table, domains, attributes: as for `survey`.
+        root_b, table, domains, attributes, named: as for `survey`.
         fast: do not decode pixels. Files that end early, pictures of one colour and copies that are
             not exact are then not found.
         cache: a folder to remember good pictures in, which training shares.
@@ -55,11 +58,21 @@ def examine(
     Raises:
         DataError: `root` is no folder.
     """
-    found = survey(root, kind, root_b=root_b, table=table, domains=domains, attributes=attributes)
-    if fast:
-        checked = _glance(found.pictures, workers, progress)
+    found = survey(
+        root,
+        kind,
+        root_b=root_b,
+        table=table,
+        domains=domains,
+        attributes=attributes,
+        named=named,
+    )
+    if found.stored:
+        checked = check_stored(found, progress)
+    elif fast:
+        checked = _glance(found.files, workers, progress)
     else:
-        checked = check_pictures(found.pictures, cache, workers, progress)
+        checked = check_pictures(found.files, cache, workers, progress)
     return diagnose(found, checked, crop_size=crop_size, resize=resize, complete=not fast)
 
 
@@ -112,7 +125,7 @@ def brief(
     For the arguments see `examine`.
     """
     found = survey(root, kind, root_b=root_b, table=table, domains=domains, attributes=attributes)
-    checked = check_pictures(found.pictures, cache)
+    checked = check_pictures(found.files, cache)
     small = len(checked.looks) <= BRIEF_LIMIT
     diagnosis = diagnose(found, checked, crop_size=crop_size, resize=resize, near=small)
     bad = [finding for finding in diagnosis.findings if finding.severity != "note"]

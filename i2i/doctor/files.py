@@ -12,18 +12,24 @@ EXTREME_ASPECT = 2.0
 """From this ratio of the longer to the shorter side on, a stretched picture is called distorted."""
 
 IMBALANCE = 4.0
-"""From this ratio of the largest to the smallest domain on, they are called out of balance."""
+"""From this ratio of the largest domain or class to the smallest, they are out of balance."""
 
 RARE = 0.01
 """An attribute that holds for a smaller share of the pictures, or fails to, is hardly learnt."""
 
 
+_BALANCE_ADVICE = {
+    "domains": "Train with --set data.balance=true, which shows all equally often.",
+    "unpaired": "An epoch has as many steps as the larger side has pictures; those of the smaller "
+    "one are seen more often.",
+    "pictures": "Rare classes are seen rarely and learnt less well; choose some with --set "
+    "data.domains=[...], or add pictures.",
+}
+
+
 def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
     """What training refuses: no layout, no partner or row, unreadable pictures, unequal ones."""
-    findings = [
-        Finding("layout", "error", problem, advice="Arrange the folders like this.")
-        for problem in survey.problems
-    ]
+    findings = [Finding("layout", "error", problem) for problem in survey.problems]
     if survey.orphans:
         findings.append(
             about(
@@ -85,20 +91,16 @@ def balance_findings(survey: Survey) -> list[Finding]:
             )
         )
     counts = {p.name: len(p.pictures) for p in survey.parts if p.split == "train"}
-    if len(counts) > 1 and survey.kind in ("unpaired", "domains"):
+    if len(counts) > 1 and survey.kind != "paired":
         most, least = (choose(counts, key=lambda n: counts[n]) for choose in (max, min))
         if counts[most] >= IMBALANCE * counts[least]:
-            of_domains = survey.kind == "domains"
             findings.append(
                 Finding(
                     "balance",
-                    "warning" if of_domains else "note",
+                    "warning" if survey.kind == "domains" else "note",
                     f"Out of balance: {counts[most]} pictures of {most}, {counts[least]} of "
                     f"{least}.",
-                    advice="Train with --set data.balance=true, which shows all equally often."
-                    if of_domains
-                    else "An epoch has as many steps as the larger side has pictures; those of the "
-                    "smaller one are seen more often.",
+                    advice=_BALANCE_ADVICE[survey.kind],
                 )
             )
     rare = {name: share for name, share in survey.shares if not RARE <= share <= 1 - RARE}

@@ -1,13 +1,15 @@
 """Which pictures there are, and how the folder was read."""
 
 import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 from i2i.data.attributes import find_attributed, read_table
+from i2i.data.cache import cache_folder
+from i2i.data.idx import find_idx, has_idx
 from i2i.data.layouts import (
     VALIDATION,
     PairFiles,
@@ -16,6 +18,8 @@ from i2i.data.layouts import (
     find_unpaired,
     has_split,
 )
+from i2i.data.picture_folder import FileStore, find_pictures
+from i2i.data.picture_set import FoundPictures, PictureStore
 from i2i.data.reading import list_pictures, require_folder
 from i2i.errors import DataError, did_you_mean
 
@@ -29,7 +33,7 @@ class Part:
 
     Attributes:
         split: "train" or "val".
-        name: "A", "B" or a domain; "" where there are no sides.
+        name: "A", "B", a domain or a class; "" where there are no sides.
         pictures: in natural order.
     """
 
@@ -56,6 +60,9 @@ class Survey:
         unlisted: pictures without a row in the table of attributes.
         shares: attribute -> of how many pictures to train on it holds (0..1).
         problems: why a split cannot be read.
+        stored: pictures that are no files of their own -> where they are kept; they are named as if
+            they were files below `root`.
+        store_layout: how those are kept, in words.
     """
 
     root: Path
@@ -68,6 +75,13 @@ class Survey:
     unlisted: tuple[Path, ...] = ()
     shares: tuple[tuple[str, float], ...] = ()
     problems: tuple[str, ...] = ()
+    stored: Mapping[Path, tuple[PictureStore, int]] = field(default_factory=dict)
+    store_layout: str = ""
+
+    @property
+    def files(self) -> list[Path]:
+        """Those pictures that are files, each once."""
+        return [path for path in self.pictures if path not in self.stored]
 
     @property
     def pictures(self) -> list[Path]:
@@ -83,9 +97,9 @@ class Survey:
     def samples(self) -> int:
         """How many samples an epoch of training has."""
         counts = [len(part.pictures) for part in self.parts if part.split == "train"]
-        if self.kind == "domains" or not counts:
+        if self.kind in ("domains", "pictures"):
             return sum(counts)
-        return max(counts)
+        return max(counts, default=0)
 
     def has(self, split: str) -> bool:
         return any(part.split == split for part in self.parts)
@@ -99,6 +113,7 @@ def survey(
     table: Path | None = None,
     domains: Sequence[str] = (),
     attributes: Sequence[str] = (),
+    named: FoundPictures | None = None,
 ) -> Survey:
     """Find the pictures of a data set.
 
@@ -107,14 +122,21 @@ def survey(
         kind: what it is meant to be; None to go by what is there (`detect_kind`).
         root_b: unpaired: the folder of domain B, if it lies apart.
         table: domains: a table of attributes.
-        domains: those wanted; by default all folders.
+        domains: those wanted, or classes; by default all folders.
         attributes: those wanted; by default all columns of the table.
+        named: pictures that were found by a name (`i2i.data.torchvision_sets`) and whose files are
+            in `root`, instead of looking there.
 
     Raises:
         DataError: `root` is no folder, or `kind` is unknown. Everything else that is wrong is among
             the `problems` of the survey.
     """
     require_folder(root)
+    if named is not None:
+        how = "by its name"
+        return _guarded(
+            Survey(root, "pictures", how), partial(_pictures, names=domains, named=named)
+        )
     if kind is None:
         kind, how = ("domains", f"pictures with the table {table}") if table else ("unpaired", "")
         if not table:
@@ -140,16 +162,19 @@ def survey(
         if names:
             found = _guarded(found, partial(_domains, split="val", names=names))
     else:
-        found = _guarded(found, _pictures)
+        found = _guarded(found, partial(_pictures, names=domains))
     return found
 
 
 def detect_kind(root: Path) -> tuple[Kind, str]:
     """Say what a folder looks like, and why, in words.
 
-    It is taken for paired if most of its pictures have a partner, else for unpaired if there are
-    two sides, else for domains if there are several folders, else for pictures of one kind.
+    It is taken for pictures if there are files in MNIST's format, for paired if most of its
+    pictures have a partner, else for unpaired if there are two sides, else for domains if there are
+    several folders, else for pictures of one kind.
     """
+    if has_idx(root):
+        return "pictures", "files in MNIST's format"
     fits: dict[Kind, str] = {}
     with contextlib.suppress(DataError):
         pairs = find_pairs(root, "train", drop_orphans=True)
@@ -260,15 +285,34 @@ def _attributed(found: Survey, table: Path, names: Sequence[str]) -> Survey:
     )
 
 
-def _pictures(found: Survey) -> Survey:
+def _pictures(
+    found: Survey, names: Sequence[str] = (), named: FoundPictures | None = None
+) -> Survey:
+    """What training makes of single pictures, class by class where they have any."""
     root = found.root
-    held = next((root / name for name in VALIDATION if (root / name).is_dir()), None)
-    split = held is not None and (root / "train").is_dir()
-    train = tuple(list_pictures(root / "train" if split else root))
-    if not train:
-        raise DataError(f"There is no picture in '{root}'.")
-    found = _with(found, f"train: {len(train)} pictures", Part("train", "", train))
-    if not split or held is None:
-        return _with(found, "val: none")
-    val = tuple(list_pictures(held))
-    return _with(found, f"val: {len(val)} pictures ({held.name})", Part("val", "", val))
+    if named is None:
+        named = find_idx(root, cache_folder()) if has_idx(root) else find_pictures(root)
+    names = names or named.classes
+    for split, pictures in (("train", named.train), ("val", named.validation)):
+        if pictures is None:
+            found = _with(found, f"{split}: none")
+            continue
+        pictures = pictures.of_classes(names)
+        store = pictures.store
+        if isinstance(store, FileStore):
+            paths = [store.paths[index] for index in pictures.indices]
+        else:
+            paths = [root / split / store.name(int(index)) for index in pictures.indices]
+            places = zip(paths, ((store, int(index)) for index in pictures.indices), strict=True)
+            found = replace(found, stored={**found.stored, **dict(places)})
+        parts = [
+            Part(split, name, tuple(paths[place] for place in places))
+            for name, places in zip(names or ("",), pictures.by_class(), strict=True)
+        ]
+        classes = f", {len(names)} classes" if names else ""
+        line = f"{split}: {len(pictures)} pictures{classes} ({named.layout})"
+        found = _with(found, line, *(part for part in parts if part.pictures))
+        missing = [part.name for part in parts if not part.pictures]
+        if split == "train" and missing:
+            raise DataError(f"There is no picture of the class {missing[0]!r} to train on.")
+    return replace(found, store_layout=named.layout if found.stored else "")

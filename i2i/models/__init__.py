@@ -13,7 +13,9 @@ from torch import nn
 
 from i2i.errors import OptionsError, did_you_mean
 from i2i.game import Model
+from i2i.growth import Growth
 from i2i.labels import LabelSpace
+from i2i.latent import Latent
 from i2i.objectives import Adversarial
 
 
@@ -21,12 +23,13 @@ from i2i.objectives import Adversarial
 class Kit:
     """What a model is assembled from: the parts that a recipe chooses, freshly initialised."""
 
-    generator: Callable[[int, int], nn.Module]
-    """Makes a generator from its numbers of input and output channels."""
+    generator: Callable[..., nn.Module]
+    """Makes a generator from its numbers of input and output channels; one that makes pictures from
+    noise from the length of its latent vectors, its output channels, `size` and `classes`."""
 
     discriminator: Callable[..., nn.Module]
-    """Makes a discriminator from its number of input channels and, where it also tells labels, from
-    how many `classes` and the `size` of the pictures."""
+    """Makes a discriminator from its number of input channels and, where it also tells labels or is
+    told them, from how many `classes` (and `codes`) and the `size` of the pictures."""
 
     input_channels: int
     output_channels: int
@@ -42,6 +45,24 @@ class Kit:
 
     critic_turns: int
     """Turns of the discriminator for each one of the generator."""
+
+    generator_turns: int
+    """Turns of the generator in one step."""
+
+    mixed_batch: bool
+    """Whether a discriminator judges real and generated pictures in one batch."""
+
+    latent: Latent | None
+    """What a generator makes pictures of when it has none to translate."""
+
+    told: str
+    """Whether such a generator is told the class: "ignored", "required" or "if known"."""
+
+    redraw: bool
+    """Whether latent vectors are drawn anew for the generator's turn."""
+
+    growth: Growth | None
+    """How the networks grow, for those that do."""
 
     labels: LabelSpace
     """What is known of the pictures; without names where nothing is."""

@@ -5,16 +5,25 @@ Networks, ICCV 2017.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from i2i.batch import Unpaired
-from i2i.game import Clock, Model, Play, objectives
+from i2i.game import Clock, Model, Play, Produced, objectives
 from i2i.metrics.pictures import l1_distance
 from i2i.models import Kit
 from i2i.networks import HistoryPool
-from i2i.objectives import Adversarial, gradient_penalty, l1, r1
+from i2i.objectives import (
+    Adversarial,
+    Judgement,
+    feature_matching,
+    gradient_penalty,
+    l1,
+    mean_scores,
+    r1,
+)
 
 
 class CycleGAN(Model):
@@ -33,10 +42,11 @@ class CycleGAN(Model):
         pool_A, pool_B: older translations.
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
+        critic_turns: turns of the discriminators for each one of the generators.
     """
 
     data = "unpaired"
-    settings: ClassVar[frozenset[str]] = frozenset({"pool"})
+    settings: ClassVar[frozenset[str]] = frozenset({"pool", "critic_turns"})
     generators = ("generator_AtoB", "generator_BtoA")
     directions: ClassVar[Mapping[str, str]] = {
         "AtoB": "generator_AtoB",
@@ -51,6 +61,7 @@ class CycleGAN(Model):
             *("adversarial_A", "adversarial_B"),
             *("cycle_A", "cycle_B"),
             *("identity_A", "identity_B"),
+            *("feature_matching_A", "feature_matching_B"),
         ),
         "discriminators": (
             *("real_A", "fake_A", "gradient_penalty_A", "r1_A"),
@@ -68,16 +79,18 @@ class CycleGAN(Model):
         pool_B: HistoryPool,  # noqa: N803
         adversarial: Adversarial,
         weights: Mapping[str, float],
+        critic_turns: int = 1,
     ) -> None:
         super().__init__()
         self.generator_AtoB = generator_AtoB
         self.generator_BtoA = generator_BtoA
-        self.discriminator_A = discriminator_A
-        self.discriminator_B = discriminator_B
+        self.discriminator_A: Any = discriminator_A
+        self.discriminator_B: Any = discriminator_B
         self.pool_A = pool_A
         self.pool_B = pool_B
         self.adversarial = adversarial
         self.objectives = objectives(self.terms, weights)
+        self.critic_turns = critic_turns
 
     @classmethod
     def assemble(cls, kit: Kit) -> Self:
@@ -98,6 +111,7 @@ class CycleGAN(Model):
             pool_B=HistoryPool(kit.pool, (b, kit.size, kit.size)),
             adversarial=kit.adversarial,
             weights=weights,
+            critic_turns=kit.critic_turns,
         )
         model.notices = tuple(notices)
         return model
@@ -106,34 +120,47 @@ class CycleGAN(Model):
         # The passes come in the published order: it decides in which order gradients are summed,
         # and the first steps of Adam, which look at little but signs, make much of a rounding.
         real_a, real_b = batch
-        fake_b = self.generator_AtoB(real_a)
-        back_a = self.generator_BtoA(fake_b)
-        fake_a = self.generator_BtoA(real_b)
-        back_b = self.generator_AtoB(fake_a)
-        yield (
-            "generators",
-            self.objectives["generators"](
-                identity_B=lambda: l1(self.generator_AtoB(real_b), real_b),
-                identity_A=lambda: l1(self.generator_BtoA(real_a), real_a),
-                adversarial_B=lambda: self.adversarial.fool(self.discriminator_B(fake_b)),
-                adversarial_A=lambda: self.adversarial.fool(self.discriminator_A(fake_a)),
-                cycle_A=lambda: l1(back_a, real_a),
-                cycle_B=lambda: l1(back_b, real_b),
-            ),
-        )
+        moves = clock.every(self.critic_turns)
+        with torch.set_grad_enabled(moves):
+            fake_b = self.generator_AtoB(real_a)
+            back_a = self.generator_BtoA(fake_b)
+            fake_a = self.generator_BtoA(real_b)
+            back_b = self.generator_AtoB(fake_a)
+        if moves:
+            yield (
+                "generators",
+                self.objectives["generators"](
+                    identity_B=lambda: l1(self.generator_AtoB(real_b), real_b),
+                    identity_A=lambda: l1(self.generator_BtoA(real_a), real_a),
+                    adversarial_B=lambda: self.adversarial.fool(self.discriminator_B(fake_b)),
+                    adversarial_A=lambda: self.adversarial.fool(self.discriminator_A(fake_a)),
+                    cycle_A=lambda: l1(back_a, real_a),
+                    cycle_B=lambda: l1(back_b, real_b),
+                    feature_matching_A=lambda: feature_matching(
+                        self.discriminator_A.features(fake_a), self.discriminator_A.features(real_a)
+                    ),
+                    feature_matching_B=lambda: feature_matching(
+                        self.discriminator_B.features(fake_b), self.discriminator_B.features(real_b)
+                    ),
+                ),
+            )
         shown_b, shown_a = self.pool_B(fake_b), self.pool_A(fake_a)
+        b = Judgement(self.discriminator_B, real_b, shown_b)
+        a = Judgement(self.discriminator_A, real_a, shown_a)
+        loss = self.objectives["discriminators"](
+            real_B=lambda: self.adversarial.real(b.real),
+            fake_B=lambda: self.adversarial.fake(b.fake),
+            gradient_penalty_B=lambda: gradient_penalty(self.discriminator_B, real_b, shown_b),
+            r1_B=lambda: r1(self.discriminator_B, real_b),
+            real_A=lambda: self.adversarial.real(a.real),
+            fake_A=lambda: self.adversarial.fake(a.fake),
+            gradient_penalty_A=lambda: gradient_penalty(self.discriminator_A, real_a, shown_a),
+            r1_A=lambda: r1(self.discriminator_A, real_a),
+        )
+        probability = self.adversarial.probability
         yield (
             "discriminators",
-            self.objectives["discriminators"](
-                real_B=lambda: self.adversarial.real(self.discriminator_B(real_b)),
-                fake_B=lambda: self.adversarial.fake(self.discriminator_B(shown_b)),
-                gradient_penalty_B=lambda: gradient_penalty(self.discriminator_B, real_b, shown_b),
-                r1_B=lambda: r1(self.discriminator_B, real_b),
-                real_A=lambda: self.adversarial.real(self.discriminator_A(real_a)),
-                fake_A=lambda: self.adversarial.fake(self.discriminator_A(shown_a)),
-                gradient_penalty_A=lambda: gradient_penalty(self.discriminator_A, real_a, shown_a),
-                r1_A=lambda: r1(self.discriminator_A, real_a),
-            ),
+            loss.noting({**a.readings(probability, "_A"), **b.readings(probability, "_B")}),
         )
 
     def show(self, batch: Unpaired) -> dict[str, Tensor]:
@@ -152,9 +179,21 @@ class CycleGAN(Model):
             columns["identity B"] = self.generator_AtoB(real_b)
         return columns
 
-    def measure(self, batch: Unpaired) -> dict[str, Tensor]:
+    def produce(self, batch: Unpaired) -> dict[str, Produced]:
         real_a, real_b = batch
         return {
-            "cycle_A": l1_distance(self.generator_BtoA(self.generator_AtoB(real_a)), real_a),
-            "cycle_B": l1_distance(self.generator_AtoB(self.generator_BtoA(real_b)), real_b),
+            "AtoB": Produced(self.generator_AtoB(real_a), real_b, real_a),
+            "BtoA": Produced(self.generator_BtoA(real_b), real_a, real_b),
+        }
+
+    def measure(self, batch: Unpaired) -> dict[str, Tensor]:
+        real_a, real_b = batch
+        fake_a, fake_b = self.generator_BtoA(real_b), self.generator_AtoB(real_a)
+        return {
+            "cycle_A": l1_distance(self.generator_BtoA(fake_b), real_a),
+            "cycle_B": l1_distance(self.generator_AtoB(fake_a), real_b),
+            "discriminators/score_real_A": mean_scores(self.discriminator_A(real_a)),
+            "discriminators/score_fake_A": mean_scores(self.discriminator_A(fake_a)),
+            "discriminators/score_real_B": mean_scores(self.discriminator_B(real_b)),
+            "discriminators/score_fake_B": mean_scores(self.discriminator_B(fake_b)),
         }

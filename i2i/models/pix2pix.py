@@ -5,16 +5,26 @@ Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from i2i.batch import Pair
-from i2i.game import Clock, Model, Play, objectives
+from i2i.game import Clock, Model, Play, Produced, objectives
 from i2i.metrics.pictures import l1_distance, psnr, ssim_index
 from i2i.models import Kit
-from i2i.objectives import Adversarial, gradient_penalty, l1, l2, r1, ssim
+from i2i.objectives import (
+    Adversarial,
+    Judgement,
+    feature_matching,
+    gradient_penalty,
+    l1,
+    l2,
+    mean_scores,
+    r1,
+    ssim,
+)
 
 
 class Pix2Pix(Model):
@@ -29,6 +39,7 @@ class Pix2Pix(Model):
         discriminator: (N, source + target channels, H, W) -> scores of any shape.
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
+        critic_turns: turns of the discriminator for each one of the generator.
     """
 
     data = "paired"
@@ -38,10 +49,11 @@ class Pix2Pix(Model):
         "generator": ("generator",),
     }
     terms: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "generator": ("adversarial", "l1", "l2", "ssim"),
+        "generator": ("adversarial", "l1", "l2", "ssim", "feature_matching"),
         "discriminator": ("real", "fake", "gradient_penalty", "r1"),
     }
     decisive = ("l1", "lower")
+    settings: ClassVar[frozenset[str]] = frozenset({"critic_turns"})
 
     def __init__(
         self,
@@ -49,12 +61,14 @@ class Pix2Pix(Model):
         discriminator: nn.Module,
         adversarial: Adversarial,
         weights: Mapping[str, float],
+        critic_turns: int = 1,
     ) -> None:
         super().__init__()
         self.generator = generator
-        self.discriminator = discriminator
+        self.discriminator: Any = discriminator
         self.adversarial = adversarial
         self.objectives = objectives(self.terms, weights)
+        self.critic_turns = critic_turns
 
     @classmethod
     def assemble(cls, kit: Kit) -> Self:
@@ -63,25 +77,31 @@ class Pix2Pix(Model):
             discriminator=kit.discriminator(kit.input_channels + kit.output_channels),
             adversarial=kit.adversarial,
             weights=kit.weights,
+            critic_turns=kit.critic_turns,
         )
 
     def play(self, batch: Pair, clock: Clock) -> Play:
         source, target = batch
-        fake = self.generator(source)
+        moves = clock.every(self.critic_turns)
+        with torch.set_grad_enabled(moves):
+            fake = self.generator(source)
 
         def judge(image: Tensor) -> Tensor:
-            scores: Tensor = self.discriminator(torch.cat([source, image], dim=1))
+            scores: Tensor = self.discriminator(_beside(source, image))
             return scores
 
+        judged = Judgement(judge, target, fake.detach())
         yield (
             "discriminator",
             self.objectives["discriminator"](
-                fake=lambda: self.adversarial.fake(judge(fake.detach())),
-                real=lambda: self.adversarial.real(judge(target)),
+                fake=lambda: self.adversarial.fake(judged.fake),
+                real=lambda: self.adversarial.real(judged.real),
                 gradient_penalty=lambda: gradient_penalty(judge, target, fake.detach()),
                 r1=lambda: r1(judge, target),
-            ),
+            ).noting(judged.readings(self.adversarial.probability)),
         )
+        if not moves:
+            return
         yield (
             "generator",
             self.objectives["generator"](
@@ -89,6 +109,10 @@ class Pix2Pix(Model):
                 l1=lambda: l1(fake, target),
                 l2=lambda: l2(fake, target),
                 ssim=lambda: ssim(fake, target),
+                feature_matching=lambda: feature_matching(
+                    self.discriminator.features(_beside(source, fake)),
+                    self.discriminator.features(_beside(source, target)),
+                ),
             ),
         )
 
@@ -99,10 +123,22 @@ class Pix2Pix(Model):
             "truth": batch.target,
         }
 
-    def measure(self, batch: Pair) -> dict[str, Tensor]:
+    def produce(self, batch: Pair) -> dict[str, Produced]:
         output = self.generator(batch.source)
+        return {"output": Produced(output, batch.target, batch.source, paired=True)}
+
+    def measure(self, batch: Pair) -> dict[str, Tensor]:
+        source, target = batch
+        output = self.generator(source)
         return {
-            "l1": l1_distance(output, batch.target),
-            "psnr": psnr(output, batch.target),
-            "ssim": ssim_index(output, batch.target),
+            "l1": l1_distance(output, target),
+            "psnr": psnr(output, target),
+            "ssim": ssim_index(output, target),
+            "discriminator/score_real": mean_scores(self.discriminator(_beside(source, target))),
+            "discriminator/score_fake": mean_scores(self.discriminator(_beside(source, output))),
         }
+
+
+def _beside(source: Tensor, image: Tensor) -> Tensor:
+    """What a conditional discriminator sees."""
+    return torch.cat([source, image], dim=1)

@@ -7,23 +7,26 @@ Image-to-Image Translation, CVPR 2018.
 from collections.abc import Mapping
 from functools import reduce
 from operator import add
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from i2i.batch import Labelled
 from i2i.errors import OptionsError
-from i2i.game import Clock, Model, Play, objectives
+from i2i.game import Clock, Model, Play, Produced, objectives
 from i2i.labels import LabelSpace, with_planes
 from i2i.metrics.pictures import l1_distance
 from i2i.models import Kit
 from i2i.objectives import (
     Adversarial,
+    Judgement,
     binary_cross_entropy,
     cross_entropy,
+    feature_matching,
     gradient_penalty,
     l1,
+    mean_scores,
     r1,
 )
 
@@ -53,7 +56,7 @@ class StarGAN(Model):
         "generator": ("generator",),
     }
     terms: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "generator": ("adversarial", "classification", "reconstruction"),
+        "generator": ("adversarial", "classification", "reconstruction", "feature_matching"),
         "discriminator": ("real", "fake", "real_classification", "gradient_penalty", "r1"),
     }
 
@@ -68,7 +71,7 @@ class StarGAN(Model):
     ) -> None:
         super().__init__()
         self.generator = generator
-        self.discriminator = discriminator
+        self.discriminator: Any = discriminator
         self.labels = labels
         self.adversarial = adversarial
         self.objectives = objectives(self.terms, weights)
@@ -121,18 +124,18 @@ class StarGAN(Model):
         target, target_mask = labels[order], mask[order]
         wanted = self.labels.condition(target, target_mask)
 
-        real_scores, real_logits = self.discriminator(real)
         with torch.no_grad():
             fake = self.translate(real, wanted)
+        judged = Judgement(self.discriminator, real, fake)
         yield (
             "discriminator",
             self.objectives["discriminator"](
-                real=lambda: self.adversarial.real(real_scores),
-                real_classification=lambda: self.classification(real_logits, labels, mask),
-                fake=lambda: self.adversarial.fake(self.score(fake)),
+                real=lambda: self.adversarial.real(judged.real),
+                real_classification=lambda: self.classification(judged.of_real[1], labels, mask),
+                fake=lambda: self.adversarial.fake(judged.fake),
                 gradient_penalty=lambda: gradient_penalty(self.score, real, fake),
                 r1=lambda: r1(self.score, real),
-            ),
+            ).noting(judged.readings(self.adversarial.probability)),
         )
         if not clock.every(self.critic_turns):
             return
@@ -145,6 +148,9 @@ class StarGAN(Model):
                 adversarial=lambda: self.adversarial.fool(scores),
                 classification=lambda: self.classification(logits, target, target_mask),
                 reconstruction=lambda: l1(self.translate(fake, back), real),
+                feature_matching=lambda: feature_matching(
+                    self.discriminator.features(fake), self.discriminator.features(real)
+                ),
             ),
         )
 
@@ -158,6 +164,13 @@ class StarGAN(Model):
             wanted = self.labels.edited(labels, self.labels.changes(target))
             columns[target] = self.translate(real, wanted)
         return columns
+
+    def produce(self, batch: Labelled) -> dict[str, Produced]:
+        """Each picture is translated to the labels of its successor in the batch, and should then
+        be like that."""
+        real, labels, mask = batch
+        condition = self.labels.condition(labels.roll(-1, 0), mask.roll(-1, 0))
+        return {"translated": Produced(self.translate(real, condition), real.roll(-1, 0), real)}
 
     def measure(self, batch: Labelled) -> dict[str, Tensor]:
         """Each picture is translated to the labels of its successor in the batch.
@@ -173,6 +186,8 @@ class StarGAN(Model):
             "accuracy_real": self._accuracy(real, labels, mask),
             "accuracy_translated": self._accuracy(translated, target, target_mask),
             "reconstruction": l1_distance(back, real),
+            "discriminator/score_real": mean_scores(self.score(real)),
+            "discriminator/score_fake": mean_scores(self.score(translated)),
         }
 
     def _accuracy(self, images: Tensor, labels: Tensor, mask: Tensor) -> Tensor:

@@ -3,11 +3,15 @@
 from torch import nn
 
 from i2i.networks.blocks import NORMS, UPSAMPLINGS
+from i2i.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from i2i.networks.inference import STATISTICS, set_inference
 from i2i.networks.init import INITIALISATIONS, initialise
+from i2i.networks.mlp import MLPDiscriminator, MLPGenerator
 from i2i.networks.patchgan import PatchGAN, PixelGAN
 from i2i.networks.pool import HistoryPool
+from i2i.networks.progan import ProGANDiscriminator, ProGANGenerator
 from i2i.networks.resnet import ResNet
+from i2i.networks.sagan import SAGANDiscriminator, SAGANGenerator
 from i2i.networks.stargan import StarGANDiscriminator, StarGANGenerator
 from i2i.networks.unet import UNet
 
@@ -15,11 +19,19 @@ GENERATORS: dict[str, type[nn.Module]] = {
     "unet": UNet,
     "resnet": ResNet,
     "stargan": StarGANGenerator,
+    "dcgan": DCGANGenerator,
+    "mlp": MLPGenerator,
+    "sagan": SAGANGenerator,
+    "progan": ProGANGenerator,
 }
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "patchgan": PatchGAN,
     "pixelgan": PixelGAN,
     "stargan": StarGANDiscriminator,
+    "dcgan": DCGANDiscriminator,
+    "mlp": MLPDiscriminator,
+    "sagan": SAGANDiscriminator,
+    "progan": ProGANDiscriminator,
 }
 
 __all__ = [
@@ -29,10 +41,18 @@ __all__ = [
     "NORMS",
     "STATISTICS",
     "UPSAMPLINGS",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "HistoryPool",
+    "MLPDiscriminator",
+    "MLPGenerator",
     "PatchGAN",
     "PixelGAN",
+    "ProGANDiscriminator",
+    "ProGANGenerator",
     "ResNet",
+    "SAGANDiscriminator",
+    "SAGANGenerator",
     "StarGANDiscriminator",
     "StarGANGenerator",
     "UNet",

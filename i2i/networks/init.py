@@ -6,6 +6,7 @@ the variance from layer to layer, in one sense or another.
 """
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from i2i.networks.blocks import unknown
 
@@ -30,6 +31,8 @@ def initialise(module: nn.Module, scheme: str = "normal", gain: float = 0.02) ->
     if scheme not in INITIALISATIONS:
         raise unknown("initialisation", scheme, INITIALISATIONS)
     for layer in module.modules():
+        # Its weight is computed from another tensor: drawing it would have no effect.
+        assert not is_parametrized(layer, "weight"), f"{type(layer).__name__} draws its own weights"
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             match scheme:
                 case "normal":

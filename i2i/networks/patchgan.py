@@ -61,6 +61,11 @@ class PatchGAN(nn.Module):
                 field = (field - 1) * module.stride[0] + module.kernel_size[0]
         return field
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return the activations (N, F) just before the scores."""
+        features: Tensor = self.model[:-1](images)
+        return features.flatten(1)
+
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to scores (N, 1, H', W') with H' = H // 2**layers - 2.
 
@@ -103,6 +108,11 @@ class PixelGAN(nn.Module):
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(2 * width, 1, 1, bias=bias),
         )
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the activations (N, F) just before the scores."""
+        features: Tensor = self.net[:-1](images)
+        return features.flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to scores (N, 1, H, W)."""

@@ -7,8 +7,9 @@ generator by planes of numbers behind the channels of the picture, one plane for
 
 from torch import Tensor, nn
 
-from i2i.errors import DataError, OptionsError
+from i2i.errors import OptionsError
 from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size
+from i2i.networks.condition import require_square
 
 
 def _norm(channels: int) -> InstanceNorm2d:
@@ -140,6 +141,11 @@ class StarGANDiscriminator(nn.Module):
         self.conv1 = nn.Conv2d(before, 1, 3, padding=1, bias=False)
         self.conv2 = nn.Conv2d(before, classes, size // 2**layers, bias=False)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return the activations (N, F) just before the scores and logits."""
+        features: Tensor = self.main(images)
+        return features.flatten(1)
+
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Judge and classify (N, in_channels, `size`, `size`).
 
@@ -150,11 +156,6 @@ class StarGANDiscriminator(nn.Module):
         Raises:
             DataError: the pictures have another size.
         """
-        height, width = images.shape[-2:]
-        if (height, width) != (self.size, self.size):
-            raise DataError(
-                f"A picture of {height}x{width} (height x width) does not fit this discriminator, "
-                f"which was made for {self.size}x{self.size}: resize or crop it."
-            )
+        require_square(images, self.size)
         features = self.main(images)
         return self.conv1(features), self.conv2(features).flatten(1)

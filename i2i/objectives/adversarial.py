@@ -4,6 +4,7 @@ Everything is a mean over all scores, whatever their shape: one per picture or a
 Below, D is a score, x a real picture and y a generated one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from i2i.errors import OptionsError, did_you_mean
 from i2i.objectives.precision import at_least_float32
+
+Cost = Callable[[Tensor], Tensor]
 
 ADVERSARIAL_LOSSES = ("vanilla", "least-squares", "wasserstein", "hinge")
 
@@ -40,7 +43,13 @@ class Adversarial:
 
     Label smoothing is one-sided (Salimans et al., "Improved techniques for training GANs", NeurIPS
     2016, section 3.4): a `real_label` such as 0.9 is what the discriminator is taught, while
-    the generator still aims at 1.
+    the generator still aims at 1. With a `fake_label` such as 0.1 it is two-sided.
+
+    Labels are noisy if the discriminator is told the opposite of the truth for a random share of
+    its scores, `label_noise` (Chintala et al., "How to train a GAN", 2016, section 6).
+
+    A `saturating` generator minimises the very value that the discriminator maximises, -fake(D(y))
+    (Goodfellow et al., equation 1).
 
     >>> adversarial = Adversarial("least-squares", real_label=0.9)
     >>> adversarial.real(torch.tensor([0.9, 0.9]))
@@ -52,15 +61,19 @@ class Adversarial:
         loss: "vanilla", "least-squares", "wasserstein" or "hinge".
         real_label: the discriminator's target for real pictures; the first two losses only.
         fake_label: the discriminator's target for generated pictures; the first two losses only.
+        label_noise: share of scores with the wrong label, 0..0.5; drawn from torch's generator.
+        saturating: whether the generator plays the original game; "vanilla" only.
 
     Raises:
         OptionsError: an unknown loss; labels for one that has none; labels that are not in order
-            or, with "vanilla", not probabilities.
+            or, with "vanilla", not probabilities; a saturating generator where it means nothing.
     """
 
     loss: str
     real_label: float = 1.0
     fake_label: float = 0.0
+    label_noise: float = 0.0
+    saturating: bool = False
 
     def __post_init__(self) -> None:
         if self.loss not in ADVERSARIAL_LOSSES:
@@ -80,44 +93,77 @@ class Adversarial:
             raise OptionsError(
                 f"The labels of the vanilla loss are probabilities from 0 to 1, but got {labels}."
             )
+        if not 0 <= self.label_noise <= 0.5:
+            raise OptionsError(
+                f"label_noise is {self.label_noise}, but must be a share of the labels, 0 to 0.5."
+            )
+        if self.saturating and self.loss != "vanilla":
+            raise OptionsError(
+                f"The {self.loss} loss has no saturating generator: leave saturating off, or "
+                "choose vanilla."
+            )
+
+    @property
+    def probability(self) -> Callable[[Tensor], Tensor] | None:
+        """Maps scores to how probably a picture is real; None where scores have no such meaning.
+
+        Least-squares scores aim at 1 and 0 and are taken as they are.
+        """
+        if self.loss == "vanilla":
+            return torch.sigmoid
+        return at_least_float32 if self.loss == "least-squares" else None
 
     def real(self, scores: Tensor) -> Tensor:
         """Return what the discriminator pays for its scores of real pictures, a scalar."""
-        scores = at_least_float32(scores)
-        match self.loss:
-            case "vanilla":
-                return _cross_entropy(scores, self.real_label)
-            case "least-squares":
-                return (scores - self.real_label).square().mean()
-            case "wasserstein":
-                return -scores.mean()
-            case _:
-                return F.relu(1 - scores).mean()
+        return self._taught(scores, self._real, self._fake)
 
     def fake(self, scores: Tensor) -> Tensor:
         """Return what the discriminator pays for its scores of generated pictures, a scalar."""
-        scores = at_least_float32(scores)
-        match self.loss:
-            case "vanilla":
-                return _cross_entropy(scores, self.fake_label)
-            case "least-squares":
-                return (scores - self.fake_label).square().mean()
-            case "wasserstein":
-                return scores.mean()
-            case _:
-                return F.relu(1 + scores).mean()
+        return self._taught(scores, self._fake, self._real)
 
     def fool(self, scores: Tensor) -> Tensor:
         """Return what the generator pays for the scores of its pictures, a scalar."""
         scores = at_least_float32(scores)
         match self.loss:
             case "vanilla":
-                return _cross_entropy(scores, 1.0)
+                if self.saturating:
+                    return -_cross_entropy(scores, 0.0).mean()
+                return _cross_entropy(scores, 1.0).mean()
             case "least-squares":
                 return (scores - 1).square().mean()
             case _:
                 return -scores.mean()
 
+    def _taught(self, scores: Tensor, right: Cost, wrong: Cost) -> Tensor:
+        scores = at_least_float32(scores)
+        if not self.label_noise:
+            return right(scores).mean()
+        flipped = torch.rand(scores.shape, device=scores.device) < self.label_noise
+        return torch.where(flipped, wrong(scores), right(scores)).mean()
+
+    def _real(self, scores: Tensor) -> Tensor:
+        match self.loss:
+            case "vanilla":
+                return _cross_entropy(scores, self.real_label)
+            case "least-squares":
+                return (scores - self.real_label).square()
+            case "wasserstein":
+                return -scores
+            case _:
+                return F.relu(1 - scores)
+
+    def _fake(self, scores: Tensor) -> Tensor:
+        match self.loss:
+            case "vanilla":
+                return _cross_entropy(scores, self.fake_label)
+            case "least-squares":
+                return (scores - self.fake_label).square()
+            case "wasserstein":
+                return scores
+            case _:
+                return F.relu(1 + scores)
+
 
 def _cross_entropy(logits: Tensor, label: float) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+    labels = torch.full_like(logits, label)
+    return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")

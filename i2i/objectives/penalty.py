@@ -72,6 +72,15 @@ def r1(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     return _gradient(critic, real.detach()).square().sum(dim=1).mean() / 2
 
 
+def drift(scores: Tensor) -> Tensor:
+    """Return E[D(x)**2], which keeps the scores of a critic from drifting away from zero.
+
+    Karras et al., "Progressive growing of GANs", ICLR 2018, appendix A.1, to be weighted by 0.001;
+    x are real pictures.
+    """
+    return at_least_float32(scores).square().mean()
+
+
 def _gradient(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Return the gradient of each picture's summed scores, (N, C * H * W)."""
     images = images.requires_grad_()

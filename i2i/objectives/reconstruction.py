@@ -28,6 +28,20 @@ def l2(images: Tensor, targets: Tensor) -> Tensor:
     return (at_least_float32(images) - at_least_float32(targets)).square().mean()
 
 
+def feature_matching(fake: Tensor, real: Tensor) -> Tensor:
+    """Return the squared distance of mean features, mean over features of (E f(y) - E f(x))**2.
+
+    Salimans et al., "Improved techniques for training GANs", NeurIPS 2016, section 3.1 (there the
+    sum over features). No gradient reaches `real`.
+
+    Args:
+        fake: features (N, F) of generated pictures, inside a discriminator.
+        real: those of real ones, (M, F).
+    """
+    difference = at_least_float32(fake).mean(0) - at_least_float32(real.detach()).mean(0)
+    return difference.square().mean()
+
+
 def ssim(images: Tensor, targets: Tensor) -> Tensor:
     """Return 1 - mean SSIM, 0..2, with the constants and the window of the paper.
 

@@ -1,26 +1,27 @@
-"""The moving average of a generator's weights."""
+"""Averages of weights over the steps of a training."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
 class MovingAverage:
-    """An exponential moving average of parameters: average <- decay average + (1 - decay) weight.
+    """An exponential moving average of weights: average <- decay average + (1 - decay) weight.
 
     Yazici et al.: The Unusual Effectiveness of Averaging in GAN Training, 2019. It starts from the
-    weights as they are when it is made. Buffers are not averaged: running statistics of batch norm
-    remain those of the network itself. (`torch.optim.swa_utils` has one too, but it asks the
-    device for a counter in every step, and the step would wait for the answer.)
+    weights as they are when it is made. Running statistics of batch norm go with the weights: they
+    are averaged with them, if they are among the tensors. (`torch.optim.swa_utils` has one too, but
+    it asks the device for a counter in every step, and the step would wait for the answer.)
 
     Arguments:
         parameters: names and tensors; the names are the keys of `state_dict`.
         decay: 0..1, for each update.
     """
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], decay: float) -> None:
+    def __init__(self, parameters: Iterable[tuple[str, Tensor]], decay: float) -> None:
         named = dict(parameters)
         self.decay = decay
         self.names = list(named)
@@ -53,3 +54,57 @@ class MovingAverage:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         assert state.keys() == set(self.names)
         torch._foreach_copy_(self.mean, [state[name] for name in self.names])
+
+
+class HistoricalAverage:
+    """Pulls a player's weights towards the mean of all that they have been.
+
+    The player pays weight * ||theta - mean of theta over its past turns||**2 (Salimans et al.:
+    Improved Techniques for Training GANs, 2016, section 3.2): players that circle around an
+    equilibrium are drawn into it.
+
+    Arguments:
+        parameters: of the player.
+        weight: of this term.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], weight: float) -> None:
+        self.parameters: list[Tensor] = list(parameters)
+        self.weight = weight
+        self.mean = [parameter.detach().clone() for parameter in self.parameters]
+        self.turns = 0
+
+    @torch.no_grad()
+    def pull(self, scale: Tensor | None = None) -> Tensor:
+        """Add the gradient of the term to the player's, and return the squared distance.
+
+        Weights without a gradient have no part in this turn and are left alone.
+
+        Arguments:
+            scale: what the player's gradients are multiplied by (fp16).
+        """
+        moving = [
+            (parameter, mean)
+            for parameter, mean in zip(self.parameters, self.mean, strict=True)
+            if parameter.grad is not None
+        ]
+        differences = [parameter - mean for parameter, mean in moving]
+        for (parameter, _), difference in zip(moving, differences, strict=True):
+            pulled = difference if scale is None else difference * scale
+            assert parameter.grad is not None
+            parameter.grad.add_(pulled, alpha=2 * self.weight)
+        return torch.stack([difference.square().sum() for difference in differences]).sum()
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the weights after one more turn into the mean."""
+        self.turns += 1
+        torch._foreach_lerp_(self.mean, self.parameters, 1 / self.turns)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"turns": self.turns, "mean": self.mean}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.turns = state["turns"]
+        torch._foreach_copy_(self.mean, state["mean"])

@@ -97,13 +97,14 @@ def fit(
     journal = monitor.journal
     with monitor:
         for batch in _until(interrupt, monitor.batches(batches)):
-            losses = trainer.step(batch)
+            log = (trainer.steps_done + 1) % log_every == 0
+            losses = trainer.step(batch, closely=log)
             step = trainer.steps_done
             monitor.gather(step, losses)
             validate = validation is not None and (step % validate_every == 0 or step == stop)
             save = step % save_every == 0 or step == stop
 
-            if step % log_every == 0 or validate or save:
+            if log or validate or save:
                 monitor.write(trainer.learning_rates(step - 1))
             if validate or save:
                 _require_finite_weights(trainer, monitor.last_good)

@@ -9,7 +9,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import click
@@ -95,7 +95,8 @@ class Monitor:
     Arguments:
         journal: where the scalars go.
         start, stop: the steps of this run.
-        batch_size: pictures in a step.
+        samples_before: how many pictures come before a step.
+        terms: what is shown of each player while it trains; everything goes into the log.
         say: prints a line.
     """
 
@@ -105,12 +106,14 @@ class Monitor:
         *,
         start: int,
         stop: int,
-        batch_size: int,
+        samples_before: Callable[[int], int],
+        terms: Collection[str],
         say: Callable[[str], None] = click.echo,
     ) -> None:
         self.journal = journal
         self.stop = stop
-        self.batch_size = batch_size
+        self.samples_before = samples_before
+        self.terms = terms
         self.last_good: str = "none yet"
         self.say = say
         self._step = start
@@ -168,8 +171,9 @@ class Monitor:
         means = self._read()
         now = time.perf_counter()
         steps, seconds = self._step - self._since, max(now - self._busy_since, 1e-9)
+        pictures = self.samples_before(self._step) - self.samples_before(self._since)
         speed = {
-            "speed/pictures_per_second": steps * self.batch_size / seconds,
+            "speed/pictures_per_second": pictures / seconds,
             "speed/steps_per_second": steps / seconds,
             "speed/data_wait": self._waited / seconds,
         }
@@ -177,7 +181,7 @@ class Monitor:
         if steps:
             self.journal.scalars(self._step, {**means, **learning, **speed})
         rate = speed["speed/pictures_per_second"]
-        terms = {name: value for name, value in means.items() if not name.endswith("/total")}
+        terms = {name: value for name, value in means.items() if name.split("/")[1] in self.terms}
         self._text = "  ".join(
             [f"{rate:.1f} pictures/s", *(f"{name} {value:.3g}" for name, value in terms.items())]
         )

@@ -51,6 +51,12 @@ class Precision:
         else:
             optimizer.step()
 
+    def scale(self, player: str) -> Tensor | None:
+        """What the player's gradients are multiplied by at present; None for 1."""
+        scaler = self.scalers.get(player)
+        # `get_scale` would wait for the device.
+        return scaler._get_scale_async() if scaler else None
+
     def state_dict(self) -> dict[str, Any]:
         return {player: scaler.state_dict() for player, scaler in self.scalers.items()}
 

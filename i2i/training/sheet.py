@@ -1,5 +1,6 @@
 """Picture sheets: one row for each picture, one column for each thing to see of it."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch import Tensor
 from i2i.batch import to_bytes
 
 GAP = 4
+COLUMNS = 8
+"""Pictures in a row of a contact sheet, at least."""
 PAPER = 255
 
 
@@ -17,9 +20,9 @@ def picture_sheet(columns: Mapping[str, Tensor]) -> Image.Image:
     """Lay pictures out in a grid under the names of the columns.
 
     Arguments:
-        columns: name -> (N, C, H, W) in -1..1 with 1 or 3 channels, N the same in all.
+        columns: name -> (N, C, H, W), bytes or in -1..1, with 1 or 3 channels, N the same in all.
     """
-    pictures = {name: _as_colour(to_bytes(images)) for name, images in columns.items()}
+    pictures = {name: _as_colour(images) for name, images in columns.items()}
     font = ImageFont.load_default(size=14)
     heading = 20
     widths = [
@@ -39,8 +42,24 @@ def picture_sheet(columns: Mapping[str, Tensor]) -> Image.Image:
     return sheet
 
 
+def contact_sheet(images: Tensor) -> Image.Image:
+    """Lay pictures (N, C, H, W), bytes or in -1..1, out in rows, close together."""
+    pictures = _as_colour(images)
+    count, height, width = pictures.shape[:3]
+    columns = min(max(COLUMNS, math.isqrt(count)), count)
+    rows = -(-count // columns)
+    size = (columns * (width + 1) - 1, rows * (height + 1) - 1)
+    sheet = Image.new("RGB", size, (PAPER, PAPER, PAPER))
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        sheet.paste(Image.fromarray(picture), (column * (width + 1), row * (height + 1)))
+    return sheet
+
+
 def _as_colour(images: Tensor) -> np.ndarray:
-    """(N, 1 or 3, H, W) bytes to (N, H, W, 3)."""
+    """(N, 1 or 3, H, W) to bytes (N, H, W, 3)."""
+    if images.is_floating_point():
+        images = to_bytes(images)
     if images.shape[1] == 1:
         images = images.expand(-1, 3, -1, -1)
     return images.to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()

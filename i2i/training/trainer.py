@@ -5,6 +5,7 @@ which precision, at which learning rate, with which random numbers, in how many 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,15 @@ from torch import Tensor
 from i2i.batch import to_device
 from i2i.errors import TrainingError
 from i2i.game import Clock, Loss, Model, Play, Turn
-from i2i.training.average import MovingAverage
+from i2i.training.average import HistoricalAverage, MovingAverage
+from i2i.training.noise import InstanceNoise
 from i2i.training.precision import Precision
 
 Losses = dict[str, Tensor]
-"""The value of each term before weighting, as "player/term", and each player's weighted "total"."""
+"""The value of each term before weighting, as "player/term", and each player's weighted "total";
+and what else the log tells of a player's turn."""
+
+AVERAGED_BUFFERS = ("running_mean", "running_var")
 
 
 class Trainer:
@@ -43,6 +48,11 @@ class Trainer:
         channels_last: memory format of networks and pictures.
         compile: the names of the networks that `torch.compile` compiles.
         augment: random changes of a batch of signed pictures on the device.
+        noise: on the input of discriminators.
+        clip: player -> the largest size of a weight that it keeps after its turn (Arjovsky et al.:
+            Wasserstein GAN, 2017, algorithm 1).
+        historical_averaging: weight of every player's distance from its own past.
+        length: of the run in steps, for what changes over the run.
     """
 
     def __init__(
@@ -59,6 +69,10 @@ class Trainer:
         channels_last: bool = False,
         compile: Iterable[str] = (),  # noqa: A002 (what else to call it)
         augment: Callable[[Any], Any] | None = None,
+        noise: InstanceNoise | None = None,
+        clip: Mapping[str, float] = MappingProxyType({}),
+        historical_averaging: float = 0.0,
+        length: int = 1,
     ) -> None:
         self.device = torch.device(device)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -68,6 +82,9 @@ class Trainer:
         self.seed = seed
         self.accumulate = accumulate
         self.augment = augment
+        self.noise = noise
+        self.clip = clip
+        self.length = length
         self.steps_done = 0
 
         self.parameters = {
@@ -82,20 +99,36 @@ class Trainer:
             player: [group["lr"] for group in optimizer.param_groups]
             for player, optimizer in self.optimizers.items()
         }
-        self.average = MovingAverage(self._generator_parameters(), average) if average else None
+        self.average = MovingAverage(self._averaged(), average) if average else None
+        self.histories = {
+            player: HistoricalAverage(parameters, historical_averaging)
+            for player, parameters in self.parameters.items()
+            if historical_averaging
+        }
         for name in compile:
             model.get_submodule(name).compile()
 
-    def _generator_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    def _averaged(self) -> Iterator[tuple[str, Tensor]]:
+        """The weights of the generators and the running statistics that belong to them."""
         for generator in self.model.generators:
-            for name, parameter in self.model.get_submodule(generator).named_parameters():
+            network = self.model.get_submodule(generator)
+            for name, parameter in network.named_parameters():
                 yield f"{generator}.{name}", parameter
+            for name, buffer in network.named_buffers():
+                if name.endswith(AVERAGED_BUFFERS):
+                    yield f"{generator}.{name}", buffer
 
-    def step(self, batch: Any) -> Losses:
+    @property
+    def clock(self) -> Clock:
+        return Clock(self.steps_done, min(1.0, self.steps_done / self.length))
+
+    def step(self, batch: Any, *, closely: bool = False) -> Losses:
         """Train on one batch and return the losses, still on the device.
 
         Arguments:
             batch: what `model.play` takes, as a named tuple; byte pictures are made signed.
+            closely: whether to look at the gradients too: "player/gradient_norm" is the length of
+                the gradient that a player follows, over all of its weights.
 
         Raises:
             TrainingError: a player's loss does not depend on its own networks.
@@ -103,11 +136,16 @@ class Trainer:
         if not all(network.training for network in self.model.children()):
             self.model.train()  # somebody has looked at a result in between
         self._set_rates()
+        if self.model.begins_anew(self.clock):
+            for optimizer in self.optimizers.values():
+                optimizer.state.clear()
+        if self.noise is not None:
+            self.noise.fade(self.clock.share)
         batch = to_device(batch, self.device, self.memory_format)
         if self.augment is not None:
             self._seed(-1)
             batch = self.augment(batch)
-        losses = self._play(list(_pieces(batch, self.accumulate)))
+        losses = self._play(list(_pieces(batch, self.accumulate)), closely)
         if self.average is not None:
             self.average.update()
         self.steps_done += 1
@@ -126,6 +164,7 @@ class Trainer:
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "scalers": self.precision.state_dict(),
             "average": self.average.state_dict() if self.average else {},
+            "histories": {player: h.state_dict() for player, h in self.histories.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -136,6 +175,8 @@ class Trainer:
         self.precision.load_state_dict(state["scalers"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        for player, history in self.histories.items():
+            history.load_state_dict(state["histories"][player])
 
     def _set_rates(self) -> None:
         factor = self.rate(self.steps_done)
@@ -153,7 +194,7 @@ class Trainer:
         elif self.device.type == "mps":
             torch.mps.manual_seed(seed)
 
-    def _play(self, pieces: list[Any]) -> Losses:
+    def _play(self, pieces: list[Any], closely: bool) -> Losses:
         losses: Losses = {}
         current = len(pieces) - 1
         game = self._open(pieces[current], current)
@@ -169,21 +210,38 @@ class Trainer:
                     assert again == player, (again, player)
                     self._descend(player, loss, len(pieces), losses)
                     current = piece
+            if loss.terms and closely:
+                losses[f"{player}/gradient_norm"] = self._gradient_norm(player)
             if len(pieces) == 1:
-                self._move(player, loss)
+                self._move(player, loss, losses)
             else:
                 weights = _Weights(self.parameters[player])
-                self._move(player, loss)
+                self._move(player, loss, losses)
                 past.append(weights.moved())
         return losses
 
-    def _move(self, player: str, loss: Loss) -> None:
-        if loss.terms:
-            self.precision.step(player, self.optimizers[player])
+    def _move(self, player: str, loss: Loss, losses: Losses) -> None:
+        if not loss.terms:
+            return
+        history = self.histories.get(player)
+        if history is not None:
+            distance = history.pull(self.precision.scale(player))
+            losses[f"{player}/historical_averaging"] = distance
+        self.precision.step(player, self.optimizers[player])
+        if player in self.clip:
+            _clip(self.parameters[player], self.clip[player])
+        if history is not None:
+            history.update()
+
+    def _gradient_norm(self, player: str) -> Tensor:
+        gradients = [p.grad for p in self.parameters[player] if p.grad is not None]
+        norm: Tensor = torch.nn.utils.get_total_norm(gradients)
+        scale = self.precision.scale(player)
+        return norm if scale is None else norm / scale
 
     def _open(self, piece: Any, index: int) -> Play:
         self._seed(index)
-        play: Play = self.model.play(piece, Clock(self.steps_done))
+        play: Play = self.model.play(piece, self.clock)
         return play
 
     def _next(self, game: Play) -> Turn | None:
@@ -220,9 +278,17 @@ class Trainer:
                 f"(terms: {', '.join(loss.terms)}) does not depend on its own networks "
                 f"({', '.join(self.model.players[player])}), so the turn would train nobody."
             )
-        for name, value in {**loss.terms, "total": loss.total.detach()}.items():
+        total = {"total": loss.total.detach()}
+        for name, value in {**loss.terms, **loss.readings, **total}.items():
             key = f"{player}/{name}"
             losses[key] = losses[key] + value / pieces if key in losses else value / pieces
+
+
+@torch.no_grad()
+def _clip(parameters: Iterable[Tensor], limit: float) -> None:
+    weights = list(parameters)
+    torch._foreach_clamp_min_(weights, -limit)
+    torch._foreach_clamp_max_(weights, limit)
 
 
 class _Weights:

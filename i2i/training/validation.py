@@ -41,13 +41,12 @@ class Validation:
         self.sheet_batch = _first(batches, sheet)
 
     def measure(self, trainer: Trainer) -> dict[str, float]:
-        """Mean of each measure over all pictures."""
+        """Each measure over all pictures."""
         with self._as_used(trainer):
             values = [trainer.model.measure(self._to(trainer, batch)) for batch in self.batches]
-        return {
-            name: torch.cat([measured[name] for measured in values]).mean().item()
-            for name in values[0]
-        }
+        return trainer.model.summarise(
+            {name: torch.cat([measured[name] for measured in values]) for name in values[0]}
+        )
 
     def show(self, trainer: Trainer) -> Image.Image:
         """The picture sheet."""
@@ -64,10 +63,14 @@ class Validation:
         torch.manual_seed(self.seed)  # the trainer seeds each of its steps again
         for name in trainer.model.generators:
             self.prepare(trainer.model.get_submodule(name))
+        # A discriminator judges as it does in training, but learns nothing of these pictures.
+        buffers = [(buffer, buffer.clone()) for buffer in trainer.model.buffers()]
         try:
             with average, torch.no_grad(), trainer.precision.autocast():
                 yield
         finally:
+            for buffer, before in buffers:
+                buffer.copy_(before)
             trainer.model.train()
 
 

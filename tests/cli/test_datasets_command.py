@@ -139,7 +139,7 @@ def test_check_of_what_is_no_data_set(tmp_path: Path) -> None:
     paint(tmp_path / "pictures" / "1.png")
     done = run("check", tmp_path / "pictures")
     assert done.exit_code == 0
-    assert "pictures: there are no pairs, sides or domains\ntrain: 1 pictures\n" in done.output
+    assert "pictures: there are no pairs, sides or domains\ntrain: 1 pictures (any" in done.output
     done = run("check", tmp_path / "pictures", "--kind", "paired")
     assert done.exit_code == 1
     assert "No pairs for 'train'" in done.output
@@ -155,3 +155,46 @@ def test_check_of_folders_of_domains(domains: Path) -> None:
     result = run("check", domains, "--kind", "domains")
     assert result.exit_code == 1
     assert "1 pictures cannot be read" in result.output
+
+
+def test_the_list_has_what_torchvision_downloads() -> None:
+    lines = {line.split()[0]: line for line in run("list").output.splitlines() if line}
+    expected = "fashion-mnist 60000 + 10000 clothing, grey, 28 x 28"
+    assert " ".join(lines["fashion-mnist"].split()) == expected
+    assert lines["lsun-church-outdoor"].endswith("(needs the package lmdb)")
+
+
+def test_get_of_what_torchvision_downloads(own_cache: Path) -> None:
+    base = own_cache / "torchvision" / "EuroSAT"
+    paint(*(base / "eurosat" / "2750" / name / "1.png" for name in ("Forest", "Sea")))
+    done = run("get", "eurosat")
+    assert done.exit_code == 0, done.output
+    assert "pictures: 2\nclasses: Forest, Sea\n" in done.output
+    assert f"The pictures are in {base}" in done.output
+
+
+def test_check_of_any_pictures(tmp_path: Path) -> None:
+    root = tmp_path / "pictures"
+    paint(root / "train" / "a" / "1.png", root / "train" / "b" / "1.png", root / "val/a/2.png")
+    done = run("check", root, "--kind", "pictures")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(
+        "pictures: as asked for\n"
+        "train: 2 pictures, 2 classes (train/<class>)\nval: 1 pictures, 2 classes"
+    )
+    (root / "train" / "a" / "1.png").write_bytes(b"no picture")
+    done = run("check", root, "--kind", "pictures")
+    assert done.exit_code == 1
+    assert "1 pictures cannot be read" in done.output
+
+
+def test_check_of_files_in_mnist_format(tmp_path: Path) -> None:
+    file = tmp_path / "train-images-idx3-ubyte"
+    file.write_bytes(bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7, 9]))
+    done = run("check", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "train: 2 pictures (MNIST format)\nval: none\n" in done.output
+    file.write_bytes(file.read_bytes()[:-1])
+    done = run("check", tmp_path)
+    assert done.exit_code == 1
+    assert "is truncated" in done.output

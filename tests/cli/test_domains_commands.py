@@ -9,9 +9,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from i2i import cli, train
-from i2i.builder import load_translator
 from i2i.data.reading import read_picture
 from i2i.errors import I2iError
+from i2i.loading import load_translator
 from i2i.networks import StarGANGenerator
 from i2i.options import Options
 from shrunk import shrunk

@@ -69,8 +69,7 @@ def test_a_run_without_a_name_gets_one_that_sorts_by_time(facades: Path, tmp_pat
         (["--model", "pix2pix", "--dataroot", "x", "--direction", "AtoC"], "'AtoC'"),
         (["--resume", "x", "--seed", "3"], "--seed cannot change in a run that is resumed"),
         (["--resume", "x", "--set", "train.seed=3"], "--set cannot change"),
-        (["--model", "other", "--recipe", "pix2pix", "--dataroot", "x"], "is for 'pix2pix'"),
-        (["--model", "pix2pix-quick", "--dataroot", "x"], "say --recipe pix2pix-quick"),
+        (["--model", "gan", "--recipe", "pix2pix", "--dataroot", "x"], "is for 'pix2pix'"),
         (["--model", "pix2pix", "--steps", "2", "--epochs", "3"], "either --steps or --epochs"),
     ],
 )

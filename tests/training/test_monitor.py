@@ -22,7 +22,14 @@ def run(tmp_path: Path) -> Run:
 
 def monitor_of(run: Run, said: list[str]) -> Monitor:
     journal = Journal(run, 0, said.append)
-    return Monitor(journal, start=0, stop=4, batch_size=2, say=said.append)
+    return Monitor(
+        journal,
+        start=0,
+        stop=4,
+        samples_before=lambda step: 2 * step,
+        terms={"l1", "real", "fake"},
+        say=said.append,
+    )
 
 
 def test_means_go_to_json_lines_and_tensorboard(run: Run) -> None:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from i2i.batch import Pair, to_signed
-from i2i.builder import build_model, build_trainer, build_translator
+from i2i.builder import build_model, build_trainer
 from i2i.errors import TrainingError
 from i2i.game import Clock, Model, Objective, Play
+from i2i.loading import build_translator
 from i2i.training.trainer import Trainer
 from shrunk import batch_for, recipes, shrunk
 

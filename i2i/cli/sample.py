@@ -1,0 +1,160 @@
+"""`i2i sample`: pictures from noise."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    pass
+
+
+def _codes(value: str | None) -> dict[str, float]:
+    codes = {}
+    for setting in value.split(",") if value else ():
+        name, _, number = (part.strip() for part in setting.partition("="))
+        try:
+            codes[name] = float(number)
+        except ValueError:
+            raise click.BadParameter(f"{setting!r} is not NAME=NUMBER.") from None
+    return codes
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  i2i sample faces/
+  i2i sample faces/ --checkpoint runs/NAME --count 64 --seed 7
+  i2i sample shoes/ --label Sneaker --truncation 0.7
+  i2i sample digits/ --code category=3,continuous1=-1.5
+  i2i sample digits/ --vary continuous1
+  i2i sample walk/ --interpolate 3 8 --frames 60 --spherical
+"""
+)
+@click.argument("target", metavar="OUT_DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--checkpoint",
+    metavar="RUN_OR_FILE",
+    type=click.Path(path_type=Path),
+    help="A run folder or a checkpoint file.  [default: the newest run]",
+)
+@click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where the newest run is looked for.",
+)
+@click.option(
+    "--count", type=click.IntRange(min=1), default=64, show_default=True, help="Pictures."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the first picture; the others have the numbers after it. The same seed gives the same "
+    "picture.",
+)
+@click.option("--label", metavar="CLASS", help="Models told a class: which, by name or number.")
+@click.option(
+    "--code",
+    "codes",
+    metavar="NAME=VALUE,...",
+    callback=lambda context, parameter, value: _codes(value),
+    help="Models with codes: the values of some; the others follow from the seed.",
+)
+@click.option(
+    "--vary", metavar="NAME", help="A sheet in which a code takes all its values instead."
+)
+@click.option(
+    "--truncation",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Keep the noise closer to its middle: more typical, less varied pictures (0.5, say).",
+)
+@click.option(
+    "--interpolate",
+    nargs=2,
+    type=click.IntRange(min=0),
+    metavar="A B",
+    help="Go from the picture of one seed to that of another instead.",
+)
+@click.option(
+    "--frames", type=click.IntRange(min=2), default=60, show_default=True, help="Of the way."
+)
+@click.option("--spherical", is_flag=True, help="Go along a sphere, not a straight line.")
+@click.option(
+    "--animation",
+    type=click.Choice(["webp", "gif"]),
+    default="webp",
+    show_default=True,
+    help="Format of the moving picture.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..., or mps."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Arithmetic of the network.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace pictures that exist already.")
+@click.option(
+    "--average/--raw",
+    default=None,
+    help="Use the moving average of the generator, or the weights as trained.  "
+    "[default: the average if the checkpoint has one]",
+)
+def command(
+    target: Path,
+    checkpoint: Path | None,
+    runs_dir: Path,
+    count: int,
+    seed: int,
+    label: str | None,
+    codes: dict[str, float],
+    vary: str | None,
+    truncation: float | None,
+    interpolate: tuple[int, int] | None,
+    frames: int,
+    spherical: bool,
+    animation: str,
+    device: str,
+    precision: str,
+    overwrite: bool,
+    average: bool | None,
+) -> None:
+    """Make pictures from noise with a trained generator.
+
+    OUT_DIR gets a PNG for each picture, named after its seed, and sheet.png with all of them. With
+    --interpolate it gets the frames, a sheet of them, and an animation.
+    """
+    from i2i.loading import load_sampler
+    from i2i.samples import write_interpolation, write_samples, write_variation
+
+    if vary and interpolate:
+        raise click.UsageError("Say either --vary or --interpolate.")
+    sampler, chosen = load_sampler(
+        checkpoint, runs_dir=runs_dir, device=device, precision=precision, average=average
+    )
+    click.echo(chosen)
+    asked: dict[str, Any] = {"label": label, "codes": codes, "truncation": truncation}
+    seeds = range(seed, seed + count)
+    if vary:
+        sheet = write_variation(sampler, target, vary, seeds[:8], overwrite=overwrite, **asked)
+    elif interpolate:
+        sheet = write_interpolation(
+            sampler,
+            target,
+            *interpolate,
+            frames,
+            spherical=spherical,
+            animation=animation,
+            overwrite=overwrite,
+            **asked,
+        )
+    else:
+        sheet = write_samples(sampler, target, seeds, overwrite=overwrite, **asked)
+    click.echo(f"picture sheet: {sheet}")

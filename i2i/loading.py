@@ -1,0 +1,250 @@
+"""From a checkpoint to something to use: a translator, a sampler, a description.
+
+A checkpoint knows everything about itself; nothing has to be said again.
+"""
+
+from pathlib import Path
+
+import torch
+
+from i2i.builder import build_model, latent, pick_device
+from i2i.conditioner import Conditioner
+from i2i.errors import CheckpointError, OptionsError
+from i2i.game import Model
+from i2i.labels import Asked
+from i2i.models.gan import GAN
+from i2i.options import Options, read_options
+from i2i.sampler import Sampler
+from i2i.training.checkpoint import load_checkpoint
+from i2i.training.run import find_checkpoint
+from i2i.translator import Translator
+
+
+def build_translator(
+    options: Options,
+    model: Model,
+    *,
+    direction: str | None = None,
+    domain: Asked = None,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
+) -> Translator:
+    """Build what translates pictures with a generator of a model.
+
+    The generator itself is put into inference mode, not a copy of it, and so is a classifier.
+
+    Arguments:
+        options: of the model.
+        model: whose generator is used.
+        direction: "AtoB" or "BtoA", for models that translate both ways; by default that of the
+            options.
+        domain: what to translate to unless a call says otherwise, for models of many domains; or
+            which attributes to change, and whether they shall hold.
+        device: to compute on; the generator moves there.
+        precision: to compute in.
+
+    Raises:
+        OptionsError: the model does not translate in this direction or to this domain.
+    """
+    if model.data == "pictures":
+        raise OptionsError(
+            f"this {options.model} makes pictures from noise and translates none: use `i2i sample`."
+        )
+    wanted = direction or options.data.direction
+    ways = model.directions or {options.data.direction: model.generators[0]}
+    if wanted not in ways:
+        raise OptionsError(
+            f"direction (={wanted!r}) is not what this {options.model} has learnt: "
+            f"it translates {' and '.join(ways)}."
+        )
+    channels = options.data.input_channels, options.data.output_channels
+    if model.directions and wanted == "BtoA":
+        channels = channels[::-1]
+    conditioner = None
+    if model.data == "domains":
+        labels, classifier = options.data.labels, None
+        if (
+            model.classifier_known
+            and model.classifier
+            and not all(each.exclusive for each in labels.sets)
+        ):
+            classifier = model.get_submodule(model.classifier).eval().to(device)
+        conditioner = Conditioner(
+            labels,
+            classifier,
+            size=options.data.crop_size,
+            stretch=options.data.resize == "stretch",
+            asked=domain,
+        )
+    elif domain is not None:
+        raise OptionsError(
+            f"domain (={domain!r}) means nothing to this {options.model}, which has learnt nothing "
+            "of domains."
+        )
+    return Translator(
+        model.get_submodule(ways[wanted]),
+        input_channels=channels[0],
+        output_channels=channels[1],
+        norm=options.inference.norm,
+        dropout=options.inference.dropout,
+        device=device,
+        precision=precision,
+        seed=options.train.seed,
+        conditioner=conditioner,
+    )
+
+
+def build_sampler(
+    options: Options,
+    model: Model,
+    *,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
+) -> Sampler:
+    """Build what makes pictures from noise with the generator of a model.
+
+    The generator itself is put into inference mode, not a copy of it.
+
+    Raises:
+        OptionsError: the model translates pictures.
+    """
+    what = latent(options)
+    if what is None:
+        raise OptionsError(
+            f"this {options.model} translates pictures and makes none from noise: use "
+            "`i2i translate`."
+        )
+    assert isinstance(model, GAN)
+    return Sampler(
+        model.generator,
+        what,
+        names=options.data.labels.names if model.told else (),
+        size=options.data.crop_size,
+        norm=options.inference.norm,
+        device=device,
+        precision=precision,
+    )
+
+
+def load_translator(
+    checkpoint: Path | str | None = None,
+    *,
+    runs_dir: Path | str = "runs",
+    direction: str | None = None,
+    domain: Asked = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    average: bool | None = None,
+) -> tuple[Translator, str]:
+    """Build a translator from a checkpoint, which knows everything about itself.
+
+    Arguments:
+        checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
+        runs_dir: the folder of the runs.
+        direction: "AtoB" or "BtoA", for models that translate both ways.
+        domain: what to translate to unless a call says otherwise, for models of many domains; or
+            which attributes to change, and whether they shall hold.
+        device: "auto", "cpu", "cuda", ...
+        precision: to compute in.
+        average: whether the moving average of the generator is used; by default if there is one.
+
+    Returns:
+        the translator, and which checkpoint it is made of and why, in words.
+    """
+    options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average)
+    translator = build_translator(
+        options,
+        model,
+        direction=direction,
+        domain=domain,
+        device=pick_device(device),
+        precision=precision,
+    )
+    return translator, why
+
+
+def load_sampler(
+    checkpoint: Path | str | None = None,
+    *,
+    runs_dir: Path | str = "runs",
+    device: str = "auto",
+    precision: str = "fp32",
+    average: bool | None = None,
+) -> tuple[Sampler, str]:
+    """Build a sampler from a checkpoint, which knows everything about itself.
+
+    Arguments and result are those of `load_translator`.
+    """
+    options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average)
+    return build_sampler(options, model, device=pick_device(device), precision=precision), why
+
+
+def load_model(
+    checkpoint: Path | str | None = None,
+    *,
+    runs_dir: Path | str = "runs",
+    average: bool | None = None,
+) -> tuple[Options, Model, str]:
+    """Build a model as a checkpoint left it, on the CPU.
+
+    Imported weights may be those of some networks only; the others are then fresh.
+
+    Arguments:
+        checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
+        runs_dir: the folder of the runs.
+        average: whether the moving average of the generator is used; by default if there is one.
+
+    Returns:
+        the options of its run, the model, and which checkpoint it is and why, in words.
+    """
+    path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir))
+    state = load_checkpoint(path)
+    options = read_options(state["options"])
+    if average and not state["average"]:
+        raise CheckpointError(f"{path} has no moving average: it was trained without one.")
+    weights = state["model"] | (state["average"] if average is not False else {})
+    model = build_model(options)
+    for name, network in model.named_children():
+        prefix = f"{name}."
+        own = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+        if own or name in model.generators:
+            network.load_state_dict(own)
+        elif name == model.classifier:
+            model.classifier_known = False
+    return options, model, why
+
+
+def describe_checkpoint(path: Path) -> str:
+    """What a checkpoint is, in a few lines."""
+    state = load_checkpoint(path)
+    options = read_options(state["options"])
+    model = build_model(options)
+    lines = [
+        f"model:      {options.model} - {options.summary}",
+    ]
+    if state["optimizers"]:
+        lines.append(
+            f"trained:    {state['step']} steps of {options.train.batch_size} on "
+            f"{', '.join(each.root for each in (options.data, *options.data.more))}"
+            f"{f' ({options.data.direction})' if model.data == 'paired' else ''}"
+        )
+    else:
+        lines.append("trained:    elsewhere; imported")
+    for each in options.data.labels.sets:
+        kind = "domains:" if each.exclusive else "attributes:"
+        if each.names:
+            lines.append(f"{kind:11} {', '.join(each.names)}")
+    for name, network in model.named_children():
+        count = sum(parameter.numel() for parameter in network.parameters())
+        lines.append(f"{name + ':':11} {type(network).__name__}, {count:,} parameters")
+    if model.decisive is not None and state["best"] is not None:
+        measure, better = model.decisive
+        lines.append(f"best:       {measure} = {state['best']:.4g} ({better} is better)")
+    if state["average"]:
+        lines.append(f"average:    moving average of the generator, {options.train.average}")
+    lines.append(
+        f"in use:     batch norm by the statistics of the {options.inference.norm}"
+        f"{' picture' if options.inference.norm == 'running' else ''}, "
+        f"dropout {'on' if options.inference.dropout else 'off'}"
+    )
+    return "\n".join([*lines, "", options.to_toml()])

@@ -1,0 +1,124 @@
+"""What networks between noise and pictures share: sizes, labels, norms, the head that reads codes.
+
+A label reaches a network as one row of numbers for each picture, one-hot for classes: Mirza &
+Osindero, "Conditional generative adversarial nets", 2014. A generator takes it beside the noise; a
+discriminator takes it as planes of constant numbers behind the channels of the picture.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from i2i.errors import DataError, OptionsError
+from i2i.networks import blocks
+
+BASES = (4, 7, 5, 6, 3)
+NORMS = ("batch", "instance", "layer", "none")
+
+
+def doublings(size: int, bases: tuple[int, ...] = BASES) -> tuple[int, int]:
+    """Split `size` into base and n, with size = base * 2**n, n at least 1.
+
+    Args:
+        size: height and width of the pictures.
+        bases: sizes that may be doubled; the first one that fits is taken.
+
+    Raises:
+        OptionsError: no base fits; names the sizes next to it.
+    """
+    for base in bases:
+        n = (size // base).bit_length() - 1
+        if n >= 1 and size == base * 2**n:
+            return base, n
+    possible = sorted({base * 2**n for base in bases for n in range(1, 16)})
+    near = [each for each in possible if each < size][-2:]
+    near += [each for each in possible if each > size][:2]
+    raise OptionsError(
+        f"size (={size}) cannot be reached by doubling {_one_of(bases)}: "
+        f"take {_one_of(tuple(near))}."
+    )
+
+
+def _one_of(numbers: tuple[int, ...]) -> str:
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def normalisation(norm: str, channels: int) -> nn.Module:
+    """Return the normalisation called `norm` for (N, `channels`, H, W).
+
+    "layer" normalises all channels of a picture together, with a learnt scale and shift, and suits
+    a critic whose gradient is penalised picture by picture (Gulrajani et al., "Improved training of
+    Wasserstein GANs", NIPS 2017, section 4). The others are those of `blocks.normalisation`.
+
+    Raises:
+        OptionsError: `norm` is none of these.
+    """
+    if norm not in NORMS:
+        raise blocks.unknown("norm", norm, NORMS)
+    return nn.GroupNorm(1, channels) if norm == "layer" else blocks.normalisation(norm, channels)
+
+
+def require_square(images: Tensor, size: int) -> None:
+    """Raise a DataError unless pictures (N, C, H, W) have H = W = `size`."""
+    height, width = images.shape[-2:]
+    if (height, width) != (size, size):
+        raise DataError(
+            f"A picture of {height}x{width} (height x width) does not fit this discriminator, "
+            f"which was made for {size}x{size}: resize or crop it."
+        )
+
+
+def require_labels(labels: Tensor | None, classes: int) -> None:
+    """Assert that there are labels (N, `classes`) if there are classes, and else none."""
+    if classes:
+        assert labels is not None, f"labels (N, {classes}) are missing"
+        assert labels.shape[1:] == (classes,), tuple(labels.shape)
+    else:
+        assert labels is None, "labels for a network without classes"
+
+
+def beside_noise(z: Tensor, labels: Tensor | None, classes: int) -> Tensor:
+    """Join rows of noise (N, latent) and labels (N, classes) to (N, latent + classes)."""
+    require_labels(labels, classes)
+    return z if labels is None else torch.cat([z, labels.to(z.dtype)], dim=1)
+
+
+def behind_picture(images: Tensor, labels: Tensor | None, classes: int) -> Tensor:
+    """Join pictures (N, C, H, W) and labels (N, classes) to (N, C + classes, H, W)."""
+    require_labels(labels, classes)
+    if labels is None:
+        return images
+    planes = labels.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
+    return torch.cat([images, planes], dim=1)
+
+
+class CodeHead(nn.Sequential):
+    """The auxiliary head of InfoGAN, which guesses the code that a picture was made from.
+
+    Fully connected 128, norm, leaky ReLU, fully connected: Chen et al., "InfoGAN: Interpretable
+    representation learning by information maximizing generative adversarial nets", NIPS 2016,
+    appendix C.1 (recognition network). It reads (N, features) and returns logits (N, codes).
+
+    Args:
+        features: numbers that describe a picture to the body of the discriminator.
+        codes: logits to return.
+        norm: that of the body; "batch" as published. To one row of numbers "instance" and "layer"
+            are the same.
+    """
+
+    def __init__(self, features: int, codes: int, *, norm: str) -> None:
+        hidden = 128
+        normalise: nn.Module
+        match norm:
+            case "batch":
+                normalise = nn.BatchNorm1d(hidden)
+            case "none":
+                normalise = nn.Identity()
+            case _:
+                normalise = nn.LayerNorm(hidden)
+        super().__init__(
+            nn.Linear(features, hidden, bias=norm == "none"),
+            normalise,
+            nn.LeakyReLU(0.2),
+            nn.Linear(hidden, codes),
+        )

@@ -1,0 +1,133 @@
+"""Fully connected networks: the first GAN.
+
+Goodfellow et al., "Generative adversarial nets", NIPS 2014, section 5. Its generator has rectified
+linear units, its discriminator maxout with dropout. Leaky ReLU stands here for maxout, as in nearly
+everything since: it is a maxout of two pieces with one set of weights shared between them, so that
+it passes gradients everywhere as well, at half of the weights.
+"""
+
+import math
+
+from torch import Tensor, nn
+
+from i2i.errors import OptionsError
+from i2i.networks.blocks import require_at_least
+from i2i.networks.condition import CodeHead, beside_noise, require_square
+
+
+class MLPGenerator(nn.Module):
+    """Fully connected layers with ReLU from noise to all pixels of a picture, tanh at the end.
+
+    Args:
+        latent: numbers of noise.
+        out_channels: channels of the pictures.
+        width: units of each hidden layer.
+        layers: hidden layers, at least 1.
+        size: height and width of the pictures, of any number of pixels.
+        classes: length of the labels that stand beside the noise; 0 for none.
+
+    Raises:
+        OptionsError: a number that is too small.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        out_channels: int,
+        *,
+        width: int = 256,
+        layers: int = 2,
+        size: int,
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        require_at_least("latent", latent, 1)
+        require_at_least("width", width, 1)
+        require_at_least("layers", layers, 1)
+        require_at_least("size", size, 1)
+        require_at_least("classes", classes, 0)
+        self.latent, self.size, self.classes = latent, size, classes
+        self.out_channels = out_channels
+        modules: list[nn.Module] = []
+        before = latent + classes
+        for _ in range(layers):
+            modules += [nn.Linear(before, width), nn.ReLU(inplace=True)]
+            before = width
+        modules += [nn.Linear(before, out_channels * size**2), nn.Tanh()]
+        self.main = nn.Sequential(*modules)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map noise (N, latent), and labels (N, classes), to (N, out_channels, size, size) in
+        -1..1."""
+        pixels: Tensor = self.main(beside_noise(z, labels, self.classes))
+        return pixels.reshape(-1, self.out_channels, self.size, self.size)
+
+
+class MLPDiscriminator(nn.Module):
+    """Fully connected layers with leaky ReLU from all pixels of a picture to one score, a logit.
+
+    Args:
+        in_channels: channels of the pictures.
+        width: units of each hidden layer.
+        layers: hidden layers, at least 1.
+        dropout: share of the hidden units that is dropped in training, 0 for none; 0.5 in the
+            paper on dropout, by which the first GAN goes.
+        size: height and width of the pictures.
+        classes: length of the labels that stand beside the pixels; 0 for none.
+        codes: logits of the auxiliary head, see `CodeHead`; 0 for none.
+
+    Raises:
+        OptionsError: a number that is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        width: int = 256,
+        layers: int = 2,
+        dropout: float = 0.0,
+        size: int,
+        classes: int = 0,
+        codes: int = 0,
+    ) -> None:
+        super().__init__()
+        require_at_least("width", width, 1)
+        require_at_least("layers", layers, 1)
+        require_at_least("size", size, 1)
+        require_at_least("classes", classes, 0)
+        require_at_least("codes", codes, 0)
+        if not (math.isfinite(dropout) and 0 <= dropout < 1):
+            raise OptionsError(f"dropout is {dropout}, but must be at least 0 and less than 1.")
+        self.size, self.classes = size, classes
+        modules: list[nn.Module] = []
+        before = in_channels * size**2 + classes
+        for _ in range(layers):
+            modules += [nn.Linear(before, width), nn.LeakyReLU(0.2, inplace=True)]
+            if dropout:
+                modules.append(nn.Dropout(dropout))
+            before = width
+        self.body = nn.Sequential(*modules)
+        self.score = nn.Linear(width, 1)
+        self.codes = CodeHead(width, codes, norm="none") if codes else None
+
+    def forward(
+        self, images: Tensor, labels: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Judge (N, in_channels, size, size), given labels (N, classes).
+
+        Returns:
+            scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
+
+        Raises:
+            DataError: the pictures have another size.
+        """
+        features = self.features(images, labels)
+        scores: Tensor = self.score(features)
+        return scores if self.codes is None else (scores, self.codes(features))
+
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the score is computed from, (N, width)."""
+        require_square(images, self.size)
+        features: Tensor = self.body(beside_noise(images.flatten(1), labels, self.classes))
+        return features

@@ -1,0 +1,287 @@
+"""The networks of progressive growing: they begin at 4x4 pixels and double their size in training.
+
+Karras et al., "Progressive growing of GANs for improved quality, stability, and variation", ICLR
+2018, appendix A.1. Stage s works on 4 * 2**s pixels; its layers fade in while `alpha`, their share
+of the result, goes from 0 to 1. Which stage it is, is a plain attribute of the network that goes
+with it into a checkpoint.
+
+The `width` is the most channels that a layer has, 512 as published: stages 0 to 3 have that many,
+each further one half of those before, at least 1. (The published min(8192 / 2**(s + 1), 512) is the
+same with 8192 = 16 * 512.)
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from i2i.networks.blocks import require_at_least
+from i2i.networks.condition import (
+    CodeHead,
+    beside_noise,
+    doublings,
+    require_labels,
+    require_square,
+)
+from i2i.networks.equalised import (
+    EqualisedConv2d,
+    EqualisedLinear,
+    PixelNorm,
+    minibatch_deviation,
+    pixel_norm,
+)
+
+BASE = 4
+
+
+def channels_at(width: int, stage: int) -> int:
+    """The channels of the layers at a stage, `width` being the most."""
+    return max(min(width, 8 * width >> stage), 1)
+
+
+def doubled(images: Tensor) -> Tensor:
+    """Repeat each pixel: (N, C, H, W) to (N, C, 2H, 2W)."""
+    return F.interpolate(images, scale_factor=2)
+
+
+def halved(images: Tensor) -> Tensor:
+    """Average 2x2 pixels: (N, C, 2H, 2W) to (N, C, H, W)."""
+    return F.avg_pool2d(images, 2)
+
+
+def faded(old: Tensor, new: Tensor, alpha: float) -> Tensor:
+    """`new` with the share `alpha`, and `old` with the rest."""
+    return (1 - alpha) * old + alpha * new
+
+
+def shrink_to(images: Tensor, stage: int, alpha: float) -> Tensor:
+    """Show real pictures as a discriminator at a stage of growth sees generated ones.
+
+    While a stage fades in, generated pictures are partly those of the former stage with repeated
+    pixels; so are these.
+
+    Args:
+        images: (N, C, H, H), floating point, with H a multiple of 4 * 2**stage.
+        stage: 0 for 4x4 pixels.
+        alpha: share of the newest stage, 0..1.
+
+    Returns:
+        (N, C, 4 * 2**stage, 4 * 2**stage).
+    """
+    resolution = BASE * 2**stage
+    assert images.shape[2] == images.shape[3], tuple(images.shape)
+    assert images.shape[2] % resolution == 0, f"{tuple(images.shape)} to {resolution}"
+    shrunk = F.avg_pool2d(images, images.shape[2] // resolution)
+    if stage == 0 or alpha == 1:
+        return shrunk
+    return faded(doubled(halved(shrunk)), shrunk, alpha)
+
+
+class Growing(nn.Module):
+    """A network that grows.
+
+    Args:
+        size: height and width at the last stage, 4 * 2**n.
+
+    Attributes:
+        size: as above.
+        stages: the number of resolutions, n + 1.
+        stage: the current one, 0 for 4x4; at first the last.
+        alpha: share of the newest layers, 0..1; at first 1. It means nothing at stage 0.
+
+    Raises:
+        OptionsError: a `size` that cannot be reached.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        _, n = doublings(size, (BASE,))
+        self.size = size
+        self.stages = n + 1
+        self.grow(n, 1.0)
+
+    def grow(self, stage: int, alpha: float) -> None:
+        """Go to a stage, whose newest layers have the share `alpha`."""
+        assert 0 <= stage < self.stages, f"stage {stage} of {self.stages}"
+        assert 0 <= alpha <= 1, f"alpha = {alpha}"
+        self.stage, self.alpha = stage, float(alpha)
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the pictures at the current stage."""
+        return BASE << self.stage
+
+    @property
+    def fades(self) -> bool:
+        """Whether the former stage has a share."""
+        return self.stage > 0 and self.alpha < 1
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The growth, for `state_dict`."""
+        return {"stage": self.stage, "alpha": self.alpha}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Grow as it is written in a `state_dict`."""
+        self.grow(state["stage"], state["alpha"])
+
+
+class ProGANGenerator(Growing):
+    """The growing generator: noise, normalised, to pictures of the current resolution.
+
+    Two convolutions a stage, each with leaky ReLU and pixel norm, behind pixels that were repeated;
+    a convolution 1x1 makes the picture. The latter is linear: -1..1 is the range to be learnt, not
+    a limit, so clamp what is to be shown.
+
+    Args:
+        latent: numbers of noise, 512 as published.
+        out_channels: channels of the pictures.
+        width: most channels of a layer.
+        size: height and width at the last stage, 4 * 2**n.
+        classes: length of the labels that stand beside the noise; 0 for none.
+
+    Raises:
+        OptionsError: a number that is too small, or a `size` that cannot be reached.
+    """
+
+    def __init__(
+        self, latent: int, out_channels: int, *, width: int = 512, size: int, classes: int = 0
+    ) -> None:
+        super().__init__(size)
+        require_at_least("latent", latent, 1)
+        require_at_least("width", width, 1)
+        require_at_least("classes", classes, 0)
+        self.latent, self.classes = latent, classes
+        channels = [channels_at(width, stage) for stage in range(self.stages)]
+        # To a map of 1x1 this is a fully connected layer with one bias for each channel.
+        first = EqualisedConv2d(latent + classes, channels[0], BASE, padding=BASE - 1)
+        self.blocks = nn.ModuleList()
+        for stage, after in enumerate(channels):
+            grown = EqualisedConv2d(channels[stage - 1], after, 3) if stage else first
+            self.blocks.append(
+                nn.Sequential(
+                    grown,
+                    nn.LeakyReLU(0.2),
+                    PixelNorm(),
+                    EqualisedConv2d(after, after, 3),
+                    nn.LeakyReLU(0.2),
+                    PixelNorm(),
+                )
+            )
+        self.to_rgb = nn.ModuleList(
+            EqualisedConv2d(each, out_channels, 1, gain=1.0) for each in channels
+        )
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map noise (N, latent), and labels (N, classes), to pictures of the current stage,
+        (N, out_channels, resolution, resolution), nominally in -1..1."""
+        features = pixel_norm(beside_noise(z, labels, self.classes))[:, :, None, None]
+        features = self.blocks[0](features)
+        last = self.stage - (self.fades and self.alpha == 0)
+        former = features
+        for stage in range(1, last + 1):
+            former, features = features, self.blocks[stage](doubled(features))
+        images: Tensor = self.to_rgb[last](features)
+        if last < self.stage:
+            return doubled(images)
+        if self.fades:
+            return faded(doubled(self.to_rgb[last - 1](former)), images, self.alpha)
+        return images
+
+    def upscaled(self, images: Tensor) -> Tensor:
+        """Repeat pixels until the pictures have full size: (N, C, size, size)."""
+        return F.interpolate(images, size=(self.size, self.size))
+
+
+class ProGANDiscriminator(Growing):
+    """The growing discriminator, the mirror of the generator.
+
+    A convolution 1x1 with leaky ReLU reads the picture; two convolutions a stage follow, then 2x2
+    pixels are averaged. The block at 4x4 also sees how much the pictures of a batch differ, so a
+    score depends on the batch that the picture is in.
+
+    Args:
+        in_channels: channels of the pictures.
+        width: most channels of a layer.
+        size: height and width at the last stage, 4 * 2**n.
+        classes: length of the labels; the score depends on them by projection (Miyato & Koyama,
+            "cGANs with projection discriminator", ICLR 2018); 0 for none.
+        codes: logits of the auxiliary head, see `CodeHead`; 0 for none.
+
+    Raises:
+        OptionsError: a number that is too small, or a `size` that cannot be reached.
+    """
+
+    def __init__(
+        self, in_channels: int, *, width: int = 512, size: int, classes: int = 0, codes: int = 0
+    ) -> None:
+        super().__init__(size)
+        require_at_least("width", width, 1)
+        require_at_least("classes", classes, 0)
+        require_at_least("codes", codes, 0)
+        self.classes = classes
+        channels = [channels_at(width, stage) for stage in range(self.stages)]
+        self.from_rgb = nn.ModuleList(
+            nn.Sequential(EqualisedConv2d(in_channels, each, 1), nn.LeakyReLU(0.2))
+            for each in channels
+        )
+        # Block i goes from stage i + 1 to stage i.
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                EqualisedConv2d(before, before, 3),
+                nn.LeakyReLU(0.2),
+                EqualisedConv2d(before, after, 3),
+                nn.LeakyReLU(0.2),
+                nn.AvgPool2d(2),
+            )
+            for before, after in zip(channels[1:], channels, strict=False)
+        )
+        self.last = nn.Sequential(
+            EqualisedConv2d(channels[0] + 1, channels[0], 3),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            EqualisedLinear(channels[0] * BASE**2, channels[0]),
+            nn.LeakyReLU(0.2),
+        )
+        self.score = EqualisedLinear(channels[0], 1, gain=1.0)
+        self.projection = (
+            EqualisedLinear(channels[0], classes, bias=False, gain=1.0) if classes else None
+        )
+        self.codes = CodeHead(channels[0], codes, norm="none") if codes else None
+
+    def forward(
+        self, images: Tensor, labels: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Judge pictures of the current stage, (N, in_channels, resolution, resolution), given
+        labels (N, classes).
+
+        Returns:
+            scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
+
+        Raises:
+            DataError: the pictures have another size.
+        """
+        features = self.features(images, labels)
+        scores: Tensor = self.score(features)
+        if self.projection is not None:
+            assert labels is not None
+            projected = self.projection(features)
+            scores = scores + (projected * labels.to(projected.dtype)).sum(1, keepdim=True)
+        return scores if self.codes is None else (scores, self.codes(features))
+
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the score is computed from, (N, F); it does not depend on the labels."""
+        require_square(images, self.resolution)
+        require_labels(labels, self.classes)
+        if self.fades and self.alpha == 0:
+            features = self.from_rgb[self.stage - 1](halved(images))
+        else:
+            features = self.from_rgb[self.stage](images)
+            if self.stage:
+                features = self.blocks[self.stage - 1](features)
+            if self.fades:
+                former = self.from_rgb[self.stage - 1](halved(images))
+                features = faded(former, features, self.alpha)
+        for stage in reversed(range(self.stage - 1)):
+            features = self.blocks[stage](features)
+        described: Tensor = self.last(minibatch_deviation(features))
+        return described

@@ -1,0 +1,170 @@
+"""Pictures from noise with a trained generator: the same seed, the same picture."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from i2i.batch import enlarged, to_bytes
+from i2i.errors import OptionsError, did_you_mean
+from i2i.latent import Latent, interpolated
+from i2i.networks import set_inference
+
+GROUP = 8
+"""Pictures that are computed together, always as many: sums of another shape round differently."""
+
+
+class Sampler:
+    """A generator ready for use.
+
+    A picture follows from its seed alone, whatever else is asked for at the same time.
+
+    Arguments:
+        generator: maps latent vectors (N, width) and labels (N, L) or None to pictures (N, C, H, W)
+            in -1..1. It is put into inference mode.
+        latent: what the vectors are.
+        names: of the classes that the generator is told; none if it is not told any.
+        size: height and width of the pictures; coarser ones are enlarged by repeating pixels.
+        norm: what normalises a picture; see `set_inference`.
+        device: to compute on; the generator moves there.
+        precision: "fp32", "bf16" or "fp16".
+    """
+
+    def __init__(
+        self,
+        generator: Any,
+        latent: Latent,
+        *,
+        names: Sequence[str] = (),
+        size: int,
+        norm: str = "running",
+        device: torch.device | str = "cpu",
+        precision: str = "fp32",
+    ) -> None:
+        self.device = torch.device(device)
+        self.generator = generator.to(self.device)
+        set_inference(self.generator, norm=norm, dropout=False)
+        self.latent = latent
+        self.names = tuple(names)
+        self.size = size
+        self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+    def vectors(
+        self,
+        seeds: Sequence[int],
+        *,
+        codes: Mapping[str, float] | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """The latent vectors (N, width) of some seeds.
+
+        Arguments:
+            seeds: not negative.
+            codes: name -> the value that it has in all of them.
+            truncation: how far noise may be from its middle; see `Latent.truncated`.
+
+        Raises:
+            OptionsError: an unknown code, or a value that it cannot have.
+        """
+        each = [self.latent.draw(1, generator=torch.Generator().manual_seed(s)) for s in seeds]
+        vectors = torch.cat(each)
+        if truncation is not None:
+            vectors = self.latent.truncated(vectors, truncation)
+        for name, value in (codes or {}).items():
+            vectors = self.latent.with_code(vectors, name, value)
+        return vectors
+
+    def labels(self, seeds: Sequence[int], label: str | None = None) -> Tensor | None:
+        """The labels (N, L) that go with some seeds: of one class, or in turns of all.
+
+        Raises:
+            OptionsError: there is no such class.
+        """
+        if label is None:
+            chosen = [seed % len(self.names) for seed in seeds] if self.names else []
+        elif label in self.names:
+            chosen = [self.names.index(label)] * len(seeds)
+        elif label.isdecimal() and int(label) < len(self.names):
+            chosen = [int(label)] * len(seeds)
+        elif not self.names:
+            raise OptionsError(f"label (={label!r}): this model was told no classes.")
+        else:
+            raise OptionsError(
+                f"label (={label!r}) is none of the classes that this model has learnt."
+                f"{did_you_mean(label, self.names)} They are: {', '.join(self.names)} "
+                f"(or a number, 0..{len(self.names) - 1})."
+            )
+        return F.one_hot(torch.tensor(chosen), len(self.names)).float() if self.names else None
+
+    def __call__(
+        self,
+        seeds: Sequence[int],
+        *,
+        label: str | None = None,
+        codes: Mapping[str, float] | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """Pictures (N, C, size, size), bytes, of some seeds.
+
+        Arguments:
+            seeds: not negative.
+            label: the class, by name or number; by default the seeds go through all classes.
+            codes: name -> value, for models with codes.
+            truncation: how far noise may be from its middle.
+        """
+        vectors = self.vectors(seeds, codes=codes, truncation=truncation)
+        return self.make(vectors, self.labels(seeds, label))
+
+    @torch.no_grad()
+    def make(self, vectors: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Pictures (N, C, size, size), bytes, of latent vectors (N, width)."""
+        made = []
+        for begin in range(0, len(vectors), GROUP):
+            group = vectors[begin : begin + GROUP]
+            told = None if labels is None else self._filled(labels[begin : begin + GROUP])
+            with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+                images = self.generator(self._filled(group), told)
+            made.append(to_bytes(images[: len(group)]).cpu())
+        return enlarged(torch.cat(made), self.size)
+
+    def _filled(self, rows: Tensor) -> Tensor:
+        """Fill up a group with repetitions of its last row."""
+        return torch.cat([rows, rows[-1:].expand(GROUP - len(rows), -1)]).to(self.device)
+
+    def interpolate(
+        self,
+        begin: int,
+        end: int,
+        frames: int,
+        *,
+        spherical: bool = False,
+        label: str | None = None,
+        codes: Mapping[str, float] | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """Pictures (`frames`, C, size, size), bytes, on the way from one seed to another."""
+        ends = self.vectors([begin, end], codes=codes, truncation=truncation)
+        shares = [i / max(frames - 1, 1) for i in range(frames)]
+        vectors = interpolated(ends[0], ends[1], shares, spherical=spherical)
+        return self.make(vectors, self.labels([begin] * frames, label))
+
+    def vary(
+        self,
+        code: str,
+        seeds: Sequence[int],
+        *,
+        label: str | None = None,
+        truncation: float | None = None,
+        codes: Mapping[str, float] | None = None,
+    ) -> dict[float, Tensor]:
+        """The pictures of some seeds for each value of a code that is worth seeing."""
+        if code not in self.latent.names:
+            self.latent.with_code(self.vectors(seeds[:1]), code, 0.0)  # explains what there is
+        return {
+            value: self(
+                seeds, label=label, codes={**(codes or {}), code: value}, truncation=truncation
+            )
+            for value in self.latent.values(code)
+        }

@@ -1,0 +1,140 @@
+"""Files of what a sampler makes: single pictures, sheets, animations."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from i2i.errors import DataError
+from i2i.sampler import Sampler
+from i2i.training.sheet import contact_sheet, picture_sheet
+
+FRAME = 1000 // 25
+"""Milliseconds."""
+
+CHUNK = 256
+"""Pictures that are in memory at the same time."""
+
+
+def write_samples(
+    sampler: Sampler,
+    target: Path,
+    seeds: Sequence[int],
+    *,
+    overwrite: bool = False,
+    **asked: Any,
+) -> Path:
+    """Write a PNG for each seed, named after it, and a sheet of the first ones; return the sheet.
+
+    Arguments:
+        sampler: makes the pictures.
+        target: a folder, made if need be.
+        seeds: of the pictures.
+        overwrite: whether to replace files.
+        asked: what `Sampler.__call__` takes.
+
+    Raises:
+        DataError: a file exists already, or cannot be written.
+    """
+    digits = max(6, len(str(max(seeds))))
+    files = [target / f"{seed:0{digits}d}.png" for seed in seeds]
+    sheet = target / "sheet.png"
+    _prepare(target, [*files, sheet], overwrite)
+    shown: Tensor | None = None
+    for begin in range(0, len(seeds), CHUNK):
+        images = sampler(seeds[begin : begin + CHUNK], **asked)
+        for path, image in zip(files[begin : begin + CHUNK], images, strict=True):
+            _save(as_image(image), path)
+        shown = images[:CHUNK] if shown is None else shown
+    assert shown is not None
+    _save(contact_sheet(shown), sheet)
+    return sheet
+
+
+def write_variation(
+    sampler: Sampler,
+    target: Path,
+    code: str,
+    seeds: Sequence[int],
+    *,
+    overwrite: bool = False,
+    **asked: Any,
+) -> Path:
+    """Write a sheet with a row for each seed and a column for each value of a code; return it.
+
+    Raises:
+        OptionsError: there is no such code.
+        DataError: the file exists already, or cannot be written.
+    """
+    varied = sampler.vary(code, seeds, **asked)
+    sheet = target / f"{code}.png"
+    _prepare(target, [sheet], overwrite)
+    _save(picture_sheet({f"{value:.3g}": images for value, images in varied.items()}), sheet)
+    return sheet
+
+
+def write_interpolation(
+    sampler: Sampler,
+    target: Path,
+    begin: int,
+    end: int,
+    frames: int,
+    *,
+    animation: str = "webp",
+    overwrite: bool = False,
+    **asked: Any,
+) -> Path:
+    """Write the frames from one seed to another, an animation that goes there and back, and a
+    sheet; return the sheet.
+
+    Raises:
+        DataError: a file exists already, or cannot be written.
+    """
+    names = [target / f"frame-{number:04d}.png" for number in range(frames)]
+    sheet, moving = target / "sheet.png", target / f"animation.{animation}"
+    _prepare(target, [*names, sheet, moving], overwrite)
+    images = sampler.interpolate(begin, end, frames, **asked)
+    pictures = [as_image(image) for image in images]
+    for picture, name in zip(pictures, names, strict=True):
+        _save(picture, name)
+    there_and_back = [*pictures, *pictures[-2:0:-1]]
+    more: dict[str, Any] = {"lossless": True} if animation == "webp" else {}
+    _save(
+        there_and_back[0].convert("RGB") if animation == "webp" else there_and_back[0],
+        moving,
+        save_all=True,
+        append_images=there_and_back[1:],
+        duration=FRAME,
+        loop=0,
+        **more,
+    )
+    _save(contact_sheet(images), sheet)
+    return sheet
+
+
+def as_image(image: Tensor) -> Image.Image:
+    """A picture (1 or 3, H, W) of bytes."""
+    pixels = image.permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _prepare(target: Path, files: Sequence[Path], overwrite: bool) -> None:
+    existing = [path for path in files if path.exists()]
+    if existing and not overwrite:
+        raise DataError(
+            f"'{existing[0]}' exists already ({len(existing)} of {len(files)} files): pass "
+            "--overwrite, or choose another output."
+        )
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"'{target}' cannot be made: {error.strerror}.") from error
+
+
+def _save(image: Image.Image, path: Path, **settings: Any) -> None:
+    try:
+        image.save(path, **settings)
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be written: {error.strerror or error}.") from error

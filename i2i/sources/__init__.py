@@ -1,0 +1,70 @@
+"""From the `[data]` of the options to data sets, with everything checked before training starts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from i2i.options import Options, read_options
+from i2i.sources.domains import domains, label_names
+from i2i.sources.paired import paired
+from i2i.sources.pictures import class_names, pictures
+from i2i.sources.root import DEMO, find_root
+from i2i.sources.source import Say, Source
+from i2i.sources.unpaired import unpaired
+
+__all__ = ["DEMO", "Source", "open_source", "settle_options"]
+
+
+def open_source(options: Options, kind: str, say: Say) -> Source:
+    """Find the pictures of a run, check every one of them, and make data sets of them.
+
+    Arguments:
+        options: of the run.
+        kind: what the model learns from: "paired", "unpaired", "domains" or "pictures".
+        say: prints a line for a person.
+
+    Raises:
+        DataError: the folder or pictures in it are not as they should be.
+    """
+    if kind == "pictures":
+        return pictures(options, say)
+    makers: dict[str, Callable[[Options, Path, Say], Source]] = {
+        "paired": paired,
+        "unpaired": unpaired,
+        "domains": domains,
+    }
+    return makers[kind](options, find_root(options.data.root, kind, say), say)
+
+
+def settle_options(options: Options, kind: str) -> Options:
+    """Write into the options of a new run where its data is, whichever folder it is resumed from,
+    and what only the data can tell: the names of the labels.
+
+    So everything after that, from building the model to using it, need not look at the data.
+
+    Raises:
+        DataError: there are no labels, or not those that the options name.
+    """
+    layer = options.to_dict()
+    for each in (layer["data"], *layer["data"]["more"]):
+        for key in ("root", "root_b", "table"):
+            where = each.get(key)
+            # A table is looked for below the root first.
+            below = key == "table" and Path(each["root"], where).is_file()
+            if where and Path(where).exists() and not below:
+                each[key] = str(Path(where).absolute())
+    options = read_options(layer)
+    data = options.data
+    if kind == "pictures":
+        layer["data"]["domains"] = list(class_names(data, _silent))
+        return read_options(layer)
+    if kind != "domains":
+        return options
+    found = [label_names(each, find_root(each.root, kind, _silent)) for each in (data, *data.more)]
+    layer["data"] |= found[0] | {
+        "more": [of.model_dump() | names for of, names in zip(data.more, found[1:], strict=True)]
+    }
+    return read_options(layer)
+
+
+def _silent(line: str) -> None:
+    pass

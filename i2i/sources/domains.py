@@ -1,0 +1,134 @@
+"""Labelled pictures, by folders or by tables of attributes: for StarGAN and its like."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from i2i.data.attributes import find_attributed, read_table
+from i2i.data.domains import LabelledFiles, LabelledPictures
+from i2i.data.layouts import find_domains, hold_out
+from i2i.data.transforms import evaluation_geometry
+from i2i.errors import OptionsError
+from i2i.options import LabelledData, Options
+from i2i.sources.root import find_root
+from i2i.sources.source import HELD_OUT, Say, Source, fingerprint, geometry, readable
+
+Parts = tuple[LabelledFiles, LabelledFiles]
+
+HELD_OUT_AT_MOST = 2000
+"""Of a table of attributes, which may list a hundred times as many; as published for StarGAN."""
+
+
+def domains(options: Options, root: Path, say: Say) -> Source:
+    """Make data sets of the labelled pictures in a folder."""
+    data, seed = options.data, options.train.seed
+    roots = [root, *(find_root(more.root, "domains", say) for more in data.more)]
+    parts = [
+        (_attributed if each.table else _foldered)(each, folder, options, say)
+        for each, folder in zip((data, *data.more), roots, strict=True)
+    ]
+    sets, held = [train for train, _ in parts], [rest for _, rest in parts]
+    for each in sets:
+        each.require_examples()
+    common: dict[str, Any] = {"channels": data.input_channels, "seed": seed}
+    train = LabelledPictures(
+        sets,
+        geometry(data),
+        batch_size=options.train.batch_size,
+        shuffle=True,
+        balance=data.balance,
+        **common,
+    )
+    validation = LabelledPictures(held, evaluation_geometry(data.crop_size, data.resize), **common)
+    return Source(
+        train=train,
+        validation=validation,
+        pictures=len(train),
+        validation_pictures=len(validation),
+        fingerprint=fingerprint(
+            f"{path.name} {row.nonzero()[0].tolist()}"
+            for each in sets
+            for path, row in zip(each.pictures, each.labels, strict=True)
+        ),
+    )
+
+
+def label_names(data: LabelledData, root: Path) -> dict[str, list[str]]:
+    """Return the options of one data set that only the data can tell: the names of its labels."""
+    if not data.root:
+        raise OptionsError("a data set has no root: say where its pictures are.")
+    if data.table:
+        return {"attributes": list(read_table(_table(data, root), data.attributes).names)}
+    if data.attributes:
+        raise OptionsError(
+            f"data.attributes (={list(data.attributes)}) are columns of a table: name its file "
+            "with data.table."
+        )
+    found = find_domains(root, "train", data.domains)
+    assert found is not None
+    return {"domains": list(found.pictures)}
+
+
+def _foldered(data: LabelledData, root: Path, options: Options, say: Say) -> Parts:
+    """The labelled pictures to train on, and those to validate with, of one data set."""
+    found = find_domains(root, "train", data.domains)
+    assert found is not None
+    train = {name: readable(paths, options.data, say) for name, paths in found.pictures.items()}
+    held = find_domains(root, "val", data.domains)
+    if held is not None:
+        validation, split = (
+            {name: readable(paths, options.data, say) for name, paths in held.pictures.items()},
+            "their own split",
+        )
+    else:
+        both = {name: hold_out(p, HELD_OUT, options.train.seed) for name, p in train.items()}
+        train, validation = ({n: pair[side] for n, pair in both.items()} for side in (0, 1))
+        split = "held out from those for training"
+    numbers = ", ".join(f"{len(pictures)} of {name}" for name, pictures in train.items())
+    say(
+        f"data: {root} ({found.layout}), pictures to train on: {numbers}; "
+        f"{sum(map(len, validation.values()))} to validate with ({split})"
+    )
+
+    def labelled(pictures: Mapping[str, Sequence[Path]]) -> LabelledFiles:
+        identity = np.eye(len(data.domains), dtype=bool)
+        rows = [identity[data.domains.index(name)] for name, p in pictures.items() for _ in p]
+        paths = tuple(path for each in pictures.values() for path in each)
+        return LabelledFiles(data.label_set, paths, np.array(rows).reshape(-1, len(identity)))
+
+    return labelled(train), labelled(validation)
+
+
+def _attributed(data: LabelledData, root: Path, options: Options, say: Say) -> Parts:
+    """The labelled pictures to train on, and those to validate with, of one data set."""
+    table = read_table(_table(data, root), data.attributes)
+    found = find_attributed(root, table, drop_unlisted=options.data.skip_bad)
+    if found.unlisted:
+        say(f"left out {len(found.unlisted)} without a row in {table.path} (--skip-bad)")
+    if found.unseen:
+        say(f"note: {found.unseen} of {len(table.rows)} rows in {table.path} have no picture")
+    train = readable(list(found.train), options.data, say)
+    if found.validation is not None:
+        validation, split = readable(list(found.validation), options.data, say), "their own split"
+    else:
+        share = min(HELD_OUT, HELD_OUT_AT_MOST / len(train))
+        train, validation = hold_out(train, share, options.train.seed)
+        split = "held out from those for training"
+    say(
+        f"data: {root} ({found.layout}), {len(train)} pictures to train on, {len(validation)} to "
+        f"validate with ({split}), {len(table.names)} attributes"
+    )
+    values = found.train | (found.validation or {})
+
+    def labelled(pictures: Sequence[Path]) -> LabelledFiles:
+        rows = np.array([values[path] for path in pictures], dtype=bool)
+        return LabelledFiles(data.label_set, tuple(pictures), rows.reshape(-1, len(table.names)))
+
+    return labelled(train), labelled(validation)
+
+
+def _table(data: LabelledData, root: Path) -> Path:
+    beside = Path(data.table)
+    return beside if beside.is_file() and not (root / beside).is_file() else root / beside

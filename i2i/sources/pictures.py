@@ -1,0 +1,80 @@
+"""Pictures that are looked at one by one: for models that make pictures from noise."""
+
+from pathlib import Path
+from typing import Any
+
+from i2i.data.cache import cache_folder
+from i2i.data.idx import find_idx, has_idx
+from i2i.data.picture_folder import FileStore, find_pictures
+from i2i.data.picture_set import FoundPictures, PictureSet
+from i2i.data.single import SinglePictures
+from i2i.data.torchvision_names import TORCHVISION
+from i2i.data.torchvision_sets import find_named
+from i2i.data.transforms import evaluation_geometry
+from i2i.errors import DataError, OptionsError
+from i2i.options import Data, Options
+from i2i.sources.root import find_root
+from i2i.sources.source import HELD_OUT, Say, Source, geometry, readable
+
+
+def pictures(options: Options, say: Say) -> Source:
+    """Make data sets of single pictures, wherever they are kept."""
+    data, seed = options.data, options.train.seed
+    found = _found(data.root, say)
+    train = _usable(found.train.of_classes(data.domains), data, say)
+    for name, places in zip(train.classes, train.by_class(), strict=False):
+        if not len(places):
+            raise DataError(f"There is no picture of the class {name!r} to train on: leave it out.")
+    if found.validation is not None:
+        validation = _usable(found.validation.of_classes(data.domains), data, say)
+        split = "their own split"
+    else:
+        train, validation = train.held_out(HELD_OUT, seed)
+        split = "held out from those for training"
+    say(
+        f"data: {data.root} ({found.layout}), {len(train)} pictures to train on, "
+        f"{len(validation)} to validate with ({split}), classes: {len(train.classes) or 'none'}"
+    )
+    common: dict[str, Any] = {"channels": data.output_channels, "seed": seed}
+    evaluation = evaluation_geometry(data.crop_size, data.resize)
+    return Source(
+        train=SinglePictures(train, geometry(data), shuffle=True, **common),
+        validation=SinglePictures(validation, evaluation, **common),
+        pictures=len(train),
+        validation_pictures=len(validation),
+        fingerprint=train.fingerprint,
+    )
+
+
+def class_names(data: Data, say: Say) -> tuple[str, ...]:
+    """Return the classes that a model learns: those chosen, or all that there are.
+
+    Raises:
+        DataError: there are no pictures, or none of a chosen class.
+        OptionsError: the options ask for attributes or for further data sets.
+    """
+    for name in ("table", "attributes", "groups", "more"):
+        if getattr(data, name):
+            raise OptionsError(
+                f"data.{name} is for models that change attributes or domains; this one makes "
+                "pictures of classes, which are named by folders and chosen with data.domains."
+            )
+    found = _found(data.root, say)
+    return found.train.of_classes(data.domains).classes or found.classes
+
+
+def _found(dataroot: str, say: Say) -> FoundPictures:
+    if dataroot in TORCHVISION and not Path(dataroot).is_dir():
+        return find_named(dataroot, cache_folder(), say)
+    root = find_root(dataroot, "pictures", say)
+    return find_idx(root, cache_folder()) if has_idx(root) else find_pictures(root)
+
+
+def _usable(pictures: PictureSet, data: Data, say: Say) -> PictureSet:
+    """Check the pictures that are files; those in an array have been checked as a whole."""
+    store = pictures.store
+    if not isinstance(store, FileStore) or not len(pictures):
+        return pictures
+    paths = [store.paths[index] for index in pictures.indices]
+    usable = set(readable(paths, data, say))
+    return pictures.take([place for place, path in enumerate(paths) if path in usable])

@@ -1,0 +1,33 @@
+"""Where a data set is: a folder, a name in the catalogue, or the embedded one."""
+
+from pathlib import Path
+
+from i2i.data.cache import cache_folder
+from i2i.data.catalogue import catalogued
+from i2i.progress import progress_bar
+from i2i.recipes import shipped
+from i2i.sources.source import Say
+
+DEMO = "demo"
+"""The dataroot that stands for the embedded data set."""
+
+
+def find_root(dataroot: str, kind: str, say: Say) -> Path:
+    """Return the folder of a data set; what is not there yet is downloaded or painted.
+
+    Raises:
+        DataError: there is no such data set, or it cannot be had.
+    """
+    if Path(dataroot).is_dir():
+        return Path(dataroot)
+    if dataroot != DEMO:
+        return catalogued(
+            dataroot, shipped("datasets"), cache_folder(), kind=kind, say=say, bar=progress_bar
+        )
+    from i2i.data.demo import demo_folder
+
+    say("data set: the embedded one; the first time, it is painted (up to a minute)")
+    with progress_bar("painting the embedded data set") as progress:
+        return demo_folder(
+            "domains" if kind == "pictures" else kind, cache_folder(), progress=progress
+        )
