@@ -18,10 +18,10 @@ from i2i.builder import (
     samples_before,
 )
 from i2i.data.loader import make_loader
-from i2i.errors import RunError
+from i2i.errors import I2iError, RunError
 from i2i.options import Layer, Options, read_options
 from i2i.recipes import merge
-from i2i.sources import open_source, settle_options
+from i2i.sources import open_source, remarks, settle_options
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.interrupt import Interrupt
 from i2i.training.loop import Keeper, fit
@@ -115,6 +115,10 @@ def _train(
     for notice in model.notices:
         say(f"note: {notice}")
     source = open_source(options, model.data, say)
+    if state is None:
+        with contextlib.suppress(I2iError, OSError):  # it is the training that matters
+            for remark in remarks(options, model.data, source):
+                say(remark)
     stop = run_length(options, source.pictures)
     trainer = build_trainer(
         options,

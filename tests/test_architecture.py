@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "builder": None,  # turns options into objects, so it may see everything
     "doctor": {"data", "options", "recipes"},
     "estimate": {"builder", "game", "options"},
-    "sources": {"data", "options", "progress", "recipes"},
+    "sources": {"data", "doctor", "options", "progress", "recipes"},
     "published": {"builder", "loading", "networks", "options", "recipes", "training"},
     "train": {"builder", "data", "options", "recipes", "sources", "training"},
     "cli": None,

@@ -27,6 +27,12 @@ class Checked:
     bad: dict[Path, str] = field(default_factory=dict)  # why it cannot be read
     looks: dict[Path, Look] = field(default_factory=dict, compare=False)  # all that is known
 
+    def update(self, other: "Checked") -> None:
+        """Take over what another check has found."""
+        self.sizes.update(other.sizes)
+        self.bad.update(other.bad)
+        self.looks.update(other.looks)
+
 
 def check_pictures(
     paths: Iterable[Path],

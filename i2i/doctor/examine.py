@@ -15,14 +15,14 @@ from i2i.doctor.files import (
     size_findings,
     usability_findings,
 )
-from i2i.doctor.finding import Diagnosis, Tables, worst_first
+from i2i.doctor.finding import Diagnosis, Finding, Tables, worst_first
 from i2i.doctor.stored import check_stored
 from i2i.doctor.survey import Kind, Survey, survey
 
 BRIEF_LIMIT = 20_000
 """Pictures up to which `brief` compares all with all, which takes seconds."""
 
-BRIEF_LINES = 5
+BRIEF_LINES = 3
 
 
 def examine(
@@ -83,19 +83,12 @@ def diagnose(
     crop_size: int | None = None,
     resize: str | None = None,
     complete: bool = True,
-    near: bool = True,
 ) -> Diagnosis:
-    """Draw the conclusions from what was seen; for the arguments see `examine`.
-
-    `near` says whether to look for copies that are not exact.
-    """
+    """Draw the conclusions from what was seen; for the arguments see `examine`."""
     looks = checked.looks
     findings = [
         *usability_findings(found, checked),
-        *duplicate_findings(found, looks, near=near and complete),
-        *balance_findings(found),
-        *size_findings(found, checked, crop_size, resize),
-        *kind_findings(looks),
+        *_quality_findings(found, checked, crop_size, resize, near=complete),
     ]
     return Diagnosis(
         found,
@@ -110,6 +103,7 @@ def diagnose(
 def brief(
     root: Path,
     kind: Kind,
+    checked: Checked,
     *,
     crop_size: int | None = None,
     resize: str | None = None,
@@ -117,22 +111,39 @@ def brief(
     table: Path | None = None,
     domains: Sequence[str] = (),
     attributes: Sequence[str] = (),
-    cache: Path | None = None,
 ) -> list[str]:
     """What a person should know before a training, in a few lines; nothing if all is well.
 
-    For the time after the check of all pictures, with the same `cache`: nothing is decoded again.
-    For the arguments see `examine`.
+    For the time after the check of all pictures, which has found `checked` and has refused what
+    cannot be used. For the other arguments see `examine`.
     """
     found = survey(root, kind, root_b=root_b, table=table, domains=domains, attributes=attributes)
-    checked = check_pictures(found.files, cache)
-    small = len(checked.looks) <= BRIEF_LIMIT
-    diagnosis = diagnose(found, checked, crop_size=crop_size, resize=resize, near=small)
-    bad = [finding for finding in diagnosis.findings if finding.severity != "note"]
+    looks = {path: checked.looks[path] for path in found.files if path in checked.looks}
+    sizes = {path: (look.width, look.height) for path, look in looks.items()}
+    bad = [
+        finding
+        for finding in _quality_findings(
+            found, Checked(sizes, {}, looks), crop_size, resize, near=len(looks) <= BRIEF_LIMIT
+        )
+        if finding.severity != "note"
+    ]
     lines = [f"{finding.severity}: {finding.text}" for finding in bad[:BRIEF_LINES]]
     if bad:
         lines.append(f"`i2i doctor {root}` says more.")
     return lines
+
+
+def _quality_findings(
+    found: Survey, checked: Checked, crop_size: int | None, resize: str | None, *, near: bool
+) -> tuple[Finding, ...]:
+    """What training accepts, though it may be a mistake; `near`: also copies that are not exact."""
+    findings = [
+        *duplicate_findings(found, checked.looks, near=near),
+        *balance_findings(found),
+        *size_findings(found, checked, crop_size, resize),
+        *kind_findings(checked.looks),
+    ]
+    return worst_first(findings)
 
 
 def _glance(

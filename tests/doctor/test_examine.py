@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from i2i.cli import cli
+from i2i.data.check import check_pictures
 from i2i.data.demo import write_demo
 from i2i.doctor import Finding, as_dict, as_text, brief, detect_kind, examine
 from i2i.errors import DataError
@@ -321,13 +322,15 @@ def test_nothing_is_decoded_twice(
 
     monkeypatch.setattr("i2i.data.check.look_at", forbidden)
     assert examine(root, cache=tmp_path / "cache") == once
-    lines = brief(root, "paired", cache=tmp_path / "cache")
+    seen = check_pictures(root.rglob("*.png"), tmp_path / "cache")
+    lines = brief(root, "paired", seen)
     assert lines[0].startswith("error: TRAIN AND TEST OVERLAP")
     assert lines[-1] == f"`i2i doctor {root}` says more."
 
 
 def test_in_brief_there_is_nothing_to_say_of_a_clean_set(data: Callable[[str], Path]) -> None:
-    assert brief(data("domains"), "domains") == []
+    root = data("domains")
+    assert brief(root, "domains", check_pictures(root.rglob("*.png"))) == []
 
 
 def test_everything_is_there_for_programs(data: Callable[[str], Path]) -> None:
