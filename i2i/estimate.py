@@ -7,7 +7,11 @@ does. Reading pictures is not part of it: workers do that meanwhile.
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +20,8 @@ from torch.utils.flop_counter import flop_registry
 
 from i2i.batch import Labelled, Pair, Unpaired
 from i2i.builder import build_model, build_trainer, growth
+from i2i.capacity import Line
+from i2i.errors import TrainingError
 from i2i.game import Model
 from i2i.options import Options
 
@@ -105,6 +111,57 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
     )
 
 
+def measure_apart(
+    options: Options, device: torch.device | str = "cpu", *, steps: int = 3
+) -> Estimate:
+    """`measure`, on a CPU in a process of its own, so that the memory is that of training alone.
+
+    Raises:
+        OptionsError: the model cannot be built from these options.
+        TrainingError: there is not enough memory.
+    """
+    device = torch.device(device)
+    try:
+        if device.type != "cpu":
+            return measure(options, device=device, steps=steps)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            threads = torch.get_num_threads()
+            return pool.submit(_measure_with, options, steps, threads).result()
+    except (torch.OutOfMemoryError, MemoryError, BrokenProcessPool) as error:
+        raise TrainingError(
+            f"A step of {_batch_size(options)} pictures of {options.data.crop_size} pixels could "
+            f"not be measured on {device}, most likely for want of memory: take a smaller "
+            "--batch-size or --size."
+        ) from error
+
+
+def measure_memory(options: Options, device: torch.device | str, known: Estimate) -> Line | None:
+    """How the memory of a training grows with the batch: measured at a second batch size.
+
+    Arguments:
+        options, device: as for `measure_apart`.
+        known: what was measured at the batch size of the options.
+
+    Returns:
+        None where memory cannot be measured, or not at another batch size.
+    """
+    size = known.batch_size
+    smaller = size // 2 >= max(2, 2 * options.train.accumulate)
+    other = size // 2 if smaller else 4 * size
+    try:
+        second = measure_apart(_with_batch_size(options, other), device, steps=1)
+    except TrainingError:
+        return None
+    if known.memory is None or second.memory is None:
+        return None
+    return Line((size, other), (known.memory, second.memory))
+
+
+def _measure_with(options: Options, steps: int, threads: int) -> Estimate:
+    torch.set_num_threads(threads)
+    return measure(options, steps=steps)
+
+
 class OperationCounter(TorchDispatchMode):
     """Counts floating-point operations while it is entered: 2 for each multiplication and addition.
 
@@ -155,6 +212,17 @@ def _batch_size(options: Options) -> int:
     return options.train.batch_size if growing is None else growing.stages[-1].batch_size
 
 
+def _with_batch_size(options: Options, size: int) -> Options:
+    if options.growth is not None:
+        *before, last = options.growth.stages
+        stages = (*before, last.model_copy(update={"batch_size": size}))
+        growing = options.growth.model_copy(update={"stages": stages})
+        return options.model_copy(update={"growth": growing})
+    return options.model_copy(
+        update={"train": options.train.model_copy(update={"batch_size": size})}
+    )
+
+
 def _finish(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -167,7 +235,11 @@ def _peak_memory(device: torch.device) -> int | None:
         return int(torch.cuda.max_memory_allocated(device))
     if device.type == "mps" or sys.platform == "win32":
         return None
+    if sys.platform == "linux":
+        # What `resource` says goes on from the process that started this one.
+        status = Path("/proc/self/status").read_text(encoding="utf-8").split()
+        return int(status[status.index("VmHWM:") + 1]) * 1024 if "VmHWM:" in status else None
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
+    return int(peak if sys.platform == "darwin" else peak * 1024)  # else kilobytes

@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
     "doctor": {"data", "options", "recipes"},
-    "estimate": {"builder", "game", "options"},
+    "capacity": set(),
+    "estimate": {"builder", "capacity", "game", "options"},
     "sources": {"data", "doctor", "options", "progress", "recipes"},
     "published": {"builder", "loading", "networks", "options", "recipes", "training"},
     "train": {"builder", "data", "options", "recipes", "sources", "training"},

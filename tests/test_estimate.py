@@ -1,12 +1,23 @@
 """What is measured of a training, against counting by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from i2i.builder import build_model, build_trainer
-from i2i.estimate import Estimate, OperationCounter, measure, random_batch
+from i2i.errors import TrainingError
+from i2i.estimate import (
+    Estimate,
+    OperationCounter,
+    measure,
+    measure_apart,
+    measure_memory,
+    random_batch,
+)
+from i2i.options import Options
 from shrunk import recipes, shrunk
 
 
@@ -90,3 +101,50 @@ def test_what_grows_is_measured_in_its_last_stage() -> None:
     assert early.operations == small.operations
     assert late.operations == 2 * small.operations
     assert (small.batch_size, late.batch_size) == (4, 8)
+
+
+def test_memory_is_measured_at_a_second_batch_size_in_a_process_of_its_own() -> None:
+    ballast = torch.ones(300_000_000 // 4)  # 0.3 GB that is really there
+    assert float(ballast[-1]) == 1.0
+    options = shrunk("pix2pix")
+    here = measure(options, steps=1)
+    line = measure_memory(options, "cpu", here)
+    if here.memory is None:
+        assert line is None
+        return
+    assert line is not None
+    assert line.at == (2, 8)
+    assert line.memory[0] == here.memory
+    assert line.memory[1] < here.memory - 200_000_000
+
+
+def test_a_step_without_enough_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def starved(*_: object, **__: object) -> Estimate:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("i2i.estimate.measure", starved)
+    options = shrunk("pix2pix")
+    with pytest.raises(TrainingError, match=r"2 pictures of 16 pixels.*meta.*--batch-size"):
+        measure_apart(options, "meta")
+    known = Estimate("meta", 2, 16, {}, 1, 1.0, 10, 1)
+    assert measure_memory(options, "meta", known) is None
+
+
+def test_the_second_batch_size_of_what_grows_is_that_of_the_last_stage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def weighed(options: Options, **_: object) -> Estimate:
+        count = len(random_batch(options, build_model(options)).images)
+        return Estimate("meta", count, 16, {}, 1, 1.0, 100 + 7 * count, 1)
+
+    monkeypatch.setattr("i2i.estimate.measure", weighed)
+    options = shrunk("progan")
+    line = measure_memory(options, "meta", weighed(options))
+    assert line is not None
+    assert (line.at, line.memory, line.per_picture) == ((2, 8), (114, 156), 7)
+    large = shrunk("pix2pix", "train.batch_size=16")
+    known = Estimate("meta", 16, 16, {}, 1, 1.0, 212, 1)
+    monkeypatch.setattr("i2i.estimate.measure", lambda options, **_: replace(known, memory=156))
+    line = measure_memory(large, "meta", known)
+    assert line is not None
+    assert line.at == (16, 8)

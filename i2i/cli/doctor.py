@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from i2i.cli.estimates import estimate_lines
+
 if TYPE_CHECKING:
+    from i2i.data.picture_set import FoundPictures
     from i2i.estimate import Estimate
     from i2i.options import Options
 
@@ -19,7 +22,7 @@ Examples:
   i2i doctor faces --table list_attr_celeba.txt --json
   i2i doctor runs/NAME"""
 )
-@click.argument("folder", metavar="DATAROOT|RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DATAROOT|NAME|RUN", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
     type=click.Choice(["auto", "paired", "unpaired", "domains", "pictures"]),
@@ -63,17 +66,15 @@ def command(
 ) -> None:
     """Say what is wrong with the data set DATAROOT, or with a RUN.
 
-    Of a data set: how it was read; how many pictures of which sizes and kinds; files that cannot be
-    read or have no partner; pictures that are there twice, most of all in training and test; and
-    what a model would take on this machine. Exits with 1 if there is anything worse than a note.
+    A data set is a folder, `demo`, or a name that `i2i datasets list` shows. Of it: how it was
+    read; how many pictures of which sizes and kinds; files that cannot be read or have no partner;
+    pictures that are there twice, most of all in training and test; and what a model would take on
+    this machine. Exits with 1 if there is anything worse than a note.
     """
     from i2i.data.cache import cache_folder
-    from i2i.data.catalogue import dataset_folder
     from i2i.doctor import as_dict, as_text, examine, examine_run, is_run
     from i2i.progress import progress_bar
 
-    fetched = dataset_folder(str(folder), cache_folder())
-    folder = fetched if not folder.is_dir() and fetched.is_dir() else folder
     if is_run(folder):
         summary = examine_run(folder)
         click.echo(json.dumps(summary.as_dict(), indent=2) if as_json else summary.as_text())
@@ -88,55 +89,90 @@ def command(
         wanted = data_kind(options)
         kind = wanted if kind == "auto" else kind
         dataroot_b = dataroot_b or (Path(options.data.root_b) if options.data.root_b else None)
-        if table is None and options.data.table:
-            below = folder / options.data.table
-            table = below if below.is_file() else Path(options.data.table)
+    dataroot = str(folder)
+    folder, named = _locate(dataroot, None if kind == "auto" else kind)
+    if options is not None:
+        table = table or _table(options.data.table, folder)
     data = options.data if options else None
     with progress_bar("looking at pictures") as progress:
+        how: dict[str, Any] = {
+            "crop_size": data.crop_size if data else size,
+            "resize": data.resize if data else None,
+            "fast": fast,
+            "cache": cache_folder(),
+            "progress": progress,
+        }
         diagnosis = examine(
             folder,
             None if kind == "auto" else kind,
-            crop_size=data.crop_size if data else size,
-            resize=data.resize if data else None,
             root_b=dataroot_b,
             table=table,
             domains=data.domains if data else (),
             attributes=data.attributes if data else (),
-            fast=fast,
-            cache=cache_folder(),
-            progress=progress,
+            named=named,
+            **how,
         )
+        others = []
+        for more in data.more if data else ():
+            root, _ = _locate(more.root, "domains")
+            names: dict[str, Any] = {"domains": more.domains, "attributes": more.attributes}
+            others.append(examine(root, "domains", table=_table(more.table, root), **names, **how))
+    samples = sum(each.survey.samples for each in (diagnosis, *others))
     measured = None
     if options is not None and estimate is not False and not diagnosis.survey.problems:
-        measured = _measure(options, folder, dataroot_b, table, device)
+        measured = _measure(options, dataroot if named else folder, dataroot_b, table, device)
     if as_json:
         found = as_dict(diagnosis)
+        if others:
+            found["more"] = [as_dict(other) for other in others]
         if options is not None and measured is not None:
-            steps = _steps(options, diagnosis.survey.samples)
+            from i2i.builder import run_length
+
+            steps = run_length(options, samples)
             found["estimate"] = measured.to_dict() | {"run_steps": steps}
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(as_text(diagnosis))
+        click.echo("\n\n".join(map(as_text, (diagnosis, *others))))
         if options is not None and measured is not None:
             click.echo()
-            for line in _estimate_lines(measured, options, diagnosis.survey.samples):
+            for line in estimate_lines(measured, options, samples):
                 click.echo(line)
-    context.exit(diagnosis.exit_code)
+    context.exit(max(each.exit_code for each in (diagnosis, *others)))
 
 
 def _options(
     name: str, model: str | None, size: int | None, settings: tuple[str, ...]
 ) -> "Options":
-    from i2i.recipes import load_options
+    from i2i.recipes import load_options, read_recipe
 
     options = load_options(name, *settings, size=size)
-    if model is not None and options.model != model:
+    if model is not None and options.model != read_recipe(model).get("model"):
         raise click.UsageError(f"The recipe {name!r} is for {options.model!r}.")
     return options
 
 
+def _table(name: str, root: Path) -> Path | None:
+    below = root / name
+    return (below if below.is_file() else Path(name)) if name else None
+
+
+def _locate(dataroot: str, kind: str | None) -> "tuple[Path, FoundPictures | None]":
+    """The folder of a data set, and its pictures if torchvision has them."""
+    from i2i.data.cache import cache_folder
+    from i2i.data.torchvision_sets import torchvision_folder
+    from i2i.sources import find_named_pictures, find_root
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    named = find_named_pictures(dataroot, say) if kind in (None, "pictures") else None
+    if named is not None:
+        return torchvision_folder(dataroot, cache_folder()), named
+    return find_root(dataroot, kind, say), None
+
+
 def _measure(
-    options: "Options", folder: Path, root_b: Path | None, table: Path | None, device: str
+    options: "Options", folder: Path | str, root_b: Path | None, table: Path | None, device: str
 ) -> "Estimate":
     from i2i.builder import data_kind, pick_device
     from i2i.estimate import measure
@@ -145,37 +181,10 @@ def _measure(
     from i2i.sources import settle_options
 
     where = {"root": folder, "root_b": root_b, "table": table}
-    layer = {key: str(path.absolute()) for key, path in where.items() if path is not None}
+    layer = {
+        key: str(path.absolute() if isinstance(path, Path) else path)
+        for key, path in where.items()
+        if path is not None
+    }
     options = read_options(merge(options.to_dict(), {"data": layer}))
     return measure(settle_options(options, data_kind(options)), device=pick_device(device))
-
-
-def _steps(options: "Options", samples: int) -> int:
-    from i2i.builder import run_length
-
-    return run_length(options, samples)
-
-
-def _estimate_lines(measured: "Estimate", options: "Options", samples: int) -> list[str]:
-    epoch = -(-samples // measured.batch_size)
-    steps = _steps(options, samples)
-    memory = "unknown" if measured.memory is None else f"{measured.memory / 1e9:.3g} GB"
-    networks = ", ".join(f"{name} {count:,}" for name, count in measured.parameters.items())
-    return [
-        f"{options.model} at {measured.crop_size} pixels, {measured.batch_size} in a step, on "
-        f"{measured.device} (measured in {measured.steps} steps on random pictures):",
-        f"  parameters    {networks}",
-        f"  a step        {measured.seconds:.3g} s, {measured.operations / 1e9:.3g} G operations",
-        f"  memory        {memory} at most",
-        f"  an epoch      {epoch} steps, {_duration(epoch * measured.seconds)}",
-        f"  the whole run {steps} steps, {_duration(steps * measured.seconds)}",
-    ]
-
-
-def _duration(seconds: float) -> str:
-    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    if hours < 1:
-        return f"{minutes:.0f} min"
-    return f"{hours:.1f} h" if days < 2 else f"{days:.1f} days"

@@ -8,13 +8,21 @@ from i2i.data.check import Checked
 from i2i.options import Options, read_options
 from i2i.sources.domains import domains, label_names
 from i2i.sources.paired import paired
-from i2i.sources.pictures import class_names, pictures
+from i2i.sources.pictures import class_names, find_named_pictures, pictures
 from i2i.sources.remarks import remarks
 from i2i.sources.root import DEMO, find_root
 from i2i.sources.source import Say, Source, silent
 from i2i.sources.unpaired import unpaired
 
-__all__ = ["DEMO", "Source", "open_source", "remarks", "settle_options"]
+__all__ = [
+    "DEMO",
+    "Source",
+    "find_named_pictures",
+    "find_root",
+    "open_source",
+    "remarks",
+    "settle_options",
+]
 
 
 def open_source(options: Options, kind: str, say: Say) -> Source:

@@ -21,7 +21,7 @@ from i2i.sources.source import HELD_OUT, Say, Source, geometry, readable
 def pictures(options: Options, say: Say, checked: Checked) -> Source:
     """Make data sets of single pictures, wherever they are kept."""
     data, seed = options.data, options.train.seed
-    found = _found(data.root, say)
+    found = find_named_pictures(data.root, say) or _in_folder(data.root, say)
     train = _usable(found.train.of_classes(data.domains), data, say, checked)
     for name, places in zip(train.classes, train.by_class(), strict=False):
         if not len(places):
@@ -60,13 +60,22 @@ def class_names(data: Data, say: Say) -> tuple[str, ...]:
                 f"data.{name} is for models that change attributes or domains; this one makes "
                 "pictures of classes, which are named by folders and chosen with data.domains."
             )
-    found = _found(data.root, say)
+    found = find_named_pictures(data.root, say) or _in_folder(data.root, say)
     return found.train.of_classes(data.domains).classes or found.classes
 
 
-def _found(dataroot: str, say: Say) -> FoundPictures:
+def find_named_pictures(dataroot: str, say: Say) -> FoundPictures | None:
+    """Return the pictures of a data set of torchvision, or None if `dataroot` names none.
+
+    Raises:
+        DataError: it cannot be had.
+    """
     if dataroot in TORCHVISION and not Path(dataroot).is_dir():
         return find_named(dataroot, cache_folder(), say)
+    return None
+
+
+def _in_folder(dataroot: str, say: Say) -> FoundPictures:
     root = find_root(dataroot, "pictures", say)
     return find_idx(root, cache_folder()) if has_idx(root) else find_pictures(root)
 

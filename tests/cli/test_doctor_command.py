@@ -3,11 +3,15 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from i2i.cli import cli
+from i2i.data.demo import write_demo
 from i2i.errors import DataError
 
 SMALL = [
@@ -44,8 +48,8 @@ def test_a_model_is_measured(facades: Path) -> None:
     arguments = [facades, "--model", "pix2pix", "--size", 16, "--device", "cpu", *SMALL]
     done = doctor(*arguments, "--set", "train.epochs=3")
     assert done.exit_code == 0, done.output
-    assert "pix2pix at 16 pixels, 1 in a step, on cpu (measured in 3 steps" in done.output
-    assert "an epoch      7 steps" in done.output
+    assert "pix2pix at 16 pixels, 1 in a step, fp32, on cpu (measured in 3 steps" in done.output
+    assert "an epoch       7 steps" in done.output
     assert "the whole run 21 steps" in done.output
     said = json.loads(doctor(*arguments, "--json", "--set", "train.steps=5").output)
     assert said["estimate"]["run_steps"] == 5
@@ -58,7 +62,7 @@ def test_labels_are_found_for_the_estimate(domains: Path) -> None:
     small = ["--set", "generator.width=2", "--set", "discriminator.width=2"]
     for more in ([], ["--table", domains / "list_attr_celeba.txt"]):
         done = doctor(domains, *more, "--recipe", "stargan", "--size", 16, *small)
-        assert "stargan at 16 pixels, 16 in a step" in done.output, done.output
+        assert "stargan at 16 pixels, 16 in a step, fp32" in done.output, done.output
 
 
 def test_a_name_of_the_catalogue(facades: Path, own_cache: Path) -> None:
@@ -102,3 +106,50 @@ def test_a_run(tmp_path: Path, loss: str, code: int) -> None:
     assert done.exit_code == code
     assert "step 7" in done.output
     assert json.loads(doctor(run, "--json").output)["exit_code"] == code
+
+
+def test_what_torchvision_downloads_can_be_named(own_cache: Path) -> None:
+    base = own_cache / "torchvision" / "EuroSAT" / "eurosat" / "2750"
+    rng = np.random.default_rng(0)
+    for name in ("Forest", "Sea"):
+        (base / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(base / name / f"{number}.png")
+    shutil.copy(base / "Sea" / "0.png", base / "Sea" / "2.png")
+    done = doctor("eurosat")
+    assert done.exit_code == 1, done.output
+    assert "pictures (by its name)" in done.output
+    assert "train: 5 pictures, 2 classes (torchvision's EuroSAT)" in done.output
+    assert "1 of 5 pictures are exact copies" in done.output
+    assert isinstance(doctor("eurosat", "--kind", "paired").exception, DataError)
+    small = ["--set", "generator.width=2", "--set", "discriminator.width=2"]
+    done = doctor("eurosat", "--model", "cgan", "--size", 16, *small)
+    assert "gan at 16 pixels" in done.output, done.output
+
+
+def test_the_embedded_data_set_can_be_named(own_cache: Path, monkeypatch: Any) -> None:
+    def painted(kind: str, cache: Path, progress: Any) -> Path:
+        root = cache / "demo"
+        write_demo(root, kind, 3, 16)
+        return root
+
+    monkeypatch.setattr("i2i.data.demo.demo_folder", painted)
+    assert "train: 3 pairs" in doctor("demo").output
+
+
+def test_further_data_sets_are_examined_too(domains: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(domains, tmp_path / "other")
+    for name in ("red", "green", "blue"):
+        (other / "train" / name).rename(other / "train" / f"{name}-2")
+    shutil.rmtree(other / "test")
+    copied = other / "train" / "red-2" / "0.png"
+    shutil.copy(copied, copied.with_name("copy.png"))
+    arguments = [domains, "--model", "stargan", "--size", 16, "--no-estimate"]
+    assert doctor(*arguments).exit_code == 0
+    arguments += ["--set", f'data.more=[{{root="{other}"}}]']
+    done = doctor(*arguments)
+    assert done.exit_code == 1
+    assert f"{other}: domains" in done.output
+    said = json.loads(doctor(*arguments, "--json").output)
+    assert [each["root"] for each in said["more"]] == [str(other)]

@@ -40,7 +40,8 @@ def test_of_clean_data_nothing_is_said(
 def test_what_is_a_mistake_is_said_in_a_few_lines(domains: Path) -> None:
     shutil.copy(domains / "train" / "red" / "0.png", domains / "test" / "red" / "9.png")
     table = domains / "list_attr_celeba.txt"
-    table.write_text(table.read_text() + "test/red/9.jpg 1 -1 -1 1 1\n")
+    rows = table.read_text().removeprefix("21\n")
+    table.write_text("22\n" + rows + "test/red/9.jpg 1 -1 -1 1 1\n")
     for recipe, kind, *settings in (
         ("stargan", "domains"),
         ("stargan-celeba", "domains", f"data.table={table}"),
