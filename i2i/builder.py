@@ -19,9 +19,12 @@ from i2i.growth import Growth, Stage
 from i2i.latent import Latent
 from i2i.models import Kit, find_model
 from i2i.networks import DISCRIMINATORS, GENERATORS, initialise, set_inference
+from i2i.networks.blocks import BatchNorm2d
 from i2i.objectives import Adversarial
 from i2i.options import Adversarial as AdversarialOptions
 from i2i.options import Network, Optimizer, Options
+from i2i.processes import ALONE, Processes
+from i2i.training.distributed import differentiable_mean
 from i2i.training.noise import InstanceNoise
 from i2i.training.schedule import Schedule
 from i2i.training.trainer import Trainer
@@ -66,6 +69,13 @@ def growth(options: Options) -> Growth | None:
     if options.growth is None:
         return None
     return Growth([Stage(**stage.model_dump()) for stage in options.growth.stages])
+
+
+def batch_sizes(options: Options) -> set[int]:
+    """All that the batches of a run may have."""
+    if options.growth is None:
+        return {options.train.batch_size}
+    return {stage.batch_size for stage in options.growth.stages}
 
 
 def samples_before(options: Options) -> Callable[[int], int]:
@@ -211,6 +221,7 @@ def build_trainer(
     device: torch.device | str = "cpu",
     rate: Callable[[int], float] = lambda step: 1.0,
     length: int | None = None,
+    processes: Processes = ALONE,
 ) -> Trainer:
     """Build the trainer of a model.
 
@@ -221,6 +232,7 @@ def build_trainer(
         rate: step -> what the learning rates are multiplied by; a constant by default, since the
             schedule depends on how many pictures there are (`learning_rate_schedule`).
         length: of the run in steps, for what changes over the run; by default `train.steps`, or 1.
+        processes: those that train together.
     """
     device = torch.device(device)
     train = options.train
@@ -242,6 +254,11 @@ def build_trainer(
         noise = InstanceNoise(
             adversarial.instance_noise, adversarial.instance_noise_until, networks, device
         )
+    if train.sync_batch_norm and not processes.alone:
+        for module in model.modules():
+            if isinstance(module, BatchNorm2d):
+                module.mean_of_all = differentiable_mean(processes)
+                module.shares = processes.world
     return Trainer(
         model,
         partial(make_optimizer, options.optimizer, device),
@@ -258,6 +275,7 @@ def build_trainer(
         clip=dict.fromkeys(judges, adversarial.clip) if adversarial.clip else {},
         historical_averaging=train.historical_averaging,
         length=length or train.steps or 1,
+        processes=processes,
     )
 
 

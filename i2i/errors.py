@@ -7,7 +7,8 @@ The tree::
      ├── DataError          a folder that is not a data set, a picture that cannot be read
      ├── CheckpointError    a file that is truncated, foreign, or made for something else
      ├── RunError           a run folder that already exists, or has nothing to resume
-     └── TrainingError      a loss that is no longer finite, a turn that trains nobody
+     ├── TrainingError      a loss that is no longer finite, a turn that trains nobody
+     └── ProcessError       another process of the same job has failed
 
 Every message is one sentence or a short list that quotes the value, says what was expected and what
 to do. A broken invariant of our own is an `assert`, never one of these.
@@ -39,6 +40,14 @@ class RunError(I2iError):
 
 class TrainingError(I2iError):
     """Training cannot go on."""
+
+
+class ProcessError(I2iError):
+    """Another process of the same job failed; `silent` where somebody else says so already."""
+
+    def __init__(self, text: str, *, silent: bool = False) -> None:
+        super().__init__(text)
+        self.silent = silent
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

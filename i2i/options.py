@@ -301,6 +301,9 @@ class Train(Section):
     steps: Count | None = None
     batch_size: Count
     accumulate: Count = Field(1, description="pieces that a batch is computed in")
+    sync_batch_norm: bool = Field(
+        False, description="several processes: batch norm by the statistics of the whole batch"
+    )
     precision: PrecisionName = "fp32"
     tf32: bool = Field(True, description="let fp32 matrix products on a GPU use TF32")
     channels_last: bool = False

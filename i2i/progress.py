@@ -1,6 +1,7 @@
 """A progress bar for work whose amount is known only when it has begun."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,4 +26,6 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
                 )
             bar.update(done - bar.pos)
 
-        yield progress if sys.stderr.isatty() else lambda done, total: None
+        # Of several processes that do one job, the first one has the terminal.
+        shown = sys.stderr.isatty() and os.environ.get("RANK", "0") == "0"
+        yield progress if shown else lambda done, total: None

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from i2i.builder import (
+    batch_sizes,
     build_model,
     build_trainer,
     data_kind,
@@ -17,12 +20,20 @@ from i2i.builder import (
     run_length,
     samples_before,
 )
-from i2i.data.loader import make_loader
+from i2i.data.loader import default_workers, make_loader
 from i2i.errors import I2iError, RunError
 from i2i.options import Layer, Options, read_options
+from i2i.processes import Processes, together
 from i2i.recipes import merge
 from i2i.sources import open_source, remarks, settle_options
 from i2i.training.checkpoint import load_checkpoint
+from i2i.training.distributed import (
+    Agreement,
+    NoJournal,
+    batch_share,
+    restore_own_state,
+    send_weights,
+)
 from i2i.training.interrupt import Interrupt
 from i2i.training.loop import Keeper, fit
 from i2i.training.monitor import Journal, Monitor
@@ -39,6 +50,9 @@ from i2i.training.run import (
 from i2i.training.validation import Validation
 
 Say = Callable[[str], None]
+
+ECHO = 2.0
+"""Seconds in which a signal is that of before: a scheduler and the launcher may both send it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,8 @@ def start(
 ) -> Outcome:
     """Train a new model.
 
+    In a process that `torchrun` started, the processes train together (see `i2i.processes`).
+
     Arguments:
         options: what to do.
         runs_dir: where the folder of the run is made.
@@ -71,10 +87,13 @@ def start(
         I2iError: the options, the data or the run folder are not as they should be, or a loss was
             not finite.
     """
-    run = Run(Path(runs_dir) / (name or new_name(options.model, options.data.root)))
-    refuse_existing(run.folder)
-    options = settle_options(options, data_kind(options))
-    return _train(options, run, None, device, _still_there(say))
+    with together(device) as processes:
+        own_name = name or new_name(options.model, options.data.root)
+        run = Run(Path(runs_dir) / processes.of_first(own_name))
+        if processes.first:
+            refuse_existing(run.folder)
+        options = processes.in_turns(lambda: settle_options(options, data_kind(options)))
+        return _train(options, run, None, processes, device, say)
 
 
 def resume(
@@ -92,30 +111,38 @@ def resume(
         device: "auto", "cpu", "cuda", ...
         say: prints a line for a person.
     """
-    say = _still_there(say)
-    path, why = find_checkpoint(Path(run_or_checkpoint), Path())
-    run = open_run(path.resolve().parent.parent)
-    state = load_checkpoint(path)
-    if not state["optimizers"]:
-        raise RunError(
-            f"{path} holds imported weights without the state of their training, so it can be used "
-            "with `i2i translate`, but not resumed."
-        )
-    options = read_options(merge(state["options"], changes or {}))
-    say(f"resuming from {why}")
-    return _train(options, run, state, device, say)
+    with together(device) as processes:
+        path, why = find_checkpoint(Path(run_or_checkpoint), Path())
+        run = open_run(path.resolve().parent.parent)
+        state = load_checkpoint(path)
+        if not state["optimizers"]:
+            raise RunError(
+                f"{path} holds imported weights without the state of their training, so it can be "
+                "used with `i2i translate`, but not resumed."
+            )
+        options = read_options(merge(state["options"], changes or {}))
+        say = _voice(say, processes)
+        say(f"resuming from {why}")
+        return _train(options, run, state, processes, device, say)
 
 
 def _train(
-    options: Options, run: Run, state: dict[str, Any] | None, device_name: str, say: Say
+    options: Options,
+    run: Run,
+    state: dict[str, Any] | None,
+    processes: Processes,
+    device_name: str,
+    say: Say,
 ) -> Outcome:
-    train = options.train
-    device = pick_device(device_name)
+    train, say = options.train, _voice(say, processes)
+    device = pick_device(processes.device(device_name))
+    for batch_size in batch_sizes(options):
+        batch_share(batch_size, train.accumulate, processes)
     model = build_model(options)
     for notice in model.notices:
         say(f"note: {notice}")
-    source = open_source(options, model.data, say)
-    if state is None:
+    source = processes.in_turns(lambda: open_source(options, model.data, say))
+    if state is None and processes.first:
         with contextlib.suppress(I2iError, OSError):  # it is the training that matters
             for remark in remarks(options, model.data, source):
                 say(remark)
@@ -126,14 +153,18 @@ def _train(
         device=device,
         rate=learning_rate_schedule(options, source.pictures),
         length=stop,
+        processes=processes,
     )
     before = samples_before(options)
+    send_weights(model, processes)
     if state is not None:
         trainer.load_state_dict(state)
+        if (changed := restore_own_state(model, state, processes)) is not None:
+            say(f"note: {changed}")
         _check_continuation(state, options, source.fingerprint, stop, run, say)
     begin = trainer.steps_done
     validation = None
-    if source.validation_pictures:
+    if source.validation_pictures:  # measured by the first process; all must know when it does
         validation = Validation(
             source.validation_batches(train.validation_pictures),
             inference_mode(options),
@@ -143,15 +174,13 @@ def _train(
     else:
         say("note: there is no picture left to validate with, so there will be no picture sheets.")
 
-    with Interrupt() as interrupt:
-        if state is None:
-            create_run(run, environment(device))
-        else:
-            run.forget_after(begin)
-            record_environment(run, environment(device), begin)
-        (run.folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
-        journal = Journal(run, begin, say)
-        journal.text("options", "```toml\n" + options.to_toml() + "```")
+    echo = 0.0 if processes.alone else ECHO
+    with Interrupt(echo=echo, silent=not processes.first) as own_interrupt:
+        interrupt = own_interrupt if processes.alone else Agreement(own_interrupt, processes)
+        about = environment(device) | {"processes": processes.world}
+        journal: Journal = NoJournal()
+        if processes.first:
+            journal = _open_run_folder(run, options, about, None if state is None else begin, say)
         monitor = Monitor(
             journal,
             start=begin,
@@ -159,6 +188,8 @@ def _train(
             samples_before=before,
             terms={name for names in model.terms.values() for name in names},
             say=say,
+            mean=processes.mean,
+            shown=processes.first,
         )
         if state is not None:
             monitor.last_good = str(run.checkpoint(begin))
@@ -168,11 +199,12 @@ def _train(
             keep=train.keep,
             decisive=model.decisive,
             best=state["best"] if state else None,
+            processes=processes,
         )
         say(
-            f"training {options.model} on {device} for {stop - begin} steps of "
-            f"{before(begin + 1) - before(begin)} "
-            f"({train.precision}), run folder {run.folder}; to watch: "
+            f"training {options.model} on {_where(device, processes)} for {stop - begin} steps of "
+            f"{before(begin + 1) - before(begin)} ({train.precision}), run folder {run.folder}; "
+            f"to watch: "
             f"tensorboard --logdir {run.folder.parent}"
         )
         began = time.perf_counter()
@@ -184,8 +216,10 @@ def _train(
                     batch_size=before,
                     start=begin,
                     stop=stop,
-                    workers=options.data.workers,
+                    workers=_workers(options, processes),
                     pin_memory=device.type == "cuda",
+                    rank=processes.rank,
+                    world=processes.world,
                 ),
                 stop=stop,
                 monitor=monitor,
@@ -210,12 +244,39 @@ def _train(
     return Outcome(run.folder, steps, 0)
 
 
-def _still_there(say: Say) -> Say:
-    """`say`, but if nobody listens any more (`i2i train | head`), the run goes on in silence."""
+def _open_run_folder(
+    run: Run, options: Options, about: dict[str, Any], resumed: int | None, say: Say
+) -> Journal:
+    """Write down what the run is (`resumed` after which step, if at all); what it does goes to the
+    journal."""
+    if resumed is None:
+        create_run(run, about)
+    else:
+        run.forget_after(resumed)
+        record_environment(run, about, resumed)
+    (run.folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
+    journal = Journal(run, resumed or 0, say)
+    journal.text("options", "```toml\n" + options.to_toml() + "```")
+    return journal
+
+
+def _where(device: torch.device, processes: Processes) -> str:
+    return str(device) if processes.alone else f"{processes.world} processes ({device.type})"
+
+
+def _workers(options: Options, processes: Processes) -> int:
+    workers = options.data.workers
+    return default_workers(processes.local_world) if workers == "auto" else workers
+
+
+def _voice(say: Say, processes: Processes) -> Say:
+    """`say` of the first process. If nobody listens any more (`i2i train | head`), the run goes on
+    in silence."""
 
     def carefully(line: str) -> None:
-        with contextlib.suppress(OSError):
-            say(line)
+        if processes.first:
+            with contextlib.suppress(OSError):
+                say(line)
 
     return carefully
 

@@ -24,6 +24,7 @@ from i2i.data import pictures, reading
 from i2i.data.pictures import FORMATS, HOLD_ALPHA, Picture
 from i2i.data.reading import PICTURE_SUFFIXES
 from i2i.errors import DataError, OptionsError, did_you_mean
+from i2i.processes import ALONE, Processes, share
 from i2i.translator import Translator, to_pixels, to_tensor
 
 BYTES_PER_BATCH = 3 * 2**22
@@ -86,6 +87,7 @@ def translate_folder(
     workers: int | None = None,
     labels: Callable[[Path], Tensor] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    processes: Processes = ALONE,
 ) -> Report:
     """Translate every picture under `source` to a file of the same name under `target`.
 
@@ -109,6 +111,8 @@ def translate_folder(
         labels: says what a picture is like, (L,), where the translator is not to find out by
             itself.
         progress: called with the numbers of pictures finished and of all.
+        processes: those that share the work, each with a translator of its own. All check all of
+            it before one of them begins, and the report is about what all have done.
 
     Raises:
         OptionsError: `size`, `batch_size`, `suffix` or `workers` is not one.
@@ -124,6 +128,8 @@ def translate_folder(
     if labels is not None:
         for job in jobs:
             labels(job.source)  # it complains before anything is done
+    processes.barrier()
+    jobs = list(share(jobs, processes.rank, processes.world))
 
     def read(job: _Job) -> Picture:
         keep_alpha = job.target.suffix.lower() in HOLD_ALPHA
@@ -160,7 +166,9 @@ def translate_folder(
         # After an error or Ctrl-C, files that are being written are finished, and no others begun.
         readers.shutdown(cancel_futures=True)
         writers.shutdown(cancel_futures=True)
-    return Report(translated, tuple(failed), time.perf_counter() - start)
+    counts, failures = zip(*processes.gather((translated, failed)), strict=True)
+    all_failed = sorted(failure for each in failures for failure in each)
+    return Report(sum(counts), tuple(all_failed), time.perf_counter() - start)
 
 
 def _plan(source: Path, target: Path, suffix: str | None) -> list[_Job]:

@@ -33,3 +33,4 @@ def test_wheel_and_sdist_ship_the_same_with_the_data_inside_the_package(tmp_path
         assert shipped
         assert shipped == {n.split("/")[-1] for n in names if f"shipped/{folder}/" in n}
     assert "i2i/py.typed" in names
+    assert {f"i2i/report/page.{kind}" for kind in ("html", "css", "js")} <= names

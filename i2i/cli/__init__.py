@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from i2i import __version__
-from i2i.errors import I2iError, did_you_mean
+from i2i.errors import I2iError, ProcessError, did_you_mean
 
 COMMANDS = {
     "train": "Train a model on a folder of pictures, or go on with a run.",
@@ -15,6 +15,7 @@ COMMANDS = {
     "sample": "Make pictures from noise with a trained model.",
     "models": "List the models that can be trained.",
     "info": "Say what a checkpoint or a run is.",
+    "report": "Make one page about a run: health, pictures, curves, options.",
     "import": "Make a run of weights that the authors' PyTorch code saved.",
     "export": "Write a run as files that the authors' code loads.",
     "doctor": "Say what is wrong with a data set or a run.",
@@ -58,5 +59,6 @@ def main(args: list[str] | None = None) -> Any:
     try:
         return cli(args)
     except (I2iError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
-        click.echo(f"Error: {error}", err=True)
+        if not (isinstance(error, ProcessError) and error.silent):
+            click.echo(f"Error: {error}", err=True)
         sys.exit(2)

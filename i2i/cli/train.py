@@ -1,5 +1,6 @@
 """`i2i train`"""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ Examples:
   i2i train --model dcgan --dataroot pictures
   i2i train --model pix2pix --dataroot facades --dry-run
   i2i train --resume runs/NAME --epochs 400
+  i2i train --model cyclegan --dataroot horse2zebra --gpus 8 --batch-size 8
 
 A data set of pairs is a folder with train/ and val/ that hold pictures side by side (A left, B
 right), or with trainA/, trainB/, or train/A/, train/B/, or A/train/, B/train/. One of many domains
@@ -50,11 +52,24 @@ has a folder for each, in train/ or not; or a table of attributes."""
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run.")
 @click.option("--direction", type=click.Choice(["AtoB", "BtoA"]), help="Which side is the input.")
 @click.option("--size", type=click.IntRange(min=16), help="Train on squares of this many pixels.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Pictures in a step, of all processes together.",
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Length of the run in steps.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Length of the run in epochs.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random numbers.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
+@click.option(
+    "--gpus",
+    "--processes",
+    "processes",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Train on that many GPUs of this machine, in a process for each; with --device cpu, in as "
+    "many processes on its cores.",
+)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="To compute in.")
 @click.option("--workers", help="Processes that read pictures: a number, or auto.")
 @click.option("--name", help="Name of the run; default: model, data set and time.")
@@ -89,6 +104,7 @@ def command(
     resume: Path | None,
     size: int | None,
     device: str,
+    processes: int | None,
     name: str | None,
     runs_dir: Path,
     settings: tuple[str, ...],
@@ -103,7 +119,16 @@ def command(
     """
     from i2i import train
     from i2i.options import read_options
+    from i2i.processes import launch, launched
     from i2i.recipes import merge, parse_setting, read_recipe, with_size
+
+    if processes is not None and processes > 1 and not launched():
+        sys.exit(launch(sys.argv[1:], processes, device))
+    if launched() and processes not in (None, int(os.environ["LOCAL_WORLD_SIZE"])):
+        raise click.UsageError(
+            f"--gpus (={processes}) contradicts {os.environ['LOCAL_WORLD_SIZE']} processes that "
+            "were started here already: leave it out."
+        )
 
     given = {flag: value for flag, value in flags.items() if value is not None}
     changes: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 if TYPE_CHECKING:
+    from i2i.processes import Processes
     from i2i.translator import Translator
 
 
@@ -162,40 +163,45 @@ def command(
     Pictures that cannot be read are listed in the end, all others are done, and the exit code is 1.
     """
     from i2i.loading import load_translator
+    from i2i.processes import together
 
     if domain and attributes:
         raise click.UsageError("Say either --domain or --set-attribute.")
-    translator, chosen = load_translator(
-        checkpoint,
-        runs_dir=runs_dir,
-        direction=direction,
-        device=device,
-        precision=precision,
-        average=average,
-    )
-
-    def say(text: str) -> None:
-        # Below the progress bar, where there is one.
-        click.echo(f"\n{text}" if sys.stderr.isatty() else text, err=True)
-
-    translator.tile, translator.say = tile, say
-    click.echo(chosen)
-    if sheet:
-        _check_sheet(source, target, overwrite=overwrite)
     complete = True
-    for folder, labels in _rounds(translator, target, domain, attributes, table, sheet):
-        complete &= _translate(
-            translator,
-            source,
-            folder,
-            size=size,
-            batch_size=batch_size,
-            overwrite=overwrite,
-            suffix=suffix,
-            labels=labels,
+    with together() as processes:  # the pictures need no network of GPUs
+        translator, chosen = load_translator(
+            checkpoint,
+            runs_dir=runs_dir,
+            direction=direction,
+            device=processes.device(device),
+            precision=precision,
+            average=average,
         )
-    if sheet:
-        _write_sheet(translator, source, target / "sheet.png")
+
+        def say(text: str) -> None:
+            # Below the progress bar, where there is one.
+            click.echo(f"\n{text}" if sys.stderr.isatty() else text, err=True)
+
+        translator.tile, translator.say = tile, say
+        if processes.first:
+            click.echo(chosen)
+        if sheet:
+            _check_sheet(source, target, overwrite=overwrite)
+            processes.barrier()  # it is there as soon as the first has written it
+        for folder, labels in _rounds(translator, target, domain, attributes, table, sheet):
+            complete &= _translate(
+                translator,
+                source,
+                folder,
+                size=size,
+                batch_size=batch_size,
+                overwrite=overwrite,
+                suffix=suffix,
+                labels=labels,
+                processes=processes,
+            )
+        if sheet and processes.first:
+            _write_sheet(translator, source, target / "sheet.png")
     if not complete:
         sys.exit(1)
 
@@ -261,6 +267,7 @@ def _translate(
     target: Path,
     *,
     labels: Callable[[Path], Any] | None,
+    processes: "Processes",
     **options: Any,
 ) -> bool:
     """Translate everything to a folder; say whether all could be translated."""
@@ -269,8 +276,16 @@ def _translate(
 
     with progress_bar("translating") as progress:
         report = translate_folder(
-            translator, source, target, labels=labels, progress=progress, **options
+            translator,
+            source,
+            target,
+            labels=labels,
+            progress=progress,
+            processes=processes,
+            **options,
         )
+    if not processes.first:
+        return not report.failed
     pictures = "1 picture" if report.translated == 1 else f"{report.translated} pictures"
     click.echo(
         f"{pictures} translated to {target} in {report.seconds:.1f} s "

@@ -44,8 +44,8 @@ class _Positions:
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.start, self.stop):
-            size = self.before(step + 1) - self.before(step)
-            first = self.before(step) * self.world + self.rank * size
+            size = (self.before(step + 1) - self.before(step)) // self.world
+            first = self.before(step) + self.rank * size
             yield list(range(first, first + size))
 
 
@@ -64,8 +64,8 @@ def make_loader(
 
     Args:
         dataset: Gives a tuple of tensors for any position from 0 on.
-        batch_size: Samples in a batch; every batch is full. Where it changes from step to step, how
-            many samples come before a step.
+        batch_size: Samples in a batch of this process; every batch is full. Where it changes from
+            step to step, how many samples of all processes come before a step.
         start: The first step, counted from 0 over the whole training.
         stop: The step after the last.
         workers: How many processes prepare batches; 0 prepares them in this one when they are due;
@@ -92,7 +92,7 @@ def make_loader(
             "worker_init_fn": _settle_worker,
             "prefetch_factor": 4,
         }
-    before = partial(mul, batch_size) if isinstance(batch_size, int) else batch_size
+    before = partial(mul, batch_size * world) if isinstance(batch_size, int) else batch_size
     loader = DataLoader(
         _Excused(dataset),
         batch_sampler=_Positions(before, start, stop, rank, world),
@@ -106,9 +106,13 @@ def make_loader(
     return _raised(batches)
 
 
-def default_workers() -> int:
-    """Return one worker for each core that this process may use except one, at most 8."""
-    return min(8, cores() - 1)
+def default_workers(processes: int = 1) -> int:
+    """Return one worker for each core that this process may use except one, at most 8.
+
+    Args:
+        processes: How many processes of a training share the cores of this machine.
+    """
+    return max(0, min(8, cores() // processes - 1))
 
 
 class _Excused(Dataset[Any]):

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from i2i.errors import RunError
+from i2i.models import find_model
 from i2i.options import read_options
 from i2i.recipes import read_toml
+from i2i.training.health import Verdict, verdicts
 
 DATA_WAIT = 0.25
 """Share of the time above which a run is said to wait for its pictures."""
@@ -24,7 +26,7 @@ class RunSummary:
         steps: that its log reaches.
         stop: that it is long; None if its options do not say so in steps.
         ended: whether it was done to its end; None where that cannot be told.
-        not_finite: scalar -> the first step at which it was logged without a finite value.
+        verdicts: what is wrong with its training, see `i2i.training.health`.
         pictures_per_second: median over the log; None if it was not logged.
         data_wait: median share of the time that steps waited for pictures; None likewise.
     """
@@ -33,17 +35,14 @@ class RunSummary:
     steps: int
     stop: int | None
     ended: bool | None
-    not_finite: Mapping[str, int]
+    verdicts: Sequence[Verdict]
     pictures_per_second: float | None
     data_wait: float | None
 
     @property
     def complaints(self) -> list[str]:
-        """What is wrong, a sentence each."""
-        found = [
-            f"{name} is not finite from step {step} on: a lower learning rate or fp32 may help."
-            for name, step in self.not_finite.items()
-        ]
+        """What is wrong and what to try, a line each."""
+        found = [str(verdict) for verdict in self.verdicts]
         if self.data_wait is not None and self.data_wait > DATA_WAIT:
             found.append(
                 f"Steps wait for pictures {self.data_wait:.0%} of the time: give more --workers, "
@@ -71,7 +70,7 @@ class RunSummary:
             "steps": self.steps,
             "stop": self.stop,
             "ended": self.ended,
-            "not_finite": dict(self.not_finite),
+            "verdicts": [asdict(verdict) for verdict in self.verdicts],
             "pictures_per_second": self.pictures_per_second,
             "data_wait": self.data_wait,
             "complaints": self.complaints,
@@ -124,20 +123,10 @@ def examine_run(folder: Path) -> RunSummary:
         steps=steps,
         stop=stop,
         ended=steps >= stop if stop else None,
-        not_finite=not_finite(rows),
+        verdicts=verdicts(rows, decisive=find_model(options.model).decisive),
         pictures_per_second=_median(rows, "speed/pictures_per_second"),
         data_wait=_median(rows, "speed/data_wait"),
     )
-
-
-def not_finite(rows: Sequence[Mapping[str, float | None]]) -> dict[str, int]:
-    """The scalars that were logged as null, which stands for what is not finite, and since when."""
-    first: dict[str, int] = {}
-    for row in rows:
-        for name, value in row.items():
-            if value is None:
-                first.setdefault(name, int(row["step"] or 0))
-    return first
 
 
 def _median(rows: Sequence[Mapping[str, float | None]], name: str) -> float | None:

@@ -4,7 +4,7 @@ Whatever is chosen here is one module at one place in the network, so that the n
 layers, hence the names of the weights, stays the published one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +22,16 @@ class BatchNorm2d(nn.BatchNorm2d):
     While training it is `nn.BatchNorm2d` and nothing else. In eval mode `per_picture` decides:
     False normalises with the running statistics, True with the statistics of each picture, which
     is what training mode computes for a batch of one, and leaves the running ones alone.
+
+    Where `shares` processes train together, each on its share of a batch, `mean_of_all` (a tensor
+    -> its mean over the processes, differentiable) makes the statistics those of the whole batch.
+    `nn.SyncBatchNorm` is for CUDA alone, knows nothing of single pictures, and cannot be
+    differentiated twice, as a gradient penalty does.
     """
 
     per_picture: bool = False
+    mean_of_all: Callable[[Tensor], Tensor] | None = None
+    shares: int = 1
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.BatchNorm2d's name for it)
         """Normalise (N, C, H, W); per picture, H * W must be more than one."""
@@ -33,7 +40,31 @@ class BatchNorm2d(nn.BatchNorm2d):
                 input.flatten(2), weight=self.weight, bias=self.bias, eps=self.eps
             )
             return flat.reshape(input.shape)
+        if self.training and self.mean_of_all is not None:
+            return self._normalise_together(input, self.mean_of_all)
         return super().forward(input)
+
+    def _normalise_together(
+        self, images: Tensor, mean_of_all: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        exact = images.float() if images.dtype.itemsize < 4 else images
+        variance, mean = torch.var_mean(exact, dim=(0, 2, 3), correction=0)
+        # E[x^2] - E[x]^2 loses digits where the mean is large, so these few numbers have more.
+        mean, variance = mean.double(), variance.double()
+        moments = mean_of_all(torch.stack([mean, variance + mean.square()]))
+        mean, variance = moments[0].to(exact), (moments[1] - moments[0].square()).to(exact)
+        with torch.no_grad():
+            count = self.shares * images.numel() // images.shape[1]
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        shift = self.bias - mean * scale
+        return (exact * scale[:, None, None] + shift[:, None, None]).to(images.dtype)
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):

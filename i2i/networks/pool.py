@@ -20,6 +20,9 @@ class HistoryPool(nn.Module):
         shape: (C, H, W) of a picture.
     """
 
+    per_process = True
+    """Of several processes that train together, each has its own."""
+
     def __init__(self, size: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.size = size

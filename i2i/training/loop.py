@@ -7,7 +7,9 @@ from typing import Any
 import torch
 
 from i2i.errors import CheckpointError, TrainingError
+from i2i.processes import ALONE, Processes
 from i2i.training.checkpoint import save_checkpoint
+from i2i.training.distributed import apart, average_statistics, gather_own_states
 from i2i.training.interrupt import Interrupt
 from i2i.training.monitor import Monitor
 from i2i.training.run import Run
@@ -25,6 +27,7 @@ class Keeper:
         decisive: the measure that decides which checkpoint is the best, and whether "lower" or
             "higher" is better; None if no checkpoint is the best.
         best: the best value so far (of a run that is resumed).
+        processes: those that train together; the first one writes.
     """
 
     def __init__(
@@ -35,18 +38,22 @@ class Keeper:
         keep: int,
         decisive: tuple[str, str] | None,
         best: float | None,
+        processes: Processes = ALONE,
     ) -> None:
         self.run = run
         self.about = about
         self.keep = keep
         self.decisive = decisive
         self.best = best
+        self.processes = processes
 
     def save(self, trainer: Trainer) -> str:
-        """Write a numbered checkpoint and remove the oldest; returns its path."""
+        """Write a numbered checkpoint and remove the oldest; returns its path. A collective."""
         path = self.run.checkpoint(trainer.steps_done)
-        save_checkpoint(path, self._state(trainer))
-        self.run.prune(self.keep)
+        others = gather_own_states(trainer.model, self.processes)
+        if self.processes.first:
+            save_checkpoint(path, {**self._state(trainer), "ranks": others})
+            self.run.prune(self.keep)
         return str(path)
 
     def save_if_best(self, trainer: Trainer, measured: Mapping[str, float]) -> bool:
@@ -80,6 +87,8 @@ def fit(
 ) -> None:
     """Train until `stop` steps are done, or somebody interrupts.
 
+    Of several processes that train together, all call this; the first one validates.
+
     Arguments:
         trainer: does the steps.
         batches: one for each step that is left.
@@ -108,10 +117,12 @@ def fit(
                 monitor.write(trainer.learning_rates(step - 1))
             if validate or save:
                 _require_finite_weights(trainer, monitor.last_good)
-            if validation is not None and validate:
-                measured = validation.measure(trainer)
+                average_statistics(trainer.model, trainer.processes)
+            if validation is not None and validate and trainer.processes.first:
+                with apart(trainer.model):
+                    measured, sheet = validation.measure(trainer), validation.show(trainer)
                 journal.scalars(step, {f"validation/{k}": v for k, v in measured.items()})
-                journal.sheet(step, "validation", validation.show(trainer))
+                journal.sheet(step, "validation", sheet)
                 try:
                     keeper.save_if_best(trainer, measured)
                 except CheckpointError as error:
@@ -123,6 +134,7 @@ def fit(
         if interrupt.signal is not None and trainer.steps_done < stop:
             monitor.write(trainer.learning_rates(max(0, trainer.steps_done - 1)))
             _require_finite_weights(trainer, monitor.last_good)
+            average_statistics(trainer.model, trainer.processes)
             _save(trainer, keeper, monitor, last=True)
 
 
@@ -132,7 +144,7 @@ def _until(interrupt: Interrupt, batches: Iterator[Any]) -> Iterator[Any]:
     A signal to all processes of a run may end the workers first; to fail for want of a batch that
     is not needed any more would lose the run.
     """
-    while interrupt.signal is None:
+    while not interrupt.asked():
         try:
             batch = next(batches, None)
         except (RuntimeError, OSError, EOFError):

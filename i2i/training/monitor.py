@@ -98,6 +98,8 @@ class Monitor:
         samples_before: how many pictures come before a step.
         terms: what is shown of each player while it trains; everything goes into the log.
         say: prints a line.
+        mean: what makes tensors their mean over all processes; called by `write` alone.
+        shown: whether to show a progress bar, on a terminal.
     """
 
     def __init__(
@@ -109,8 +111,11 @@ class Monitor:
         samples_before: Callable[[int], int],
         terms: Collection[str],
         say: Callable[[str], None] = click.echo,
+        mean: Callable[[Tensor], Tensor] = lambda values: values,
+        shown: bool = True,
     ) -> None:
         self.journal = journal
+        self.mean = mean
         self.stop = stop
         self.samples_before = samples_before
         self.terms = terms
@@ -128,7 +133,7 @@ class Monitor:
             show_pos=True,
             item_show_func=_fit,
         )
-        self._terminal = sys.stdout.isatty()
+        self._terminal = shown and sys.stdout.isatty()
         self._shown = start
 
     def __enter__(self) -> "Monitor":
@@ -205,7 +210,8 @@ class Monitor:
     def _read(self) -> dict[str, float]:
         if not self._gathered:
             return {}
-        values = torch.stack([value.float() for _, _, value in self._gathered]).tolist()
+        gathered = torch.stack([value.float() for _, _, value in self._gathered])
+        values = self.mean(gathered).tolist()
         sums: dict[str, list[float]] = {}
         for (step, name, _), value in zip(self._gathered, values, strict=True):
             if not math.isfinite(value):

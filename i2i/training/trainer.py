@@ -5,6 +5,7 @@ which precision, at which learning rate, with which random numbers, in how many 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,9 @@ from torch import Tensor
 from i2i.batch import to_device
 from i2i.errors import TrainingError
 from i2i.game import Clock, Loss, Model, Play, Turn
+from i2i.processes import ALONE, Processes
 from i2i.training.average import HistoricalAverage, MovingAverage
+from i2i.training.distributed import GradientExchange
 from i2i.training.noise import InstanceNoise
 from i2i.training.precision import Precision
 
@@ -53,6 +56,9 @@ class Trainer:
             Wasserstein GAN, 2017, algorithm 1).
         historical_averaging: weight of every player's distance from its own past.
         length: of the run in steps, for what changes over the run.
+        processes: those that train together. Each is given its share of every batch, and draws the
+            random numbers that the same pieces of the whole batch would be given by one process
+            with as many times `accumulate`; only those of `augment` are others.
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class Trainer:
         clip: Mapping[str, float] = MappingProxyType({}),
         historical_averaging: float = 0.0,
         length: int = 1,
+        processes: Processes = ALONE,
     ) -> None:
         self.device = torch.device(device)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -85,6 +92,7 @@ class Trainer:
         self.noise = noise
         self.clip = clip
         self.length = length
+        self.processes = processes
         self.steps_done = 0
 
         self.parameters = {
@@ -105,6 +113,11 @@ class Trainer:
             for player, parameters in self.parameters.items()
             if historical_averaging
         }
+        self.exchanges = (
+            {}
+            if processes.alone
+            else {name: GradientExchange(mine) for name, mine in self.parameters.items()}
+        )
         for name in compile:
             model.get_submodule(name).compile()
 
@@ -185,8 +198,13 @@ class Trainer:
                 group["lr"] = base * factor
 
     def _seed(self, piece: int) -> None:
-        entropy = np.random.SeedSequence((self.seed, self.steps_done, piece + 1))
-        seed = int(entropy.generate_state(1, np.uint64)[0]) >> 1
+        rank = self.processes.rank
+        entropy = [self.seed, self.steps_done, 0]
+        if piece >= 0:  # of the whole batch, which is dealt out to the processes in order
+            entropy[-1] = rank * self.accumulate + piece + 1
+        elif rank:
+            entropy.append(rank)
+        seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
         # Not `torch.manual_seed`, which takes a tenth of a millisecond to visit every backend.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -203,12 +221,14 @@ class Trainer:
             player, loss = turn
             if loss.terms:
                 self.optimizers[player].zero_grad(set_to_none=True)
-                self._descend(player, loss, len(pieces), losses)
-                for piece in [other for other in range(len(pieces)) if other != current]:
+                others = [other for other in range(len(pieces)) if other != current]
+                self._descend(player, loss, len(pieces), losses, last=not others)
+                for piece in others:
                     game.close()  # frees the graph of the piece before
                     game, (again, loss) = self._replay(pieces[piece], piece, past)
                     assert again == player, (again, player)
-                    self._descend(player, loss, len(pieces), losses)
+                    last = piece == others[-1]
+                    self._descend(player, loss, len(pieces), losses, last=last)
                     current = piece
             if loss.terms and closely:
                 losses[f"{player}/gradient_norm"] = self._gradient_norm(player)
@@ -268,10 +288,14 @@ class Trainer:
         assert turn is not None, "every piece of a batch must have the same turns"
         return game, turn
 
-    def _descend(self, player: str, loss: Loss, pieces: int, losses: Losses) -> None:
+    def _descend(self, player: str, loss: Loss, pieces: int, losses: Losses, *, last: bool) -> None:
+        """Add the gradient of a piece; with the last one, average it over the processes."""
         parameters = self.parameters[player]
         if loss.total.requires_grad:
-            self.precision.backward(player, loss.total / pieces, parameters)
+            share = loss.total / (pieces * self.processes.world)
+            exchange = self.exchanges.get(player) if last else None
+            with exchange.during_backward() if exchange else nullcontext():
+                self.precision.backward(player, share, parameters)
         if all(parameter.grad is None for parameter in parameters):
             raise TrainingError(
                 f"step {self.steps_done}: the loss of the {player} "

@@ -50,7 +50,7 @@ def test_a_model_is_measured(facades: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "pix2pix at 16 pixels, 1 in a step, fp32, on cpu (measured in 3 steps" in done.output
     assert "an epoch       7 steps" in done.output
-    assert "the whole run 21 steps" in done.output
+    assert "the whole run  21 steps" in done.output
     said = json.loads(doctor(*arguments, "--json", "--set", "train.steps=5").output)
     assert said["estimate"]["run_steps"] == 5
     assert said["estimate"]["seconds"] > 0

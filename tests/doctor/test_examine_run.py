@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from i2i.doctor import examine_run, is_run
-from i2i.doctor.run import not_finite, read_log
+from i2i.doctor.run import read_log
 from i2i.errors import RunError
 from i2i.recipes import load_options
 
@@ -39,9 +39,13 @@ def test_a_run_that_is_not_done_and_waits(tmp_path: Path) -> None:
     folder = run_of(tmp_path / "run", [row(1, 0.5), row(2, 0.6, None)], "train.steps=9")
     summary = examine_run(folder)
     assert summary.ended is False
-    assert summary.not_finite == {"generator/l1": 2}
+    (verdict,) = summary.verdicts
+    assert (verdict.kind, verdict.player, verdict.since) == ("not finite", "generator", 2)
     assert len(summary.complaints) == 2
     assert summary.exit_code == 1
+    assert "WARNING: not finite since step 2: generator/l1" in summary.as_text()
+    assert verdict.advice in summary.as_text()
+    assert json.loads(json.dumps(summary.as_dict()))["verdicts"][0]["kind"] == "not finite"
     assert "WARNING: Steps wait for pictures 55% of the time" in summary.as_text()
     assert json.loads(json.dumps(summary.as_dict()))["complaints"] == summary.complaints
 
@@ -56,9 +60,12 @@ def test_an_empty_log(tmp_path: Path) -> None:
     assert (summary.steps, summary.ended, summary.pictures_per_second) == (0, False, None)
 
 
-def test_the_first_step_without_a_finite_value() -> None:
-    rows = [{"step": 1, "a": 1.0}, {"step": 2, "a": None, "b": None}, {"step": 3, "a": None}]
-    assert not_finite(rows) == {"a": 2, "b": 2}
+def test_progress_is_judged_by_the_measure_of_the_model(tmp_path: Path) -> None:
+    rows: list[dict[str, float | None]] = [
+        {"step": 1000 * number, "validation/l1": 0.1 + 0.01 * number} for number in range(1, 31)
+    ]
+    (verdict,) = examine_run(run_of(tmp_path / "run", rows)).verdicts
+    assert verdict.kind == "no progress"
 
 
 def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:

@@ -1,0 +1,191 @@
+"""What a run folder says of its run.
+
+Nothing has to be there and nothing has to be whole: what is missing or broken becomes a note.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from i2i.errors import OptionsError, RunError, did_you_mean
+from i2i.models import find_model
+from i2i.options import read_options
+from i2i.recipes import read_recipe, read_toml, recipes
+from i2i.training.run import Run
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as its folder tells it.
+
+    Arguments:
+        name: of the folder.
+        options: dotted path -> value; empty where they cannot be read.
+        recipe: the recipe of the package that the options stand on, "" where none is known.
+        usual: dotted path -> what that recipe says, for the options that differ from it (None: it
+            says nothing).
+        environments: the step from which each held, and what was recorded; oldest first.
+        rows: the lines of the log, oldest first: "step" and scalars (None: not finite).
+        sheets: the picture sheets and their steps, oldest first.
+        checkpoints: the names of the files.
+        decisive: the measure that tells the best checkpoint, and whether "lower" or "higher" is
+            better; None where there is none.
+        notes: what is missing or broken, a sentence each.
+    """
+
+    name: str
+    options: dict[str, Any]
+    recipe: str
+    usual: dict[str, Any]
+    environments: list[tuple[int, dict[str, Any]]]
+    rows: list[Row]
+    sheets: list[tuple[int, Path]]
+    checkpoints: list[str]
+    decisive: tuple[str, str] | None
+    notes: list[str]
+
+    @property
+    def steps(self) -> int:
+        """The last step that is known of."""
+        logged = max((row["step"] for row in self.rows), default=0)
+        numbers = [re.fullmatch(r"step-(\d+)\.pt", name) for name in self.checkpoints]
+        return max([logged, *(int(number[1]) for number in numbers if number)])
+
+
+def read_record(folder: Path) -> Record:
+    """Read what a run folder holds.
+
+    Raises:
+        RunError: the folder is none of a run: it has neither options nor a log nor checkpoints.
+    """
+    run = Run(folder)
+    options_file = folder / "options.toml"
+    if not (options_file.exists() or run.log.exists() or run.best.parent.is_dir()):
+        siblings = [path.name for path in folder.parent.glob("*") if path.is_dir()]
+        raise RunError(
+            f"{folder} is no run folder: it has neither options.toml nor log.jsonl nor "
+            f"checkpoints/ inside.{did_you_mean(folder.name, siblings)}"
+        )
+    notes: list[str] = []
+    options = _read_options(options_file, notes)
+    rows = _read_log(run.log, notes)
+    sheets = [
+        (step, path) for path in run.samples.glob("*.png") if (step := _number(path)) is not None
+    ]
+    checkpoints = [path.name for path in run.checkpoints()]
+    if not sheets:
+        notes.append("There are no picture sheets.")
+    if not checkpoints:
+        notes.append("There is no checkpoint.")
+    recipe, usual = _compare(options)
+    return Record(
+        name=folder.resolve().name,
+        options=options,
+        recipe=recipe,
+        usual=usual,
+        environments=sorted(_environments(folder, notes), key=lambda pair: pair[0]),
+        rows=rows,
+        sheets=sorted(sheets),
+        checkpoints=checkpoints + [run.best.name] * run.best.exists(),
+        decisive=_decisive(options),
+        notes=notes,
+    )
+
+
+def _number(path: Path) -> int | None:
+    """The step in a name such as step-00000050.png."""
+    found = re.fullmatch(r"\D+-(\d+)", path.stem)
+    return int(found[1]) if found else None
+
+
+def _read_options(path: Path, notes: list[str]) -> dict[str, Any]:
+    try:
+        return flat(read_toml(path))
+    except OptionsError as error:
+        notes.append(str(error))
+        return {}
+
+
+def flat(options: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested options by their dotted paths: {"train": {"seed": 0}} becomes {"train.seed": 0}."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        path = f"{above}{key}"
+        found |= flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return found
+
+
+def _compare(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The recipe that a run stands on, and what that says where the run differs.
+
+    A run does not say its recipe. It is the one of the same model with the same summary; or else,
+    for a recipe of somebody's own, the one with the fewest differences.
+    """
+    candidates = []
+    for name in recipes():
+        usual = flat(read_options(read_recipe(name)).to_dict())
+        if usual["model"] == options.get("model"):
+            differing = {k: usual.get(k) for k, v in options.items() if usual.get(k) != v}
+            candidates.append(("summary" in differing, len(differing), name, differing))
+    if not candidates:
+        return "", {}
+    _, _, name, differing = min(candidates, key=lambda each: each[:3])
+    return name, differing
+
+
+def _decisive(options: Mapping[str, Any]) -> tuple[str, str] | None:
+    try:
+        return find_model(str(options.get("model"))).decisive
+    except OptionsError:
+        return None
+
+
+def _read_log(path: Path, notes: list[str]) -> list[Row]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        notes.append("There is no log.")
+        return []
+    rows = [row for row in map(_read_row, lines) if row is not None]
+    broken = len(lines) - len(rows)
+    if broken:
+        notes.append(f"The log has {broken} broken line{'s' * (broken > 1)}, left out here.")
+    if not rows:
+        notes.append("The log is empty.")
+    return sorted(rows, key=lambda row: int(row["step"]))
+
+
+def _read_row(line: str) -> Row | None:
+    """A line of the log without what is no scalar; None if it is no line of a log."""
+    row = _object(line)
+    if not _is_scalar(row.get("step")) or not isinstance(row["step"], int):
+        return None
+    return {k: v for k, v in row.items() if v is None or _is_scalar(v)}
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether it is a number; JSON knows whole ones of any length, which no float can hold."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def _environments(folder: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for path in folder.glob("environment*.json"):
+        environment = _object(path.read_text(encoding="utf-8", errors="replace"))
+        if environment:
+            yield _number(path) or 0, environment
+        else:
+            notes.append(f"{path.name} cannot be read.")
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object; empty if the text is something else."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,286 @@
+"""Starting the processes of a job, as torchrun does, and what they do for the tests.
+
+Run as a program, this file is one such process: `python ranks.py NAME FOLDER` calls the function
+NAME in all processes together and leaves what it returns in FOLDER/RANK.pt.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+HERE = Path(__file__).parent
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def start(
+    world: int, *command: str | Path, environment: dict[str, str] | None = None
+) -> list[subprocess.Popen[str]]:
+    """Start `python COMMAND` in `world` processes that find each other."""
+    shared = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(world),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE), *sys.path]),
+        "PYTHONWARNINGS": "ignore",
+    }
+    return [
+        subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ
+            | shared
+            | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            | (environment or {}),
+            start_new_session=True,
+        )
+        for rank in range(world)
+    ]
+
+
+def finish(processes: list[subprocess.Popen[str]], timeout: float = 100) -> list[tuple[int, str]]:
+    """The exit code and what was said on stderr, of each."""
+    try:
+        ends = [(process.communicate(timeout=timeout)[1], process) for process in processes]
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    return [(process.returncode, said) for said, process in ends]
+
+
+def results(work: Callable[..., Any], world: int, folder: Path) -> list[Any]:
+    """What `work(processes)`, a function of this file, returns in each of `world` processes."""
+    ends = finish(start(world, __file__, work.__name__, folder))
+    assert all(code == 0 for code, _ in ends), ends
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(world)]
+
+
+RANDOM = {
+    "pix2pix": (),
+    "pix2pix in pieces": ("train.accumulate=2",),
+    "cyclegan": ("adversarial.pool=0",),
+    "stargan": ("adversarial.critic_turns=2",),
+}
+"""Games with chances of every kind (dropout, random labels, interpolation), and batch norm."""
+
+CERTAIN = {
+    "pix2pix": (
+        *("generator.dropout=false", "generator.norm=instance", "discriminator.norm=instance"),
+        "objective.r1=1",
+    ),
+    "pix2pix synchronised": (
+        *("generator.dropout=false", "train.sync_batch_norm=true"),
+        "objective.r1=1",  # a gradient of a gradient through batch norm
+    ),
+    "cyclegan": ("adversarial.pool=0",),
+}
+"""Games without chances, whose step is that of the whole batch however it is cut."""
+
+BATCH, STEPS = 8, 3
+
+
+def play(name: str, settings: tuple[str, ...], processes: Any, *more: str) -> dict[str, Any]:
+    """Train a small model in double precision on this process's share; everything afterwards."""
+    from i2i.batch import to_signed
+    from i2i.builder import build_model, build_trainer
+    from i2i.training.distributed import average_statistics, batch_share
+    from shrunk import batch_for, shrunk
+
+    options = shrunk(name.split()[0], *settings, f"train.batch_size={BATCH}", *more)
+    model = build_model(options).double()
+    trainer = build_trainer(options, model, processes=processes)
+    share = batch_share(BATCH, options.train.accumulate, processes)
+    begin = processes.rank * share
+    losses = []
+    for step in range(STEPS):
+        batch = batch_for(model, count=BATCH, seed=step)
+        parts = (t[begin : begin + share] for t in batch)
+        batch = type(batch)(*(to_signed(p).double() if p.ndim == 4 else p.double() for p in parts))
+        losses.append({k: processes.mean(v) for k, v in trainer.step(batch).items()})
+    average_statistics(model, processes)
+    return {
+        "losses": losses,
+        "weights": {k: p.detach() for k, p in model.named_parameters()},
+        "statistics": {k: b for k, b in model.named_buffers() if "running" in k},
+    }
+
+
+class Halves(nn.Module):
+    """Parameters of several sizes; some take part in every backward pass, some in every second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.often = nn.ParameterList(torch.randn(n, dtype=torch.float64) for n in (3, 40, 1, 7))
+        self.seldom = nn.ParameterList(torch.randn(n, dtype=torch.float64) for n in (5, 2))
+
+    def forward(self, scale: float, all_of_them: bool) -> torch.Tensor:
+        used = [*self.often, *(self.seldom if all_of_them else [])]
+        return torch.stack([(scale * p).square().sum() for p in used]).sum()
+
+
+def exchange(processes: Any) -> Any:
+    """Gradients of scale^2 p^2 averaged over the processes, with buckets of 64 bytes; twice."""
+    from i2i.training.distributed import GradientExchange
+
+    model = Halves()
+    often, seldom = list(model.often), list(model.seldom)
+    parameters = [often[0], seldom[0], often[1], seldom[1], *often[2:]]
+    exchange = GradientExchange(parameters, bucket=64)
+    gradients = []
+    for all_of_them in (False, True):
+        model.zero_grad()
+        with exchange.during_backward():
+            (model(processes.rank + 1.0, all_of_them) / processes.world).backward()
+        gradients.append([None if p.grad is None else p.grad.clone() for p in parameters])
+    model.zero_grad()
+    model(1.0, True).backward()  # outside, nothing is exchanged
+    gradients.append([p.grad for p in parameters])
+    return [p.detach() for p in parameters], gradients
+
+
+def pools(processes: Any) -> Any:
+    """What each process has of its own comes back; and over the first, all of it goes out."""
+    from i2i.networks import HistoryPool
+    from i2i.training.distributed import gather_own_states, restore_own_state
+
+    model = nn.ModuleDict({"pool": HistoryPool(2, (1, 1, 1)), "other": nn.Linear(1, 1)})
+    model["pool"](torch.full((2, 1, 1, 1), 1.0 + processes.rank))
+    others = gather_own_states(model, processes)
+    state = {"model": processes.of_first(model.state_dict()), "ranks": processes.of_first(others)}
+    fresh = nn.ModuleDict({"pool": HistoryPool(2, (1, 1, 1)), "other": nn.Linear(1, 1)})
+    fresh.load_state_dict(state["model"])
+    notice = restore_own_state(fresh, state, processes)
+    return len(others), fresh["pool"].pictures.flatten().tolist(), notice
+
+
+def stop(processes: Any) -> Any:
+    """The last process gets a signal in its step 3; the step after which each stops."""
+    from i2i.training.distributed import Agreement
+    from i2i.training.interrupt import Interrupt
+
+    with Interrupt() as own:
+        agreement = Agreement(own, processes)
+        for step in range(20):
+            if agreement.asked():
+                return step, agreement.exit_code
+            if step == 3 and processes.rank == processes.world - 1:
+                signal.raise_signal(signal.SIGTERM)
+    return None
+
+
+def turns(processes: Any) -> Any:
+    import time
+
+    return processes.gather(processes.in_turns(time.monotonic))
+
+
+def everything(processes: Any) -> dict[str, Any]:
+    """All of the above in one go: to start Python takes longest."""
+    return {
+        "random": {name: play(name, s, processes) for name, s in RANDOM.items()},
+        "certain": {name: play(name, s, processes) for name, s in CERTAIN.items()},
+        "exchange": exchange(processes),
+        "pools": pools(processes),
+        "stop": stop(processes),
+        "turns": turns(processes),
+        "first": processes.gather_first(processes.rank),
+    }
+
+
+def runs(processes: Any) -> Any:
+    """Whole runs in the folder WHERE; which positions were read, and what was said."""
+    import shutil
+
+    from i2i import train
+    from i2i.data.unpaired import UnpairedPictures
+    from i2i.training.run import Run
+    from shrunk import shrunk
+
+    where = Path(os.environ["WHERE"])
+    read: list[int] = []
+    said: list[str] = []
+    original = UnpairedPictures.__getitem__
+
+    def recorded(self: Any, position: int) -> Any:
+        read.append(position)
+        return original(self, position)
+
+    small = [f"data.root={where / 'tiny-unpaired'}", "adversarial.pool=2", "train.save_every=1"]
+    options = shrunk("cyclegan", *small, "train.keep=9", "train.batch_size=4")
+    UnpairedPictures.__getitem__ = recorded  # type: ignore[method-assign]
+    whole = train.start(options, where, "whole", device="cpu", say=said.append)
+    UnpairedPictures.__getitem__ = original  # type: ignore[method-assign]
+    crashed = Run(where / "crashed")
+    if processes.first:
+        shutil.copytree(whole.folder, crashed.folder)
+        for path in crashed.checkpoints()[2:]:
+            path.unlink()
+    processes.barrier()
+    train.resume(crashed.folder, device="cpu", say=said.append)
+
+    certain = shrunk("pix2pix", f"data.root={where / 'tiny-facades'}", *CERTAIN["pix2pix"])
+    train.start(certain, where, "two", device="cpu", say=said.append)
+    changes = {"train": {"steps": 8}}
+    train.resume(where / "one", changes, device="cpu", say=said.append)
+    return read, said
+
+
+def fail(processes: Any) -> None:
+    """The last process fails in the way that HOW says, while the others wait for it."""
+    from i2i import watch
+    from i2i.errors import DataError
+
+    watch.SILENCE = 5.0
+    how = os.environ["HOW"]
+    if processes.rank == processes.world - 1:
+        match how:
+            case "mistake":
+                raise DataError("'7.png' cannot be read.")
+            case "exception":
+                raise RuntimeError("this is a bug")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "sleep":
+                os.kill(os.getpid(), signal.SIGSTOP)
+    if how == "same mistake":
+        raise DataError("'7.png' cannot be read.")
+    processes.mean(torch.ones(3))
+
+
+def main(name: str, folder: str) -> None:
+    from i2i.processes import together
+
+    torch.set_num_threads(1)
+    with together() as processes:
+        result = globals()[name](processes)
+        torch.save(result, Path(folder) / f"{processes.rank}.pt")
+
+
+if __name__ == "__main__":
+    from i2i.errors import I2iError, ProcessError
+
+    try:
+        main(*sys.argv[1:])
+    except I2iError as error:
+        if not (isinstance(error, ProcessError) and error.silent):
+            sys.stderr.write(f"Error: {error}\n")
+        sys.exit(2)
