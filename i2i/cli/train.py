@@ -167,7 +167,10 @@ def command(
             raise click.UsageError("Say where the pictures are with --dataroot (or try `demo`).")
         if dry_run:
             from i2i.cli.dry_run import dry_run as rehearse
+            from i2i.processes import launched
 
+            if launched():
+                raise click.UsageError("--dry-run measures one process: start it without torchrun.")
             rehearse(options, device, click.echo)
             return
         outcome = train.start(options, runs_dir, name, device=device, say=click.echo)

@@ -51,12 +51,21 @@ def test_what_could_not_be_trained_is_no_estimate(facades: Path) -> None:
     assert "--dry-run cannot change in a run that is resumed" in done.output
 
 
+def test_several_processes_are_not_measured(facades: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("WORLD_SIZE", 2), ("LOCAL_WORLD_SIZE", 2), ("RANK", 0), ("LOCAL_RANK", 0)):
+        monkeypatch.setenv(name, str(value))
+    done = dry("--model", "pix2pix", "--dataroot", facades, *SMALL)
+    assert done.exit_code == 2
+    assert "start it without torchrun" in done.output
+
+
 def test_batch_sizes_that_fit() -> None:
     line = Line((2, 8), (1_200_000_000, 1_800_000_000))  # 1 GB and 0.1 GB for each picture
     fit, how = batch_size_lines(line, 3_000_000_000, 1000)
     assert fit == "Batch sizes that fit into the 3 GB that are free: 1, 2, 4, 8, 16"
     assert "measured at 2 and 8 in a step and taken to be linear: 100 MB for each picture" in how
     assert batch_size_lines(line, 3_000_000_000, 5)[0].endswith(": 1, 2, 4")
+    assert batch_size_lines(line, 30_000_000_000, 1000)[0].endswith(": 1, 2, 4, ..., 128, 256")
     assert batch_size_lines(line, 1_050_000_000, 5)[0].endswith(": none")
     assert "cannot be told" in batch_size_lines(line, None, 5)[0]
     assert "too little" in batch_size_lines(Line((2, 8), (9, 9)), 10, 5)[0]
