@@ -42,6 +42,11 @@ class Growth:
         """How many steps all stages take."""
         return self._begins[-1] + self.stages[-1].fade + self.stages[-1].hold
 
+    @property
+    def last_begin(self) -> int:
+        """The step that the last stage begins with."""
+        return self._begins[-1]
+
     def stage(self, step: int) -> int:
         """The number of the stage of a step, from 0."""
         return max(number for number, begin in enumerate(self._begins) if begin <= step)

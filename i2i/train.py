@@ -21,12 +21,12 @@ from i2i.builder import (
     samples_before,
 )
 from i2i.data.loader import default_workers, make_loader
-from i2i.errors import RunError
+from i2i.errors import I2iError, RunError
 from i2i.judging import classifier_of, distance_of, settle_judgement
 from i2i.options import Layer, Options, read_options
 from i2i.processes import Processes, together
 from i2i.recipes import merge
-from i2i.sources import open_source, settle_options
+from i2i.sources import open_source, remarks, settle_options
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.complaints import HealthWatch
 from i2i.training.distributed import (
@@ -146,6 +146,10 @@ def _train(
     for notice in model.notices:
         say(f"note: {notice}")
     source = processes.in_turns(lambda: open_source(options, model.data, say))
+    if state is None and processes.first:
+        with contextlib.suppress(I2iError, OSError):  # it is the training that matters
+            for remark in remarks(options, model.data, source):
+                say(remark)
     stop = run_length(options, source.pictures)
     trainer = build_trainer(
         options,

@@ -38,8 +38,11 @@ MAY_IMPORT = {
     "samples": {"sampler", "training"},
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
-    "sources": {"data", "options", "progress", "recipes"},
     "judging": {"data", "metrics", "models", "options", "recipes", "sources"},
+    "doctor": {"data", "models", "options", "recipes", "training"},
+    "capacity": set(),
+    "estimate": {"builder", "capacity", "game", "options"},
+    "sources": {"data", "doctor", "options", "progress", "recipes"},
     "published": {"builder", "loading", "networks", "options", "recipes", "training"},
     "train": None,  # the whole of a run
     "cli": None,

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from i2i.builder import build_trainer
+from i2i.estimate import measure
 from i2i.recipes import recipes
 from shrunk import batch_for, shrunk
 
@@ -41,3 +42,11 @@ def test_the_first_step_is_that_of_the_cpu(recipe: str) -> None:
     expected, found = (trainer.step(batch_for(trainer.model)) for trainer in trainers)
     for name, value in expected.items():
         torch.testing.assert_close(found[name].cpu(), value, rtol=1e-4, atol=1e-5)
+
+
+def test_memory_and_time_are_those_of_the_device() -> None:
+    estimate = measure(shrunk("pix2pix"), device="cuda")
+    assert estimate.device == torch.cuda.get_device_name()
+    assert estimate.memory is not None
+    assert 4 * 4 * sum(estimate.parameters.values()) < estimate.memory  # weights, gradients, Adam
+    assert estimate.seconds > 0

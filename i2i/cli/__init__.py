@@ -19,6 +19,7 @@ COMMANDS = {
     "report": "Make one page about a run: health, pictures, curves, options.",
     "import": "Make a run of weights that the authors' PyTorch code saved.",
     "export": "Write a run as files that the authors' code loads.",
+    "doctor": "Say what is wrong with a data set or a run.",
     "datasets": "List, fetch, check and paint data sets.",
 }
 """Name -> what `i2i --help` says of it; the command is `command` in `i2i.cli.NAME`."""

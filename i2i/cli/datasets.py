@@ -1,14 +1,10 @@
 """`i2i datasets`"""
 
-import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from i2i.data.check import Checked
 
 _TRAIN = {"paired": "pix2pix", "unpaired": "cyclegan"}
 """Kind of data -> the model that is usually trained on it."""
@@ -109,27 +105,27 @@ def _get_named(name: str) -> None:
     "looks like. pictures: any, for models that make pictures from noise.",
 )
 @click.pass_context
-def check(context: click.Context, folder: Path, kind: str) -> None:
+def check(context: click.Context, folder: Path, kind: Any) -> None:
     """Say what is in the data set DIR and what is wrong with it.
 
     Says which layout was found and how many pictures there are, and reads every picture once. Exits
-    with 1 if there is something to be mended: no known layout, pictures that are unreadable, have
-    no partner, or differ from it in size.
+    with 1 if training would refuse it: no known layout, pictures that are unreadable, have no
+    partner, or differ from it in size. `i2i doctor` looks more closely.
     """
-    from i2i.data.reading import require_folder
-    from i2i.errors import DataError
+    from i2i.data.cache import cache_folder
+    from i2i.data.check import check_pictures
+    from i2i.doctor import as_lines, survey, usability_findings
+    from i2i.progress import progress_bar
 
-    require_folder(folder)
-    look = {"paired": _pairs, "unpaired": _unpaired, "domains": _domains, "pictures": _pictures}
-    kind = _kind_of(folder) if kind == "auto" else kind
-    findings: list[str] = []
-    for split in ("train", "val"):
-        try:
-            findings += look[kind](folder, split)
-        except DataError as error:
-            findings.append(str(error))
+    found = survey(folder, None if kind == "auto" else kind)
+    with progress_bar("checking pictures") as progress:
+        checked = check_pictures(found.files, cache_folder(), progress=progress)
+    click.echo(f"{found.kind}: {found.how}")
+    for line in found.lines:
+        click.echo(line)
+    findings = usability_findings(found, checked)
     for finding in findings:
-        click.echo(finding)
+        click.echo("\n".join(as_lines(finding, folder)))
     if findings:
         context.exit(1)
     click.echo("Every picture can be used.")
@@ -161,105 +157,6 @@ def demo(folder: Path, kind: str, count: int, size: int) -> None:
     with progress_bar(f"painting {kind} scenes") as progress:
         write_demo(folder, kind, count, size, progress=progress)
     click.echo(f"painted into {folder}")
-
-
-def _kind_of(folder: Path) -> str:
-    from i2i.data.idx import has_idx
-    from i2i.data.layouts import find_domains, find_pairs, find_unpaired
-    from i2i.errors import DataError
-
-    if has_idx(folder):
-        return "pictures"
-    with contextlib.suppress(DataError):
-        pairs = find_pairs(folder, "train", drop_orphans=True)
-        if 2 * len(pairs.pairs) >= len(pairs.orphans_a) + len(pairs.orphans_b):
-            return "paired"
-    for kind, find in (("unpaired", find_unpaired), ("domains", find_domains)):
-        with contextlib.suppress(DataError):
-            find(folder, "train")
-            return kind
-    return "paired"  # none: there are most layouts of pairs to be shown
-
-
-def _pairs(folder: Path, split: str) -> list[str]:
-    """Say what there is, and return what is wrong with it."""
-    from i2i.data.check import usable_pairs
-    from i2i.data.layouts import find_pairs, first_few, has_split
-    from i2i.errors import DataError
-
-    if split == "val" and not has_split(folder, split):
-        click.echo("val: none")
-        return []
-    found = find_pairs(folder, split, drop_orphans=True)
-    click.echo(f"{split}: {len(found.pairs)} pairs ({found.layout})")
-    findings = []
-    orphans = found.orphans_a + found.orphans_b
-    if orphans:
-        findings.append(f"{len(orphans)} pictures have no partner:\n{first_few(orphans)}")
-    files = [path for pair in found.pairs for path in (pair.a, pair.b) if path]
-    try:
-        usable_pairs(found.pairs, _read_all(files))
-    except DataError as error:
-        findings.append(str(error))
-    return findings
-
-
-def _unpaired(folder: Path, split: str) -> list[str]:
-    """Say what there is, and return what is wrong with it."""
-    from i2i.data.layouts import find_unpaired
-
-    found = find_unpaired(folder, split)
-    if found is None:
-        click.echo("val: none")
-        return []
-    click.echo(f"{split}: {len(found.a)} + {len(found.b)} pictures, unpaired ({found.layout})")
-    return _unreadable((*found.a, *found.b))
-
-
-def _domains(folder: Path, split: str) -> list[str]:
-    """Say what there is, and return what is wrong with it."""
-    from i2i.data.layouts import find_domains
-
-    found = find_domains(folder, split)
-    if found is None:
-        click.echo("val: none")
-        return []
-    counts = ", ".join(f"{len(pictures)} of {name}" for name, pictures in found.pictures.items())
-    click.echo(f"{split}: {counts} ({found.layout})")
-    return _unreadable(path for pictures in found.pictures.values() for path in pictures)
-
-
-def _pictures(folder: Path, split: str) -> list[str]:
-    """Say what there is, and return what is wrong with it."""
-    from i2i.data.cache import cache_folder
-    from i2i.data.idx import find_idx, has_idx
-    from i2i.data.picture_folder import FileStore, find_pictures
-
-    found = find_idx(folder, cache_folder()) if has_idx(folder) else find_pictures(folder)
-    pictures = found.train if split == "train" else found.validation
-    if pictures is None:
-        click.echo("val: none")
-        return []
-    classes = f", {len(found.classes)} classes" if found.classes else ""
-    click.echo(f"{split}: {len(pictures)} pictures{classes} ({found.layout})")
-    store = pictures.store
-    return _unreadable(store.paths) if isinstance(store, FileStore) else []
-
-
-def _unreadable(paths: Iterable[Path]) -> list[str]:
-    from i2i.data.layouts import first_few
-
-    bad = [f"{path}: {why}" for path, why in _read_all(paths).bad.items()]
-    return [f"{len(bad)} pictures cannot be read:\n{first_few(bad)}"] if bad else []
-
-
-def _read_all(paths: Iterable[Path]) -> "Checked":
-    from i2i.data.cache import cache_folder
-    from i2i.data.check import check_pictures
-    from i2i.progress import progress_bar
-
-    with progress_bar("checking pictures") as progress:
-        return check_pictures(paths, cache_folder(), progress=progress)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -34,6 +34,7 @@ Examples:
   i2i train --model pix2pix --dataroot demo --set objective.l1=50
   i2i train --model stargan --dataroot faces --set data.balance=true
   i2i train --model dcgan --dataroot pictures
+  i2i train --model pix2pix --dataroot facades --dry-run
   i2i train --resume runs/NAME --epochs 400
   i2i train --model cyclegan --dataroot horse2zebra --gpus 8 --batch-size 8
 
@@ -98,6 +99,11 @@ has a folder for each, in train/ or not; or a table of attributes."""
     metavar="KEY=VALUE",
     help="Change any option of the recipe, such as objective.l1=50; may be repeated.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Train nothing: check the data, and say what the run would take on this machine.",
+)
 def command(
     model: str | None,
     recipe: str | None,
@@ -108,6 +114,7 @@ def command(
     name: str | None,
     runs_dir: Path,
     settings: tuple[str, ...],
+    dry_run: bool,
     **flags: Any,
 ) -> None:
     """Train a model on a folder of pictures, or go on with a run.
@@ -144,7 +151,7 @@ def command(
         fixed = [f"--{flag.replace('_', '-')}" for flag in given if flag not in _FOR_RESUME]
         fixed += [f"--{flag}" for flag, value in [("model", model), ("recipe", recipe)] if value]
         fixed += [f"--{flag}" for flag, value in [("size", size), ("name", name)] if value]
-        fixed += ["--set"] if settings else []
+        fixed += [f"--{flag}" for flag, value in [("set", settings), ("dry-run", dry_run)] if value]
         if fixed:
             raise click.UsageError(
                 f"{', '.join(fixed)} cannot change in a run that is resumed; it continues exactly. "
@@ -164,5 +171,13 @@ def command(
         options = read_options(layer)
         if not options.data.root:
             raise click.UsageError("Say where the pictures are with --dataroot (or try `demo`).")
+        if dry_run:
+            from i2i.cli.dry_run import dry_run as rehearse
+            from i2i.processes import launched
+
+            if launched():
+                raise click.UsageError("--dry-run measures one process: start it without torchrun.")
+            rehearse(options, device, click.echo)
+            return
         outcome = train.start(options, runs_dir, name, device=device, say=click.echo)
     sys.exit(outcome.exit_code)

@@ -6,23 +6,17 @@ modification has changed; bad ones are looked at every time, since what is mende
 disk) need not show in the file.
 """
 
-import hashlib
-import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
-
-from PIL import Image
 
 from i2i.data.layouts import PairFiles, first_few
-from i2i.data.reading import orientation, reason, to_channels
+from i2i.data.look import Look, look_at
+from i2i.data.memory import Memory
 from i2i.errors import DataError
 
-_VERSION = 1  # of the file in which good pictures are remembered
+_VERSION = 2  # of the rows in which good pictures are remembered
 
 
 @dataclass(frozen=True)
@@ -31,13 +25,13 @@ class Checked:
 
     sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)  # upright (width, height)
     bad: dict[Path, str] = field(default_factory=dict)  # why it cannot be read
+    looks: dict[Path, Look] = field(default_factory=dict, compare=False)  # all that is known
 
-
-class _Good(NamedTuple):
-    bytes: int
-    mtime_ns: int
-    width: int
-    height: int
+    def update(self, other: "Checked") -> None:
+        """Take over what another check has found."""
+        self.sizes.update(other.sizes)
+        self.bad.update(other.bad)
+        self.looks.update(other.looks)
 
 
 def check_pictures(
@@ -56,10 +50,8 @@ def check_pictures(
         progress: Told how many pictures are done, and of how many.
     """
     paths = list(dict.fromkeys(paths))
-    memory = _memory_file(cache, paths) if cache and paths else None
-    known = _recall(memory) if memory else {}
-    good = {path: known[key] for path in paths if (key := str(path.absolute())) in known}
-    good = {path: found for path, found in good.items() if _unchanged(path, found)}
+    memory = Memory(cache, paths, Look, _VERSION) if cache and paths else None
+    good = memory.recall(paths) if memory else {}
     unknown = [path for path in paths if path not in good]
     done = len(good)
     if progress and done:
@@ -69,7 +61,7 @@ def check_pictures(
     pool = ThreadPoolExecutor(workers)
     try:
         for path, found in zip(unknown, pool.map(_look, unknown), strict=True):
-            if isinstance(found, _Good):
+            if isinstance(found, Look):
                 good[path] = found
             else:
                 bad[path] = found
@@ -80,10 +72,11 @@ def check_pictures(
         pool.shutdown(cancel_futures=True)  # so that Ctrl-C need not wait for all the others
 
     if memory and len(unknown) > len(bad):
-        # The file serves all splits of a data set: keep what this check was not asked about.
-        others = {path: found for path, found in known.items() if Path(path).exists()}
-        _remember(memory, others | {str(path.absolute()): found for path, found in good.items()})
-    return Checked(sizes={path: (good[path].width, good[path].height) for path in good}, bad=bad)
+        # The file serves all splits of a data set: it keeps what this check was not asked about.
+        memory.remember(good)
+    looks = {path: good[path] for path in paths if path in good}
+    sizes = {path: (look.width, look.height) for path, look in looks.items()}
+    return Checked(sizes, bad, looks)
 
 
 def usable_pairs(
@@ -97,7 +90,7 @@ def usable_pairs(
     """
     files = [path for pair in pairs for path in (pair.a, pair.b) if path]
     unreadable = [f"{path}: {checked.bad[path]}" for path in files if path in checked.bad]
-    mismatched = {pair: why for pair in pairs if (why := _mismatch(pair, checked))}
+    mismatched = {pair: why for pair in pairs if (why := mismatch(pair, checked))}
     if not skip_bad and (unreadable or mismatched):
         parts = []
         if unreadable:
@@ -137,7 +130,8 @@ def usable_pictures(
     return [path for path in paths if path not in checked.bad]
 
 
-def _mismatch(pair: PairFiles, checked: Checked) -> str:
+def mismatch(pair: PairFiles, checked: Checked) -> str:
+    """Say why the two pictures of a pair do not fit on each other; "" where they do."""
     a = checked.sizes.get(pair.a)
     if a and pair.b is None and a[0] % 2:
         return f"{pair.a}: two halves side by side cannot have the odd width {a[0]} ({a[0]}x{a[1]})"
@@ -147,57 +141,5 @@ def _mismatch(pair: PairFiles, checked: Checked) -> str:
     return ""
 
 
-def _look(path: Path) -> _Good | str:
-    """Decode a picture; return why where that is not possible."""
-    try:
-        stat = path.stat()
-        with path.open("rb") as file, Image.open(file) as image:
-            width, height = image.size
-            # A JPEG decoder can shrink by eight as it goes: it still walks through all of the file,
-            # so that nothing escapes it, in two thirds of the time.
-            image.draft(None, (1, 1))
-            image.load()
-            if orientation(image) >= 5:
-                width, height = height, width
-            if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
-                to_channels(image, 1)  # the rarer kinds may hold values that cannot be converted
-    except Exception as error:  # noqa: BLE001 (decoders of broken files raise nearly anything)
-        return reason(error)
-    return _Good(stat.st_size, stat.st_mtime_ns, width, height)
-
-
-def _unchanged(path: Path, found: _Good) -> bool:
-    try:
-        stat = path.stat()
-    except OSError:
-        return False
-    return (stat.st_size, stat.st_mtime_ns) == (found.bytes, found.mtime_ns)
-
-
-def _memory_file(cache: Path, paths: Sequence[Path]) -> Path:
-    """Return one file for each folder of pictures, so that it grows no larger than its data set."""
-    folder = os.path.commonpath([path.absolute().parent for path in paths])
-    return cache / f"pictures-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.json"
-
-
-def _recall(memory: Path) -> dict[str, _Good]:
-    try:
-        written = json.loads(memory.read_text(encoding="utf-8"))
-        if written["version"] != _VERSION:
-            return {}
-        return {path: _Good(*found) for path, found in written["pictures"].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}
-
-
-def _remember(memory: Path, good: dict[str, _Good]) -> None:
-    """Replace the file as a whole; a cache that cannot be written costs time, never a training."""
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=memory.parent, suffix=".tmp", delete=False
-        ) as file:
-            json.dump({"version": _VERSION, "pictures": good}, file)
-        Path(file.name).replace(memory)
-    except OSError:
-        return
+def _look(path: Path) -> Look | str:
+    return look_at(path)

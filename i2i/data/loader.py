@@ -4,7 +4,6 @@ Which samples make up a batch follows from the number of the step alone, so that
 workers gives the same batches and a resumed training goes on where it stopped.
 """
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from i2i.data.cores import cores
 from i2i.errors import I2iError
 
 T = TypeVar("T")
@@ -112,11 +112,7 @@ def default_workers(processes: int = 1) -> int:
     Args:
         processes: How many processes of a training share the cores of this machine.
     """
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(0, min(8, cores // processes - 1))
+    return max(0, min(8, cores() // processes - 1))
 
 
 class _Excused(Dataset[Any]):

@@ -1,17 +1,28 @@
 """From the `[data]` of the options to data sets, with everything checked before training starts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from i2i.data.check import Checked
 from i2i.options import Options, read_options
 from i2i.sources.domains import domains, label_names
 from i2i.sources.paired import paired
-from i2i.sources.pictures import class_names, pictures
+from i2i.sources.pictures import class_names, find_named_pictures, pictures
+from i2i.sources.remarks import remarks
 from i2i.sources.root import DEMO, find_root
-from i2i.sources.source import Say, Source
+from i2i.sources.source import Say, Source, silent
 from i2i.sources.unpaired import unpaired
 
-__all__ = ["DEMO", "Source", "open_source", "settle_options"]
+__all__ = [
+    "DEMO",
+    "Source",
+    "find_named_pictures",
+    "find_root",
+    "open_source",
+    "remarks",
+    "settle_options",
+]
 
 
 def open_source(options: Options, kind: str, say: Say) -> Source:
@@ -25,14 +36,16 @@ def open_source(options: Options, kind: str, say: Say) -> Source:
     Raises:
         DataError: the folder or pictures in it are not as they should be.
     """
+    checked = Checked()
     if kind == "pictures":
-        return pictures(options, say)
-    makers: dict[str, Callable[[Options, Path, Say], Source]] = {
+        return replace(pictures(options, say, checked), checked=checked)
+    makers: dict[str, Callable[[Options, Path, Say, Checked], Source]] = {
         "paired": paired,
         "unpaired": unpaired,
         "domains": domains,
     }
-    return makers[kind](options, find_root(options.data.root, kind, say), say)
+    root = find_root(options.data.root, kind, say)
+    return replace(makers[kind](options, root, say, checked), checked=checked)
 
 
 def settle_options(options: Options, kind: str) -> Options:
@@ -55,16 +68,12 @@ def settle_options(options: Options, kind: str) -> Options:
     options = read_options(layer)
     data = options.data
     if kind == "pictures":
-        layer["data"]["domains"] = list(class_names(data, _silent))
+        layer["data"]["domains"] = list(class_names(data, silent))
         return read_options(layer)
     if kind != "domains":
         return options
-    found = [label_names(each, find_root(each.root, kind, _silent)) for each in (data, *data.more)]
+    found = [label_names(each, find_root(each.root, kind, silent)) for each in (data, *data.more)]
     layer["data"] |= found[0] | {
         "more": [of.model_dump() | names for of, names in zip(data.more, found[1:], strict=True)]
     }
     return read_options(layer)
-
-
-def _silent(line: str) -> None:
-    pass

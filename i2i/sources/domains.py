@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from i2i.data.attributes import find_attributed, read_table
+from i2i.data.check import Checked
 from i2i.data.domains import LabelledFiles, LabelledPictures
 from i2i.data.layouts import find_domains, hold_out
 from i2i.data.transforms import evaluation_geometry
 from i2i.errors import OptionsError
 from i2i.options import LabelledData, Options
 from i2i.sources.root import find_root
-from i2i.sources.source import HELD_OUT, Say, Source, fingerprint, geometry, readable
+from i2i.sources.source import HELD_OUT, Say, Source, fingerprint, geometry, readable, table_file
 
 Parts = tuple[LabelledFiles, LabelledFiles]
 
@@ -21,12 +22,12 @@ HELD_OUT_AT_MOST = 2000
 """Of a table of attributes, which may list a hundred times as many; as published for StarGAN."""
 
 
-def domains(options: Options, root: Path, say: Say) -> Source:
+def domains(options: Options, root: Path, say: Say, checked: Checked) -> Source:
     """Make data sets of the labelled pictures in a folder."""
     data, seed = options.data, options.train.seed
     roots = [root, *(find_root(more.root, "domains", say) for more in data.more)]
     parts = [
-        (_attributed if each.table else _foldered)(each, folder, options, say)
+        (_attributed if each.table else _foldered)(each, folder, options, say, checked)
         for each, folder in zip((data, *data.more), roots, strict=True)
     ]
     sets, held = [train for train, _ in parts], [rest for _, rest in parts]
@@ -60,7 +61,7 @@ def label_names(data: LabelledData, root: Path) -> dict[str, list[str]]:
     if not data.root:
         raise OptionsError("a data set has no root: say where its pictures are.")
     if data.table:
-        return {"attributes": list(read_table(_table(data, root), data.attributes).names)}
+        return {"attributes": list(read_table(table_file(data, root), data.attributes).names)}
     if data.attributes:
         raise OptionsError(
             f"data.attributes (={list(data.attributes)}) are columns of a table: name its file "
@@ -71,15 +72,22 @@ def label_names(data: LabelledData, root: Path) -> dict[str, list[str]]:
     return {"domains": list(found.pictures)}
 
 
-def _foldered(data: LabelledData, root: Path, options: Options, say: Say) -> Parts:
+def _foldered(
+    data: LabelledData, root: Path, options: Options, say: Say, checked: Checked
+) -> Parts:
     """The labelled pictures to train on, and those to validate with, of one data set."""
     found = find_domains(root, "train", data.domains)
     assert found is not None
-    train = {name: readable(paths, options.data, say) for name, paths in found.pictures.items()}
+    train = {
+        name: readable(paths, options.data, say, checked) for name, paths in found.pictures.items()
+    }
     held = find_domains(root, "val", data.domains)
     if held is not None:
         validation, split = (
-            {name: readable(paths, options.data, say) for name, paths in held.pictures.items()},
+            {
+                name: readable(paths, options.data, say, checked)
+                for name, paths in held.pictures.items()
+            },
             "their own split",
         )
     else:
@@ -101,17 +109,22 @@ def _foldered(data: LabelledData, root: Path, options: Options, say: Say) -> Par
     return labelled(train), labelled(validation)
 
 
-def _attributed(data: LabelledData, root: Path, options: Options, say: Say) -> Parts:
+def _attributed(
+    data: LabelledData, root: Path, options: Options, say: Say, checked: Checked
+) -> Parts:
     """The labelled pictures to train on, and those to validate with, of one data set."""
-    table = read_table(_table(data, root), data.attributes)
+    table = read_table(table_file(data, root), data.attributes)
     found = find_attributed(root, table, drop_unlisted=options.data.skip_bad)
     if found.unlisted:
         say(f"left out {len(found.unlisted)} without a row in {table.path} (--skip-bad)")
     if found.unseen:
         say(f"note: {found.unseen} of {len(table.rows)} rows in {table.path} have no picture")
-    train = readable(list(found.train), options.data, say)
+    train = readable(list(found.train), options.data, say, checked)
     if found.validation is not None:
-        validation, split = readable(list(found.validation), options.data, say), "their own split"
+        validation, split = (
+            readable(list(found.validation), options.data, say, checked),
+            "their own split",
+        )
     else:
         share = min(HELD_OUT, HELD_OUT_AT_MOST / len(train))
         train, validation = hold_out(train, share, options.train.seed)
@@ -127,8 +140,3 @@ def _attributed(data: LabelledData, root: Path, options: Options, say: Say) -> P
         return LabelledFiles(data.label_set, tuple(pictures), rows.reshape(-1, len(table.names)))
 
     return labelled(train), labelled(validation)
-
-
-def _table(data: LabelledData, root: Path) -> Path:
-    beside = Path(data.table)
-    return beside if beside.is_file() and not (root / beside).is_file() else root / beside

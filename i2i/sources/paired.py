@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from i2i.data.check import usable_pairs
+from i2i.data.check import Checked, usable_pairs
 from i2i.data.layouts import PairFiles, find_pairs, has_split, hold_out
 from i2i.data.paired import PairedPictures
 from i2i.data.transforms import evaluation_geometry
@@ -12,14 +12,14 @@ from i2i.options import Data, Options
 from i2i.sources.source import HELD_OUT, Say, Source, check, fingerprint, geometry, reported
 
 
-def paired(options: Options, root: Path, say: Say) -> Source:
+def paired(options: Options, root: Path, say: Say, checked: Checked) -> Source:
     """Make data sets of the pairs in a folder."""
     data = options.data
     found = find_pairs(root, "train", drop_orphans=data.skip_bad)
-    train, split = _usable(found.pairs, data, say), "its own split"
+    train, split = _usable(found.pairs, data, say, checked), "its own split"
     if has_split(root, "val"):
         held = find_pairs(root, "val", drop_orphans=data.skip_bad)
-        validation = _usable(held.pairs, data, say)
+        validation = _usable(held.pairs, data, say, checked)
     else:
         train, validation = hold_out(train, HELD_OUT, options.train.seed)
         split = f"held out from the {len(train) + len(validation)} for training"
@@ -44,7 +44,9 @@ def paired(options: Options, root: Path, say: Say) -> Source:
     )
 
 
-def _usable(pairs: Sequence[PairFiles], data: Data, say: Say) -> list[PairFiles]:
-    checked = check(path for pair in pairs for path in (pair.a, pair.b) if path is not None)
-    usable = usable_pairs(pairs, checked, skip_bad=data.skip_bad)
+def _usable(pairs: Sequence[PairFiles], data: Data, say: Say, checked: Checked) -> list[PairFiles]:
+    found = check(
+        (path for pair in pairs for path in (pair.a, pair.b) if path is not None), checked
+    )
+    usable = usable_pairs(pairs, found, skip_bad=data.skip_bad)
     return reported(pairs, usable, say)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i.data.cache import cache_folder
+from i2i.data.check import Checked
 from i2i.data.idx import find_idx, has_idx
 from i2i.data.picture_folder import FileStore, find_pictures
 from i2i.data.picture_set import FoundPictures, PictureSet
@@ -17,16 +18,16 @@ from i2i.sources.root import find_root
 from i2i.sources.source import HELD_OUT, Say, Source, geometry, readable
 
 
-def pictures(options: Options, say: Say) -> Source:
+def pictures(options: Options, say: Say, checked: Checked) -> Source:
     """Make data sets of single pictures, wherever they are kept."""
     data, seed = options.data, options.train.seed
-    found = _found(data.root, say)
-    train = _usable(found.train.of_classes(data.domains), data, say)
+    found = find_named_pictures(data.root, say) or _in_folder(data.root, say)
+    train = _usable(found.train.of_classes(data.domains), data, say, checked)
     for name, places in zip(train.classes, train.by_class(), strict=False):
         if not len(places):
             raise DataError(f"There is no picture of the class {name!r} to train on: leave it out.")
     if found.validation is not None:
-        validation = _usable(found.validation.of_classes(data.domains), data, say)
+        validation = _usable(found.validation.of_classes(data.domains), data, say, checked)
         split = "their own split"
     else:
         train, validation = train.held_out(HELD_OUT, seed)
@@ -59,22 +60,31 @@ def class_names(data: Data, say: Say) -> tuple[str, ...]:
                 f"data.{name} is for models that change attributes or domains; this one makes "
                 "pictures of classes, which are named by folders and chosen with data.domains."
             )
-    found = _found(data.root, say)
+    found = find_named_pictures(data.root, say) or _in_folder(data.root, say)
     return found.train.of_classes(data.domains).classes or found.classes
 
 
-def _found(dataroot: str, say: Say) -> FoundPictures:
+def find_named_pictures(dataroot: str, say: Say) -> FoundPictures | None:
+    """Return the pictures of a data set of torchvision, or None if `dataroot` names none.
+
+    Raises:
+        DataError: it cannot be had.
+    """
     if dataroot in TORCHVISION and not Path(dataroot).is_dir():
         return find_named(dataroot, cache_folder(), say)
+    return None
+
+
+def _in_folder(dataroot: str, say: Say) -> FoundPictures:
     root = find_root(dataroot, "pictures", say)
     return find_idx(root, cache_folder()) if has_idx(root) else find_pictures(root)
 
 
-def _usable(pictures: PictureSet, data: Data, say: Say) -> PictureSet:
+def _usable(pictures: PictureSet, data: Data, say: Say, checked: Checked) -> PictureSet:
     """Check the pictures that are files; those in an array have been checked as a whole."""
     store = pictures.store
     if not isinstance(store, FileStore) or not len(pictures):
         return pictures
     paths = [store.paths[index] for index in pictures.indices]
-    usable = set(readable(paths, data, say))
+    usable = set(readable(paths, data, say, checked))
     return pictures.take([place for place, path in enumerate(paths) if path in usable])

@@ -12,8 +12,13 @@ DEMO = "demo"
 """The dataroot that stands for the embedded data set."""
 
 
-def find_root(dataroot: str, kind: str, say: Say) -> Path:
+def find_root(dataroot: str, kind: str | None, say: Say) -> Path:
     """Return the folder of a data set; what is not there yet is downloaded or painted.
+
+    Arguments:
+        dataroot: the folder, or a name.
+        kind: what is wanted; None for whatever there is.
+        say: prints a line for a person.
 
     Raises:
         DataError: there is no such data set, or it cannot be had.
@@ -29,5 +34,5 @@ def find_root(dataroot: str, kind: str, say: Say) -> Path:
     say("data set: the embedded one; the first time, it is painted (up to a minute)")
     with progress_bar("painting the embedded data set") as progress:
         return demo_folder(
-            "domains" if kind == "pictures" else kind, cache_folder(), progress=progress
+            "domains" if kind == "pictures" else kind or "paired", cache_folder(), progress=progress
         )

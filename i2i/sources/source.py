@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, default_collate
 from i2i.data.cache import cache_folder
 from i2i.data.check import Checked, check_pictures, usable_pictures
 from i2i.data.transforms import JointGeometry
-from i2i.options import Data
+from i2i.options import Data, LabelledData
 from i2i.progress import progress_bar
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ class Source:
 
     `train` gives a sample for any position from 0 on, `pictures` of them in an epoch; `validation`
     gives its samples in a fixed order. `fingerprint` changes with the names of the files that are
-    trained on.
+    trained on. `checked` is what the check of the pictures has seen.
     """
 
     train: Dataset[Any]
@@ -36,6 +36,7 @@ class Source:
     pictures: int
     validation_pictures: int
     fingerprint: str
+    checked: Checked = field(default_factory=Checked)
 
     def validation_batches(self, count: int, batch_size: int = 8) -> list[Any]:
         """The first `count` validation samples, collated into batches."""
@@ -52,16 +53,18 @@ def geometry(data: Data) -> JointGeometry:
     return JointGeometry(data.load_size, data.crop_size, data.resize, random, data.flip)
 
 
-def readable(paths: Sequence[Path], data: Data, say: Say) -> list[Path]:
+def readable(paths: Sequence[Path], data: Data, say: Say, checked: Checked) -> list[Path]:
     """Return the pictures that can be read, all of which must be unless bad ones are skipped."""
-    usable = usable_pictures(paths, check(paths), skip_bad=data.skip_bad)
+    usable = usable_pictures(paths, check(paths, checked), skip_bad=data.skip_bad)
     return reported(paths, usable, say)
 
 
-def check(paths: Iterable[Path]) -> Checked:
-    """Decode the pictures that are not known to be good."""
+def check(paths: Iterable[Path], checked: Checked) -> Checked:
+    """Decode the pictures that are not known to be good; `checked` learns of it too."""
     with progress_bar("checking pictures") as progress:
-        return check_pictures(paths, cache_folder(), progress=progress)
+        found = check_pictures(paths, cache_folder(), progress=progress)
+    checked.update(found)
+    return found
 
 
 def reported(found: Sequence[T], usable: list[T], say: Say) -> list[T]:
@@ -69,6 +72,16 @@ def reported(found: Sequence[T], usable: list[T], say: Say) -> list[T]:
     if len(usable) < len(found):
         say(f"left out {len(found) - len(usable)} of {len(found)} that cannot be used (--skip-bad)")
     return usable
+
+
+def table_file(data: LabelledData, root: Path) -> Path:
+    """The table of attributes of a data set: below its root, or else where its name says."""
+    beside = Path(data.table)
+    return beside if beside.is_file() and not (root / beside).is_file() else root / beside
+
+
+def silent(line: str) -> None:
+    """Print nothing."""
 
 
 def fingerprint(names: Iterable[str]) -> str:

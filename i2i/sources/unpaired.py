@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from i2i.data.check import Checked
 from i2i.data.layouts import find_unpaired, hold_out
 from i2i.data.transforms import evaluation_geometry
 from i2i.data.unpaired import UnpairedPictures
@@ -10,16 +11,19 @@ from i2i.options import Options
 from i2i.sources.source import HELD_OUT, Say, Source, fingerprint, geometry, readable
 
 
-def unpaired(options: Options, root: Path, say: Say) -> Source:
+def unpaired(options: Options, root: Path, say: Say, checked: Checked) -> Source:
     """Make data sets of the pictures of both kinds in a folder."""
     data, seed = options.data, options.train.seed
     root_b = Path(data.root_b) if data.root_b else None
     found = find_unpaired(root, "train", root_b)
     assert found is not None
-    sides = [readable(side, data, say) for side in (found.a, found.b)]
+    sides = [readable(side, data, say, checked) for side in (found.a, found.b)]
     held = find_unpaired(root, "val", root_b)
     if held is not None:
-        validation, split = [readable(side, data, say) for side in (held.a, held.b)], "its own"
+        validation, split = (
+            [readable(side, data, say, checked) for side in (held.a, held.b)],
+            "its own",
+        )
     else:
         both = [hold_out(side, HELD_OUT, seed) for side in sides]
         # A single picture is trained on and validated with.

@@ -28,7 +28,7 @@ class Negative(nn.Module):
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the builder was asked for."""
+    """What was asked to load a translator."""
     calls: list[Any] = []
 
     def load_translator(checkpoint: Path | None, **arguments: Any) -> tuple[Translator, str]:
@@ -43,9 +43,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         )
         return translator, "newest run under runs/: runs/facades"
 
-    builder = ModuleType("i2i.builder")
-    builder.load_translator = load_translator
-    monkeypatch.setitem(sys.modules, "i2i.builder", builder)
+    loading = ModuleType("i2i.loading")
+    loading.load_translator = load_translator
+    monkeypatch.setitem(sys.modules, "i2i.loading", loading)
     return calls
 
 

@@ -1,0 +1,190 @@
+"""`i2i doctor`"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from i2i.cli.estimates import estimate_lines
+
+if TYPE_CHECKING:
+    from i2i.data.picture_set import FoundPictures
+    from i2i.estimate import Estimate
+    from i2i.options import Options
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  i2i doctor my-pictures
+  i2i doctor my-pictures --recipe pix2pix --size 128
+  i2i doctor faces --table list_attr_celeba.txt --json
+  i2i doctor runs/NAME"""
+)
+@click.argument("folder", metavar="DATAROOT|NAME|RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--kind",
+    type=click.Choice(["auto", "paired", "unpaired", "domains", "pictures"]),
+    default="auto",
+    show_default=True,
+    help="What the data is meant to be; auto: that of the recipe, or what it looks like.",
+)
+@click.option("--dataroot-b", type=click.Path(path_type=Path), help="Unpaired: domain B, if apart.")
+@click.option("--table", type=click.Path(path_type=Path), help="A table of attributes.")
+@click.option("--model", metavar="NAME", help="What is to be trained on it.")
+@click.option("--recipe", metavar="NAME|FILE", help="How; default: the recipe of the model.")
+@click.option("--size", type=click.IntRange(min=16), help="The size of the squares to train on.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change an option of the recipe."
+)
+@click.option("--device", default="auto", show_default=True, help="Of the estimate.")
+@click.option(
+    "--estimate/--no-estimate",
+    default=None,
+    help="Measure a few steps of training; default: if a model or recipe is given.",
+)
+@click.option(
+    "--fast", is_flag=True, help="Do not decode pixels: only heads of files, exact copies."
+)
+@click.option("--json", "as_json", is_flag=True, help="Say everything, for a program.")
+@click.pass_context
+def command(
+    context: click.Context,
+    folder: Path,
+    kind: Any,
+    dataroot_b: Path | None,
+    table: Path | None,
+    model: str | None,
+    recipe: str | None,
+    size: int | None,
+    settings: tuple[str, ...],
+    device: str,
+    estimate: bool | None,
+    fast: bool,
+    as_json: bool,
+) -> None:
+    """Say what is wrong with the data set DATAROOT, or with a RUN.
+
+    A data set is a folder, `demo`, or a name that `i2i datasets list` shows. Of it: how it was
+    read; how many pictures of which sizes and kinds; files that cannot be read or have no partner;
+    pictures that are there twice, most of all in training and test; and what a model would take on
+    this machine. Exits with 1 if there is anything worse than a note.
+    """
+    from i2i.data.cache import cache_folder
+    from i2i.doctor import as_dict, as_text, examine, examine_run, is_run
+    from i2i.progress import progress_bar
+
+    if is_run(folder):
+        summary = examine_run(folder)
+        click.echo(json.dumps(summary.as_dict(), indent=2) if as_json else summary.as_text())
+        context.exit(summary.exit_code)
+    name = recipe or model
+    if name is None and (settings or estimate):
+        raise click.UsageError("--set and --estimate need a --model or --recipe.")
+    options = _options(name, model, size, settings) if name else None
+    if options is not None:
+        from i2i.builder import data_kind
+
+        wanted = data_kind(options)
+        kind = wanted if kind == "auto" else kind
+        dataroot_b = dataroot_b or (Path(options.data.root_b) if options.data.root_b else None)
+    dataroot = str(folder)
+    folder, named = _locate(dataroot, None if kind == "auto" else kind)
+    if options is not None:
+        table = table or _table(options.data.table, folder)
+    data = options.data if options else None
+    with progress_bar("looking at pictures") as progress:
+        how: dict[str, Any] = {
+            "crop_size": data.crop_size if data else size,
+            "resize": data.resize if data else None,
+            "fast": fast,
+            "cache": cache_folder(),
+            "progress": progress,
+        }
+        diagnosis = examine(
+            folder,
+            None if kind == "auto" else kind,
+            root_b=dataroot_b,
+            table=table,
+            domains=data.domains if data else (),
+            attributes=data.attributes if data else (),
+            named=named,
+            **how,
+        )
+        others = []
+        for more in data.more if data else ():
+            root, _ = _locate(more.root, "domains")
+            names: dict[str, Any] = {"domains": more.domains, "attributes": more.attributes}
+            others.append(examine(root, "domains", table=_table(more.table, root), **names, **how))
+    samples = sum(each.survey.samples for each in (diagnosis, *others))
+    measured = None
+    if options is not None and estimate is not False and not diagnosis.survey.problems:
+        measured = _measure(options, dataroot if named else folder, dataroot_b, table, device)
+    if as_json:
+        found = as_dict(diagnosis)
+        if others:
+            found["more"] = [as_dict(other) for other in others]
+        if options is not None and measured is not None:
+            from i2i.builder import run_length
+
+            steps = run_length(options, samples)
+            found["estimate"] = measured.to_dict() | {"run_steps": steps}
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo("\n\n".join(map(as_text, (diagnosis, *others))))
+        if options is not None and measured is not None:
+            click.echo()
+            for line in estimate_lines(measured, options, samples):
+                click.echo(line)
+    context.exit(max(each.exit_code for each in (diagnosis, *others)))
+
+
+def _options(
+    name: str, model: str | None, size: int | None, settings: tuple[str, ...]
+) -> "Options":
+    from i2i.recipes import load_options, read_recipe
+
+    options = load_options(name, *settings, size=size)
+    if model is not None and options.model != read_recipe(model).get("model"):
+        raise click.UsageError(f"The recipe {name!r} is for {options.model!r}.")
+    return options
+
+
+def _table(name: str, root: Path) -> Path | None:
+    below = root / name
+    return (below if below.is_file() else Path(name)) if name else None
+
+
+def _locate(dataroot: str, kind: str | None) -> "tuple[Path, FoundPictures | None]":
+    """The folder of a data set, and its pictures if torchvision has them."""
+    from i2i.data.cache import cache_folder
+    from i2i.data.torchvision_sets import torchvision_folder
+    from i2i.sources import find_named_pictures, find_root
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    named = find_named_pictures(dataroot, say) if kind in (None, "pictures") else None
+    if named is not None:
+        return torchvision_folder(dataroot, cache_folder()), named
+    return find_root(dataroot, kind, say), None
+
+
+def _measure(
+    options: "Options", folder: Path | str, root_b: Path | None, table: Path | None, device: str
+) -> "Estimate":
+    from i2i.builder import data_kind, pick_device
+    from i2i.estimate import measure
+    from i2i.options import read_options
+    from i2i.recipes import merge
+    from i2i.sources import settle_options
+
+    where = {"root": folder, "root_b": root_b, "table": table}
+    layer = {
+        key: str(path.absolute() if isinstance(path, Path) else path)
+        for key, path in where.items()
+        if path is not None
+    }
+    options = read_options(merge(options.to_dict(), {"data": layer}))
+    return measure(settle_options(options, data_kind(options)), device=pick_device(device))

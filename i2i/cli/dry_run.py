@@ -1,0 +1,39 @@
+"""`i2i train --dry-run`"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from i2i.cli.estimates import batch_size_lines, estimate_lines
+
+if TYPE_CHECKING:
+    from i2i.options import Options
+
+
+def dry_run(options: "Options", device_name: str, say: Callable[[str], None]) -> None:
+    """Check the data of a run, and say what the run would take on this machine.
+
+    Raises:
+        I2iError: the run could not be started, or has no room for a step.
+    """
+    from i2i.builder import build_model, data_kind, pick_device
+    from i2i.capacity import free_memory
+    from i2i.estimate import measure_apart, measure_memory
+    from i2i.sources import open_source, remarks, settle_options
+
+    device = pick_device(device_name)
+    options = settle_options(options, data_kind(options))
+    model = build_model(options)
+    for notice in model.notices:
+        say(f"note: {notice}")
+    source = open_source(options, model.data, say)
+    for remark in remarks(options, model.data, source):
+        say(remark)
+    free = free_memory(device)
+    measured = measure_apart(options, device)
+    for line in estimate_lines(measured, options, source.pictures):
+        say(line)
+    growing = measure_memory(options, device, measured)
+    if growing is not None:
+        for line in batch_size_lines(growing, free, source.pictures):
+            say(line)
+    say("Nothing was trained: leave out --dry-run to begin.")

@@ -1,0 +1,65 @@
+"""What was measured of a training, as lines for a person."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from i2i.capacity import Line
+    from i2i.estimate import Estimate
+    from i2i.options import Options
+
+
+def estimate_lines(measured: "Estimate", options: "Options", samples: int) -> list[str]:
+    """Parameters, a step, an epoch of so many samples, and the whole run."""
+    from i2i.builder import run_length
+
+    epoch = -(-samples // measured.batch_size)
+    steps = run_length(options, samples)
+    grown = " of the last stage, the slowest" if options.growth else ""
+    rows = [(name, f"{count:,} parameters") for name, count in measured.parameters.items()]
+    rows += [
+        (
+            "a step",
+            f"{measured.seconds:.3g} s, {measured.operations / 1e9:.3g} G operations{grown}",
+        ),
+        ("memory", f"{_bytes(measured.memory)} at most"),
+        ("an epoch", f"{epoch} steps, {duration(epoch * measured.seconds)}"),
+        ("the whole run", f"{steps} steps, {duration(steps * measured.seconds)}"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return [
+        f"{options.model} at {measured.crop_size} pixels, {measured.batch_size} in a step, "
+        f"{options.train.precision}, on {measured.device} (measured in {measured.steps} steps on "
+        "random pictures, after those to warm up; reading pictures is not in it):",
+        *(f"  {name:{width}}  {text}" for name, text in rows),
+    ]
+
+
+def batch_size_lines(line: "Line", free: int | None, samples: int) -> list[str]:
+    """Which batch sizes fit into the memory that is free."""
+    from i2i.capacity import fitting
+
+    how = (
+        f"memory was measured at {' and '.join(map(str, sorted(line.at)))} in a step and taken to "
+        f"be linear: {line.per_picture / 1e6:.3g} MB for each picture"
+    )
+    if line.per_picture <= 0:
+        return [f"Batch sizes: pictures take too little memory to be seen ({how})."]
+    if free is None:
+        return [f"Batch sizes: how much memory is free cannot be told here ({how})."]
+    powers = list(map(str, fitting(line, free, samples)))
+    shown = [*powers[:3], "...", *powers[-2:]] if len(powers) > 6 else powers
+    fit = ", ".join(shown) or "none"
+    return [f"Batch sizes that fit into the {_bytes(free)} that are free: {fit}", f"  ({how})"]
+
+
+def duration(seconds: float) -> str:
+    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    if hours < 1:
+        return f"{minutes:.0f} min"
+    return f"{hours:.1f} h" if days < 2 else f"{days:.1f} days"
+
+
+def _bytes(count: int | None) -> str:
+    return "unknown" if count is None else f"{count / 1e9:.3g} GB"

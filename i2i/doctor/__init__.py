@@ -1,0 +1,30 @@
+"""What is wrong with a data set or a run, found before or after it costs a night.
+
+`examine` reads a data set and returns a `Diagnosis`; `brief` says the same in a few lines, from
+what the check before a training knows already; `examine_run` reads the log of a run.
+"""
+
+from i2i.doctor.examine import brief, examine
+from i2i.doctor.files import usability_findings
+from i2i.doctor.finding import Diagnosis, Finding
+from i2i.doctor.report import as_dict, as_lines, as_text
+from i2i.doctor.run import RunSummary, examine_run, is_run
+from i2i.doctor.survey import KINDS, Survey, detect_kind, survey
+
+__all__ = [
+    "KINDS",
+    "Diagnosis",
+    "Finding",
+    "RunSummary",
+    "Survey",
+    "as_dict",
+    "as_lines",
+    "as_text",
+    "brief",
+    "detect_kind",
+    "examine",
+    "examine_run",
+    "is_run",
+    "survey",
+    "usability_findings",
+]

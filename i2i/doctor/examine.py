@@ -1,0 +1,178 @@
+"""The examination of a data set, at length and in brief."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from i2i.data.check import Checked, check_pictures
+from i2i.data.look import Look, look_at
+from i2i.data.picture_set import FoundPictures
+from i2i.doctor.duplicates import duplicate_findings
+from i2i.doctor.files import (
+    balance_findings,
+    kind_findings,
+    size_findings,
+    usability_findings,
+)
+from i2i.doctor.finding import Diagnosis, Finding, Tables, worst_first
+from i2i.doctor.stored import check_stored
+from i2i.doctor.survey import Kind, Survey, survey
+
+BRIEF_LIMIT = 20_000
+"""Pictures up to which `brief` compares all with all, which takes seconds."""
+
+BRIEF_LINES = 3
+
+
+def examine(
+    root: Path,
+    kind: Kind | None = None,
+    *,
+    crop_size: int | None = None,
+    resize: str | None = None,
+    root_b: Path | None = None,
+    table: Path | None = None,
+    domains: Sequence[str] = (),
+    attributes: Sequence[str] = (),
+    named: FoundPictures | None = None,
+    fast: bool = False,
+    cache: Path | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Diagnosis:
+    """Say what is in a data set and what is wrong with it.
+
+    Arguments:
+        root: its folder.
+        kind: "paired", "unpaired", "domains" or "pictures"; None to go by what is there.
+        crop_size: of the training, to find pictures that are smaller; None if not known.
+        resize: "stretch", "shorter side" or "none" as in `[data]`; None if not known.
+        root_b, table, domains, attributes, named: as for `survey`.
+        fast: do not decode pixels. Files that end early, pictures of one colour and copies that are
+            not exact are then not found.
+        cache: a folder to remember good pictures in, which training shares.
+        workers: how many threads decode.
+        progress: told how many pictures are done, and of how many.
+
+    Raises:
+        DataError: `root` is no folder.
+    """
+    found = survey(
+        root,
+        kind,
+        root_b=root_b,
+        table=table,
+        domains=domains,
+        attributes=attributes,
+        named=named,
+    )
+    if found.stored:
+        checked = check_stored(found, progress)
+    elif fast:
+        checked = _glance(found.files, workers, progress)
+    else:
+        checked = check_pictures(found.files, cache, workers, progress)
+    return diagnose(found, checked, crop_size=crop_size, resize=resize, complete=not fast)
+
+
+def diagnose(
+    found: Survey,
+    checked: Checked,
+    *,
+    crop_size: int | None = None,
+    resize: str | None = None,
+    complete: bool = True,
+) -> Diagnosis:
+    """Draw the conclusions from what was seen; for the arguments see `examine`."""
+    looks = checked.looks
+    findings = [
+        *usability_findings(found, checked),
+        *_quality_findings(found, checked, crop_size, resize, near=complete),
+    ]
+    return Diagnosis(
+        found,
+        _tables(looks),
+        pictures=len(found.pictures),
+        bytes=sum(look.bytes for look in looks.values()),
+        complete=complete,
+        findings=worst_first(findings),
+    )
+
+
+def brief(
+    root: Path,
+    kind: Kind,
+    checked: Checked,
+    *,
+    crop_size: int | None = None,
+    resize: str | None = None,
+    root_b: Path | None = None,
+    table: Path | None = None,
+    domains: Sequence[str] = (),
+    attributes: Sequence[str] = (),
+) -> list[str]:
+    """What a person should know before a training, in a few lines; nothing if all is well.
+
+    For the time after the check of all pictures, which has found `checked` and has refused what
+    cannot be used. For the other arguments see `examine`.
+    """
+    found = survey(root, kind, root_b=root_b, table=table, domains=domains, attributes=attributes)
+    looks = {path: checked.looks[path] for path in found.files if path in checked.looks}
+    sizes = {path: (look.width, look.height) for path, look in looks.items()}
+    bad = [
+        finding
+        for finding in _quality_findings(
+            found, Checked(sizes, {}, looks), crop_size, resize, near=len(looks) <= BRIEF_LIMIT
+        )
+        if finding.severity != "note"
+    ]
+    lines = [f"{finding.severity}: {finding.text}" for finding in bad[:BRIEF_LINES]]
+    if bad:
+        lines.append(f"`i2i doctor {root}` says more.")
+    return lines
+
+
+def _quality_findings(
+    found: Survey, checked: Checked, crop_size: int | None, resize: str | None, *, near: bool
+) -> tuple[Finding, ...]:
+    """What training accepts, though it may be a mistake; `near`: also copies that are not exact."""
+    findings = [
+        *duplicate_findings(found, checked.looks, near=near),
+        *balance_findings(found),
+        *size_findings(found, checked, crop_size, resize),
+        *kind_findings(checked.looks),
+    ]
+    return worst_first(findings)
+
+
+def _glance(
+    paths: Sequence[Path], workers: int | None, progress: Callable[[int, int], None] | None
+) -> Checked:
+    """What the heads of the files say."""
+    looks: dict[Path, Look] = {}
+    bad: dict[Path, str] = {}
+    pool = ThreadPoolExecutor(workers)
+    try:
+        seen = pool.map(lambda path: look_at(path, decode=False), paths)
+        for done, (path, look) in enumerate(zip(paths, seen, strict=True), 1):
+            if isinstance(look, Look):
+                looks[path] = look
+            else:
+                bad[path] = look
+            if progress:
+                progress(done, len(paths))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return Checked({path: (look.width, look.height) for path, look in looks.items()}, bad, looks)
+
+
+def _tables(looks: Mapping[Path, Look]) -> Tables:
+    seen = list(looks.values())
+    return Tables(
+        sizes=Counter((look.width, look.height) for look in seen),
+        formats=Counter(look.format for look in seen),
+        modes=Counter(look.mode for look in seen),
+        bits=Counter(look.bits for look in seen),
+        orientations=Counter(look.orientation for look in seen),
+    )

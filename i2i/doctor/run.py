@@ -1,0 +1,133 @@
+"""What the log of a run says of it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from i2i.errors import RunError
+from i2i.options import read_options
+from i2i.recipes import read_toml
+from i2i.training.health import Verdict, verdicts
+
+DATA_WAIT = 0.25
+"""Share of the time above which a run is said to wait for its pictures."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """The state of a run.
+
+    Attributes:
+        folder: of the run.
+        steps: that its log reaches.
+        stop: that it is long; None if its options do not say so in steps.
+        ended: whether it was done to its end; None where that cannot be told.
+        verdicts: what is wrong with its training, see `i2i.training.health`.
+        pictures_per_second: median over the log; None if it was not logged.
+        data_wait: median share of the time that steps waited for pictures; None likewise.
+    """
+
+    folder: Path
+    steps: int
+    stop: int | None
+    ended: bool | None
+    verdicts: Sequence[Verdict]
+    pictures_per_second: float | None
+    data_wait: float | None
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is wrong and what to try, a line each."""
+        found = [str(verdict) for verdict in self.verdicts]
+        if self.data_wait is not None and self.data_wait > DATA_WAIT:
+            found.append(
+                f"Steps wait for pictures {self.data_wait:.0%} of the time: give more --workers, "
+                "or make the pictures smaller beforehand."
+            )
+        return found
+
+    @property
+    def exit_code(self) -> int:
+        return int(bool(self.complaints))
+
+    def as_text(self) -> str:
+        length = f" of {self.stop}" if self.stop else ""
+        state = {True: ", done", False: ", not done", None: ""}[self.ended]
+        lines = [f"{self.folder}: step {self.steps}{length}{state}"]
+        if self.pictures_per_second is not None:
+            lines.append(f"  {self.pictures_per_second:.3g} pictures a second (median)")
+        if self.data_wait is not None:
+            lines.append(f"  {self.data_wait:.1%} of the time spent waiting for pictures (median)")
+        return "\n".join([*lines, *(f"WARNING: {each}" for each in self.complaints)])
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "run": str(self.folder),
+            "steps": self.steps,
+            "stop": self.stop,
+            "ended": self.ended,
+            "verdicts": [asdict(verdict) for verdict in self.verdicts],
+            "pictures_per_second": self.pictures_per_second,
+            "data_wait": self.data_wait,
+            "complaints": self.complaints,
+            "exit_code": self.exit_code,
+        }
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run."""
+    return (folder / "checkpoints").is_dir() and (folder / "options.toml").is_file()
+
+
+def read_log(path: Path) -> list[dict[str, float | None]]:
+    """The rows of a log; a last line that was cut off is left out.
+
+    Raises:
+        RunError: the log is not there, or a line in its middle is no JSON.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be read: {error.strerror}.") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            if number == len(lines):
+                break
+            raise RunError(f"'{path}', line {number} is no JSON: the log was changed.") from None
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            raise RunError(f"'{path}', line {number} has no step: the log was changed.")
+        rows.append(row)
+    return rows
+
+
+def examine_run(folder: Path) -> RunSummary:
+    """Say how far a run is and what is wrong with it.
+
+    Raises:
+        RunError: there is no log, or it is broken.
+        OptionsError: its options cannot be read.
+    """
+    rows = read_log(folder / "log.jsonl")
+    options = read_options(read_toml(folder / "options.toml"))
+    steps = max((int(row["step"] or 0) for row in rows), default=0)
+    stop = options.train.steps
+    return RunSummary(
+        folder=folder,
+        steps=steps,
+        stop=stop,
+        ended=steps >= stop if stop else None,
+        verdicts=verdicts(rows, decisive=options.train.decisive),
+        pictures_per_second=_median(rows, "speed/pictures_per_second"),
+        data_wait=_median(rows, "speed/data_wait"),
+    )
+
+
+def _median(rows: Sequence[Mapping[str, float | None]], name: str) -> float | None:
+    values = [value for row in rows if (value := row.get(name)) is not None]
+    return median(values) if values else None

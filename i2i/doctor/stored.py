@@ -1,0 +1,59 @@
+"""Pictures that are no files of their own, such as those in MNIST's format."""
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+
+from i2i.data.check import Checked
+from i2i.data.look import FLAT, Look
+from i2i.data.picture_set import PictureStore
+from i2i.doctor.survey import Survey
+from i2i.errors import DataError
+
+
+def check_stored(survey: Survey, progress: Callable[[int, int], None] | None = None) -> Checked:
+    """Look at all pictures of a survey that are no files; nothing of it is remembered."""
+    found = Checked()
+    for done, (path, (store, index)) in enumerate(survey.stored.items(), 1):
+        try:
+            found.looks[path] = look_at_stored(store, index, survey.store_layout)
+        except DataError as error:
+            found.bad[path] = str(error)
+        if progress:
+            progress(done, len(survey.stored))
+    found.sizes.update({path: (look.width, look.height) for path, look in found.looks.items()})
+    return found
+
+
+def look_at_stored(store: PictureStore, index: int, layout: str) -> Look:
+    """What is known of a picture in an array: the digest is that of its pixels.
+
+    It has no fingerprint: what holds for photos does not for digits of 28 x 28 pixels, among which
+    many look alike.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    pixels = np.asarray(store.read(index, 3))
+    if grey := bool((pixels == pixels[..., :1]).all()):
+        pixels = pixels[..., :1]
+    height, width, _ = pixels.shape
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    digest.update(pixels.tobytes())
+    return Look(
+        bytes=pixels.nbytes,
+        mtime_ns=0,
+        width=width,
+        height=height,
+        mode="L" if grey else "RGB",
+        bits=8,
+        orientation=1,
+        format=layout,
+        frames=1,
+        profile=False,
+        digest=digest.hexdigest(),
+        grey=grey,
+        flat=bool((np.ptp(pixels, axis=(0, 1)) <= FLAT).all()),
+        complete=True,
+    )

@@ -1,0 +1,318 @@
+"""Which pictures there are, and how the folder was read."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, get_args
+
+from i2i.data.attributes import find_attributed, read_table
+from i2i.data.cache import cache_folder
+from i2i.data.idx import find_idx, has_idx
+from i2i.data.layouts import (
+    VALIDATION,
+    PairFiles,
+    find_domains,
+    find_pairs,
+    find_unpaired,
+    has_split,
+)
+from i2i.data.picture_folder import FileStore, find_pictures
+from i2i.data.picture_set import FoundPictures, PictureStore
+from i2i.data.reading import list_pictures, require_folder
+from i2i.errors import DataError, did_you_mean
+
+Kind = Literal["paired", "unpaired", "domains", "pictures"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The pictures of one side of a data set in one split.
+
+    Attributes:
+        split: "train" or "val".
+        name: "A", "B", a domain or a class; "" where there are no sides.
+        pictures: in natural order.
+    """
+
+    split: str
+    name: str
+    pictures: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return f"{self.split} {self.name}".strip()
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Which pictures there are.
+
+    Attributes:
+        root: the data set.
+        kind: what it was read as.
+        how: why, in words.
+        lines: what is in each split, for a person.
+        parts: all pictures that would be used, but those in `orphans`.
+        pairs: split -> its pairs, for paired data.
+        orphans: pictures without a partner.
+        unlisted: pictures without a row in the table of attributes.
+        shares: attribute -> of how many pictures to train on it holds (0..1).
+        problems: why a split cannot be read.
+        stored: pictures that are no files of their own -> where they are kept; they are named as if
+            they were files below `root`.
+        store_layout: how those are kept, in words.
+    """
+
+    root: Path
+    kind: Kind
+    how: str
+    lines: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    pairs: tuple[tuple[str, tuple[PairFiles, ...]], ...] = ()
+    orphans: tuple[Path, ...] = ()
+    unlisted: tuple[Path, ...] = ()
+    shares: tuple[tuple[str, float], ...] = ()
+    problems: tuple[str, ...] = ()
+    stored: Mapping[Path, tuple[PictureStore, int]] = field(default_factory=dict)
+    store_layout: str = ""
+
+    @property
+    def files(self) -> list[Path]:
+        """Those pictures that are files, each once."""
+        return [path for path in self.pictures if path not in self.stored]
+
+    @property
+    def pictures(self) -> list[Path]:
+        """All pictures, each once."""
+        return list(dict.fromkeys(path for part in self.parts for path in part.pictures))
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether each picture holds both of a pair."""
+        return any(pair.b is None for _, pairs in self.pairs for pair in pairs)
+
+    @property
+    def samples(self) -> int:
+        """How many samples an epoch of training has."""
+        counts = [len(part.pictures) for part in self.parts if part.split == "train"]
+        if self.kind in ("domains", "pictures"):
+            return sum(counts)
+        return max(counts, default=0)
+
+    def has(self, split: str) -> bool:
+        return any(part.split == split for part in self.parts)
+
+
+def survey(
+    root: Path,
+    kind: Kind | None = None,
+    *,
+    root_b: Path | None = None,
+    table: Path | None = None,
+    domains: Sequence[str] = (),
+    attributes: Sequence[str] = (),
+    named: FoundPictures | None = None,
+) -> Survey:
+    """Find the pictures of a data set.
+
+    Arguments:
+        root: its folder.
+        kind: what it is meant to be; None to go by what is there (`detect_kind`).
+        root_b: unpaired: the folder of domain B, if it lies apart.
+        table: domains: a table of attributes.
+        domains: those wanted, or classes; by default all folders.
+        attributes: those wanted; by default all columns of the table.
+        named: pictures that were found by a name (`i2i.data.torchvision_sets`) and whose files are
+            in `root`, instead of looking there.
+
+    Raises:
+        DataError: `root` is no folder, or `kind` is unknown. Everything else that is wrong is among
+            the `problems` of the survey.
+    """
+    require_folder(root)
+    if named is not None:
+        how = "by its name"
+        return _guarded(
+            Survey(root, "pictures", how), partial(_pictures, names=domains, named=named)
+        )
+    if kind is None:
+        kind, how = ("domains", f"pictures with the table {table}") if table else ("unpaired", "")
+        if not table:
+            kind, how = ("unpaired", "two folders") if root_b else detect_kind(root)
+    elif kind not in KINDS:
+        raise DataError(
+            f"kind (={kind!r}) must be one of {', '.join(KINDS)}.{did_you_mean(kind, KINDS)}"
+        )
+    else:
+        how = "as asked for"
+    found = Survey(root, kind, how)
+    if table is not None:
+        return _guarded(found, partial(_attributed, table=table, names=attributes))
+    if kind == "paired":
+        for split in ("train", "val"):
+            found = _guarded(found, partial(_paired, split=split))
+    elif kind == "unpaired":
+        for split in ("train", "val"):
+            found = _guarded(found, partial(_unpaired, split=split, root_b=root_b))
+    elif kind == "domains":
+        found = _guarded(found, partial(_domains, split="train", names=domains))
+        names = [part.name for part in found.parts]
+        if names:
+            found = _guarded(found, partial(_domains, split="val", names=names))
+    else:
+        found = _guarded(found, partial(_pictures, names=domains))
+    return found
+
+
+def detect_kind(root: Path) -> tuple[Kind, str]:
+    """Say what a folder looks like, and why, in words.
+
+    It is taken for pictures if there are files in MNIST's format, for paired if most of its
+    pictures have a partner, else for unpaired if there are two sides, else for domains if there are
+    several folders, else for pictures of one kind.
+    """
+    if has_idx(root):
+        return "pictures", "files in MNIST's format"
+    fits: dict[Kind, str] = {}
+    with contextlib.suppress(DataError):
+        pairs = find_pairs(root, "train", drop_orphans=True)
+        orphans = len(pairs.orphans_a) + len(pairs.orphans_b)
+        two = (
+            f"{len(pairs.pairs)} pictures of A have a partner of the same name, {orphans} have not"
+        )
+        by_side = pairs.pairs[0].b is None
+        if 2 * len(pairs.pairs) >= orphans:
+            fits["paired"] = (
+                "whole pictures in train/, two side by side in each" if by_side else two
+            )
+    with contextlib.suppress(DataError):
+        find_unpaired(root, "train")
+        fits["unpaired"] = "two sides"
+    if "unpaired" not in fits:  # whose two folders are not meant to be domains
+        with contextlib.suppress(DataError):
+            find_domains(root, "train")
+            fits["domains"] = "a folder for each domain"
+    if not fits and list_pictures(root) and not _looks_arranged(root):
+        fits["pictures"] = "there are no pairs, sides or domains"
+    if not fits:
+        return (
+            "paired",
+            "it looks like nothing known",
+        )  # there are most layouts of pairs to be shown
+    first, *others = fits
+    also = f"; it could be read as {' or '.join(others)} too" if others else ""
+    return first, fits[first] + also
+
+
+def _looks_arranged(root: Path) -> bool:
+    """Whether folders are named as if they were sides, so that something is missing."""
+    splits = ("train", *VALIDATION)
+    sides = {f"{split}{side}" for split in splits for side in "AB"} | {"A", "B"}
+    return any(path.name in sides for path in root.glob("*")) or any(
+        (root / split / side).is_dir() for split in splits for side in "AB"
+    )
+
+
+def _guarded(found: Survey, step: Callable[[Survey], Survey]) -> Survey:
+    try:
+        return step(found)
+    except DataError as error:
+        return replace(found, problems=(*found.problems, str(error)))
+
+
+def _with(found: Survey, line: str, *parts: Part) -> Survey:
+    return replace(found, lines=(*found.lines, line), parts=(*found.parts, *parts))
+
+
+def _paired(found: Survey, split: str) -> Survey:
+    if split == "val" and not has_split(found.root, split):
+        return _with(found, "val: none")
+    folder = find_pairs(found.root, split, drop_orphans=True)
+    a = tuple(pair.a for pair in folder.pairs)
+    b = tuple(pair.b for pair in folder.pairs if pair.b)
+    parts = [Part(split, "A", a), Part(split, "B", b)] if b else [Part(split, "", a)]
+    found = replace(
+        found,
+        pairs=(*found.pairs, (split, folder.pairs)),
+        orphans=found.orphans + folder.orphans_a + folder.orphans_b,
+    )
+    return _with(found, f"{split}: {len(folder.pairs)} pairs ({folder.layout})", *parts)
+
+
+def _unpaired(found: Survey, split: str, root_b: Path | None) -> Survey:
+    folders = find_unpaired(found.root, split, root_b)
+    if folders is None:
+        return _with(found, "val: none")
+    return _with(
+        found,
+        f"{split}: {len(folders.a)} + {len(folders.b)} pictures, unpaired ({folders.layout})",
+        Part(split, "A", folders.a),
+        Part(split, "B", folders.b),
+    )
+
+
+def _domains(found: Survey, split: str, names: Sequence[str]) -> Survey:
+    folders = find_domains(found.root, split, names)
+    if folders is None:
+        return _with(found, "val: none")
+    counts = ", ".join(f"{len(pictures)} of {name}" for name, pictures in folders.pictures.items())
+    parts = [Part(split, name, pictures) for name, pictures in folders.pictures.items()]
+    return _with(found, f"{split}: {counts} ({folders.layout})", *parts)
+
+
+def _attributed(found: Survey, table: Path, names: Sequence[str]) -> Survey:
+    rows = read_table(table, names)
+    folder = find_attributed(found.root, rows, drop_unlisted=True)
+    count = len(folder.train)
+    shares = [
+        (name, sum(values[at] for values in folder.train.values()) / max(count, 1))
+        for at, name in enumerate(rows.names)
+    ]
+    found = replace(found, unlisted=folder.unlisted, shares=tuple(shares))
+    found = _with(
+        found,
+        f"train: {count} pictures with {len(rows.names)} attributes ({folder.layout})",
+        Part("train", "", tuple(folder.train)),
+    )
+    if folder.validation is None:
+        return _with(found, "val: none")
+    return _with(
+        found,
+        f"val: {len(folder.validation)} pictures",
+        Part("val", "", tuple(folder.validation)),
+    )
+
+
+def _pictures(
+    found: Survey, names: Sequence[str] = (), named: FoundPictures | None = None
+) -> Survey:
+    """What training makes of single pictures, class by class where they have any."""
+    root = found.root
+    if named is None:
+        named = find_idx(root, cache_folder()) if has_idx(root) else find_pictures(root)
+    names = names or named.classes
+    for split, pictures in (("train", named.train), ("val", named.validation)):
+        if pictures is None:
+            found = _with(found, f"{split}: none")
+            continue
+        pictures = pictures.of_classes(names)
+        store = pictures.store
+        if isinstance(store, FileStore):
+            paths = [store.paths[index] for index in pictures.indices]
+        else:
+            paths = [root / split / store.name(int(index)) for index in pictures.indices]
+            places = zip(paths, ((store, int(index)) for index in pictures.indices), strict=True)
+            found = replace(found, stored={**found.stored, **dict(places)})
+        parts = [
+            Part(split, name, tuple(paths[place] for place in places))
+            for name, places in zip(names or ("",), pictures.by_class(), strict=True)
+        ]
+        classes = f", {len(names)} classes" if names else ""
+        line = f"{split}: {len(pictures)} pictures{classes} ({named.layout})"
+        found = _with(found, line, *(part for part in parts if part.pictures))
+        missing = [part.name for part in parts if not part.pictures]
+        if split == "train" and missing:
+            raise DataError(f"There is no picture of the class {missing[0]!r} to train on.")
+    return replace(found, store_layout=named.layout if found.stored else "")

@@ -1,0 +1,155 @@
+"""`i2i doctor`: exit codes, what is printed, and JSON."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from i2i.cli import cli
+from i2i.data.demo import write_demo
+from i2i.errors import DataError
+
+SMALL = [
+    *("--set", "generator.width=2", "--set", "generator.downs=2"),
+    *("--set", "discriminator.width=2", "--set", "discriminator.layers=1"),
+]
+
+
+def doctor(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["doctor", *map(str, arguments)])
+
+
+def test_a_clean_set_exits_with_0(facades: Path) -> None:
+    done = doctor(facades)
+    assert done.exit_code == 0, done.output
+    assert "paired (whole pictures in train/, two side by side in each)" in done.output
+    assert "train: 7 pairs (train, side by side)" in done.output
+    assert "Nothing is wrong." in done.output
+
+
+def test_findings_exit_with_1(facades: Path) -> None:
+    shutil.copy(facades / "train" / "0.png", facades / "val" / "9.png")
+    done = doctor(facades)
+    assert done.exit_code == 1
+    assert "ERROR: TRAIN AND TEST OVERLAP" in done.output
+    assert "train/0.png = val/9.png" in done.output
+    said = json.loads(doctor(facades, "--json").output)
+    assert said["exit_code"] == 1
+    assert said["findings"][0]["kind"] == "leak"
+    assert json.loads(doctor(facades, "--fast", "--json").output)["complete"] is False
+
+
+def test_a_model_is_measured(facades: Path) -> None:
+    arguments = [facades, "--model", "pix2pix", "--size", 16, "--device", "cpu", *SMALL]
+    done = doctor(*arguments, "--set", "train.epochs=3")
+    assert done.exit_code == 0, done.output
+    assert "pix2pix at 16 pixels, 1 in a step, fp32, on cpu (measured in 3 steps" in done.output
+    assert "an epoch       7 steps" in done.output
+    assert "the whole run  21 steps" in done.output
+    said = json.loads(doctor(*arguments, "--json", "--set", "train.steps=5").output)
+    assert said["estimate"]["run_steps"] == 5
+    assert said["estimate"]["seconds"] > 0
+    without = json.loads(doctor(*arguments, "--json", "--no-estimate").output)
+    assert "estimate" not in without
+
+
+def test_labels_are_found_for_the_estimate(domains: Path) -> None:
+    small = ["--set", "generator.width=2", "--set", "discriminator.width=2"]
+    for more in ([], ["--table", domains / "list_attr_celeba.txt"]):
+        done = doctor(domains, *more, "--recipe", "stargan", "--size", 16, *small)
+        assert "stargan at 16 pixels, 16 in a step, fp32" in done.output, done.output
+
+
+def test_a_name_of_the_catalogue(facades: Path, own_cache: Path) -> None:
+    shutil.copytree(facades, own_cache / "datasets" / "maps")
+    done = doctor("maps")
+    assert done.exit_code == 0, done.output
+    assert "train: 7 pairs" in done.output
+
+
+def test_the_size_alone_is_enough_for_the_crop(facades: Path) -> None:
+    done = doctor(facades, "--size", 32)
+    assert done.exit_code == 1
+    assert "10 of 10 pictures are smaller than the crop of 32" in done.output
+
+
+def test_the_kind_is_that_of_the_recipe_unless_said(unpaired: Path) -> None:
+    done = doctor(unpaired, "--model", "pix2pix", "--no-estimate")
+    assert "paired (as asked for)" in done.output
+    assert done.exit_code == 1
+    assert doctor(unpaired, "--kind", "unpaired").exit_code == 0
+
+
+def test_what_does_not_go_together(facades: Path) -> None:
+    assert doctor(facades, "--set", "train.steps=1").exit_code == 2
+    assert doctor(facades, "--estimate").exit_code == 2
+    done = doctor(facades, "--recipe", "pix2pix-small", "--model", "cyclegan")
+    assert done.exit_code == 2
+    assert "is for 'pix2pix'" in done.output
+    assert isinstance(doctor(facades / "nothing").exception, DataError)
+
+
+@pytest.mark.parametrize(("loss", "code"), [("1.0", 0), ("null", 1)])
+def test_a_run(tmp_path: Path, loss: str, code: int) -> None:
+    from i2i.recipes import load_options
+
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "options.toml").write_text(load_options("pix2pix").to_toml())
+    (run / "log.jsonl").write_text(f'{{"step": 7, "generator/l1": {loss}}}\n')
+    done = doctor(run)
+    assert done.exit_code == code
+    assert "step 7" in done.output
+    assert json.loads(doctor(run, "--json").output)["exit_code"] == code
+
+
+def test_what_torchvision_downloads_can_be_named(own_cache: Path) -> None:
+    base = own_cache / "torchvision" / "EuroSAT" / "eurosat" / "2750"
+    rng = np.random.default_rng(0)
+    for name in ("Forest", "Sea"):
+        (base / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(base / name / f"{number}.png")
+    shutil.copy(base / "Sea" / "0.png", base / "Sea" / "2.png")
+    done = doctor("eurosat")
+    assert done.exit_code == 1, done.output
+    assert "pictures (by its name)" in done.output
+    assert "train: 5 pictures, 2 classes (torchvision's EuroSAT)" in done.output
+    assert "1 of 5 pictures are exact copies" in done.output
+    assert isinstance(doctor("eurosat", "--kind", "paired").exception, DataError)
+    small = ["--set", "generator.width=2", "--set", "discriminator.width=2"]
+    done = doctor("eurosat", "--model", "cgan", "--size", 16, *small)
+    assert "gan at 16 pixels" in done.output, done.output
+
+
+def test_the_embedded_data_set_can_be_named(own_cache: Path, monkeypatch: Any) -> None:
+    def painted(kind: str, cache: Path, progress: Any) -> Path:
+        root = cache / "demo"
+        write_demo(root, kind, 3, 16)
+        return root
+
+    monkeypatch.setattr("i2i.data.demo.demo_folder", painted)
+    assert "train: 3 pairs" in doctor("demo").output
+
+
+def test_further_data_sets_are_examined_too(domains: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(domains, tmp_path / "other")
+    for name in ("red", "green", "blue"):
+        (other / "train" / name).rename(other / "train" / f"{name}-2")
+    shutil.rmtree(other / "test")
+    copied = other / "train" / "red-2" / "0.png"
+    shutil.copy(copied, copied.with_name("copy.png"))
+    arguments = [domains, "--model", "stargan", "--size", 16, "--no-estimate"]
+    assert doctor(*arguments).exit_code == 0
+    arguments += ["--set", f'data.more=[{{root="{other}"}}]']
+    done = doctor(*arguments)
+    assert done.exit_code == 1
+    assert f"{other}: domains" in done.output
+    said = json.loads(doctor(*arguments, "--json").output)
+    assert [each["root"] for each in said["more"]] == [str(other)]

@@ -1,0 +1,350 @@
+"""Data sets with one fault each, and what is found in them; a clean one has none."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from i2i.cli import cli
+from i2i.data.check import check_pictures
+from i2i.data.demo import write_demo
+from i2i.doctor import Finding, as_dict, as_text, brief, detect_kind, examine
+from i2i.errors import DataError
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("painted")
+    for kind in ("paired", "unpaired", "domains"):
+        write_demo(root / kind, kind, 6, SIZE)
+    return root
+
+
+@pytest.fixture
+def data(painted: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """A clean data set of a kind, to be spoilt."""
+
+    def copy(kind: str) -> Path:
+        return Path(shutil.copytree(painted / kind, tmp_path / kind))
+
+    return copy
+
+
+def found(root: Path, severity: str | None = None, **how: object) -> dict[str, Finding]:
+    findings = examine(root, **how).findings  # type: ignore[arg-type]
+    kinds = [f.kind for f in findings if severity in (None, f.severity)]
+    assert len(set(kinds)) == len(kinds)
+    return {f.kind: f for f in findings if severity in (None, f.severity)}
+
+
+def first(folder: Path, at: int = 0) -> Path:
+    return sorted(folder.glob("*.png"))[at]
+
+
+def noise(path: Path, size: tuple[int, int] = (SIZE, SIZE), seed: int = 0, **how: object) -> Path:
+    width, height = size
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **how)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["paired", "unpaired", "domains"])
+def test_a_clean_data_set_has_no_findings(data: Callable[[str], Path], kind: str) -> None:
+    diagnosis = examine(data(kind), crop_size=SIZE, resize="stretch")
+    assert diagnosis.findings == ()
+    assert diagnosis.exit_code == 0
+    assert diagnosis.survey.kind == kind
+    assert diagnosis.tables.sizes == {(SIZE, SIZE): diagnosis.pictures}
+    assert diagnosis.tables.modes == {"RGB": diagnosis.pictures}
+    assert diagnosis.tables.bits == {8: diagnosis.pictures}
+    assert "Nothing is wrong." in as_text(diagnosis)
+
+
+def test_counts_are_those_of_the_demo(data: Callable[[str], Path]) -> None:
+    diagnosis = examine(data("unpaired"))
+    assert [(str(p), len(p.pictures)) for p in diagnosis.survey.parts] == [
+        ("train A", 6),
+        ("train B", 6),
+        ("val A", 8),
+        ("val B", 8),
+    ]
+    assert diagnosis.pictures == 28
+    assert diagnosis.survey.samples == 6
+    assert examine(data("domains")).survey.samples == 30
+
+
+def test_a_picture_in_training_and_test_is_the_first_finding(data: Callable[[str], Path]) -> None:
+    root = data("unpaired")
+    source = first(root / "trainA")
+    leaked = Path(shutil.copy(source, root / "testA" / "leaked.png"))
+    again = root / "testB" / "again.jpg"
+    Image.open(first(root / "trainB")).resize((48, 48)).save(again, quality=90)
+    shutil.copy(first(root / "trainA", 1), root / "trainA" / "twice.png")
+    diagnosis = examine(root)
+    leak, near, *_ = diagnosis.findings
+    assert (leak.kind, leak.severity, near.kind, near.severity) == (
+        *("leak", "error"),
+        *("near leak", "error"),
+    )
+    assert leak.groups == ((source, leaked),)
+    assert "1 of 18 pictures" in leak.text
+    assert near.groups == ((first(root / "trainB"), again),)
+    assert "1 of 18 pictures" in near.text
+    assert "OVERLAP" in as_text(diagnosis)
+    assert diagnosis.exit_code == 1
+    assert {"leak"} == set(found(root, "error", fast=True))
+
+
+def test_leaks_of_paired_data_are_those_of_each_side(data: Callable[[str], Path]) -> None:
+    root = data("paired")
+    shutil.copy(first(root / "train" / "B"), first(root / "val" / "B"))
+    leak = found(root, "error")["leak"]
+    assert "of B" in leak.text
+    assert leak.groups == ((first(root / "train" / "B"), first(root / "val" / "B")),)
+
+
+def test_partners_may_look_alike_but_not_be_the_same_file(data: Callable[[str], Path]) -> None:
+    root = data("paired")
+    a, b = first(root / "train" / "A"), first(root / "train" / "B")
+    Image.open(b).convert("L").save(a)  # a task of colouring
+    assert "same partners" not in found(root)
+    assert "near leak" not in found(root)
+    shutil.copy(b, a)
+    assert found(root)["same partners"].groups == ((a, b),)
+
+
+def test_copies_inside_a_set(data: Callable[[str], Path]) -> None:
+    root = data("unpaired")
+    source = first(root / "trainA")
+    copy = Path(shutil.copy(source, root / "trainA" / "x.png"))
+    Image.open(first(root / "trainA", 1)).save(root / "trainA" / "y.jpg", quality=85)
+    shutil.copy(first(root / "trainB"), root / "trainA" / "z.png")
+    all_found = found(root)
+    assert set(all_found) == {"duplicates", "near duplicates", "both sides"}
+    assert all_found["duplicates"].groups == ((source, copy),)
+    assert all_found["duplicates"].severity == "warning"
+    assert all_found["near duplicates"].severity == "note"
+    assert all_found["both sides"].groups == ((root / "trainA" / "z.png", first(root / "trainB")),)
+    Image.open(first(root / "trainB", 1)).save(root / "trainA" / "zz.jpg", quality=85)
+    alike = found(root, "note")["both sides alike"]
+    assert set(alike.groups[0]) == {root / "trainA" / "zz.jpg", first(root / "trainB", 1)}
+    shutil.rmtree(root / "testA")
+    shutil.rmtree(root / "testB")
+    assert "held out" in found(root)["duplicates"].advice
+
+
+def test_orphans_unequal_and_broken_pairs(data: Callable[[str], Path]) -> None:
+    root = data("paired")
+    a = root / "train" / "A"
+    orphan = noise(a / "orphan.png")
+    unequal = noise(first(a, 0), (SIZE, SIZE + 1), seed=1)
+    broken = first(a, 1)
+    broken.write_bytes(broken.read_bytes()[:-40])
+    errors = found(root, "error")
+    assert set(errors) == {"orphans", "mismatched", "unreadable"}
+    assert errors["orphans"].groups == ((orphan,),)
+    assert errors["mismatched"].groups == ((unequal, root / "train" / "B" / unequal.name),)
+    assert f"{SIZE}x{SIZE + 1}" in errors["mismatched"].reasons[0]
+    assert errors["unreadable"].groups == ((broken,),)
+    assert "truncated" in errors["unreadable"].reasons[0]
+    assert set(found(root, "error", fast=True)) == {"orphans", "mismatched"}
+
+
+def test_side_by_side_of_odd_width(facades: Path) -> None:
+    odd = noise(facades / "train" / "odd.png", (49, 24))
+    assert found(facades, "error")["mismatched"].groups == ((odd,),)
+
+
+def test_whole_pictures_that_are_hardly_pairs(tmp_path: Path) -> None:
+    for number in range(4):
+        noise(tmp_path / "train" / f"{number}.png", (SIZE, SIZE), number)
+    assert "doubtful pairs" in found(tmp_path, "warning")
+    assert found(tmp_path, "warning", kind="pictures") == {}
+
+
+def test_pictures_smaller_than_the_crop(data: Callable[[str], Path]) -> None:
+    root = data("domains")
+    assert set(found(root, crop_size=SIZE)) == set()
+    small = noise(root / "train" / "day" / "small.png", (SIZE - 8, SIZE))
+    finding = found(root, crop_size=SIZE)["small"]
+    assert finding.groups == ((small,),)
+    assert finding.severity == "warning"
+    assert str(SIZE - 8) in finding.advice
+
+
+def test_the_crop_of_pairs_side_by_side_is_that_of_a_half(facades: Path) -> None:
+    assert "small" not in found(facades, crop_size=24)
+    assert len(found(facades, crop_size=32)["small"].groups) == 10
+
+
+def test_long_pictures_matter_only_where_they_are_stretched(data: Callable[[str], Path]) -> None:
+    root = data("unpaired")
+    noise(root / "trainA" / "long.png", (2 * SIZE, SIZE))
+    assert found(root)["aspect"].severity == "note"
+    assert found(root, resize="stretch")["aspect"].severity == "warning"
+    assert "aspect" not in found(root, resize="shorter side")
+
+
+def test_kinds_of_files(data: Callable[[str], Path]) -> None:
+    root = data("unpaired")
+    folder = root / "trainA"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.open(noise(folder / "noise.png", seed=7))
+
+    def another(seed: int) -> Image.Image:
+        rolled = np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+        return Image.fromarray(rolled)
+
+    another(1).convert("L").save(folder / "grey.png")
+    another(2).convert("L").convert("RGB").save(folder / "grey.jpg")
+    deep = np.random.default_rng(3).integers(0, 65536, (SIZE, SIZE), dtype=np.uint16)
+    Image.fromarray(deep).save(folder / "deep.png")
+    opaque = another(4).convert("RGBA")
+    opaque.save(folder / "opaque.png")
+    clear = another(5).convert("RGBA")
+    clear.putpixel((3, 3), (0, 0, 0, 0))
+    clear.save(folder / "clear.png")
+    another(6).convert("CMYK").save(folder / "cmyk.jpg", quality=95)
+    another(8).save(folder / "turned.jpg", exif=exif, quality=95)
+    another(9).save(folder / "profile.png", icc_profile=b"\0" * 128 + b"Display P3")
+    another(10).save(folder / "srgb.png", icc_profile=b"\0" * 128 + b"sRGB IEC61966-2.1")
+    another(11).save(folder / "moving.webp", save_all=True, append_images=[picture])
+    Image.new("RGB", (SIZE, SIZE), (9, 9, 9)).save(folder / "flat.png")
+    diagnosis = examine(root)
+    names = {
+        f.kind: {path.name for group in f.groups for path in group} for f in diagnosis.findings
+    }
+    assert names == {
+        "flat": {"flat.png"},
+        "grey": {"grey.png", "grey.jpg", "deep.png"},
+        "16 bits": {"deep.png"},
+        "transparent": {"clear.png"},
+        "cmyk": {"cmyk.jpg"},
+        "rotated": {"turned.jpg"},
+        "profile": {"profile.png"},
+        "frames": {"moving.webp"},
+    }
+    assert {f.kind for f in diagnosis.findings if f.severity != "note"} == {"flat"}
+    assert diagnosis.tables.orientations[6] == 1
+    assert diagnosis.tables.modes["CMYK"] == 1
+    assert diagnosis.tables.bits[16] == 1
+    heads = set(found(root, fast=True))
+    assert heads == {"grey", "16 bits", "cmyk", "rotated", "profile", "frames"}
+
+
+def test_where_most_are_grey_the_coloured_ones_are_named(tmp_path: Path) -> None:
+    for number in range(5):
+        path = noise(tmp_path / f"{number}.png", seed=number)
+        if number:
+            Image.open(path).convert("L").save(path)
+    finding = found(tmp_path)["grey"]
+    assert finding.groups == ((tmp_path / "0.png",),)
+    assert "have colours" in finding.text
+
+
+def test_domains_out_of_balance(data: Callable[[str], Path]) -> None:
+    root = data("domains")
+    for path in sorted((root / "train" / "night").glob("*.png"))[1:]:
+        path.unlink()
+    finding = found(root)["balance"]
+    assert finding.severity == "warning"
+    assert "1 of night" in finding.text
+    assert "data.balance" in finding.advice
+
+
+def test_sides_out_of_balance_are_a_note(data: Callable[[str], Path]) -> None:
+    root = data("unpaired")
+    for path in sorted((root / "trainB").glob("*.png"))[1:]:
+        path.unlink()
+    assert found(root)["balance"].severity == "note"
+
+
+def test_attributes(domains: Path) -> None:
+    table = domains / "list_attr_celeba.txt"
+    assert "rare attributes" not in found(domains, table=table)
+    lines = table.read_text().splitlines()
+    header = [lines[0], f"{lines[1]} Always"]
+    table.write_text("\n".join(header + [f"{line} 1" for line in lines[2:]]) + "\n")
+    finding = found(domains, table=table)["rare attributes"]
+    assert "Always (100.0%)" in finding.text
+    assert "Male" not in finding.text
+    stranger = noise(domains / "train" / "red" / "stranger.png", seed=99)
+    assert found(domains, "error", table=table)["unlisted"].groups == ((stranger,),)
+
+
+def test_no_pictures_to_validate_with_are_a_note(data: Callable[[str], Path]) -> None:
+    root = data("unpaired")
+    shutil.rmtree(root / "testA")
+    assert set(found(root)) == {"no validation"}
+    assert examine(root).exit_code == 0
+
+
+def test_what_a_folder_is_taken_for_and_why(data: Callable[[str], Path], tmp_path: Path) -> None:
+    kind, how = detect_kind(data("paired"))
+    assert kind == "paired"
+    assert "6 pictures of A have a partner" in how
+    assert "could be read as unpaired" in how
+    assert detect_kind(data("unpaired")) == ("unpaired", "two sides")
+    noise(tmp_path / "plain" / "1.png")
+    assert detect_kind(tmp_path / "plain")[0] == "pictures"
+    noise(tmp_path / "half" / "trainA" / "1.png")
+    kind, how = detect_kind(tmp_path / "half")
+    assert (kind, how) == ("paired", "it looks like nothing known")
+    assert "No pairs" in found(tmp_path / "half", "error")["layout"].text
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    with pytest.raises(DataError, match="Did you mean 'faces'"):
+        examine(tmp_path / "facse")
+    with pytest.raises(DataError, match="paired, unpaired"):
+        examine(tmp_path / "faces", "pared")  # type: ignore[arg-type]
+    assert "layout" in found(tmp_path / "faces", "error", kind="pictures")
+
+
+def test_nothing_is_decoded_twice(
+    data: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = data("paired")
+    shutil.copy(first(root / "train" / "B"), first(root / "val" / "B"))
+    once = examine(root, cache=tmp_path / "cache")
+
+    def forbidden(path: Path) -> str:
+        raise AssertionError(path)
+
+    monkeypatch.setattr("i2i.data.check.look_at", forbidden)
+    assert examine(root, cache=tmp_path / "cache") == once
+    seen = check_pictures(root.rglob("*.png"), tmp_path / "cache")
+    lines = brief(root, "paired", seen)
+    assert lines[0].startswith("error: TRAIN AND TEST OVERLAP")
+    assert lines[-1] == f"`i2i doctor {root}` says more."
+
+
+def test_in_brief_there_is_nothing_to_say_of_a_clean_set(data: Callable[[str], Path]) -> None:
+    root = data("domains")
+    assert brief(root, "domains", check_pictures(root.rglob("*.png"))) == []
+
+
+def test_everything_is_there_for_programs(data: Callable[[str], Path]) -> None:
+    root = data("unpaired")
+    shutil.copy(first(root / "trainA"), root / "testA" / "leaked.png")
+    said = json.loads(json.dumps(as_dict(examine(root))))
+    assert said["exit_code"] == 1
+    assert said["kind"] == "unpaired"
+    assert said["sizes"] == {f"{SIZE}x{SIZE}": 29}
+    assert said["parts"][0] == {"split": "train", "name": "A", "pictures": 6}
+    (leak,) = said["findings"]
+    assert leak["kind"] == "leak"
+    assert leak["groups"] == [[str(first(root / "trainA")), str(root / "testA" / "leaked.png")]]
+
+
+def test_the_command_is_listed() -> None:
+    assert "doctor" in cli.list_commands(None)  # type: ignore[arg-type]

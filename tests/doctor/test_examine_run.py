@@ -1,0 +1,86 @@
+"""What the log of a run says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from i2i.doctor import examine_run, is_run
+from i2i.doctor.run import read_log
+from i2i.errors import RunError
+from i2i.recipes import load_options
+
+
+def run_of(folder: Path, rows: list[dict[str, float | None]], *settings: str) -> Path:
+    (folder / "checkpoints").mkdir(parents=True)
+    options = load_options("pix2pix", *settings)
+    (folder / "options.toml").write_text(options.to_toml())
+    (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def row(step: int, wait: float = 0.0, loss: float | None = 1.0) -> dict[str, float | None]:
+    speed = {"speed/pictures_per_second": 10.0 * step, "speed/data_wait": wait}
+    return {"step": step, "generator/l1": loss, **speed}
+
+
+def test_a_run_that_is_done(tmp_path: Path) -> None:
+    folder = run_of(tmp_path / "run", [row(1), row(2), row(3)], "train.steps=3")
+    summary = examine_run(folder)
+    assert is_run(folder)
+    assert (summary.steps, summary.stop, summary.ended) == (3, 3, True)
+    assert (summary.pictures_per_second, summary.data_wait) == (20.0, 0.0)
+    assert summary.complaints == []
+    assert summary.exit_code == 0
+    assert "step 3 of 3, done" in summary.as_text()
+
+
+def test_a_run_that_is_not_done_and_waits(tmp_path: Path) -> None:
+    folder = run_of(tmp_path / "run", [row(1, 0.5), row(2, 0.6, None)], "train.steps=9")
+    summary = examine_run(folder)
+    assert summary.ended is False
+    (verdict,) = summary.verdicts
+    assert (verdict.kind, verdict.player, verdict.since) == ("not finite", "generator", 2)
+    assert len(summary.complaints) == 2
+    assert summary.exit_code == 1
+    assert "WARNING: not finite since step 2: generator/l1" in summary.as_text()
+    assert verdict.advice in summary.as_text()
+    assert json.loads(json.dumps(summary.as_dict()))["verdicts"][0]["kind"] == "not finite"
+    assert "WARNING: Steps wait for pictures 55% of the time" in summary.as_text()
+    assert json.loads(json.dumps(summary.as_dict()))["complaints"] == summary.complaints
+
+
+def test_a_run_in_epochs_does_not_say_its_end(tmp_path: Path) -> None:
+    summary = examine_run(run_of(tmp_path / "run", [row(5)], "train.epochs=2"))
+    assert (summary.steps, summary.stop, summary.ended) == (5, None, None)
+
+
+def test_an_empty_log(tmp_path: Path) -> None:
+    summary = examine_run(run_of(tmp_path / "run", [], "train.steps=3"))
+    assert (summary.steps, summary.ended, summary.pictures_per_second) == (0, False, None)
+
+
+def test_progress_is_judged_by_the_measure_of_the_model(tmp_path: Path) -> None:
+    rows: list[dict[str, float | None]] = [
+        {"step": 1000 * number, "validation/l1": 0.1 + 0.01 * number} for number in range(1, 31)
+    ]
+    (verdict,) = examine_run(run_of(tmp_path / "run", rows)).verdicts
+    assert verdict.kind == "no progress"
+
+
+def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 1}\n{"step": 2, "gen')
+    assert read_log(log) == [{"step": 1}]
+    log.write_text('{"step": 1\n{"step": 2}\n')
+    with pytest.raises(RunError, match="line 1 is no JSON"):
+        read_log(log)
+    log.write_text("[1]\n")
+    with pytest.raises(RunError, match="line 1 has no step"):
+        read_log(log)
+    with pytest.raises(RunError, match="No such file"):
+        read_log(tmp_path / "nothing.jsonl")
+
+
+def test_a_data_set_is_no_run(facades: Path) -> None:
+    assert not is_run(facades)
