@@ -65,7 +65,12 @@ def growth(options: Options) -> Growth | None:
     """How the networks of these options grow, if they do."""
     if options.growth is None:
         return None
-    return Growth([Stage(**stage.model_dump()) for stage in options.growth.stages])
+    return Growth(
+        [
+            Stage(each.size, each.batch_size or options.train.batch_size, each.fade, each.hold)
+            for each in options.growth.stages
+        ]
+    )
 
 
 def samples_before(options: Options) -> Callable[[int], int]:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from i2i.errors import DataError
 from i2i.sampler import Sampler
-from i2i.training.sheet import contact_sheet, picture_sheet
+from i2i.training.sheet import contact_sheet, picture_sheet, visible
 
 FRAME = 1000 // 25
-"""Milliseconds."""
+"""Milliseconds that each frame of an animation is shown."""
 
 CHUNK = 256
 """Pictures that are in memory at the same time."""
@@ -38,6 +38,7 @@ def write_samples(
     Raises:
         DataError: a file exists already, or cannot be written.
     """
+    assert seeds
     digits = max(6, len(str(max(seeds))))
     files = [target / f"{seed:0{digits}d}.png" for seed in seeds]
     sheet = target / "sheet.png"
@@ -96,13 +97,13 @@ def write_interpolation(
     sheet, moving = target / "sheet.png", target / f"animation.{animation}"
     _prepare(target, [*names, sheet, moving], overwrite)
     images = sampler.interpolate(begin, end, frames, **asked)
-    pictures = [as_image(image) for image in images]
-    for picture, name in zip(pictures, names, strict=True):
-        _save(picture, name)
+    for image, name in zip(images, names, strict=True):
+        _save(as_image(image), name)
+    pictures = [as_image(image).convert("RGB") for image in visible(images)]
     there_and_back = [*pictures, *pictures[-2:0:-1]]
     more: dict[str, Any] = {"lossless": True} if animation == "webp" else {}
     _save(
-        there_and_back[0].convert("RGB") if animation == "webp" else there_and_back[0],
+        there_and_back[0],
         moving,
         save_all=True,
         append_images=there_and_back[1:],

@@ -11,6 +11,7 @@ from i2i.builder import (
     build_model,
     build_trainer,
     data_kind,
+    growth,
     inference_mode,
     learning_rate_schedule,
     pick_device,
@@ -123,6 +124,12 @@ def _train(
         rate=learning_rate_schedule(options, source.pictures),
         length=stop,
     )
+    growing = growth(options)
+    if growing is not None and stop < growing.steps:
+        say(
+            f"note: the networks grow over {growing.steps} steps, but the run ends after {stop}, at "
+            f"{growing.stages[growing.stage(stop - 1)].size} pixels: shorten growth.stages."
+        )
     before = samples_before(options)
     if state is not None:
         trainer.load_state_dict(state)

@@ -56,7 +56,7 @@ has a folder for each, in train/ or not; or a table of attributes."""
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="To compute in.")
 @click.option("--workers", help="Processes that read pictures: a number, or auto.")
-@click.option("--name", help="Name of the run; default: model, data set and time.")
+@click.option("--name", help="Name of the run; default: recipe, data set and time.")
 @click.option(
     "--runs-dir",
     type=click.Path(path_type=Path),
@@ -97,6 +97,7 @@ def command(
     from i2i import train
     from i2i.options import read_options
     from i2i.recipes import merge, parse_setting, read_recipe, with_size
+    from i2i.training.run import new_name
 
     given = {flag: value for flag, value in flags.items() if value is not None}
     changes: dict[str, Any] = {}
@@ -133,5 +134,6 @@ def command(
         options = read_options(layer)
         if not options.data.root:
             raise click.UsageError("Say where the pictures are with --dataroot (or try `demo`).")
+        name = name or new_name(Path(recipe or model or "").stem, options.data.root)
         outcome = train.start(options, runs_dir, name, device=device, say=click.echo)
     sys.exit(outcome.exit_code)
