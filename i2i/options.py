@@ -372,7 +372,7 @@ class Options(Section):
         for stage in self.growth.stages:
             if stage.batch_size is not None and stage.batch_size % self.train.accumulate:
                 raise ValueError(
-                    f"the batch_size (={stage.batch_size}) of the stage of {stage.size} pixels must "
+                    f"batch_size (={stage.batch_size}) of the stage of {stage.size} pixels must "
                     f"be divisible by train.accumulate (={self.train.accumulate})"
                 )
         return self

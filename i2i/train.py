@@ -127,7 +127,7 @@ def _train(
     growing = growth(options)
     if growing is not None and stop < growing.steps:
         say(
-            f"note: the networks grow over {growing.steps} steps, but the run ends after {stop}, at "
+            f"note: the networks grow over {growing.steps} steps, the run ends after {stop}, at "
             f"{growing.stages[growing.stage(stop - 1)].size} pixels: shorten growth.stages."
         )
     before = samples_before(options)
