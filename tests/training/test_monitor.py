@@ -131,7 +131,7 @@ def test_a_terminal_shows_a_bar_that_fits(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
     monitor = monitor_of(run, [])
-    many = {f"generator/term_{number}": torch.tensor(float(number)) for number in range(20)}
+    many = {f"generator_{number}/l1": torch.tensor(float(number)) for number in range(20)}
     with monitor:
         for step in (1, 2, 3, 4):
             monitor.gather(step, many)
