@@ -42,7 +42,8 @@ def write_samples(
     digits = max(6, len(str(max(seeds))))
     files = [target / f"{seed:0{digits}d}.png" for seed in seeds]
     sheet = target / "sheet.png"
-    _prepare(target, [*files, sheet], overwrite)
+    if not overwrite:
+        _refuse_existing([*files, sheet])
     shown: Tensor | None = None
     for begin in range(0, len(seeds), CHUNK):
         images = sampler(seeds[begin : begin + CHUNK], **asked)
@@ -69,9 +70,10 @@ def write_variation(
         OptionsError: there is no such code.
         DataError: the file exists already, or cannot be written.
     """
-    varied = sampler.vary(code, seeds, **asked)
     sheet = target / f"{code}.png"
-    _prepare(target, [sheet], overwrite)
+    if not overwrite:
+        _refuse_existing([sheet])
+    varied = sampler.vary(code, seeds, **asked)
     _save(picture_sheet({f"{value:.3g}": images for value, images in varied.items()}), sheet)
     return sheet
 
@@ -95,7 +97,8 @@ def write_interpolation(
     """
     names = [target / f"frame-{number:04d}.png" for number in range(frames)]
     sheet, moving = target / "sheet.png", target / f"animation.{animation}"
-    _prepare(target, [*names, sheet, moving], overwrite)
+    if not overwrite:
+        _refuse_existing([*names, sheet, moving])
     images = sampler.interpolate(begin, end, frames, **asked)
     for image, name in zip(images, names, strict=True):
         _save(as_image(image), name)
@@ -121,21 +124,18 @@ def as_image(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
-def _prepare(target: Path, files: Sequence[Path], overwrite: bool) -> None:
+def _refuse_existing(files: Sequence[Path]) -> None:
     existing = [path for path in files if path.exists()]
-    if existing and not overwrite:
+    if existing:
         raise DataError(
             f"'{existing[0]}' exists already ({len(existing)} of {len(files)} files): pass "
             "--overwrite, or choose another output."
         )
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"'{target}' cannot be made: {error.strerror}.") from error
 
 
 def _save(image: Image.Image, path: Path, **settings: Any) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         image.save(path, **settings)
     except OSError as error:
         raise DataError(f"'{path}' cannot be written: {error.strerror or error}.") from error
