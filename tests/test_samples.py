@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from known import files, load
 from PIL import Image
 from torch import Tensor, nn
 
@@ -12,7 +13,6 @@ from i2i.errors import DataError, OptionsError
 from i2i.latent import Latent
 from i2i.sampler import Sampler
 from i2i.samples import as_image, write_interpolation, write_samples, write_variation
-from known import files, load
 
 SIZE = 8
 

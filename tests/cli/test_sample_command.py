@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from known import files, load
 from PIL import Image
 
 from i2i import train
 from i2i.cli import cli
 from i2i.errors import I2iError
-from known import files, load
 from shrunk import shrunk
 
 
