@@ -68,14 +68,20 @@ def growth(options: Options) -> Growth | None:
     """How the networks of these options grow, if they do."""
     if options.growth is None:
         return None
-    return Growth([Stage(**stage.model_dump()) for stage in options.growth.stages])
+    return Growth(
+        [
+            Stage(each.size, each.batch_size or options.train.batch_size, each.fade, each.hold)
+            for each in options.growth.stages
+        ]
+    )
 
 
 def batch_sizes(options: Options) -> set[int]:
     """All that the batches of a run may have."""
-    if options.growth is None:
+    growing = growth(options)
+    if growing is None:
         return {options.train.batch_size}
-    return {stage.batch_size for stage in options.growth.stages}
+    return {stage.batch_size for stage in growing.stages}
 
 
 def samples_before(options: Options) -> Callable[[int], int]:

@@ -106,18 +106,30 @@ class Latent:
             noise = torch.special.ndtri(cut + torch.special.ndtr(noise) * (1 - 2 * cut))
         return torch.cat([noise.to(rest.dtype), rest], dim=1)
 
+    def between(
+        self, begin: Tensor, end: Tensor, shares: Sequence[float], *, spherical: bool = False
+    ) -> Tensor:
+        """Go from one latent vector (width,) to another: (number of shares, width).
+
+        Codes always go on a straight line: a category fades into the other.
+
+        Arguments:
+            begin, end: vectors.
+            shares: how far, 0..1.
+            spherical: whether the noise goes along an arc; see `interpolated`.
+        """
+        at = self.size
+        noise = interpolated(begin[:at], end[:at], shares, spherical=spherical)
+        codes = interpolated(begin[at:], end[at:], shares, spherical=False)
+        return torch.cat([noise, codes], dim=1)
+
     def with_code(self, vectors: Tensor, name: str, value: float) -> Tensor:
         """Set one code, by its name, in all vectors.
 
         Raises:
             OptionsError: there is no such code, or it cannot have this value.
         """
-        if name not in self.names:
-            known = f"They are: {', '.join(self.names)}." if self.names else "It has none."
-            raise OptionsError(
-                f"{name!r} is no code of this model.{did_you_mean(name, self.names)} {known}"
-            )
-        index = self.names.index(name)
+        index = self._index(name)
         vectors = vectors.clone()
         if index >= len(self.categorical):
             vectors[:, self.width - self.continuous + index - len(self.categorical)] = value
@@ -137,15 +149,26 @@ class Latent:
         """The values of a code worth seeing: all categories, or `count` numbers in -2..2.
 
         Beyond -1..1 a continuous code is extrapolated, as in the figures of the paper.
+
+        Raises:
+            OptionsError: there is no such code.
         """
-        index = self.names.index(name)
+        index = self._index(name)
         if index < len(self.categorical):
             return [float(i) for i in range(self.categorical[index])]
         return torch.linspace(-2, 2, count).tolist()
 
+    def _index(self, name: str) -> int:
+        if name not in self.names:
+            known = f"They are: {', '.join(self.names)}." if self.names else "It has none."
+            raise OptionsError(
+                f"{name!r} is no code of this model.{did_you_mean(name, self.names)} {known}"
+            )
+        return self.names.index(name)
+
 
 def interpolated(begin: Tensor, end: Tensor, shares: Sequence[float], *, spherical: bool) -> Tensor:
-    """Go from one latent vector (width,) to another: (number of shares, width).
+    """Go from one vector (width,) to another: (number of shares, width).
 
     On a straight line, vectors of normal noise pass through short ones, which training hardly ever
     saw; on the sphere they keep their length (White: Sampling Generative Networks, 2016).

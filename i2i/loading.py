@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from i2i.builder import build_model, latent, pick_device
+from i2i.builder import build_model, growth, latent, pick_device
 from i2i.conditioner import Conditioner
 from i2i.errors import CheckpointError, OptionsError
 from i2i.game import Model
@@ -219,6 +219,15 @@ def load_model(
     return options, model, why
 
 
+def _amount(options: Options, steps: int) -> str:
+    """How much training some steps are."""
+    growing = growth(options)
+    if growing is None:
+        return f"{steps} steps of {options.train.batch_size}"
+    size = growing.stages[growing.stage(max(0, steps - 1))].size
+    return f"{steps} steps ({growing.pictures(steps):,} pictures, grown to {size} pixels)"
+
+
 def describe_checkpoint(path: Path) -> str:
     """What a checkpoint is, in a few lines."""
     state = load_checkpoint(path)
@@ -229,16 +238,24 @@ def describe_checkpoint(path: Path) -> str:
     ]
     if state["optimizers"]:
         lines.append(
-            f"trained:    {state['step']} steps of {options.train.batch_size} on "
+            f"trained:    {_amount(options, state['step'])} on "
             f"{', '.join(each.root for each in (options.data, *options.data.more))}"
             f"{f' ({options.data.direction})' if model.data == 'paired' else ''}"
         )
     else:
         lines.append("trained:    elsewhere; imported")
     for each in options.data.labels.sets:
-        kind = "domains:" if each.exclusive else "attributes:"
+        kind = "classes:" if model.data == "pictures" else "domains:"
+        kind = kind if each.exclusive else "attributes:"
         if each.names:
             lines.append(f"{kind:11} {', '.join(each.names)}")
+    if (what := latent(options)) is not None:
+        codes = f" and the codes {', '.join(what.names)}" if what.names else ""
+        told = ", told the class" if isinstance(model, GAN) and model.told else ""
+        lines.append(
+            f"pictures:   {options.data.crop_size} pixels, from {what.size} numbers of "
+            f"{what.distribution} noise{codes}{told}"
+        )
     for name, network in model.named_children():
         count = sum(parameter.numel() for parameter in network.parameters())
         lines.append(f"{name + ':':11} {type(network).__name__}, {count:,} parameters")
@@ -247,9 +264,9 @@ def describe_checkpoint(path: Path) -> str:
         lines.append(f"best:       {measure} = {state['best']:.4g} ({better} is better)")
     if state["average"]:
         lines.append(f"average:    moving average of the generator, {options.train.average}")
+    statistics = {"picture": "the statistics of the picture", "running": "running statistics"}
     lines.append(
-        f"in use:     batch norm by the statistics of the {options.inference.norm}"
-        f"{' picture' if options.inference.norm == 'running' else ''}, "
+        f"in use:     batch norm by {statistics[options.inference.norm]}, "
         f"dropout {'on' if options.inference.dropout else 'off'}"
     )
     return "\n".join([*lines, "", options.to_toml()])

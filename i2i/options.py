@@ -265,7 +265,7 @@ class Stage(Section):
     """A resolution of networks that grow: how long the new layers fade in and then hold."""
 
     size: Count
-    batch_size: Count
+    batch_size: Count | None = Field(None, description="by default train.batch_size")
     fade: Annotated[int, Field(ge=0)] = Field(description="steps")
     hold: Annotated[int, Field(ge=0)] = Field(description="steps")
 
@@ -403,6 +403,12 @@ class Options(Section):
             )
         if self.train.steps is None:
             raise ValueError("train.steps must give the length of a run that grows, not epochs")
+        for stage in self.growth.stages:
+            if stage.batch_size is not None and stage.batch_size % self.train.accumulate:
+                raise ValueError(
+                    f"batch_size (={stage.batch_size}) of the stage of {stage.size} pixels must "
+                    f"be divisible by train.accumulate (={self.train.accumulate})"
+                )
         return self
 
     def to_dict(self) -> dict[str, Any]:

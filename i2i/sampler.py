@@ -9,7 +9,7 @@ from torch import Tensor
 
 from i2i.batch import enlarged, to_bytes
 from i2i.errors import OptionsError, did_you_mean
-from i2i.latent import Latent, interpolated
+from i2i.latent import Latent
 from i2i.networks import set_inference
 
 GROUP = 8
@@ -144,10 +144,20 @@ class Sampler:
         codes: Mapping[str, float] | None = None,
         truncation: float | None = None,
     ) -> Tensor:
-        """Pictures (`frames`, C, size, size), bytes, on the way from one seed to another."""
+        """Pictures (`frames`, C, size, size), bytes, on the way from one seed to another.
+
+        Arguments:
+            begin, end: seeds, of the first and of the last picture.
+            frames: how many pictures, at least 2.
+            spherical: whether the way is an arc; see `i2i.latent.interpolated`.
+            label: the class of all of them; by default that of `begin`.
+            codes: name -> value, for models with codes.
+            truncation: how far noise may be from its middle.
+        """
+        assert frames >= 2, frames
         ends = self.vectors([begin, end], codes=codes, truncation=truncation)
-        shares = [i / max(frames - 1, 1) for i in range(frames)]
-        vectors = interpolated(ends[0], ends[1], shares, spherical=spherical)
+        shares = [i / (frames - 1) for i in range(frames)]
+        vectors = self.latent.between(ends[0], ends[1], shares, spherical=spherical)
         return self.make(vectors, self.labels([begin] * frames, label))
 
     def vary(
@@ -159,9 +169,11 @@ class Sampler:
         truncation: float | None = None,
         codes: Mapping[str, float] | None = None,
     ) -> dict[float, Tensor]:
-        """The pictures of some seeds for each value of a code that is worth seeing."""
-        if code not in self.latent.names:
-            self.latent.with_code(self.vectors(seeds[:1]), code, 0.0)  # explains what there is
+        """The pictures of some seeds for each value of a code that is worth seeing.
+
+        Raises:
+            OptionsError: there is no such code.
+        """
         return {
             value: self(
                 seeds, label=label, codes={**(codes or {}), code: value}, truncation=truncation

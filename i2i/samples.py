@@ -9,10 +9,10 @@ from torch import Tensor
 
 from i2i.errors import DataError
 from i2i.sampler import Sampler
-from i2i.training.sheet import contact_sheet, picture_sheet
+from i2i.training.sheet import contact_sheet, picture_sheet, visible
 
 FRAME = 1000 // 25
-"""Milliseconds."""
+"""Milliseconds that each frame of an animation is shown."""
 
 CHUNK = 256
 """Pictures that are in memory at the same time."""
@@ -38,10 +38,12 @@ def write_samples(
     Raises:
         DataError: a file exists already, or cannot be written.
     """
+    assert seeds
     digits = max(6, len(str(max(seeds))))
     files = [target / f"{seed:0{digits}d}.png" for seed in seeds]
     sheet = target / "sheet.png"
-    _prepare(target, [*files, sheet], overwrite)
+    if not overwrite:
+        _refuse_existing([*files, sheet])
     shown: Tensor | None = None
     for begin in range(0, len(seeds), CHUNK):
         images = sampler(seeds[begin : begin + CHUNK], **asked)
@@ -68,9 +70,10 @@ def write_variation(
         OptionsError: there is no such code.
         DataError: the file exists already, or cannot be written.
     """
-    varied = sampler.vary(code, seeds, **asked)
     sheet = target / f"{code}.png"
-    _prepare(target, [sheet], overwrite)
+    if not overwrite:
+        _refuse_existing([sheet])
+    varied = sampler.vary(code, seeds, **asked)
     _save(picture_sheet({f"{value:.3g}": images for value, images in varied.items()}), sheet)
     return sheet
 
@@ -94,15 +97,16 @@ def write_interpolation(
     """
     names = [target / f"frame-{number:04d}.png" for number in range(frames)]
     sheet, moving = target / "sheet.png", target / f"animation.{animation}"
-    _prepare(target, [*names, sheet, moving], overwrite)
+    if not overwrite:
+        _refuse_existing([*names, sheet, moving])
     images = sampler.interpolate(begin, end, frames, **asked)
-    pictures = [as_image(image) for image in images]
-    for picture, name in zip(pictures, names, strict=True):
-        _save(picture, name)
+    for image, name in zip(images, names, strict=True):
+        _save(as_image(image), name)
+    pictures = [as_image(image).convert("RGB") for image in visible(images)]
     there_and_back = [*pictures, *pictures[-2:0:-1]]
     more: dict[str, Any] = {"lossless": True} if animation == "webp" else {}
     _save(
-        there_and_back[0].convert("RGB") if animation == "webp" else there_and_back[0],
+        there_and_back[0],
         moving,
         save_all=True,
         append_images=there_and_back[1:],
@@ -120,21 +124,18 @@ def as_image(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
-def _prepare(target: Path, files: Sequence[Path], overwrite: bool) -> None:
+def _refuse_existing(files: Sequence[Path]) -> None:
     existing = [path for path in files if path.exists()]
-    if existing and not overwrite:
+    if existing:
         raise DataError(
             f"'{existing[0]}' exists already ({len(existing)} of {len(files)} files): pass "
             "--overwrite, or choose another output."
         )
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"'{target}' cannot be made: {error.strerror}.") from error
 
 
 def _save(image: Image.Image, path: Path, **settings: Any) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         image.save(path, **settings)
     except OSError as error:
         raise DataError(f"'{path}' cannot be written: {error.strerror or error}.") from error

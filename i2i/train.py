@@ -14,6 +14,7 @@ from i2i.builder import (
     build_model,
     build_trainer,
     data_kind,
+    growth,
     inference_mode,
     learning_rate_schedule,
     pick_device,
@@ -159,6 +160,12 @@ def _train(
         length=stop,
         processes=processes,
     )
+    growing = growth(options)
+    if growing is not None and stop < growing.steps:
+        say(
+            f"note: the networks grow over {growing.steps} steps, the run ends after {stop}, at "
+            f"{growing.stages[growing.stage(stop - 1)].size} pixels: shorten growth.stages."
+        )
     before = samples_before(options)
     send_weights(model, processes)
     if state is not None:

@@ -120,6 +120,67 @@ def test_resumed_run_is_the_same_run(
     assert logs[0] == logs[1]
 
 
+TRICKS = (
+    "train.historical_averaging=0.01",
+    "train.average=0.9",
+    "adversarial.label_smoothing=0.1",
+    "adversarial.fake_label_smoothing=0.05",
+    "adversarial.label_noise=0.1",
+    "adversarial.instance_noise=0.2",
+    "adversarial.instance_noise_until=0.8",
+    "adversarial.mixed_batch=true",
+    "adversarial.clip=0.5",
+    "objective.feature_matching=1",
+)
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize(
+    ("recipe", "more"),
+    [
+        ("dcgan", ["adversarial.critic_turns=2", "adversarial.generator_turns=2"]),
+        ("infogan", ["latent.redraw=true"]),
+        ("pix2pix", ["adversarial.critic_turns=2"]),
+    ],
+)
+def test_what_keeps_a_game_in_balance_is_resumed_too(
+    recipe: str, more: list[str], pieces: int, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    root = request.getfixturevalue("facades" if recipe == "pix2pix" else "domains")
+    settings = [*TRICKS, *more, f"train.accumulate={pieces}", "train.batch_size=4"]
+    settings += ["train.steps=6", "train.save_every=3", "train.keep=9"]
+    outcome = train.start(on(root, recipe, *settings), tmp_path, "a", device="cpu", say=silent)
+    run = Run(outcome.folder)
+    whole = load_checkpoint(run.latest())
+    assert whole["histories"].keys() == whole["optimizers"].keys()
+    run.latest().unlink()
+    assert train.resume(outcome.folder, device="cpu", say=silent).steps == 6
+    assert_same_state(whole, load_checkpoint(run.latest()))
+
+
+def test_a_run_that_ends_before_the_networks_have_grown_says_so(
+    domains: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    options = on(domains, "progan", "train.steps=3")
+    outcome = train.start(options, tmp_path, "a", device="cpu", say=said.append)
+    (note,) = [line for line in said if "note: the networks grow" in line]
+    assert "over 6 steps, the run ends after 3, at 8 pixels" in note
+    about = describe_checkpoint(Run(outcome.folder).latest())
+    assert "3 steps (7 pictures, grown to 8 pixels)" in about
+    assert "pictures:   16 pixels, from 3 numbers of normal noise" in about
+
+
+def test_a_description_says_what_is_drawn_from_what(domains: Path, tmp_path: Path) -> None:
+    outcome = train.start(on(domains, "infogan"), tmp_path, "a", device="cpu", say=silent)
+    about = describe_checkpoint(Run(outcome.folder).latest())
+    assert "uniform noise and the codes category, continuous1, continuous2\n" in about
+    assert "classes:    red, green, blue" in about
+    assert "batch norm by running statistics" in about
+    outcome = train.start(on(domains, "cgan"), tmp_path, "b", device="cpu", say=silent)
+    assert "uniform noise, told the class\n" in describe_checkpoint(Run(outcome.folder).latest())
+
+
 def load_options_again(options: Options, *settings: str) -> Options:
     from i2i.options import read_options
     from i2i.recipes import merge, parse_setting
@@ -161,7 +222,7 @@ def test_workers_change_nothing(facades: Path, tmp_path: Path) -> None:
 
 def test_the_run_folder_holds_everything(facades: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    options = on(facades, "pix2pix", "train.steps=6", "train.keep=2")
+    options = on(facades, "pix2pix", "train.steps=6", "train.keep=2", "train.best_by=l1")
     outcome = train.start(options, tmp_path, "a", device="cpu", say=said.append)
     run = Run(outcome.folder)
     assert [p.name for p in run.checkpoints()] == ["step-00000004.pt", "step-00000006.pt"]

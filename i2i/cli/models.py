@@ -7,13 +7,20 @@ import click
 def command() -> None:
     """List the models that can be trained, and the recipes for them.
 
-    The first name of each line is what `i2i train --recipe` takes; where it is the name of a model,
-    `--model` takes it too.
+    The first name of each line is what `i2i train --model` takes. Recipes of one paragraph play the
+    same game, by other networks, losses or sizes.
     """
     from i2i.recipes import read_recipe, recipes
 
     known = {name: read_recipe(name) for name in recipes()}
     width = max(map(len, known))
-    for name, recipe in known.items():
-        kind = "" if name == recipe["model"] else f" (recipe for {recipe['model']})"
-        click.echo(f"{name:{width}}  {recipe['summary']}{kind}")
+    games = dict.fromkeys(recipe["model"] for recipe in known.values())
+    paragraphs = [
+        "".join(
+            f"{name:{width}}  {recipe['summary']}\n"
+            for name, recipe in known.items()
+            if recipe["model"] == game
+        )
+        for game in games
+    ]
+    click.echo("\n".join(paragraphs), nl=False)

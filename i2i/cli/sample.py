@@ -1,12 +1,9 @@
 """`i2i sample`: pictures from noise."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    pass
 
 
 def _codes(value: str | None) -> dict[str, float]:
@@ -46,7 +43,9 @@ Examples:
     help="Where the newest run is looked for.",
 )
 @click.option(
-    "--count", type=click.IntRange(min=1), default=64, show_default=True, help="Pictures."
+    "--count",
+    type=click.IntRange(min=1),
+    help="How many pictures.  [default: 64; with --vary, 8 rows]",
 )
 @click.option(
     "--seed",
@@ -65,7 +64,9 @@ Examples:
     help="Models with codes: the values of some; the others follow from the seed.",
 )
 @click.option(
-    "--vary", metavar="NAME", help="A sheet in which a code takes all its values instead."
+    "--vary",
+    metavar="NAME",
+    help="Make a sheet instead, in which a code takes all its values; a row for each seed.",
 )
 @click.option(
     "--truncation",
@@ -80,9 +81,15 @@ Examples:
     help="Go from the picture of one seed to that of another instead.",
 )
 @click.option(
-    "--frames", type=click.IntRange(min=2), default=60, show_default=True, help="Of the way."
+    "--frames",
+    type=click.IntRange(min=2),
+    default=60,
+    show_default=True,
+    help="How many pictures the way has.",
 )
-@click.option("--spherical", is_flag=True, help="Go along a sphere, not a straight line.")
+@click.option(
+    "--spherical", is_flag=True, help="Take the way along a sphere instead of a straight line."
+)
 @click.option(
     "--animation",
     type=click.Choice(["webp", "gif"]),
@@ -116,7 +123,7 @@ def command(
     target: Path,
     checkpoint: Path | None,
     runs_dir: Path,
-    count: int,
+    count: int | None,
     seed: int,
     label: str | None,
     codes: dict[str, float],
@@ -134,14 +141,17 @@ def command(
 ) -> None:
     """Make pictures from noise with a trained generator.
 
-    OUT_DIR gets a PNG for each picture, named after its seed, and sheet.png with all of them. With
-    --interpolate it gets the frames, a sheet of them, and an animation.
+    OUT_DIR gets a PNG for each picture, named after its seed, and sheet.png for a glance (with the
+    first 256 of them). With --interpolate it gets the frames, a sheet of them, and an animation
+    that goes there and back; with --vary a sheet named after the code.
     """
     from i2i.loading import load_sampler
     from i2i.samples import write_interpolation, write_samples, write_variation
 
     if vary and interpolate:
         raise click.UsageError("Say either --vary or --interpolate.")
+    if spherical and not interpolate:
+        raise click.UsageError("--spherical is about the way of --interpolate A B: say that too.")
     sampler, chosen = load_sampler(
         checkpoint,
         runs_dir=runs_dir,
@@ -152,9 +162,9 @@ def command(
     )
     click.echo(chosen)
     asked: dict[str, Any] = {"label": label, "codes": codes, "truncation": truncation}
-    seeds = range(seed, seed + count)
+    seeds = range(seed, seed + (count or (8 if vary else 64)))
     if vary:
-        sheet = write_variation(sampler, target, vary, seeds[:8], overwrite=overwrite, **asked)
+        sheet = write_variation(sampler, target, vary, seeds, overwrite=overwrite, **asked)
     elif interpolate:
         sheet = write_interpolation(
             sampler,

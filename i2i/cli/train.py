@@ -78,7 +78,7 @@ has a folder for each, in train/ or not; or a table of attributes."""
 )
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="To compute in.")
 @click.option("--workers", help="Processes that read pictures: a number, or auto.")
-@click.option("--name", help="Name of the run; default: model, data set and time.")
+@click.option("--name", help="Name of the run; default: recipe, data set and time.")
 @click.option(
     "--runs-dir",
     type=click.Path(path_type=Path),
@@ -127,6 +127,7 @@ def command(
     from i2i.options import read_options
     from i2i.processes import launch, launched
     from i2i.recipes import merge, parse_setting, read_recipe, with_size
+    from i2i.training.run import new_name
 
     if processes is not None and processes > 1 and not launched():
         sys.exit(launch(sys.argv[1:], processes, device))
@@ -179,5 +180,6 @@ def command(
                 raise click.UsageError("--dry-run measures one process: start it without torchrun.")
             rehearse(options, device, click.echo)
             return
+        name = name or new_name(Path(recipe or model or "").stem, options.data.root)
         outcome = train.start(options, runs_dir, name, device=device, say=click.echo)
     sys.exit(outcome.exit_code)

@@ -43,11 +43,12 @@ class CycleGAN(Model):
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
         critic_turns: turns of the discriminators for each one of the generators.
+        mixed_batch: whether real and generated pictures are judged in one batch.
     """
 
     data = "unpaired"
     decisive = "distance"
-    settings: ClassVar[frozenset[str]] = frozenset({"pool", "critic_turns"})
+    settings: ClassVar[frozenset[str]] = frozenset({"pool", "critic_turns", "mixed_batch"})
     generators = ("generator_AtoB", "generator_BtoA")
     directions: ClassVar[Mapping[str, str]] = {
         "AtoB": "generator_AtoB",
@@ -81,6 +82,7 @@ class CycleGAN(Model):
         adversarial: Adversarial,
         weights: Mapping[str, float],
         critic_turns: int = 1,
+        mixed_batch: bool = False,
     ) -> None:
         super().__init__()
         self.generator_AtoB = generator_AtoB
@@ -92,6 +94,7 @@ class CycleGAN(Model):
         self.adversarial = adversarial
         self.objectives = objectives(self.terms, weights)
         self.critic_turns = critic_turns
+        self.mixed_batch = mixed_batch
 
     @classmethod
     def assemble(cls, kit: Kit) -> Self:
@@ -113,6 +116,7 @@ class CycleGAN(Model):
             adversarial=kit.adversarial,
             weights=weights,
             critic_turns=kit.critic_turns,
+            mixed_batch=kit.mixed_batch,
         )
         model.notices = tuple(notices)
         return model
@@ -146,8 +150,8 @@ class CycleGAN(Model):
                 ),
             )
         shown_b, shown_a = self.pool_B(fake_b), self.pool_A(fake_a)
-        b = Judgement(self.discriminator_B, real_b, shown_b)
-        a = Judgement(self.discriminator_A, real_a, shown_a)
+        b = Judgement(self.discriminator_B, real_b, shown_b, together=self.mixed_batch)
+        a = Judgement(self.discriminator_A, real_a, shown_a, together=self.mixed_batch)
         loss = self.objectives["discriminators"](
             real_B=lambda: self.adversarial.real(b.real),
             fake_B=lambda: self.adversarial.fake(b.fake),

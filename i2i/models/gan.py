@@ -230,7 +230,12 @@ class GAN(Model):
         )
 
     def _judge(self, images: Tensor, told: Told) -> tuple[Tensor, ...]:
-        """Scores, and the logits of the codes if there are any."""
+        """Scores, and the logits of the codes if there are any.
+
+        Where there are twice as many pictures as labels, the labels are those of both halves.
+        """
+        if told is not None:
+            told = told.repeat(len(images) // len(told), 1)
         outputs = self.discriminator(images, told)
         return outputs if self.latent.codes else (outputs,)
 
@@ -267,8 +272,7 @@ class GAN(Model):
                 name: self.generate(vectors, label.expand(rows, -1))
                 for name, label in zip(self.labels.names, labels, strict=False)
             }
-        columns = [vectors]
-        columns += [self.latent.draw(rows, vectors.device) for _ in range(COLUMNS - 3)]
+        columns = [vectors, *(self.latent.draw(rows, vectors.device) for _ in range(COLUMNS - 1))]
         return {f"{i + 1}": self.generate(each, None) for i, each in enumerate(columns)}
 
     def _varied(self, vectors: Tensor) -> dict[str, Tensor]:

@@ -40,6 +40,7 @@ class Pix2Pix(Model):
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
         critic_turns: turns of the discriminator for each one of the generator.
+        mixed_batch: whether real and generated pictures are judged in one batch.
     """
 
     data = "paired"
@@ -53,7 +54,7 @@ class Pix2Pix(Model):
         "discriminator": ("real", "fake", "gradient_penalty", "r1"),
     }
     decisive = "l1"
-    settings: ClassVar[frozenset[str]] = frozenset({"critic_turns"})
+    settings: ClassVar[frozenset[str]] = frozenset({"critic_turns", "mixed_batch"})
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Pix2Pix(Model):
         adversarial: Adversarial,
         weights: Mapping[str, float],
         critic_turns: int = 1,
+        mixed_batch: bool = False,
     ) -> None:
         super().__init__()
         self.generator = generator
@@ -69,6 +71,7 @@ class Pix2Pix(Model):
         self.adversarial = adversarial
         self.objectives = objectives(self.terms, weights)
         self.critic_turns = critic_turns
+        self.mixed_batch = mixed_batch
 
     @classmethod
     def assemble(cls, kit: Kit) -> Self:
@@ -78,6 +81,7 @@ class Pix2Pix(Model):
             adversarial=kit.adversarial,
             weights=kit.weights,
             critic_turns=kit.critic_turns,
+            mixed_batch=kit.mixed_batch,
         )
 
     def play(self, batch: Pair, clock: Clock) -> Play:
@@ -90,7 +94,7 @@ class Pix2Pix(Model):
             scores: Tensor = self.discriminator(_beside(source, image))
             return scores
 
-        judged = Judgement(judge, target, fake.detach())
+        judged = Judgement(judge, target, fake.detach(), together=self.mixed_batch)
         yield (
             "discriminator",
             self.objectives["discriminator"](
@@ -140,5 +144,6 @@ class Pix2Pix(Model):
 
 
 def _beside(source: Tensor, image: Tensor) -> Tensor:
-    """What a conditional discriminator sees."""
-    return torch.cat([source, image], dim=1)
+    """What a conditional discriminator sees, of one or several pictures for each source."""
+    several = len(image) // len(source)
+    return torch.cat([source.repeat(several, 1, 1, 1) if several > 1 else source, image], dim=1)

@@ -45,11 +45,12 @@ class StarGAN(Model):
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
         critic_turns: turns of the discriminator for each one of the generator.
+        mixed_batch: whether real and generated pictures are judged in one batch.
     """
 
     data = "domains"
     decisive = "domain_accuracy"
-    settings: ClassVar[frozenset[str]] = frozenset({"critic_turns"})
+    settings: ClassVar[frozenset[str]] = frozenset({"critic_turns", "mixed_batch"})
     generators = ("generator",)
     classifier = "discriminator"
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -69,6 +70,7 @@ class StarGAN(Model):
         adversarial: Adversarial,
         weights: Mapping[str, float],
         critic_turns: int,
+        mixed_batch: bool = False,
     ) -> None:
         super().__init__()
         self.generator = generator
@@ -77,6 +79,7 @@ class StarGAN(Model):
         self.adversarial = adversarial
         self.objectives = objectives(self.terms, weights)
         self.critic_turns = critic_turns
+        self.mixed_batch = mixed_batch
 
     @classmethod
     def assemble(cls, kit: Kit) -> Self:
@@ -98,6 +101,7 @@ class StarGAN(Model):
             adversarial=kit.adversarial,
             weights=kit.weights,
             critic_turns=kit.critic_turns,
+            mixed_batch=kit.mixed_batch,
         )
 
     def translate(self, images: Tensor, condition: Tensor) -> Tensor:
@@ -127,7 +131,7 @@ class StarGAN(Model):
 
         with torch.no_grad():
             fake = self.translate(real, wanted)
-        judged = Judgement(self.discriminator, real, fake)
+        judged = Judgement(self.discriminator, real, fake, together=self.mixed_batch)
         yield (
             "discriminator",
             self.objectives["discriminator"](

@@ -135,9 +135,9 @@ def open_run(folder: Path) -> Run:
     return Run(folder)
 
 
-def new_name(model: str, dataroot: str) -> str:
-    """A name for a run that sorts by time: pix2pix-facades-20261120-063000."""
-    return f"{model}-{Path(dataroot).resolve().name}-{datetime.now():%Y%m%d-%H%M%S}"
+def new_name(what: str, dataroot: str) -> str:
+    """A name for a run of a model or recipe that sorts by time: pix2pix-facades-20261120-063000."""
+    return f"{what}-{Path(dataroot).resolve().name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def find_checkpoint(

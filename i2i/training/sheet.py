@@ -14,6 +14,8 @@ GAP = 4
 COLUMNS = 8
 """Pictures in a row of a contact sheet, at least."""
 PAPER = 255
+VISIBLE = 96
+"""Pixels: smaller pictures are enlarged, by as much as fits into this."""
 
 
 def picture_sheet(columns: Mapping[str, Tensor]) -> Image.Image:
@@ -22,7 +24,8 @@ def picture_sheet(columns: Mapping[str, Tensor]) -> Image.Image:
     Arguments:
         columns: name -> (N, C, H, W), bytes or in -1..1, with 1 or 3 channels, N the same in all.
     """
-    pictures = {name: _as_colour(images) for name, images in columns.items()}
+    largest = max(max(images.shape[-2:]) for images in columns.values())
+    pictures = {name: _as_colour(visible(images, largest)) for name, images in columns.items()}
     font = ImageFont.load_default(size=14)
     heading = 20
     widths = [
@@ -44,7 +47,7 @@ def picture_sheet(columns: Mapping[str, Tensor]) -> Image.Image:
 
 def contact_sheet(images: Tensor) -> Image.Image:
     """Lay pictures (N, C, H, W), bytes or in -1..1, out in rows, close together."""
-    pictures = _as_colour(images)
+    pictures = _as_colour(visible(images))
     count, height, width = pictures.shape[:3]
     columns = min(max(COLUMNS, math.isqrt(count)), count)
     rows = -(-count // columns)
@@ -54,6 +57,17 @@ def contact_sheet(images: Tensor) -> Image.Image:
         row, column = divmod(number, columns)
         sheet.paste(Image.fromarray(picture), (column * (width + 1), row * (height + 1)))
     return sheet
+
+
+def visible(images: Tensor, size: int | None = None) -> Tensor:
+    """Repeat each pixel of tiny pictures (N, C, H, W) as often as it takes to see them.
+
+    Arguments:
+        images: of any type.
+        size: the larger side of the largest picture beside them; by default their own.
+    """
+    repeat = max(1, VISIBLE // (size or max(images.shape[-2:])))
+    return images.repeat_interleave(repeat, -2).repeat_interleave(repeat, -1)
 
 
 def _as_colour(images: Tensor) -> np.ndarray:

@@ -47,7 +47,8 @@ class Trainer:
             after the earlier turns: the step is that of the whole batch (but for batch norm, whose
             statistics are those of a piece). The price is that the forward passes of earlier turns
             are repeated.
-        average: decay of the moving average of the generators; 0 for none.
+        average: decay of the moving average of the generators, for each step in which one of them
+            moves; 0 for none.
         channels_last: memory format of networks and pictures.
         compile: the names of the networks that `torch.compile` compiles.
         augment: random changes of a batch of signed pictures on the device.
@@ -107,6 +108,9 @@ class Trainer:
             player: [group["lr"] for group in optimizer.param_groups]
             for player, optimizer in self.optimizers.items()
         }
+        self._makers = [
+            player for player, names in model.players.items() if {*names} & {*model.generators}
+        ]
         self.average = MovingAverage(self._averaged(), average) if average else None
         self.histories = {
             player: HistoricalAverage(parameters, historical_averaging)
@@ -159,7 +163,7 @@ class Trainer:
             self._seed(-1)
             batch = self.augment(batch)
         losses = self._play(list(_pieces(batch, self.accumulate)), closely)
-        if self.average is not None:
+        if self.average is not None and any(f"{p}/total" in losses for p in self._makers):
             self.average.update()
         self.steps_done += 1
         return losses

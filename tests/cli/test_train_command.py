@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from i2i.cli import COMMANDS, cli, main
+from i2i.recipes import recipes
 from i2i.training.run import Run
 
 SMALL = [
@@ -61,6 +62,20 @@ def test_a_run_without_a_name_gets_one_that_sorts_by_time(facades: Path, tmp_pat
     assert re.fullmatch(r"pix2pix-tiny-facades-\d{8}-\d{6}", folder.name)
 
 
+@pytest.mark.parametrize("ask", ["--model", "--recipe"])
+def test_a_run_is_named_after_its_recipe(ask: str, domains: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('base = "wgan-gp"\n')
+    recipe = "wgan-gp" if ask == "--model" else tmp_path / "mine.toml"
+    given = ["train", ask, recipe, "--dataroot", domains, "--runs-dir", tmp_path / "r"]
+    given += ["--size", "16", "--batch-size", "2", "--device", "cpu", "--workers", "0"]
+    given += ["--set", "generator.width=2", "--set", "discriminator.width=2", "--steps", "1"]
+    done = i2i(*given)
+    assert done.exit_code == 0, done.output
+    (folder,) = (tmp_path / "r").iterdir()
+    name = "wgan-gp" if ask == "--model" else "mine"
+    assert re.fullmatch(rf"{name}-tiny-domains-\d{{8}}-\d{{6}}", folder.name)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -99,6 +114,12 @@ def test_main_gives_exit_code_2(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 def test_models_lists_every_recipe_with_a_line() -> None:
     lines = i2i("models").output.splitlines()
     assert any(re.match(r"pix2pix +\S", line) for line in lines)
+    paragraphs = i2i("models").output.strip().split("\n\n")
+    names = [[line.split()[0] for line in each.splitlines()] for each in paragraphs]
+    assert sorted(name for each in names for name in each) == recipes()
+    (family,) = [each for each in names if "dcgan" in each]
+    assert {"gan", "wgan-gp", "infogan", "progan"} <= {*family}
+    assert "pix2pix" not in family
 
 
 def test_demo_data_can_be_painted_and_trained_on(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from i2i.batch import Unpaired
 from i2i.builder import build_model, build_trainer
+from i2i.game import Clock
 from i2i.recipes import load_options
 from shrunk import shrunk
 
@@ -79,7 +80,7 @@ def test_terms_of_perfect_generators_vanish(batch: Unpaired) -> None:
     model = build_model(shrunk("cyclegan"))
     model.generator_AtoB = nn.Identity()
     model.generator_BtoA = nn.Identity()
-    name, loss = next(model.play(batch, None))
+    name, loss = next(model.play(batch, Clock(0)))
     assert name == "generators"
     for term in ("cycle_A", "cycle_B", "identity_A", "identity_B"):
         assert loss.terms[term].item() == 0
@@ -97,7 +98,7 @@ def test_which_side_a_term_looks_at() -> None:
     model.generator_AtoB = Grey()
     model.generator_BtoA = Grey()
     white, black = torch.ones(1, 3, 16, 16), -torch.ones(1, 3, 16, 16)
-    _, loss = next(model.play(Unpaired(white, black), None))
+    _, loss = next(model.play(Unpaired(white, black), Clock(0)))
     assert {k: round(v.item(), 4) for k, v in loss.terms.items() if "adv" not in k} == {
         "cycle_A": 0.5,
         "identity_A": 0.5,

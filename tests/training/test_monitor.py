@@ -125,13 +125,22 @@ def test_waiting_for_data_is_counted(run: Run) -> None:
     assert json.loads(run.log.read_text())["speed/data_wait"] > 0.8
 
 
+def test_a_gradient_that_overflows_is_written_down_and_ends_nothing(run: Run) -> None:
+    """In fp16 it does now and then, and the step is left out."""
+    monitor = monitor_of(run, [])
+    monitor.gather(1, {"critic/gradient_norm": torch.tensor(float("inf"))})
+    monitor.write({})
+    monitor.journal.close()
+    assert json.loads(run.log.read_text())["critic/gradient_norm"] is None
+
+
 def test_a_terminal_shows_a_bar_that_fits(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
     monitor = monitor_of(run, [])
-    many = {f"generator/term_{number}": torch.tensor(float(number)) for number in range(20)}
+    many = {f"generator_{number}/l1": torch.tensor(float(number)) for number in range(20)}
     with monitor:
         for step in (1, 2, 3, 4):
             monitor.gather(step, many)

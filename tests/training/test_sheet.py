@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from i2i.training.sheet import picture_sheet
+from i2i.training.sheet import contact_sheet, picture_sheet, visible
 
 
 def test_pictures_stand_in_columns_and_rows() -> None:
@@ -15,3 +15,20 @@ def test_pictures_stand_in_columns_and_rows() -> None:
         assert sheet[middle, 4 + 35].tolist() == [value] * 3
         assert sheet[middle, 4 + 74 + 35].tolist() == [value, 0, 0]
     assert sheet[:20].min() < 128  # the headings
+
+
+def test_tiny_pictures_are_enlarged_alike_and_large_ones_left() -> None:
+    tiny = torch.arange(2 * 28 * 28).view(2, 1, 28, 28) % 255
+    assert torch.equal(visible(tiny)[:, :, 1::3, 2::3], tiny)
+    assert visible(tiny).shape == (2, 1, 84, 84)
+    assert visible(torch.zeros(1, 3, 97, 40)).shape == (1, 3, 97, 40)
+    sheet = picture_sheet({"small": tiny[:, :, :14, :14].byte(), "large": tiny.byte()})
+    assert sheet.size == (4 + 42 + 4 + 84 + 4, 20 + 2 * 88)
+
+
+def test_a_contact_sheet_goes_on_in_the_next_row() -> None:
+    shades = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1).expand(10, 3, 100, 120)
+    sheet = np.asarray(contact_sheet(shades))
+    assert sheet.shape == (2 * 101 - 1, 8 * 121 - 1, 3)
+    assert [sheet[50, 60 + 121 * column, 0] for column in range(8)] == [*range(8)]
+    assert [sheet[151, 60 + 121 * column, 0] for column in range(3)] == [8, 9, 255]
