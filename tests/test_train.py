@@ -16,7 +16,7 @@ from i2i.models import find_model, pix2pix
 from i2i.objectives import l1
 from i2i.options import Options
 from i2i.recipes import load_options, recipes
-from i2i.training import loop
+from i2i.training import keeper
 from i2i.training.checkpoint import load_checkpoint, save_checkpoint
 from i2i.training.run import Run
 from i2i.training.validation import Validation
@@ -347,7 +347,7 @@ def test_a_full_disk_does_not_end_a_run_before_its_end(
             raise CheckpointError(f"{path} could not be written: No space left on device.")
         save_checkpoint(path, state)
 
-    monkeypatch.setattr(loop, "save_checkpoint", moody)
+    monkeypatch.setattr(keeper, "save_checkpoint", moody)
     said: list[str] = []
     outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
     assert outcome.exit_code == 0

@@ -100,7 +100,7 @@ def test_a_sheet_alone(run: Path, photos: Path, tmp_path: Path) -> None:
     assert invoke(*sheet).exit_code == 0
     assert files(out) == ["sheet.png"]
     with Image.open(out / "sheet.png") as image:
-        assert image.height == 20 + 2 * (16 + 4)
+        assert image.height == 20 + 2 * (6 * 16 + 4)  # enlarged to 96 pixels
         assert image.width > 4 * 16
     assert "exists already" in complaint(*sheet)
     single = ("translate", photos / "1.png", tmp_path / "single", "--checkpoint", run, "--sheet")

@@ -77,7 +77,7 @@ def test_folder_is_translated_without_a_further_flag(
             expected = np.broadcast_to(np.uint8([255 - i, 155, 55]), (7, 10, 3))
             np.testing.assert_array_equal(np.array(image), expected)
     defaults = {"runs_dir": Path("runs"), "device": "auto", "precision": "fp32"}
-    defaults |= {"average": None, "direction": None}
+    defaults |= {"average": None, "best": False, "direction": None}
     assert asked == [(None, defaults)]
 
 
@@ -90,7 +90,7 @@ def test_options_arrive(asked: list[Any], photos: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0
     arguments = {"runs_dir": Path("elsewhere"), "device": "cuda:1", "precision": "bf16"}
     arguments["direction"] = "BtoA"
-    assert asked == [(Path("best.pt"), {**arguments, "average": False})]
+    assert asked == [(Path("best.pt"), {**arguments, "average": False, "best": False})]
     with Image.open(tmp_path / "out" / "a.bmp") as image:
         assert image.size == (20, 14)
 

@@ -347,7 +347,7 @@ def test_the_gradient_norm_is_that_of_all_weights_of_a_player(recipe: str, setti
 
 @pytest.mark.parametrize(
     ("loss", "probability"),
-    [("vanilla", lambda s: 1 / (1 + np.exp(-s))), ("least-squares", lambda s: s)],
+    [("vanilla", lambda s: 1 / (1 + np.exp(-s))), ("least-squares", lambda s: s.clip(0, 1))],
 )
 def test_the_average_generated_error(
     loss: str, probability: Callable[[np.ndarray], np.ndarray]
