@@ -99,6 +99,10 @@ class Data(LabelledData):
     input_channels: Literal[1, 3] = 3
     output_channels: Literal[1, 3] = 3
     workers: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    keep: Literal["auto", "memory", "disk", "off"] = Field(
+        "auto", description="where decoded pictures are kept; auto: in memory, if they fit"
+    )
+    keep_gib: Positive = Field(16.0, description="most that they may take on the disk")
     skip_bad: bool = False
     augment: Augment = Augment()
 

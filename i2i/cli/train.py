@@ -11,6 +11,7 @@ _FLAGS = {
     "dataroot_b": "data.root_b",
     "direction": "data.direction",
     "workers": "data.workers",
+    "keep": "data.keep",
     "skip_bad": "data.skip_bad",
     "batch_size": "train.batch_size",
     "steps": "train.steps",
@@ -20,7 +21,7 @@ _FLAGS = {
 }
 """Flags that are short for an option of the recipe."""
 
-_FOR_RESUME = ("dataroot", "dataroot_b", "workers", "steps", "epochs", "skip_bad")
+_FOR_RESUME = ("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad")
 
 
 @click.command(
@@ -56,6 +57,11 @@ has a folder for each, in train/ or not; or a table of attributes."""
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="To compute in.")
 @click.option("--workers", help="Processes that read pictures: a number, or auto.")
+@click.option(
+    "--keep",
+    type=click.Choice(["auto", "memory", "disk", "off"]),
+    help="Where decoded pictures are kept for later epochs.",
+)
 @click.option("--name", help="Name of the run; default: model, data set and time.")
 @click.option(
     "--runs-dir",

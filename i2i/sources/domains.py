@@ -12,6 +12,7 @@ from i2i.data.layouts import find_domains, hold_out
 from i2i.data.transforms import evaluation_geometry
 from i2i.errors import OptionsError
 from i2i.options import LabelledData, Options
+from i2i.sources.kept import keep_decoded
 from i2i.sources.root import find_root
 from i2i.sources.source import HELD_OUT, Say, Source, fingerprint, geometry, readable
 
@@ -40,6 +41,9 @@ def domains(options: Options, root: Path, say: Say) -> Source:
         shuffle=True,
         balance=data.balance,
         **common,
+    )
+    keep_decoded(
+        train, [path for each in sets for path in each.pictures], data, say, train.channels
     )
     validation = LabelledPictures(held, evaluation_geometry(data.crop_size, data.resize), **common)
     return Source(
