@@ -22,6 +22,7 @@ from i2i.networks import DISCRIMINATORS, GENERATORS, initialise, set_inference
 from i2i.objectives import Adversarial
 from i2i.options import Adversarial as AdversarialOptions
 from i2i.options import Network, Optimizer, Options
+from i2i.processor import best_precision
 from i2i.training.noise import InstanceNoise
 from i2i.training.schedule import Schedule
 from i2i.training.trainer import Trainer
@@ -47,6 +48,18 @@ def pick_device(name: str) -> torch.device:
             f"device (={name!r}) is not on this machine; `auto` takes what there is."
         )
     return torch.device(name)
+
+
+def settle_precision(options: Options, device: torch.device) -> Options:
+    """Options in which `train.precision` is what "auto" stands for on this device."""
+    precision = chosen_precision(options.train.precision, device)
+    train = options.train.model_copy(update={"precision": precision})
+    return options.model_copy(update={"train": train})
+
+
+def chosen_precision(name: str, device: torch.device) -> str:
+    """The precision that "auto" stands for on this device; any other stands for itself."""
+    return best_precision(device) if name == "auto" else name
 
 
 MODEL_SETTINGS = ("pool", "critic_turns", "generator_turns", "mixed_batch")
@@ -246,7 +259,7 @@ def build_trainer(
         model,
         partial(make_optimizer, options.optimizer, device),
         device=device,
-        precision=train.precision,
+        precision=chosen_precision(train.precision, device),
         rate=rate,
         seed=train.seed,
         accumulate=train.accumulate,

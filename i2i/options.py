@@ -19,7 +19,7 @@ from i2i.labels import LabelSet, LabelSpace
 Norm = Literal["batch", "instance", "none"]
 Upsample = Literal["transposed", "resize"]
 InitScheme = Literal["normal", "xavier", "kaiming", "orthogonal", "torch"]
-PrecisionName = Literal["fp32", "bf16", "fp16"]
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -305,7 +305,9 @@ class Train(Section):
     steps: Count | None = None
     batch_size: Count
     accumulate: Count = Field(1, description="pieces that a batch is computed in")
-    precision: PrecisionName = "fp32"
+    precision: PrecisionName = Field(
+        "fp32", description="auto: bf16 if the device has instructions for it, else fp32"
+    )
     tf32: bool = Field(True, description="let fp32 matrix products on a GPU use TF32")
     channels_last: bool = False
     compile: bool = False

@@ -16,10 +16,12 @@ from i2i.builder import (
     pick_device,
     run_length,
     samples_before,
+    settle_precision,
 )
 from i2i.data.loader import make_loader
 from i2i.errors import RunError
 from i2i.options import Layer, Options, read_options
+from i2i.processor import settle_threads
 from i2i.recipes import merge
 from i2i.sources import open_source, settle_options
 from i2i.training.checkpoint import load_checkpoint
@@ -109,8 +111,10 @@ def resume(
 def _train(
     options: Options, run: Run, state: dict[str, Any] | None, device_name: str, say: Say
 ) -> Outcome:
-    train = options.train
+    settle_threads()
     device = pick_device(device_name)
+    options = settle_precision(options, device)
+    train = options.train
     model = build_model(options)
     for notice in model.notices:
         say(f"note: {notice}")

@@ -8,7 +8,7 @@ import pytest
 import i2i
 
 PACKAGE = Path(i2i.__file__).parent
-GROUND = {"errors", "batch", "labels", "latent", "growth", "memory", "__init__"}
+GROUND = {"errors", "batch", "labels", "latent", "growth", "memory", "processor", "__init__"}
 MAY_IMPORT = {
     "errors": set(),
     "batch": set(),
@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "latent": set(),
     "growth": set(),
     "memory": set(),
+    "processor": set(),
     "game": set(),
     "progress": set(),
     "options": set(),

@@ -95,7 +95,7 @@ Examples:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16"]),
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="fp32",
     show_default=True,
     help="Arithmetic of the network.",
@@ -132,8 +132,10 @@ def command(
     --interpolate it gets the frames, a sheet of them, and an animation.
     """
     from i2i.loading import load_sampler
+    from i2i.processor import settle_threads
     from i2i.samples import write_interpolation, write_samples, write_variation
 
+    settle_threads()
     if vary and interpolate:
         raise click.UsageError("Say either --vary or --interpolate.")
     sampler, chosen = load_sampler(

@@ -55,7 +55,11 @@ has a folder for each, in train/ or not; or a table of attributes."""
 @click.option("--epochs", type=click.IntRange(min=1), help="Length of the run in epochs.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random numbers.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="To compute in.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    help="To compute in; auto: bf16 if the device has it.",
+)
 @click.option("--workers", help="Processes that read pictures: a number, or auto.")
 @click.option(
     "--keep",

@@ -65,7 +65,7 @@ Examples:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16"]),
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="fp32",
     show_default=True,
     help="Arithmetic of the network; 16 bits are faster on most devices.",
@@ -162,7 +162,9 @@ def command(
     Pictures that cannot be read are listed in the end, all others are done, and the exit code is 1.
     """
     from i2i.loading import load_translator
+    from i2i.processor import settle_threads
 
+    settle_threads()
     if domain and attributes:
         raise click.UsageError("Say either --domain or --set-attribute.")
     translator, chosen = load_translator(

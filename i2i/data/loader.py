@@ -4,7 +4,6 @@ Which samples make up a batch follows from the number of the step alone, so that
 workers gives the same batches and a resumed training goes on where it stopped.
 """
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from i2i.errors import I2iError
+from i2i.processor import cores
 
 T = TypeVar("T")
 
@@ -108,11 +108,7 @@ def make_loader(
 
 def default_workers() -> int:
     """Return one worker for each core that this process may use except one, at most 8."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return min(8, cores - 1)
+    return min(8, cores() - 1)
 
 
 class _Excused(Dataset[Any]):

@@ -1,5 +1,6 @@
 """Where decoded pictures are kept for the epochs after the first."""
 
+import math
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,7 +51,7 @@ def keep_decoded(
     if kept is None:
         say("note: decoded pictures cannot be kept here, so every epoch reads the files again")
         return
-    size = f"{needed / 2**20:.0f} MiB"
+    size = f"{math.ceil(needed / 2**20)} MiB"
     part = f", of which {kept.limit / 2**20:.0f} fit" if kept.limit < needed else ""
     say(f"data: decoded pictures are kept in {where} (about {size}{part})")
 
