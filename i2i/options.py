@@ -19,7 +19,7 @@ from i2i.labels import LabelSet, LabelSpace
 Norm = Literal["batch", "instance", "none"]
 Upsample = Literal["transposed", "resize"]
 InitScheme = Literal["normal", "xavier", "kaiming", "orthogonal", "torch"]
-PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+PrecisionName = Literal["fp32", "bf16", "fp16", "auto"]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
