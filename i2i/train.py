@@ -27,6 +27,7 @@ from i2i.sources import open_source, settle_options
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.interrupt import Interrupt
 from i2i.training.loop import Keeper, fit
+from i2i.training.memory import Rescue
 from i2i.training.monitor import Journal, Monitor
 from i2i.training.run import (
     Run,
@@ -175,6 +176,16 @@ def _train(
             f"({train.precision}), run folder {run.folder}; to watch: "
             f"tensorboard --logdir {run.folder.parent}"
         )
+
+        def in_more_pieces(pieces: int) -> None:
+            changed = merge(options.to_dict(), {"train": {"accumulate": pieces}})
+            keeper.about = {**keeper.about, "options": changed}
+            (run.folder / "options.toml").write_text(
+                read_options(changed).to_toml(), encoding="utf-8"
+            )
+            journal.scalars(trainer.steps_done + 1, {"memory/accumulate": pieces})
+
+        rescue = Rescue(trainer, monitor.say, in_more_pieces)
         began = time.perf_counter()
         try:
             fit(
@@ -187,6 +198,7 @@ def _train(
                     workers=options.data.workers,
                     pin_memory=device.type == "cuda",
                 ),
+                rescue=rescue,
                 stop=stop,
                 monitor=monitor,
                 keeper=keeper,

@@ -9,6 +9,7 @@ import torch
 from i2i.errors import CheckpointError, TrainingError
 from i2i.training.checkpoint import save_checkpoint
 from i2i.training.interrupt import Interrupt
+from i2i.training.memory import Rescue
 from i2i.training.monitor import Monitor
 from i2i.training.run import Run
 from i2i.training.trainer import Trainer
@@ -69,6 +70,7 @@ def fit(
     trainer: Trainer,
     batches: Iterable[Any],
     *,
+    rescue: Rescue,
     stop: int,
     monitor: Monitor,
     keeper: Keeper,
@@ -81,8 +83,9 @@ def fit(
     """Train until `stop` steps are done, or somebody interrupts.
 
     Arguments:
-        trainer: does the steps.
+        trainer: holds what is trained.
         batches: one for each step that is left.
+        rescue: does the steps of the trainer, whatever the memory.
         stop: steps that are done in the end, counted from the beginning of the run.
         monitor: reads the losses and shows them.
         keeper: saves.
@@ -91,14 +94,15 @@ def fit(
         log_every, validate_every, save_every: in steps; all three are also done at the end.
 
     Raises:
-        TrainingError: a loss or a weight was not finite. Nothing is saved after that step.
+        TrainingError: a loss or a weight was not finite, or the memory does not suffice. Nothing is
+            saved after that step.
         CheckpointError: the last checkpoint of the run could not be written.
     """
     journal = monitor.journal
     with monitor:
         for batch in _until(interrupt, monitor.batches(batches)):
             log = (trainer.steps_done + 1) % log_every == 0
-            losses = trainer.step(batch, closely=log)
+            losses = rescue.step(batch, closely=log)
             step = trainer.steps_done
             monitor.gather(step, losses)
             validate = validation is not None and (step % validate_every == 0 or step == stop)
