@@ -19,6 +19,7 @@ from i2i.growth import Growth, Stage
 from i2i.latent import Latent
 from i2i.models import Kit, find_model
 from i2i.networks import DISCRIMINATORS, GENERATORS, initialise, set_inference
+from i2i.networks.checkpointing import set_checkpointing
 from i2i.objectives import Adversarial
 from i2i.options import Adversarial as AdversarialOptions
 from i2i.options import Network, Optimizer, Options
@@ -243,6 +244,13 @@ def build_trainer(
         torch.backends.cudnn.benchmark = True  # shapes never change within a run
     augment = options.data.augment.model_dump()
     model = build_model(options) if model is None else model
+    if train.checkpointing and not all(
+        set_checkpointing(model.get_submodule(name)) for name in model.generators
+    ):
+        raise OptionsError(
+            "train.checkpointing (=true) is for generators that translate pictures, not for "
+            f"generator.network = {options.generator.network!r}: set it to false."
+        )
     # Who judges: players that train no generator.
     judges = {
         player: names

@@ -309,6 +309,9 @@ class Train(Section):
         "fp32", description="auto: bf16 if the device has instructions for it, else fp32"
     )
     tf32: bool = Field(True, description="let fp32 matrix products on a GPU use TF32")
+    checkpointing: bool = Field(
+        False, description="compute what generators keep for the backward pass a second time"
+    )
     channels_last: bool = False
     compile: bool = False
     average: Annotated[float, Field(ge=0, lt=1)] = Field(
