@@ -90,7 +90,7 @@ class Rescue:
             f"batch norm now takes its statistics from {size // self.pieces} pictures instead of "
             f"{size // trainer.accumulate}, so that the result differs"
             if looks_at_all
-            else "the gradients are those of the whole batch, unless a network compares its pictures"
+            else "the gradients are those of the whole batch, unless a network compares pictures"
         )
         return (
             f"note: the memory did not suffice for step {trainer.steps_done + 1}. It is repeated, "
