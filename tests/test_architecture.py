@@ -89,8 +89,8 @@ def test_models_do_not_know_each_other() -> None:
             assert other == path or f"i2i.models.{other.stem}" not in text
 
 
-def test_only_one_file_knows_pydantic_and_opencv() -> None:
-    for library, home in (("cv2", "data/sixteen.py"), ("pydantic", "options.py")):
+def test_only_one_file_knows_albumentations_and_pydantic() -> None:
+    for library, home in (("albumentations", "data/transforms.py"), ("pydantic", "options.py")):
         users = {
             path.relative_to(PACKAGE).as_posix()
             for path in FILES

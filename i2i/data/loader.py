@@ -163,6 +163,9 @@ def _born_deaf_to_ctrl_c() -> Iterator[None]:
 
 def _settle_worker(worker: int) -> None:
     """Ignore the signals also where they could not be blocked, and leave the cores to others."""
+    import cv2
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a scheduler signals all processes of a job
     torch.set_num_threads(1)
+    cv2.setNumThreads(0)

@@ -1,10 +1,12 @@
 """Random geometry that is the same for all pictures that belong together.
 
 As published for pix2pix: resize to 286 x 286, cut a random 256 x 256 out of it, mirror it half of
-the time (Isola et al. 2017, section 6.2). `resize_pixels` is the one way to resize in this package.
+the time (Isola et al. 2017, section 6.2). Cutting and mirroring is left to albumentations, resizing
+is not: its resampling has no antialiasing, so that pictures that are shrunk differ from what every
+other tool makes of them. `resize_pixels` is the one way to resize in this package.
 """
 
-from random import Random
+import os
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,6 +15,9 @@ import torch.nn.functional as F
 
 from i2i.data.reading import Pixels
 from i2i.errors import OptionsError, did_you_mean
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network
+import albumentations as A
 
 Resize = Literal["stretch", "shorter side", "none"]
 
@@ -69,39 +74,29 @@ class JointGeometry:
         self.load_size = load_size
         self.crop_size = crop_size
         self.resize = resize
-        self.random_crop = random_crop
         self.flip = flip
+        crop = A.RandomCrop if random_crop else A.CenterCrop
+        self._compose = A.Compose(
+            [crop(crop_size, crop_size), A.HorizontalFlip(p=0.5 if flip else 0.0)],
+            additional_targets={"other": "image"},
+        )
 
     def __call__(self, seed: int, position: int, *pictures: Pixels) -> tuple[Pixels, ...]:
-        """Transform pictures (H, W, C) uint8 of equal H and W to (crop_size, crop_size, C).
+        """Transform one or two pictures (H, W, C) uint8 of equal H and W to (crop_size, ..., C).
 
         All that is random follows from (seed, position).
         """
-        return self.cut(seed, position, *self.resize_all(*pictures))
-
-    def resize_all(self, *pictures: Pixels) -> tuple[Pixels, ...]:
-        """The part in which nothing is random: pictures as they are just before the crop."""
         assert len({picture.shape[:2] for picture in pictures}) == 1, "sizes differ"
         height, width = self.resized(*pictures[0].shape[:2])
-        return tuple(resize_pixels(picture, height, width) for picture in pictures)
-
-    def cut(self, seed: int, position: int, *resized: Pixels) -> tuple[Pixels, ...]:
-        """The random part: views of what `resize_all` has returned, cropped and mirrored alike."""
-        height, width = resized[0].shape[:2]
-        top, left = (height - self.crop_size) // 2, (width - self.crop_size) // 2
-        mirrored = False
-        if self.flip or (self.random_crop and (height, width) != (self.crop_size,) * 2):
-            # The numbers that albumentations 2.0.8 draws for a composition of a crop and a mirror,
-            # each with a seed of its own, so that a seed gives the same pictures as ever.
-            seeds = np.random.default_rng((seed, _STREAM, position)).integers(2**63, size=3)
-            if self.random_crop:
-                draw = Random(int(seeds[1]))
-                top = int((height - self.crop_size + 1) * draw.random())
-                left = int((width - self.crop_size + 1) * draw.random())
-            mirrored = self.flip and Random(int(seeds[2])).random() < 0.5
-        across = slice(left, left + self.crop_size)
-        cropped = [picture[top : top + self.crop_size, across] for picture in resized]
-        return tuple(picture[:, ::-1] if mirrored else picture for picture in cropped)
+        resized = [resize_pixels(picture, height, width) for picture in pictures]
+        if not self.flip and height == width == self.crop_size:
+            return tuple(
+                resized
+            )  # nothing to draw, which takes longer than to read a small picture
+        named = dict(zip(("image", "other"), resized, strict=False))
+        reseed(self._compose, np.random.default_rng((seed, _STREAM, position)))
+        done = self._compose(**named)
+        return tuple(done[name] for name in named)
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Return (height, width) of a picture just before the crop."""
@@ -116,3 +111,14 @@ class JointGeometry:
 def evaluation_geometry(crop_size: int = 256, resize: Resize = "stretch") -> JointGeometry:
     """Return the geometry of validation: loaded at `crop_size`, nothing random, centre crop."""
     return JointGeometry(crop_size, crop_size, resize, random_crop=False, flip=False)
+
+
+def reseed(transform: A.BasicTransform | A.BaseCompose, generator: np.random.Generator) -> None:
+    """Give a transform, and all that are inside of it, a seed of its own each.
+
+    A composition hands its own seed on to all of its children, so that for example every crop from
+    the left would be a mirrored one.
+    """
+    transform.set_random_seed(int(generator.integers(2**63)))
+    for child in getattr(transform, "transforms", ()):
+        reseed(child, generator)

@@ -170,7 +170,7 @@ def find_checkpoint(checkpoint: Path | None, runs_dir: Path) -> tuple[Path, str]
 
 def environment(device: torch.device) -> dict[str, Any]:
     """What the run runs on, for the record."""
-    packages = ("torch", "torchvision", "numpy", "pillow", "kornia")
+    packages = ("torch", "torchvision", "numpy", "pillow", "albumentations", "kornia")
     return {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": sys.argv,
