@@ -20,10 +20,12 @@ from i2i.latent import Latent
 from i2i.models import Kit, find_model
 from i2i.networks import DISCRIMINATORS, GENERATORS, initialise, set_inference
 from i2i.networks.blocks import BatchNorm2d
+from i2i.networks.checkpointing import set_checkpointing
 from i2i.objectives import Adversarial
 from i2i.options import Adversarial as AdversarialOptions
 from i2i.options import Network, Optimizer, Options
 from i2i.processes import ALONE, Processes
+from i2i.processor import best_precision
 from i2i.training.distributed import differentiable_mean
 from i2i.training.noise import InstanceNoise
 from i2i.training.schedule import Schedule
@@ -50,6 +52,18 @@ def pick_device(name: str) -> torch.device:
             f"device (={name!r}) is not on this machine; `auto` takes what there is."
         )
     return torch.device(name)
+
+
+def settle_precision(options: Options, device: torch.device) -> Options:
+    """Options in which `train.precision` is what "auto" stands for on this device."""
+    precision = chosen_precision(options.train.precision, device)
+    train = options.train.model_copy(update={"precision": precision})
+    return options.model_copy(update={"train": train})
+
+
+def chosen_precision(name: str, device: torch.device) -> str:
+    """The precision that "auto" stands for on this device; any other stands for itself."""
+    return best_precision(device) if name == "auto" else name
 
 
 MODEL_SETTINGS = ("pool", "critic_turns", "generator_turns", "mixed_batch")
@@ -248,6 +262,13 @@ def build_trainer(
         torch.backends.cudnn.benchmark = True  # shapes never change within a run
     augment = options.data.augment.model_dump()
     model = build_model(options) if model is None else model
+    if train.checkpointing and not all(
+        set_checkpointing(model.get_submodule(name)) for name in model.generators
+    ):
+        raise OptionsError(
+            "train.checkpointing (=true) is for generators that translate pictures, not for "
+            f"generator.network = {options.generator.network!r}: set it to false."
+        )
     # Who judges: players that train no generator.
     judges = {
         player: names
@@ -269,7 +290,7 @@ def build_trainer(
         model,
         partial(make_optimizer, options.optimizer, device),
         device=device,
-        precision=train.precision,
+        precision=chosen_precision(train.precision, device),
         rate=rate,
         seed=train.seed,
         accumulate=train.accumulate,

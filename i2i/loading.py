@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from i2i.builder import build_model, growth, latent, pick_device
+from i2i.builder import build_model, chosen_precision, growth, latent, pick_device
 from i2i.conditioner import Conditioner
 from i2i.errors import CheckpointError, OptionsError
 from i2i.game import Model
@@ -41,7 +41,7 @@ def build_translator(
         domain: what to translate to unless a call says otherwise, for models of many domains; or
             which attributes to change, and whether they shall hold.
         device: to compute on; the generator moves there.
-        precision: to compute in.
+        precision: to compute in: "fp32", "bf16", "fp16", or "auto" for the best of the device.
 
     Raises:
         OptionsError: the model does not translate in this direction or to this domain.
@@ -146,7 +146,7 @@ def load_translator(
         domain: what to translate to unless a call says otherwise, for models of many domains; or
             which attributes to change, and whether they shall hold.
         device: "auto", "cpu", "cuda", ...
-        precision: to compute in.
+        precision: to compute in: "fp32", "bf16", "fp16", or "auto" for the best of the device.
         average: whether the moving average of the generator is used; by default if there is one.
         best: of a run, whether to take the checkpoint with the best validation, not the last one.
 
@@ -154,13 +154,14 @@ def load_translator(
         the translator, and which checkpoint it is made of and why, in words.
     """
     options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
+    where = pick_device(device)
     translator = build_translator(
         options,
         model,
         direction=direction,
         domain=domain,
-        device=pick_device(device),
-        precision=precision,
+        device=where,
+        precision=chosen_precision(precision, where),
     )
     return translator, why
 
@@ -179,7 +180,9 @@ def load_sampler(
     Arguments and result are those of `load_translator`.
     """
     options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
-    return build_sampler(options, model, device=pick_device(device), precision=precision), why
+    where = pick_device(device)
+    precision = chosen_precision(precision, where)
+    return build_sampler(options, model, device=where, precision=precision), why
 
 
 def load_model(

@@ -19,7 +19,7 @@ from i2i.labels import LabelSet, LabelSpace
 Norm = Literal["batch", "instance", "none"]
 Upsample = Literal["transposed", "resize"]
 InitScheme = Literal["normal", "xavier", "kaiming", "orthogonal", "torch"]
-PrecisionName = Literal["fp32", "bf16", "fp16"]
+PrecisionName = Literal["fp32", "bf16", "fp16", "auto"]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -110,6 +110,10 @@ class Data(LabelledData):
     input_channels: Literal[1, 3] = 3
     output_channels: Literal[1, 3] = 3
     workers: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    keep: Literal["auto", "memory", "disk", "off"] = Field(
+        "auto", description="where decoded pictures are kept; auto: in memory, if they fit"
+    )
+    keep_gib: Positive = Field(16.0, description="most that they may take on the disk")
     skip_bad: bool = False
     augment: Augment = Augment()
 
@@ -315,8 +319,13 @@ class Train(Section):
     sync_batch_norm: bool = Field(
         False, description="several processes: batch norm by the statistics of the whole batch"
     )
-    precision: PrecisionName = "fp32"
+    precision: PrecisionName = Field(
+        "fp32", description="auto: bf16 if the device has instructions for it, else fp32"
+    )
     tf32: bool = Field(True, description="let fp32 matrix products on a GPU use TF32")
+    checkpointing: bool = Field(
+        False, description="compute what generators keep for the backward pass a second time"
+    )
     channels_last: bool = False
     compile: bool = False
     average: Annotated[float, Field(ge=0, lt=1)] = Field(

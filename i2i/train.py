@@ -20,12 +20,14 @@ from i2i.builder import (
     pick_device,
     run_length,
     samples_before,
+    settle_precision,
 )
 from i2i.data.loader import default_workers, make_loader
 from i2i.errors import I2iError, RunError
 from i2i.judging import classifier_of, distance_of, settle_judgement
 from i2i.options import Layer, Options, read_options
 from i2i.processes import Processes, together
+from i2i.processor import settle_threads
 from i2i.recipes import merge
 from i2i.sources import open_source, remarks, settle_options
 from i2i.training.checkpoint import load_checkpoint
@@ -40,6 +42,7 @@ from i2i.training.distributed import (
 from i2i.training.interrupt import Interrupt
 from i2i.training.keeper import Keeper
 from i2i.training.loop import fit
+from i2i.training.memory import Rescue
 from i2i.training.monitor import Journal, Monitor
 from i2i.training.run import (
     Run,
@@ -139,8 +142,11 @@ def _train(
     device_name: str,
     say: Say,
 ) -> Outcome:
-    train, say = options.train, _voice(say, processes)
+    settle_threads()
+    say = _voice(say, processes)
     device = pick_device(processes.device(device_name))
+    options = settle_precision(options, device)
+    train = options.train
     for batch_size in batch_sizes(options):
         batch_share(batch_size, train.accumulate, processes)
     model = build_model(options)
@@ -221,6 +227,16 @@ def _train(
             f"to watch: "
             f"tensorboard --logdir {run.folder.parent}"
         )
+
+        def in_more_pieces(pieces: int) -> None:
+            changed = merge(options.to_dict(), {"train": {"accumulate": pieces}})
+            keeper.about = {**keeper.about, "options": changed}
+            (run.folder / "options.toml").write_text(
+                read_options(changed).to_toml(), encoding="utf-8"
+            )
+            journal.scalars(trainer.steps_done + 1, {"memory/accumulate": pieces})
+
+        rescue = Rescue(trainer, monitor.say, in_more_pieces)
         began = time.perf_counter()
         try:
             over = fit(
@@ -235,6 +251,8 @@ def _train(
                     rank=processes.rank,
                     world=processes.world,
                 ),
+                # Processes that train together would have to agree on the number of pieces.
+                take=rescue.step if processes.alone else trainer.step,
                 stop=stop,
                 monitor=monitor,
                 keeper=keeper,

@@ -24,15 +24,9 @@ from i2i.data import pictures, reading
 from i2i.data.pictures import AnyPixels
 from i2i.errors import DataError, OptionsError, did_you_mean
 from i2i.labels import Asked, with_planes
+from i2i.memory import OUT_OF_MEMORY, free_memory, is_out_of_memory
 from i2i.networks.inference import set_inference
-from i2i.tiles import (
-    OUT_OF_MEMORY,
-    SMALLEST_TILE,
-    Plan,
-    UntileableError,
-    free_memory,
-    is_out_of_memory,
-)
+from i2i.tiles import SMALLEST_TILE, Plan, UntileableError
 
 SMALLEST = 8
 """Height and width that every network here can take, if they are multiples of its `multiple`."""

@@ -14,7 +14,9 @@ def make_run(folder: Path, *, steps: int = 400, data: str = "photos", noise: boo
     """A run of pix2pix-quick as training leaves it, validated each 100 steps."""
     for name in ("samples", "checkpoints"):
         (folder / name).mkdir(parents=True)
-    options = load_options("pix2pix-quick", "objective.l1=50", "train.best_by=l1", f"train.steps={steps}")
+    options = load_options(
+        "pix2pix-quick", "objective.l1=50", "train.best_by=l1", f"train.steps={steps}"
+    )
     options = options.model_copy(update={"data": options.data.model_copy(update={"root": data})})
     (folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
     environment = {"device": "cpu", "command": ["i2i", "train"], "packages": {"torch": "2.9"}}

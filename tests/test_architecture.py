@@ -8,13 +8,15 @@ import pytest
 import i2i
 
 PACKAGE = Path(i2i.__file__).parent
-GROUND = {"errors", "batch", "labels", "latent", "growth", "__init__"}
+GROUND = {"errors", "batch", "labels", "latent", "growth", "processor", "memory", "__init__"}
 MAY_IMPORT = {
     "errors": set(),
     "batch": set(),
     "labels": set(),
     "latent": set(),
     "growth": set(),
+    "memory": set(),
+    "processor": set(),
     "game": set(),
     "watch": set(),
     "processes": {"watch"},

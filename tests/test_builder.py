@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i import train
-from i2i.builder import build_model, build_trainer, pick_device
+from i2i import builder, train
+from i2i.builder import build_model, build_trainer, pick_device, settle_precision
 from i2i.errors import CheckpointError, OptionsError
 from i2i.loading import build_translator, load_translator
 from i2i.recipes import load_options
@@ -112,3 +112,18 @@ def test_the_same_picture_translates_alike_from_the_trainer_and_the_checkpoint(
     assert torch.equal(translator(picture), newest(picture))
     with pytest.raises(CheckpointError, match="no run with a checkpoint"):
         load_translator(runs_dir=tmp_path / "nothing")
+
+
+def test_auto_precision_is_settled_before_it_is_written_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu = torch.device("cpu")
+    options = load_options("pix2pix")
+    assert options.train.precision == "fp32"  # as published, unless somebody asks
+    assert settle_precision(options, cpu) == options
+    asked = load_options("pix2pix", "train.precision=auto")
+    for best in ("bf16", "fp32"):
+        monkeypatch.setattr(builder, "best_precision", lambda device, best=best: best)
+        settled = settle_precision(asked, cpu)
+        assert settled.train.precision == best
+        assert settled == load_options("pix2pix", f"train.precision={best}")

@@ -102,7 +102,7 @@ Examples:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16"]),
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="fp32",
     show_default=True,
     help="Arithmetic of the network.",
@@ -146,8 +146,10 @@ def command(
     that goes there and back; with --vary a sheet named after the code.
     """
     from i2i.loading import load_sampler
+    from i2i.processor import settle_threads
     from i2i.samples import write_interpolation, write_samples, write_variation
 
+    settle_threads()
     if vary and interpolate:
         raise click.UsageError("Say either --vary or --interpolate.")
     if spherical and not interpolate:

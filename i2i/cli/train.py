@@ -12,6 +12,7 @@ _FLAGS = {
     "dataroot_b": "data.root_b",
     "direction": "data.direction",
     "workers": "data.workers",
+    "keep": "data.keep",
     "skip_bad": "data.skip_bad",
     "batch_size": "train.batch_size",
     "steps": "train.steps",
@@ -22,7 +23,9 @@ _FLAGS = {
 }
 """Flags that are short for an option of the recipe."""
 
-_FOR_RESUME = ("dataroot", "dataroot_b", "workers", "steps", "epochs", "skip_bad", "stop_after")
+_FOR_RESUME = (
+    *("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad", "stop_after"),
+)
 
 
 @click.command(
@@ -76,8 +79,17 @@ has a folder for each, in train/ or not; or a table of attributes."""
     help="Train on that many GPUs of this machine, in a process for each; with --device cpu, in as "
     "many processes on its cores.",
 )
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="To compute in.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    help="To compute in; auto: bf16 if the device has it.",
+)
 @click.option("--workers", help="Processes that read pictures: a number, or auto.")
+@click.option(
+    "--keep",
+    type=click.Choice(["auto", "memory", "disk", "off"]),
+    help="Where decoded pictures are kept for later epochs.",
+)
 @click.option("--name", help="Name of the run; default: recipe, data set and time.")
 @click.option(
     "--runs-dir",

@@ -66,7 +66,7 @@ Examples:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16"]),
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="fp32",
     show_default=True,
     help="Arithmetic of the network; 16 bits are faster on most devices.",
@@ -170,7 +170,9 @@ def command(
     """
     from i2i.loading import load_translator
     from i2i.processes import together
+    from i2i.processor import settle_threads
 
+    settle_threads()
     if domain and attributes:
         raise click.UsageError("Say either --domain or --set-attribute.")
     complete = True

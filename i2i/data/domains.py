@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from i2i.batch import Labelled
+from i2i.data.kept import Decoding, Pictures
 from i2i.data.order import EpochOrder
 from i2i.data.paired import to_tensor
 from i2i.data.reading import read_picture
@@ -58,7 +59,7 @@ class LabelledFiles:
                 )
 
 
-class LabelledPictures(Dataset[Labelled]):
+class LabelledPictures(Dataset[Labelled], Decoding):
     """Labelled pictures, addressed by their position in the training (see `i2i.data.order`).
 
     In training, all pictures of a batch come from one data set, and the data sets take turns in
@@ -94,6 +95,8 @@ class LabelledPictures(Dataset[Labelled]):
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
+        self.begins = np.cumsum([0, *(len(each.pictures) for each in sets)])
+        self.items = int(self.begins[-1])
         self.offsets = np.cumsum([0, *(len(each.label_set.names) for each in sets)])
         if shuffle:
             self._turns = EpochOrder(len(self.sets), _seed(seed, 0))
@@ -121,14 +124,20 @@ class LabelledPictures(Dataset[Labelled]):
         """
         number, index = self.index(position)
         files = self.sets[number]
-        pixels = read_picture(files.pictures[index], self.channels)
-        (pixels,) = self.geometry(self.seed, position, pixels)
+        (pixels,) = self.geometry.cut(
+            self.seed, position, *self.recalled(int(self.begins[number]) + index)
+        )
         labels = torch.zeros(int(self.offsets[-1]))
         own = torch.from_numpy(files.labels[index].astype(np.float32))
         labels[self.offsets[number] : self.offsets[number + 1]] = own
         mask = torch.zeros(len(self.sets))
         mask[number] = 1.0
         return Labelled(to_tensor(pixels), labels, mask)
+
+    def decoded(self, item: int) -> Pictures:
+        number = int(np.searchsorted(self.begins, item, side="right")) - 1
+        path = self.sets[number].pictures[item - int(self.begins[number])]
+        return self.geometry.resize_all(read_picture(path, self.channels))
 
     def index(self, position: int) -> tuple[int, int]:
         """Return which data set, and which of its pictures, comes at a position."""

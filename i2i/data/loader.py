@@ -17,8 +17,8 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from i2i.data.cores import cores
 from i2i.errors import I2iError
+from i2i.processor import cores
 
 T = TypeVar("T")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from i2i.batch import Pair
+from i2i.data.kept import Decoding, Pictures
 from i2i.data.layouts import PairFiles
 from i2i.data.order import EpochOrder
 from i2i.data.reading import Pixels, read_picture
@@ -18,7 +19,7 @@ from i2i.errors import DataError, OptionsError
 Direction = Literal["AtoB", "BtoA"]
 
 
-class PairedPictures(Dataset[Pair]):
+class PairedPictures(Dataset[Pair], Decoding):
     """Pairs of pictures, addressed by their position in the training (see `i2i.data.order`).
 
     The same position gives the same pair with the same crop, whoever asks and however often.
@@ -50,9 +51,11 @@ class PairedPictures(Dataset[Pair]):
         if direction not in get_args(Direction):
             raise OptionsError(f"direction (={direction!r}) must be 'AtoB' or 'BtoA'.")
         self.pairs = list(pairs)
+        self.items = len(self.pairs)
         self.geometry = geometry
         self.forward = direction == "AtoB"
-        self.channels = (input_channels, output_channels)
+        channels = (input_channels, output_channels)
+        self.depths = channels if self.forward else channels[::-1]  # of A and of B
         self.seed = seed
         self.order = EpochOrder(len(self.pairs), seed) if shuffle else None
 
@@ -66,9 +69,7 @@ class PairedPictures(Dataset[Pair]):
         Raises:
             DataError: a file cannot be read, or the two pictures differ in size.
         """
-        files = self.pairs[self.index(position)]
-        a, b = self._read(files)
-        a, b = self.geometry(self.seed, position, a, b)
+        a, b = self.geometry.cut(self.seed, position, *self.recalled(self.index(position)))
         source, target = (a, b) if self.forward else (b, a)
         return Pair(to_tensor(source), to_tensor(target))
 
@@ -76,8 +77,11 @@ class PairedPictures(Dataset[Pair]):
         """Return which of the pairs comes at a position."""
         return self.order(position)[1] if self.order else position % len(self.pairs)
 
+    def decoded(self, item: int) -> Pictures:
+        return self.geometry.resize_all(*self._read(self.pairs[item]))
+
     def _read(self, files: PairFiles) -> tuple[Pixels, Pixels]:
-        channels_a, channels_b = self.channels if self.forward else self.channels[::-1]
+        channels_a, channels_b = self.depths
         a = read_picture(files.a, channels_a)
         if files.b is None:
             width = a.shape[1]

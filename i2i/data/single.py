@@ -5,13 +5,14 @@ from torch.utils.data import Dataset
 
 from i2i.batch import Labelled
 from i2i.data.domains import in_turns
+from i2i.data.kept import Decoding, Pictures
 from i2i.data.order import EpochOrder
 from i2i.data.paired import to_tensor
 from i2i.data.picture_set import PictureSet
 from i2i.data.transforms import JointGeometry
 
 
-class SinglePictures(Dataset[Labelled]):
+class SinglePictures(Dataset[Labelled], Decoding):
     """Pictures and their classes, addressed by their position in the training.
 
     An epoch shows every picture once. The same position gives the same picture with the same crop,
@@ -36,6 +37,7 @@ class SinglePictures(Dataset[Labelled]):
         shuffle: bool = False,
     ) -> None:
         self.pictures = pictures
+        self.items = len(pictures)
         self.geometry = geometry
         self.channels = channels
         self.seed = seed
@@ -54,9 +56,11 @@ class SinglePictures(Dataset[Labelled]):
             DataError: the picture cannot be read.
         """
         place = self.order(position)[1] if self.order else self._listed[position % len(self)]
-        pixels = self.pictures.read(place, self.channels)
-        (pixels,) = self.geometry(self.seed, position, pixels)
+        (pixels,) = self.geometry.cut(self.seed, position, *self.recalled(place))
         labels = torch.zeros(len(self.pictures.classes))
         if self.pictures.labels is not None:
             labels[self.pictures.labels[place]] = 1.0
         return Labelled(to_tensor(pixels), labels, torch.ones(1))
+
+    def decoded(self, item: int) -> Pictures:
+        return self.geometry.resize_all(self.pictures.read(item, self.channels))

@@ -86,13 +86,18 @@ class JointGeometry:
 
         All that is random follows from (seed, position).
         """
+        return self.cut(seed, position, *self.resize_all(*pictures))
+
+    def resize_all(self, *pictures: Pixels) -> tuple[Pixels, ...]:
+        """The part in which nothing is random: pictures as they are just before the crop."""
         assert len({picture.shape[:2] for picture in pictures}) == 1, "sizes differ"
         height, width = self.resized(*pictures[0].shape[:2])
-        resized = [resize_pixels(picture, height, width) for picture in pictures]
-        if not self.flip and height == width == self.crop_size:
-            return tuple(
-                resized
-            )  # nothing to draw, which takes longer than to read a small picture
+        return tuple(resize_pixels(picture, height, width) for picture in pictures)
+
+    def cut(self, seed: int, position: int, *resized: Pixels) -> tuple[Pixels, ...]:
+        """The random part: what `resize_all` has returned, cropped and mirrored alike."""
+        if not self.flip and resized[0].shape[:2] == (self.crop_size, self.crop_size):
+            return resized  # to draw nothing would take longer than to read a small picture
         named = dict(zip(("image", "other"), resized, strict=False))
         reseed(self._compose, np.random.default_rng((seed, _STREAM, position)))
         done = self._compose(**named)

@@ -7,13 +7,14 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from i2i.batch import Unpaired
+from i2i.data.kept import Decoding, Pictures
 from i2i.data.order import EpochOrder
 from i2i.data.paired import to_tensor
 from i2i.data.reading import read_picture
 from i2i.data.transforms import JointGeometry
 
 
-class UnpairedPictures(Dataset[Unpaired]):
+class UnpairedPictures(Dataset[Unpaired], Decoding):
     """Pictures of two domains, addressed by their position in the training.
 
     An epoch shows every picture of the larger domain once; the smaller one starts over, in a new
@@ -39,6 +40,7 @@ class UnpairedPictures(Dataset[Unpaired]):
     ) -> None:
         assert len(sides) == 2
         self.pictures = [list(side) for side in sides]
+        self.items = sum(map(len, self.pictures))
         self.geometry = geometry
         self.channels = channels
         # Sides that are equally long must not go through their pictures in the same order.
@@ -68,6 +70,12 @@ class UnpairedPictures(Dataset[Unpaired]):
         for side in (0, 1):
             pictures = self.pictures[side]
             index = self.orders[side](position)[1] if self.orders else position % len(pictures)
-            pixels = read_picture(pictures[index], self.channels[side])
-            sides.append(to_tensor(*self.geometry(self.seeds[side], position, pixels)))
+            pixels = self.recalled(index + side * len(self.pictures[0]))
+            sides.append(to_tensor(*self.geometry.cut(self.seeds[side], position, *pixels)))
         return Unpaired(*sides)
+
+    def decoded(self, item: int) -> Pictures:
+        first = len(self.pictures[0])
+        side, index = (0, item) if item < first else (1, item - first)
+        pixels = read_picture(self.pictures[side][index], self.channels[side])
+        return self.geometry.resize_all(pixels)

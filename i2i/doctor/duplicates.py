@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from i2i.data.cores import cores
 from i2i.data.look import FINGERPRINT_BITS, Look, mirrored
 from i2i.doctor.finding import Finding, of
 from i2i.doctor.survey import Part, Survey
+from i2i.processor import cores
 
 NEAR = 40
 """Bits of 256 that the fingerprints of near duplicates differ in at most.

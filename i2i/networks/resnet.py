@@ -15,9 +15,10 @@ from i2i.networks.blocks import (
     require_size,
     upsampling,
 )
+from i2i.networks.checkpointing import Block, Checkpointed
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(Block):
     """Two 3x3 convolutions, padded by reflection, whose result is added to their input."""
 
     def __init__(self, channels: int, *, norm: str, dropout: bool) -> None:
@@ -39,7 +40,7 @@ class ResidualBlock(nn.Module):
         return features + residual
 
 
-class ResNet(nn.Module):
+class ResNet(Checkpointed):
     """Residual blocks between two halvings and two doublings.
 
     The published networks are width 64 with 9 blocks (256 pixels) and 6 blocks (128 pixels). The
@@ -108,5 +109,4 @@ class ResNet(nn.Module):
             DataError: H or W is below 8 or not a multiple of 4.
         """
         require_size(images, minimum=8, multiple=self.multiple)
-        translated: Tensor = self.model(images)
-        return translated
+        return self.run(self.model, images)

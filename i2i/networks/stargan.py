@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from i2i.errors import OptionsError
 from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size
+from i2i.networks.checkpointing import Block, Checkpointed
 from i2i.networks.condition import require_square
 
 
@@ -16,7 +17,7 @@ def _norm(channels: int) -> InstanceNorm2d:
     return InstanceNorm2d(channels, affine=True, track_running_stats=True)
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(Block):
     """Two 3x3 convolutions, padded with zeros, whose result is added to their input."""
 
     def __init__(self, channels: int) -> None:
@@ -35,7 +36,7 @@ class ResidualBlock(nn.Module):
         return features + residual
 
 
-class StarGANGenerator(nn.Module):
+class StarGANGenerator(Checkpointed):
     """Residual blocks between two halvings and two doublings, all with zero padding.
 
     The published network has width 64 and 6 blocks. Its instance normalisation has a learnt scale
@@ -93,8 +94,7 @@ class StarGANGenerator(nn.Module):
             DataError: H or W is below 8 or not a multiple of 4.
         """
         require_size(images, minimum=8, multiple=self.multiple)
-        translated: Tensor = self.main(images)
-        return translated
+        return self.run(self.main, images)
 
 
 class StarGANDiscriminator(nn.Module):

@@ -15,9 +15,10 @@ from i2i.networks.blocks import (
     require_size,
     upsampling,
 )
+from i2i.networks.checkpointing import Checkpointed
 
 
-class Skip(nn.Module):
+class Skip(Checkpointed):
     """The levels of the U-Net from one size downwards, joined to what goes around them.
 
     The first of `layers` is an activation in place, so that what goes around is activated already;
@@ -30,10 +31,10 @@ class Skip(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, 2C, H, W): the features, then what the levels made of them."""
-        return torch.cat([features, self.model(features)], dim=1)
+        return torch.cat([features, self.run(self.model, features)], dim=1)
 
 
-class UNet(nn.Module):
+class UNet(Checkpointed):
     """Encoder and decoder of `downs` levels with skip connections.
 
     Level i, counted from 0 at the picture, has min(2**i, 8) * `width` channels; the published
@@ -125,5 +126,6 @@ class UNet(nn.Module):
             DataError: H or W is not a multiple of `multiple`.
         """
         require_size(images, minimum=self.multiple, multiple=self.multiple)
-        translated: Tensor = self.model["model"](images)
-        return translated
+        outermost = self.model["model"]
+        assert isinstance(outermost, nn.Sequential)
+        return self.run(outermost, images)

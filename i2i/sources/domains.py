@@ -13,6 +13,7 @@ from i2i.data.layouts import find_domains, hold_out
 from i2i.data.transforms import evaluation_geometry
 from i2i.errors import OptionsError
 from i2i.options import LabelledData, Options
+from i2i.sources.kept import keep_decoded
 from i2i.sources.root import find_root
 from i2i.sources.source import HELD_OUT, Say, Source, fingerprint, geometry, readable, table_file
 
@@ -41,6 +42,9 @@ def domains(options: Options, root: Path, say: Say, checked: Checked) -> Source:
         shuffle=True,
         balance=data.balance,
         **common,
+    )
+    keep_decoded(
+        train, [path for each in sets for path in each.pictures], data, say, train.channels
     )
     validation = LabelledPictures(held, evaluation_geometry(data.crop_size, data.resize), **common)
     return Source(

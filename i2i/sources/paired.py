@@ -9,6 +9,7 @@ from i2i.data.layouts import PairFiles, find_pairs, has_split, hold_out
 from i2i.data.paired import PairedPictures
 from i2i.data.transforms import evaluation_geometry
 from i2i.options import Data, Options
+from i2i.sources.kept import keep_decoded
 from i2i.sources.source import HELD_OUT, Say, Source, check, fingerprint, geometry, reported
 
 
@@ -33,8 +34,11 @@ def paired(options: Options, root: Path, say: Say, checked: Checked) -> Source:
         "output_channels": data.output_channels,
         "seed": options.train.seed,
     }
+    pictures = PairedPictures(train, geometry(data), shuffle=True, **common)
+    files = [path for pair in train for path in (pair.a, pair.b) if path is not None]
+    keep_decoded(pictures, files, data, say, pictures.depths)
     return Source(
-        train=PairedPictures(train, geometry(data), shuffle=True, **common),
+        train=pictures,
         validation=PairedPictures(
             validation, evaluation_geometry(data.crop_size, data.resize), **common
         ),

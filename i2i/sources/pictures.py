@@ -5,7 +5,7 @@ from typing import Any
 
 from i2i.data.cache import cache_folder
 from i2i.data.check import Checked
-from i2i.data.idx import find_idx, has_idx
+from i2i.data.idx import ByteStore, find_idx, has_idx
 from i2i.data.picture_folder import FileStore, find_pictures
 from i2i.data.picture_set import FoundPictures, PictureSet
 from i2i.data.single import SinglePictures
@@ -14,6 +14,7 @@ from i2i.data.torchvision_sets import find_named
 from i2i.data.transforms import evaluation_geometry
 from i2i.errors import DataError, OptionsError
 from i2i.options import Data, Options
+from i2i.sources.kept import keep_decoded
 from i2i.sources.root import find_root
 from i2i.sources.source import HELD_OUT, Say, Source, geometry, readable
 
@@ -38,8 +39,13 @@ def pictures(options: Options, say: Say, checked: Checked) -> Source:
     )
     common: dict[str, Any] = {"channels": data.output_channels, "seed": seed}
     evaluation = evaluation_geometry(data.crop_size, data.resize)
+    samples = SinglePictures(train, geometry(data), shuffle=True, **common)
+    if not isinstance(train.store, ByteStore):  # which is read as it is, in no time
+        store = train.store
+        files = [store.paths[i] for i in train.indices] if isinstance(store, FileStore) else []
+        keep_decoded(samples, files, data, say, samples.channels, train.fingerprint)
     return Source(
-        train=SinglePictures(train, geometry(data), shuffle=True, **common),
+        train=samples,
         validation=SinglePictures(validation, evaluation, **common),
         pictures=len(train),
         validation_pictures=len(validation),

@@ -8,6 +8,7 @@ from i2i.data.layouts import find_unpaired, hold_out
 from i2i.data.transforms import evaluation_geometry
 from i2i.data.unpaired import UnpairedPictures
 from i2i.options import Options
+from i2i.sources.kept import keep_decoded
 from i2i.sources.source import HELD_OUT, Say, Source, fingerprint, geometry, readable
 
 
@@ -35,6 +36,7 @@ def unpaired(options: Options, root: Path, say: Say, checked: Checked) -> Source
     )
     common: dict[str, Any] = {"channels": (data.input_channels, data.output_channels), "seed": seed}
     train = UnpairedPictures(sides, geometry(data), shuffle=True, **common)
+    keep_decoded(train, [path for side in sides for path in side], data, say, train.channels)
     held_out = UnpairedPictures(
         validation, evaluation_geometry(data.crop_size, data.resize), **common
     )

@@ -17,15 +17,7 @@ So each number is the one that the untiled network computes, up to rounding, and
 borders that could show. The device holds the weights and a tile, the host a few of the values.
 """
 
-from i2i.tiles.memory import OUT_OF_MEMORY, free_memory, is_out_of_memory
 from i2i.tiles.plan import SMALLEST_TILE, Plan
 from i2i.tiles.program import UntileableError
 
-__all__ = [
-    "OUT_OF_MEMORY",
-    "SMALLEST_TILE",
-    "Plan",
-    "UntileableError",
-    "free_memory",
-    "is_out_of_memory",
-]
+__all__ = ["SMALLEST_TILE", "Plan", "UntileableError"]

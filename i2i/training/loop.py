@@ -1,6 +1,6 @@
 """The loop around the steps: log, validate, save, stop."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from i2i.training.distributed import apart, average_statistics
 from i2i.training.interrupt import Interrupt
 from i2i.training.keeper import Keeper
 from i2i.training.monitor import Journal, Monitor
-from i2i.training.trainer import Trainer
+from i2i.training.trainer import Losses, Trainer
 from i2i.training.validation import Validation
 
 
@@ -20,6 +20,7 @@ def fit(
     trainer: Trainer,
     batches: Iterable[Any],
     *,
+    take: Callable[..., Losses],
     stop: int,
     monitor: Monitor,
     keeper: Keeper,
@@ -37,8 +38,10 @@ def fit(
     Of several processes that train together, all call this; the first one validates.
 
     Arguments:
-        trainer: does the steps.
+        trainer: holds what is trained.
         batches: one for each step that is left.
+        take: does a step of the trainer, as `Trainer.step`; `Rescue.step` does so whatever the
+            memory.
         stop: steps that are done in the end, counted from the beginning of the run.
         monitor: reads the losses and shows them.
         keeper: saves.
@@ -55,7 +58,8 @@ def fit(
         whether the run is over; if not, somebody interrupted it.
 
     Raises:
-        TrainingError: a loss or a weight was not finite. Nothing is saved after that step.
+        TrainingError: a loss or a weight was not finite, or the memory does not suffice. Nothing is
+            saved after that step.
         CheckpointError: the last checkpoint of the run could not be written.
     """
     journal, processes = monitor.journal, trainer.processes
@@ -63,7 +67,7 @@ def fit(
     with monitor:
         for batch in _until(interrupt, monitor.batches(batches)):
             log = (trainer.steps_done + 1) % log_every == 0
-            losses = trainer.step(batch, closely=log)
+            losses = take(batch, closely=log)
             step = trainer.steps_done
             monitor.gather(step, losses)
             validate = validation is not None and (

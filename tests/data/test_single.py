@@ -189,8 +189,8 @@ def test_a_source_of_classes(tmp_path: Path) -> None:
     assert settled(tmp_path).data.domains == ("blue", "green", "red")
     source, said = opened(tmp_path)
     assert (source.pictures, source.validation_pictures) == (36, 4)
-    assert "36 pictures to train on, 4 to validate with (held out" in said[-1]
-    assert said[-1].endswith("classes: 3")
+    assert "36 pictures to train on, 4 to validate with (held out" in said[-2]
+    assert said[-2].endswith("classes: 3")
     (batch,) = source.validation_batches(4)
     assert batch.labels.argmax(dim=1).tolist() == [0, 1, 2, 2]
     source, _ = opened(tmp_path, 'data.domains=["red"]')
@@ -199,14 +199,14 @@ def test_a_source_of_classes(tmp_path: Path) -> None:
     paint(tmp_path / "test" / "red", 3)
     source, said = opened(tmp_path)
     assert (source.pictures, source.validation_pictures) == (40, 3)
-    assert "(their own split)" in said[-1]
+    assert "(their own split)" in said[-2]
 
 
 def test_a_source_without_classes(tmp_path: Path) -> None:
     paint(tmp_path, 10)
     assert settled(tmp_path).data.domains == ()
     source, said = opened(tmp_path, "data.output_channels=1")
-    assert said[-1].endswith("classes: none")
+    assert said[-2].endswith("classes: none")
     assert source.train[0].images.shape == (1, 16, 16)
     assert source.train[0].labels.shape == (0,)
     with pytest.raises(DataError, match=r"class 'red'\. Nothing is known of these pictures"):

@@ -100,7 +100,7 @@ def test_classes_become_names_of_folders(own_cache: Path) -> None:
     assert options.data.domains == ("T-shirt-top", "Trouser", "Pullover", "Dress")
     said: list[str] = []
     source = open_source(options, "pictures", said.append)
-    assert said[-1].startswith("data: fashion-mnist (torchvision's FashionMNIST), 5 pictures")
+    assert said[-2].startswith("data: fashion-mnist (torchvision's FashionMNIST), 5 pictures")
     (batch,) = source.validation_batches(2)
     assert batch.images.shape == (2, 1, 32, 32)
     assert batch.labels.tolist() == [[0, 1, 0, 0], [0, 0, 0, 1]]

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from i2i.tiles import free_memory, is_out_of_memory, memory
+from i2i import memory
+from i2i.memory import free_memory, is_out_of_memory
 
 CPU = torch.device("cpu")
 MEMINFO = ["MemTotal: 8000 kB", "MemFree: 100 kB", "MemAvailable: 3000 kB", "HugePages_Free: 0"]

@@ -14,6 +14,7 @@ _PHRASES = (
     "cannot allocate memory",
     "not enough memory",
     "status_alloc_failed",
+    "could not create a primitive",  # oneDNN, which does not say why
 )
 
 

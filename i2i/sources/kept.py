@@ -1,0 +1,72 @@
+"""Where decoded pictures are kept for the epochs after the first."""
+
+import math
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from i2i.data.cache import cache_folder
+from i2i.data.kept import (
+    Decoding,
+    KeptPictures,
+    estimated_bytes,
+    fingerprint,
+    in_memory,
+    make_room,
+    on_disk,
+)
+from i2i.memory import free_memory
+from i2i.options import Data
+from i2i.sources.source import Say
+
+SHARE = 0.5
+"""Of the memory, or the disk, that is free: the most that decoded pictures may take."""
+
+
+def keep_decoded(
+    train: Decoding, files: Iterable[Path], data: Data, say: Say, *about: object
+) -> None:
+    """Let a data set keep the pictures that it decodes, as the options ask.
+
+    Arguments:
+        train: the data set.
+        files: all that it reads, in its order.
+        data: the options.
+        say: prints a line for a person.
+        about: what else its decoded pictures depend on, beside the options of their size.
+    """
+    if data.keep == "off":
+        return
+    needed = estimated_bytes(train)
+    kept = where = None
+    if data.keep != "disk":
+        room = int(SHARE * (free_memory(torch.device("cpu")) or 0))
+        if data.keep == "memory" or needed <= room:
+            kept, where = in_memory(train.items, room), "memory"
+    if kept is None and data.keep != "memory":
+        kept, where = _on_disk(train, files, data, needed, *about), f"{_folder()}"
+    train.kept = kept
+    if kept is None:
+        say("note: decoded pictures cannot be kept here, so every epoch reads the files again")
+        return
+    size = f"{math.ceil(needed / 2**20)} MiB"
+    part = f", of which {kept.limit / 2**20:.0f} fit" if kept.limit < needed else ""
+    say(f"data: decoded pictures are kept in {where} (about {size}{part})")
+
+
+def _folder() -> Path:
+    return cache_folder() / "decoded"
+
+
+def _on_disk(
+    train: Decoding, files: Iterable[Path], data: Data, needed: int, *about: object
+) -> KeptPictures | None:
+    word = fingerprint(files, data.load_size, data.crop_size, data.resize, *about)
+    kept = on_disk(_folder(), word, train.items, int(data.keep_gib * 2**30))
+    if kept is not None:
+        make_room(_folder(), needed, kept.limit, kept.path)
+        there = Path(kept.path).stat().st_size
+        kept.limit = min(kept.limit, there + int(SHARE * shutil.disk_usage(_folder()).free))
+    return kept

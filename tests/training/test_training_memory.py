@@ -1,0 +1,233 @@
+"""A step that runs out of memory is repeated in pieces, as if it had never been tried whole."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from i2i import train
+from i2i.builder import build_trainer
+from i2i.errors import TrainingError
+from i2i.training.checkpoint import load_checkpoint
+from i2i.training.memory import Rescue, divisor_from
+from i2i.training.run import Run
+from i2i.training.trainer import Trainer
+from shrunk import batch_for, shrunk
+
+CPU_ERROR = (
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
+    "you tried to allocate 123 bytes. Error code 12 (Cannot allocate memory)"
+)
+
+
+@pytest.mark.parametrize(
+    ("least", "size", "expected"), [(1, 6, 1), (2, 6, 2), (4, 6, 6), (4, 1, 1), (8, 12, 12)]
+)
+def test_divisors(least: int, size: int, expected: int) -> None:
+    assert divisor_from(least, size) == expected
+
+
+class Limit:
+    """Lets networks fail on more than so many pictures, from a certain call on.
+
+    Every forward and backward pass of a network is a call.
+    """
+
+    def __init__(self, model: nn.Module, pictures: int, first: int, error: Exception) -> None:
+        self.pictures = pictures
+        self.first = first
+        self.error = error
+        self.calls = 0
+        for network in model.children():
+            if list(network.parameters()):
+                network.register_forward_pre_hook(self.forward)
+
+    def forward(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if not torch.is_grad_enabled():  # validation
+            return
+        self.look(inputs[0].shape[0])
+        if inputs[0].requires_grad:
+            inputs[0].register_hook(lambda gradient: self.look(gradient.shape[0]))
+
+    def look(self, pictures: int) -> None:
+        self.calls += 1
+        if self.calls > self.first and pictures > self.pictures:
+            raise self.error
+
+
+def state_of(trainer: Trainer) -> list[torch.Tensor]:
+    found: list[torch.Tensor] = []
+
+    def gather(value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            found.append(value.clone())
+        elif isinstance(value, dict):
+            for each in value.values():
+                gather(each)
+        elif isinstance(value, list):
+            for each in value:
+                gather(each)
+
+    gather(trainer.state_dict())
+    return found
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.99])
+@pytest.mark.parametrize(
+    ("recipe", "failing"),
+    [
+        ("pix2pix", 0),
+        ("cyclegan", 0),
+        ("stargan", 0),
+        ("progan", 0),
+        ("wgan-gp", 0),
+        ("wgan-gp", 4),
+    ],
+)
+def test_the_run_goes_on_as_one_with_so_many_pieces(
+    recipe: str, failing: int, share: float
+) -> None:
+    """Whatever had moved before the memory ran out; batch norm included.
+
+    WGAN's generator has its first turn in step 4.
+    """
+    size = 3 if recipe == "progan" else 4
+    settings = ["train.average=0.9", "data.augment.brightness=0.1"]
+    if recipe != "progan":
+        settings.append(f"train.batch_size={size}")
+    trial, other, trainer = (build_trainer(shrunk(recipe, *settings)) for _ in range(3))
+    batches = [batch_for(trial.model, count=size, seed=step) for step in range(failing + 2)]
+    counter = Limit(trial.model, size, 0, RuntimeError(CPU_ERROR))
+    calls = []
+    for batch in batches[: failing + 1]:
+        calls.append(counter.calls)
+        trial.step(batch)
+    first = calls[-1] + int(share * (counter.calls - calls[-1]))
+
+    said: list[str] = []
+    changes: list[int] = []
+    rescue = Rescue(trainer, said.append, changes.append)
+    Limit(trainer.model, 1, first, RuntimeError(CPU_ERROR))
+    for step, batch in enumerate(batches):
+        rescue.step(batch)
+        assert trainer.accumulate == (1 if step < failing else size)
+        other.accumulate = trainer.accumulate
+        other.step(batch)
+        for one, expected in zip(state_of(trainer), state_of(other), strict=True):
+            assert torch.equal(one, expected)
+    assert changes == ([3] if size == 3 else [2, 4])
+    assert len(said) == len(changes)
+    assert all("goes on, with train.accumulate = " in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [("pix2pix", "statistics from 1 pictures instead of 2"), ("cyclegan", "of the whole batch")],
+)
+def test_what_the_pieces_change_is_said_once(recipe: str, told: str) -> None:
+    trainer = build_trainer(shrunk(recipe))
+    said: list[str] = []
+    rescue = Rescue(trainer, said.append)
+    Limit(trainer.model, 1, 0, torch.OutOfMemoryError("CUDA out of memory."))
+    for step in range(3):
+        rescue.step(batch_for(trainer.model, seed=step))
+    (line,) = said
+    assert "for step 1." in line
+    assert told in line
+
+
+def test_what_cannot_be_cut_further_says_what_helps() -> None:
+    trainer = build_trainer(shrunk("pix2pix"))
+    rescue = Rescue(trainer, lambda line: None)
+    Limit(trainer.model, 0, 0, RuntimeError(CPU_ERROR))
+    with pytest.raises(TrainingError, match=r"step 1: .* piece of 1 of the 2 .*checkpointing"):
+        rescue.step(batch_for(trainer.model))
+
+
+def test_memory_that_is_taken_away_later_leads_to_the_checkpoint() -> None:
+    trainer = build_trainer(shrunk("pix2pix"))
+    rescue = Rescue(trainer, lambda line: None)
+    for step in range(2):
+        rescue.step(batch_for(trainer.model, seed=step))
+    Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
+    with pytest.raises(TrainingError, match=r"step 3: .* resume the run"):
+        rescue.step(batch_for(trainer.model))
+
+
+def test_other_errors_pass() -> None:
+    trainer = build_trainer(shrunk("pix2pix"))
+    Limit(trainer.model, 0, 0, RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        Rescue(trainer, print).step(batch_for(trainer.model))
+
+
+RUN_UNDER_A_LIMIT = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(1)
+from i2i import train
+from i2i.builder import build_trainer
+from i2i.training.checkpoint import load_checkpoint
+from i2i.training.memory import Rescue
+from i2i.recipes import load_options
+from shrunk import batch_for
+
+options = load_options(
+    "cyclegan", "generator.width=16", "generator.blocks=1", "discriminator.width=8",
+    "train.batch_size=8", size=64,
+)
+trainer = build_trainer(options)
+rescue = Rescue(trainer, print)
+batch = batch_for(trainer.model, count=8, size=64)
+build_trainer(options).step(type(batch)(*(t[:1] for t in batch)))  # what everything needs at first
+with open("/proc/self/statm") as file:
+    now = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[2]) * 2**20,) * 2)
+rescue.step(batch)
+rescue.step(batch)
+print("pieces", trainer.accumulate, "steps", trainer.steps_done)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux limits the memory of a process")
+def test_a_real_limit_of_the_memory_does_not_end_the_run() -> None:
+    tests = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_UNDER_A_LIMIT, str(tests), "120"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *notes, last = done.stdout.splitlines()
+    assert 1 <= len(notes) <= 3
+    assert all("the memory did not suffice for step 1." in note for note in notes)
+    assert last == f"pieces {2 ** len(notes)} steps 2"
+
+
+def test_a_run_remembers_the_pieces(
+    unpaired: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limited(*arguments: Any, **named: Any) -> Trainer:
+        trainer = build_trainer(*arguments, **named)
+        Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
+        return trainer
+
+    monkeypatch.setattr(train, "build_trainer", limited)
+    said: list[str] = []
+    options = shrunk("cyclegan", f"data.root={unpaired}", "train.steps=2")
+    run = train.start(options, tmp_path, "run", device="cpu", say=said.append).folder
+    assert sum("train.accumulate = 2" in line for line in said) == 1
+    assert "accumulate = 2" in (run / "options.toml").read_text()
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [row["memory/accumulate"] for row in rows if "memory/accumulate" in row] == [2]
+    state = load_checkpoint(Run(run).latest())
+    assert state["options"]["train"]["accumulate"] == 2
+    said.clear()
+    train.resume(run, {"train": {"steps": 3}}, device="cpu", say=said.append)
+    assert not any("did not suffice" in line for line in said)
