@@ -150,6 +150,7 @@ def _train(
         rate=learning_rate_schedule(options, source.pictures),
         length=stop,
         processes=processes,
+        say=say,
     )
     before = samples_before(options)
     send_weights(model, processes)
