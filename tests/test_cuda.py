@@ -1,7 +1,12 @@
-"""What only a GPU can tell: no step waits for it, and it computes what the CPU computes.
+"""What only a GPU can tell: no step waits for it, it computes what the CPU computes, and a step that
+is recorded and replayed is the step that Python plays.
 
 python -m pytest -m cuda
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -16,20 +21,36 @@ pytestmark = [
 ]
 
 
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.fixture
+def _same_algorithms() -> Iterator[None]:
+    """Convolutions that sum in one order only."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    yield
+    torch.backends.cudnn.deterministic = before
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("recipe", recipes())
 def test_no_step_waits_for_the_device(recipe: str, precision: str) -> None:
     settings = [f"train.precision={precision}", "train.average=0.9", "data.augment.rotation=10"]
+    settings.append("train.graph=false")
     trainer = build_trainer(shrunk(recipe, *settings), device="cuda")
     batch = batch_for(trainer.model)
     batch = type(batch)(*(images.pin_memory() for images in batch))
     for _ in range(3):  # libraries may wait while they warm up
         trainer.step(batch)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         trainer.step(batch)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("recipe", recipes())
@@ -41,3 +62,120 @@ def test_the_first_step_is_that_of_the_cpu(recipe: str) -> None:
     expected, found = (trainer.step(batch_for(trainer.model)) for trainer in trainers)
     for name, value in expected.items():
         torch.testing.assert_close(found[name].cpu(), value, rtol=1e-4, atol=1e-5)
+
+
+def fall(step: int) -> float:
+    return 1 / (1 + step)
+
+
+def trainers(recipe: str, *settings: str) -> tuple[Trainer, Trainer, list[str]]:
+    """The same training, played by Python and recorded; and what is said about the recording."""
+    lines: list[str] = []
+    options = [
+        shrunk(recipe, "train.average=0.9", *settings, f"train.graph={graph}")
+        for graph in ("false", '"auto"')
+    ]
+    played = build_trainer(options[0], device="cuda", rate=fall, length=40)
+    recorded = build_trainer(options[1], device="cuda", rate=fall, length=40, say=lines.append)
+    assert played.graphs is None
+    assert recorded.graphs is not None
+    return played, recorded, lines
+
+
+def batch_of(recipe: str, seed: int = 0, count: int = 2) -> Any:
+    return batch_for(build_trainer(shrunk(recipe)).model, count, seed=seed)
+
+
+def assert_equal_steps(played: Trainer, recorded: Trainer, batches: list[Any]) -> None:
+    for number, batch in enumerate(batches):
+        expected, found = played.step(batch), recorded.step(batch)
+        assert expected.keys() == found.keys()
+        for name, value in expected.items():
+            torch.testing.assert_close(
+                found[name],
+                value,
+                rtol=1e-6,
+                atol=1e-6,
+                msg=lambda m, n=number, t=name: f"{n} {t}: {m}",
+            )
+    for one, other in zip(played.model.parameters(), recorded.model.parameters(), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.usefixtures("_same_algorithms")
+@pytest.mark.parametrize("recipe", recipes())
+def test_recorded_steps_equal_played_ones(recipe: str) -> None:
+    played, recorded, lines = trainers(recipe, "train.tf32=false")
+    batches = [batch_of(recipe, seed) for seed in range(20)]
+    assert_equal_steps(played, recorded, batches)
+    assert recorded.graphs is not None
+    assert recorded.graphs.recorded >= 1, lines
+    assert not any("could not" in line for line in lines), lines
+
+
+@pytest.mark.usefixtures("_same_algorithms")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("train.batch_size=4", "train.accumulate=2"),  # seeds at several places
+        ("adversarial.instance_noise=0.1", "data.augment.rotation=10"),
+        ("train.precision=bf16", "train.channels_last=true"),
+        ("train.precision=fp16",),
+    ],
+    ids=lambda settings: settings[-1],
+)
+@pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan", "dcgan"])
+def test_what_recipes_may_add_is_recorded_too(recipe: str, settings: tuple[str, ...]) -> None:
+    played, recorded, lines = trainers(recipe, *settings)
+    count = 4 if "train.accumulate=2" in settings else 2
+    assert_equal_steps(played, recorded, [batch_of(recipe, seed, count) for seed in range(10)])
+    assert recorded.graphs is not None
+    assert recorded.graphs.recorded == 1, lines
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_no_replayed_step_waits_for_the_device(recipe: str) -> None:
+    _, recorded, lines = trainers(recipe)
+    batch = batch_of(recipe)
+    batch = type(batch)(*(tensor.pin_memory() for tensor in batch))
+    for _ in range(25):  # each cadence is recorded
+        recorded.step(batch)
+    assert recorded.graphs is not None
+    assert recorded.graphs.recorded >= 1, lines
+    with no_waiting():
+        for _ in range(5):
+            recorded.step(batch)
+
+
+def test_recordings_need_little_more_memory() -> None:
+    peaks = []
+    for trainer in trainers("cyclegan", "train.batch_size=8")[:2]:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        batch = batch_of("cyclegan", count=8)
+        for _ in range(8):
+            trainer.step(batch)
+        peaks.append(torch.cuda.max_memory_allocated() - before)
+    played, recorded = peaks
+    assert recorded < 2 * played + 2**20
+
+
+def test_a_run_goes_on_across_devices_and_recordings() -> None:
+    played, recorded, _ = trainers("cyclegan")
+    batches = [batch_of("cyclegan", seed) for seed in range(12)]
+    for batch in batches[:6]:
+        played.step(batch)
+        recorded.step(batch)
+    state = recorded.state_dict()
+    on_cpu = build_trainer(shrunk("cyclegan", "train.average=0.9"), rate=fall, length=40)
+    on_cpu.load_state_dict(state)
+    on_cpu.step(batches[6])
+    recorded.load_state_dict(on_cpu.state_dict())
+    assert recorded.graphs is not None
+    assert recorded.graphs.recorded == 0
+    for batch in batches[7:]:
+        losses = recorded.step(batch)
+    assert recorded.graphs.recorded == 1
+    assert all(value.isfinite() for value in losses.values())

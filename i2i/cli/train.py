@@ -70,6 +70,14 @@ has a folder for each, in train/ or not; or a table of attributes."""
     "many processes on its cores.",
 )
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="To compute in.")
+@click.option(
+    "--fast",
+    "speed",
+    type=click.Choice(["auto", "off"]),
+    help="auto: what is fast on this device (on a GPU: bf16, channels_last, CUDA graphs), where no "
+    "other flag says otherwise; off: no CUDA graphs, no compiled networks; default: as the recipe "
+    "says.",
+)
 @click.option("--workers", help="Processes that read pictures: a number, or auto.")
 @click.option("--name", help="Name of the run; default: model, data set and time.")
 @click.option(
@@ -102,6 +110,7 @@ def command(
     name: str | None,
     runs_dir: Path,
     settings: tuple[str, ...],
+    speed: str | None,
     **flags: Any,
 ) -> None:
     """Train a model on a folder of pictures, or go on with a run.
@@ -111,6 +120,8 @@ def command(
     the step, saves, and says how to go on.
     """
     from i2i import train
+    from i2i.builder import pick_device
+    from i2i.fast import PLAIN, fast
     from i2i.options import read_options
     from i2i.processes import launch, launched
     from i2i.recipes import merge, parse_setting, read_recipe, with_size
@@ -139,6 +150,7 @@ def command(
         fixed += [f"--{flag}" for flag, value in [("model", model), ("recipe", recipe)] if value]
         fixed += [f"--{flag}" for flag, value in [("size", size), ("name", name)] if value]
         fixed += ["--set"] if settings else []
+        fixed += ["--fast"] if speed else []
         if fixed:
             raise click.UsageError(
                 f"{', '.join(fixed)} cannot change in a run that is resumed; it continues exactly. "
@@ -153,7 +165,8 @@ def command(
             raise click.UsageError(f"The recipe {recipe!r} is for {layer.get('model')!r}.")
         if size is not None:
             layer = with_size(layer, size)
-        for change in [changes, *map(parse_setting, settings)]:
+        first = {} if speed is None else PLAIN if speed == "off" else fast(pick_device(device))
+        for change in [first, changes, *map(parse_setting, settings)]:
             layer = merge(layer, change)
         options = read_options(layer)
         if not options.data.root:

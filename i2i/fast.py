@@ -1,0 +1,26 @@
+"""What makes training fast on a device and may change how numbers are rounded."""
+
+import torch
+
+from i2i.options import Layer
+
+
+def fast(device: torch.device) -> Layer:
+    """Options that belong between those of a recipe and those that a person asks for.
+
+    On a GPU: bfloat16 where it has instructions for it, else float16; the memory layout that its
+    convolutions prefer; and steps that are replayed as CUDA graphs where they can be recorded. On a
+    CPU nothing: channels_last is slower there.
+
+    Arguments:
+        device: where to train.
+    """
+    if device.type != "cuda":
+        return {}
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    precision = "bf16" if native else "fp16"
+    return {"train": {"precision": precision, "channels_last": True, "graph": "auto"}}
+
+
+PLAIN: Layer = {"train": {"channels_last": False, "compile": False, "graph": False}}
+"""Options with which Python plays every step as it is written down."""
