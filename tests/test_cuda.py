@@ -1,5 +1,5 @@
-"""What only a GPU can tell: no step waits for it, it computes what the CPU computes, and a step that
-is recorded and replayed is the step that Python plays.
+"""What only a GPU can tell: no step waits for it, it computes what the CPU computes, and a step
+that is recorded and replayed is the step that Python plays.
 
 python -m pytest -m cuda
 """
@@ -13,6 +13,7 @@ import torch
 
 from i2i.builder import build_trainer
 from i2i.recipes import recipes
+from i2i.training.trainer import Trainer
 from shrunk import batch_for, shrunk
 
 pytestmark = [
