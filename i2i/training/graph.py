@@ -180,6 +180,8 @@ class StepGraphs:
             recover()
             del self._kinds[key]
             self._failed.add(key)
+            if not self.recorded:
+                self.recorder.forget()
             self._say_once(
                 f"a step could not be recorded as a CUDA graph, so such steps go on without one "
                 f"({_reason(error)})"
@@ -260,6 +262,7 @@ class CudaRecorder:
         return _CudaRecording(graph, [default, *more][: len(seeds)]), list(losses), values
 
     def forget(self) -> None:
+        torch.cuda.synchronize(self.device)  # a replay may still be under way
         self._pool = None  # torch refuses to record into a pool whose graphs are all gone
 
 
