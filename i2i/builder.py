@@ -27,6 +27,7 @@ from i2i.options import Network, Optimizer, Options
 from i2i.processes import ALONE, Processes
 from i2i.processor import best_precision
 from i2i.training.distributed import differentiable_mean
+from i2i.training.graph import CudaRecorder, StepGraphs
 from i2i.training.noise import InstanceNoise
 from i2i.training.schedule import Schedule
 from i2i.training.trainer import Trainer
@@ -222,14 +223,18 @@ def make_optimizer(
     rate = options.player_learning_rates.get(player, options.learning_rate)
     # One kernel for all weights; on a GPU with fp16 it also need not wait. On a CPU it saves up to
     # a third of a small step, but rounds differently, which shows in published numbers.
-    fused = options.fused if options.fused != "auto" else device.type == "cuda"
+    on_gpu = device.type == "cuda"
+    fused = options.fused if options.fused != "auto" else on_gpu
+    # "Capturable" is what a CUDA graph can record. Steps without one have it too, to be the same.
     match options.name:
         case "adam":
-            return torch.optim.Adam(parameters, lr=rate, betas=options.betas, fused=fused)
+            return torch.optim.Adam(
+                parameters, lr=rate, betas=options.betas, fused=fused, capturable=on_gpu
+            )
         case "rmsprop":
             if options.fused is True:
                 raise OptionsError("optimizer.fused (=true) is not to be had with rmsprop.")
-            return torch.optim.RMSprop(parameters, lr=rate)
+            return torch.optim.RMSprop(parameters, lr=rate, capturable=on_gpu)
         case "sgd":
             return torch.optim.SGD(parameters, lr=rate, fused=fused)
 
@@ -242,6 +247,7 @@ def build_trainer(
     rate: Callable[[int], float] = lambda step: 1.0,
     length: int | None = None,
     processes: Processes = ALONE,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Trainer:
     """Build the trainer of a model.
 
@@ -253,6 +259,10 @@ def build_trainer(
             schedule depends on how many pictures there are (`learning_rate_schedule`).
         length: of the run in steps, for what changes over the run; by default `train.steps`, or 1.
         processes: those that train together.
+        say: prints a line for a person.
+
+    Raises:
+        OptionsError: the model cannot be built, or steps are to be recorded that cannot be.
     """
     device = torch.device(device)
     train = options.train
@@ -303,7 +313,35 @@ def build_trainer(
         historical_averaging=train.historical_averaging,
         length=length or train.steps or 1,
         processes=processes,
+        graphs=_graphs(options, device, processes, say),
     )
+
+
+def _graphs(
+    options: Options, device: torch.device, processes: Processes, say: Callable[[str], None]
+) -> StepGraphs | None:
+    """What records the steps, if they are to be recorded and can be."""
+    train = options.train
+    if train.graph is False or (train.graph == "auto" and device.type != "cuda"):
+        return None
+    against = None
+    if device.type != "cuda":
+        against = f"they are for CUDA devices, and this run computes on {device.type}"
+    elif not processes.alone:
+        against = "several processes train together, and exchange gradients within a step"
+    elif train.historical_averaging:
+        against = "train.historical_averaging weighs each step differently"
+    elif train.precision == "fp16" and options.optimizer.name == "rmsprop":
+        against = "with rmsprop in fp16 Python must know whether a gradient overflowed"
+    if against is None:
+        return StepGraphs(CudaRecorder(device), device, say)
+    if train.graph is True:
+        raise OptionsError(
+            f"train.graph (=true): steps cannot be replayed as CUDA graphs, since {against}; "
+            "`auto` takes them where they can be had."
+        )
+    say(f"note: steps are not replayed as CUDA graphs, since {against}.")
+    return None
 
 
 def _compiled(options: Options, model: Model) -> list[str]:

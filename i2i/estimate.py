@@ -73,7 +73,7 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
     """
     device = torch.device(device)
     options = options.model_copy(
-        update={"train": options.train.model_copy(update={"compile": False})}
+        update={"train": options.train.model_copy(update={"compile": False, "graph": False})}
     )
     model = build_model(options)
     trainer = build_trainer(options, model, device=device)

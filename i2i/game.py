@@ -12,7 +12,7 @@ paper, and the trainer needs to know nothing of any model::
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -180,6 +180,14 @@ class Model(nn.Module, ABC):
         State of the model (a buffer, a random number) may change only in the turn in which it is
         used: a step in several pieces repeats earlier turns to get at a later one.
         """
+
+    def rhythm(self, clock: Clock) -> Hashable | None:
+        """What `play` makes of the clock: steps of equal rhythm do the same with other numbers.
+
+        None says that this step is like no other, as if it depends on the number of the step. That
+        is always right; a step can only be recorded for being replayed if its rhythm comes again.
+        """
+        return None
 
     def begins_anew(self, clock: Clock) -> bool:
         """Whether the optimizers forget what they know of the gradients before this step."""

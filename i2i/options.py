@@ -328,6 +328,9 @@ class Train(Section):
     )
     channels_last: bool = False
     compile: bool = False
+    graph: Literal["auto"] | bool = Field(
+        "auto", description="replay steps as CUDA graphs; auto: where they can be recorded"
+    )
     average: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="decay of the generator's moving average; 0 for none"
     )

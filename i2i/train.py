@@ -165,6 +165,7 @@ def _train(
         rate=learning_rate_schedule(options, source.pictures),
         length=stop,
         processes=processes,
+        say=say,
     )
     growing = growth(options)
     if growing is not None and stop < growing.steps:

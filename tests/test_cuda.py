@@ -1,7 +1,12 @@
-"""What only a GPU can tell: no step waits for it, and it computes what the CPU computes.
+"""What only a GPU can tell: no step waits for it, it computes what the CPU computes, and a step
+that is recorded and replayed is the step that Python plays.
 
 python -m pytest -m cuda
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +14,7 @@ import torch
 from i2i.builder import build_trainer
 from i2i.estimate import measure
 from i2i.recipes import recipes
+from i2i.training.trainer import Trainer
 from shrunk import batch_for, shrunk
 
 pytestmark = [
@@ -17,20 +23,36 @@ pytestmark = [
 ]
 
 
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.fixture
+def _same_algorithms() -> Iterator[None]:
+    """Convolutions that sum in one order only."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    yield
+    torch.backends.cudnn.deterministic = before
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("recipe", recipes())
 def test_no_step_waits_for_the_device(recipe: str, precision: str) -> None:
     settings = [f"train.precision={precision}", "train.average=0.9", "data.augment.rotation=10"]
+    settings.append("train.graph=false")
     trainer = build_trainer(shrunk(recipe, *settings), device="cuda")
     batch = batch_for(trainer.model)
     batch = type(batch)(*(images.pin_memory() for images in batch))
     for _ in range(3):  # libraries may wait while they warm up
         trainer.step(batch)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         trainer.step(batch)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("recipe", recipes())
@@ -50,3 +72,121 @@ def test_memory_and_time_are_those_of_the_device() -> None:
     assert estimate.memory is not None
     assert 4 * 4 * sum(estimate.parameters.values()) < estimate.memory  # weights, gradients, Adam
     assert estimate.seconds > 0
+
+
+def fall(step: int) -> float:
+    return 1 / (1 + step)
+
+
+def trainers(recipe: str, *settings: str) -> tuple[Trainer, Trainer, list[str]]:
+    """The same training, played by Python and recorded; and what is said about the recording."""
+    lines: list[str] = []
+    given = shrunk(recipe, "train.average=0.9", *settings)
+    recorded = build_trainer(given, device="cuda", rate=fall, length=40, say=lines.append)
+    assert recorded.graphs is not None, lines
+    return played(recipe, *settings), recorded, lines
+
+
+def played(recipe: str, *settings: str) -> Trainer:
+    given = shrunk(recipe, "train.average=0.9", *settings, "train.graph=false")
+    trainer = build_trainer(given, device="cuda", rate=fall, length=40)
+    assert trainer.graphs is None
+    return trainer
+
+
+def batch_of(recipe: str, seed: int = 0, count: int = 2) -> Any:
+    return batch_for(build_trainer(shrunk(recipe)).model, count, seed=seed)
+
+
+def assert_equal_steps(recipe: str, settings: tuple[str, ...], batches: list[Any]) -> list[str]:
+    """To 1e-6, or to what two runs without recordings differ in: some kernels of torch (the
+    gradient of reflection padding) add up in any order. Returns what is said."""
+    one, recorded, lines = trainers(recipe, *settings)
+    again = played(recipe, *settings)
+    noise = 0.0
+    for number, batch in enumerate(batches):
+        expected, found, other = (trainer.step(batch) for trainer in (one, recorded, again))
+        assert expected.keys() == found.keys()
+        for name, value in expected.items():
+            noise = max(noise, (other[name] - value).abs().item())
+            allowed = 1e-6 * max(1.0, value.abs().item()) + 4 * noise
+            difference = (found[name] - value).abs().item()
+            assert difference <= allowed, (number, name, difference, noise)
+    assert recorded.graphs is not None
+    assert recorded.graphs.recorded >= 1, lines
+    return lines
+
+
+@pytest.mark.usefixtures("_same_algorithms")
+@pytest.mark.parametrize("recipe", recipes())
+def test_recorded_steps_equal_played_ones(recipe: str) -> None:
+    batches = [batch_of(recipe, seed) for seed in range(20)]
+    lines = assert_equal_steps(recipe, ("train.tf32=false",), batches)
+    assert not any("could not" in line for line in lines), lines
+
+
+@pytest.mark.usefixtures("_same_algorithms")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("train.batch_size=4", "train.accumulate=2"),  # seeds at several places
+        ("adversarial.instance_noise=0.1", "data.augment.rotation=10"),
+        ("train.precision=bf16", "train.channels_last=true"),
+        ("train.precision=fp16",),
+    ],
+    ids=lambda settings: settings[-1],
+)
+@pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan", "dcgan"])
+def test_what_recipes_may_add_is_recorded_too(recipe: str, settings: tuple[str, ...]) -> None:
+    count = 4 if "train.accumulate=2" in settings else 2
+    batches = [batch_of(recipe, seed, count) for seed in range(10)]
+    lines = assert_equal_steps(recipe, settings, batches)
+    assert not any("could not" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_no_replayed_step_waits_for_the_device(recipe: str) -> None:
+    _, recorded, lines = trainers(recipe)
+    batch = batch_of(recipe)
+    batch = type(batch)(*(tensor.pin_memory() for tensor in batch))
+    for _ in range(25):  # each cadence is recorded
+        recorded.step(batch)
+    assert recorded.graphs is not None
+    assert recorded.graphs.recorded >= 1, lines
+    with no_waiting():
+        for _ in range(5):
+            recorded.step(batch)
+
+
+def test_recordings_need_little_more_memory() -> None:
+    peaks = []
+    for trainer in trainers("cyclegan", "train.batch_size=8")[:2]:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        batch = batch_of("cyclegan", count=8)
+        for _ in range(8):
+            trainer.step(batch)
+        peaks.append(torch.cuda.max_memory_allocated() - before)
+    without, with_recordings = peaks
+    # Libraries have a workspace of their own for each stream.
+    assert with_recordings < 2 * without + 2**26
+
+
+def test_a_run_goes_on_across_devices_and_recordings() -> None:
+    _, recorded, _ = trainers("cyclegan")
+    batches = [batch_of("cyclegan", seed) for seed in range(12)]
+    for batch in batches[:6]:
+        recorded.step(batch)
+    state = recorded.state_dict()
+    on_cpu = build_trainer(shrunk("cyclegan", "train.average=0.9"), rate=fall, length=40)
+    on_cpu.load_state_dict(state)
+    on_cpu.step(batches[6])
+    recorded.load_state_dict(on_cpu.state_dict())
+    assert recorded.graphs is not None
+    assert recorded.graphs.recorded == 0
+    for batch in batches[7:]:
+        losses = recorded.step(batch)
+    assert recorded.graphs.recorded == 1
+    assert all(value.isfinite() for value in losses.values())

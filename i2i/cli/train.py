@@ -84,6 +84,14 @@ has a folder for each, in train/ or not; or a table of attributes."""
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     help="To compute in; auto: bf16 if the device has it.",
 )
+@click.option(
+    "--fast",
+    "speed",
+    type=click.Choice(["auto", "off"]),
+    help="auto: what is fast on this device (bf16; on a GPU channels_last and CUDA graphs), where no "
+    "other flag says otherwise; off: no CUDA graphs, no compiled networks; default: as the recipe "
+    "says.",
+)
 @click.option("--workers", help="Processes that read pictures: a number, or auto.")
 @click.option(
     "--keep",
@@ -127,6 +135,7 @@ def command(
     runs_dir: Path,
     settings: tuple[str, ...],
     dry_run: bool,
+    speed: str | None,
     **flags: Any,
 ) -> None:
     """Train a model on a folder of pictures, or go on with a run.
@@ -136,6 +145,8 @@ def command(
     the step, saves, and says how to go on.
     """
     from i2i import train
+    from i2i.builder import pick_device
+    from i2i.fast import PLAIN, fast
     from i2i.options import read_options
     from i2i.processes import launch, launched
     from i2i.recipes import merge, parse_setting, read_recipe, with_size
@@ -165,6 +176,7 @@ def command(
         fixed += [f"--{flag}" for flag, value in [("model", model), ("recipe", recipe)] if value]
         fixed += [f"--{flag}" for flag, value in [("size", size), ("name", name)] if value]
         fixed += [f"--{flag}" for flag, value in [("set", settings), ("dry-run", dry_run)] if value]
+        fixed += ["--fast"] if speed else []
         if fixed:
             raise click.UsageError(
                 f"{', '.join(fixed)} cannot change in a run that is resumed; it continues exactly. "
@@ -179,7 +191,8 @@ def command(
             raise click.UsageError(f"The recipe {recipe!r} is for {layer.get('model')!r}.")
         if size is not None:
             layer = with_size(layer, size)
-        for change in [changes, *map(parse_setting, settings)]:
+        first = {} if speed is None else PLAIN if speed == "off" else fast(pick_device(device))
+        for change in [first, changes, *map(parse_setting, settings)]:
             layer = merge(layer, change)
         options = read_options(layer)
         if not options.data.root:

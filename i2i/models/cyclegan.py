@@ -168,6 +168,9 @@ class CycleGAN(Model):
             loss.noting({**a.readings(probability, "_A"), **b.readings(probability, "_B")}),
         )
 
+    def rhythm(self, clock: Clock) -> bool:
+        return clock.every(self.critic_turns)
+
     def show(self, batch: Unpaired) -> dict[str, Tensor]:
         real_a, real_b = batch
         fake_b, fake_a = self.generator_AtoB(real_a), self.generator_BtoA(real_b)

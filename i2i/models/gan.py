@@ -190,6 +190,14 @@ class GAN(Model):
                 vectors, fake = draw()
             yield "generator", self._deceive(real, fake, vectors, told)
 
+    def rhythm(self, clock: Clock) -> tuple[bool, int] | None:
+        moves = clock.every(self.critic_turns)
+        if self.growth is None:
+            return moves, 0
+        # While layers fade in, their share is another in each step.
+        whole = self.growth.alpha(clock.step) == 1
+        return (moves, self.growth.stage(clock.step)) if whole else None
+
     def begins_anew(self, clock: Clock) -> bool:
         # As published: the gradients of another resolution tell nothing of this one's.
         return self.growth is not None and clock.step > 0 and self.growth.begins(clock.step)

@@ -120,6 +120,9 @@ class Pix2Pix(Model):
             ),
         )
 
+    def rhythm(self, clock: Clock) -> bool:
+        return clock.every(self.critic_turns)
+
     def show(self, batch: Pair) -> dict[str, Tensor]:
         return {
             "input": batch.source,

@@ -159,6 +159,9 @@ class StarGAN(Model):
             ),
         )
 
+    def rhythm(self, clock: Clock) -> bool:
+        return clock.every(self.critic_turns)
+
     def show(self, batch: Labelled) -> dict[str, Tensor]:
         real, labels, mask = batch
         _, logits = self.discriminator(real)

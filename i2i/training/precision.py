@@ -51,6 +51,12 @@ class Precision:
         else:
             optimizer.step()
 
+    def abandon(self) -> None:
+        """Forget a step that broke off half-way."""
+        for scaler in self.scalers.values():
+            if scaler._get_scale_async() is not None:
+                scaler.update(scaler._get_scale_async())  # its scale stays as it is
+
     def scale(self, player: str) -> Tensor | None:
         """What the player's gradients are multiplied by at present; None for 1."""
         scaler = self.scalers.get(player)

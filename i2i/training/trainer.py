@@ -4,7 +4,7 @@ See `i2i.game` for what a step is. The trainer adds what all games need: who may
 which precision, at which learning rate, with which random numbers, in how many pieces.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +19,7 @@ from i2i.game import Clock, Loss, Model, Play, Turn
 from i2i.processes import ALONE, Processes
 from i2i.training.average import HistoricalAverage, MovingAverage
 from i2i.training.distributed import GradientExchange
+from i2i.training.graph import Reseed, StepGraphs, fixed_rates, rates_on_device, seed_generators
 from i2i.training.noise import InstanceNoise
 from i2i.training.precision import Precision
 
@@ -60,6 +61,7 @@ class Trainer:
         processes: those that train together. Each is given its share of every batch, and draws the
             random numbers that the same pieces of the whole batch would be given by one process
             with as many times `accumulate`; only those of `augment` are others.
+        graphs: records steps and replays them; without it, Python plays every step.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Trainer:
         historical_averaging: float = 0.0,
         length: int = 1,
         processes: Processes = ALONE,
+        graphs: StepGraphs | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -94,6 +97,7 @@ class Trainer:
         self.clip = clip
         self.length = length
         self.processes = processes
+        self.graphs = graphs
         self.steps_done = 0
 
         self.parameters = {
@@ -111,6 +115,9 @@ class Trainer:
         self._makers = [
             player for player, names in model.players.items() if {*names} & {*model.generators}
         ]
+        if self.device.type == "cuda":
+            for optimizer in self.optimizers.values():
+                rates_on_device(optimizer, self.device)
         self.average = MovingAverage(self._averaged(), average) if average else None
         self.histories = {
             player: HistoricalAverage(parameters, historical_averaging)
@@ -156,15 +163,23 @@ class Trainer:
         if self.model.begins_anew(self.clock):
             for optimizer in self.optimizers.values():
                 optimizer.state.clear()
+            self._forget_graphs()
         if self.noise is not None:
             self.noise.fade(self.clock.share)
         batch = to_device(batch, self.device, self.memory_format)
         if self.augment is not None:
-            self._seed(-1)
+            self._reseed(-1)
             batch = self.augment(batch)
-        losses = self._play(list(_pieces(batch, self.accumulate)), closely)
-        if self.average is not None and any(f"{p}/total" in losses for p in self._makers):
-            self.average.update()
+        if self.graphs is None:
+            losses = self._compute(batch, self._reseed, closely)
+        else:
+            losses = self.graphs.step(
+                self._kind(closely),
+                batch,
+                lambda batch, reseed: self._compute(batch, reseed, closely),
+                self._seed,
+                self.precision.abandon,
+            )
         self.steps_done += 1
         return losses
 
@@ -178,7 +193,7 @@ class Trainer:
         return {
             "step": self.steps_done,
             "model": self.model.state_dict(),
-            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "optimizers": {name: self._optimizer_state(name) for name in self.optimizers},
             "scalers": self.precision.state_dict(),
             "average": self.average.state_dict() if self.average else {},
             "histories": {player: h.state_dict() for player, h in self.histories.items()},
@@ -188,7 +203,12 @@ class Trainer:
         self.steps_done = state["step"]
         self.model.load_state_dict(state["model"])
         for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+            # What groups hold (rates, kernels) follows from the options and the device, as it did
+            # when the state was saved, maybe on another one.
+            groups = optimizer.state_dict()["param_groups"]
+            saved = state["optimizers"][name]["state"]
+            optimizer.load_state_dict({"state": saved, "param_groups": groups})
+        self._forget_graphs()
         self.precision.load_state_dict(state["scalers"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -199,27 +219,55 @@ class Trainer:
         factor = self.rate(self.steps_done)
         for player, optimizer in self.optimizers.items():
             for group, base in zip(optimizer.param_groups, self._base_rates[player], strict=True):
-                group["lr"] = base * factor
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(base * factor)
+                else:
+                    group["lr"] = base * factor
 
-    def _seed(self, piece: int) -> None:
+    def _optimizer_state(self, player: str) -> dict[str, Any]:
+        """Its state, with learning rates as numbers."""
+        state: dict[str, Any] = self.optimizers[player].state_dict()
+        rates = self.rate(self.steps_done)
+        for group, base in zip(state["param_groups"], self._base_rates[player], strict=True):
+            group["lr"] = base * rates
+        return state
+
+    def _kind(self, closely: bool) -> Hashable | None:
+        """What Python decides in the coming step; None if no other step is like it."""
+        rhythm = self.model.rhythm(self.clock)
+        if rhythm is None:
+            return None
+        rates = tuple(fixed_rates(optimizer) for optimizer in self.optimizers.values())
+        return rhythm, closely, self.accumulate, rates
+
+    def _forget_graphs(self) -> None:
+        if self.graphs is not None:
+            self.graphs.forget()
+
+    def _compute(self, batch: Any, reseed: Reseed, closely: bool) -> Losses:
+        """All that a step does on the device."""
+        losses = self._play(list(_pieces(batch, self.accumulate)), reseed, closely)
+        if self.average is not None and any(f"{p}/total" in losses for p in self._makers):
+            self.average.update()
+        return losses
+
+    def _reseed(self, piece: int) -> None:
+        seed_generators(self.device, self._seed(piece))
+
+    def _seed(self, piece: int) -> int:
+        """Of the random numbers of a piece of the batch; of `augment` for -1."""
         rank = self.processes.rank
         entropy = [self.seed, self.steps_done, 0]
         if piece >= 0:  # of the whole batch, which is dealt out to the processes in order
             entropy[-1] = rank * self.accumulate + piece + 1
         elif rank:
             entropy.append(rank)
-        seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
-        # Not `torch.manual_seed`, which takes a tenth of a millisecond to visit every backend.
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        elif self.device.type == "mps":
-            torch.mps.manual_seed(seed)
+        return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
 
-    def _play(self, pieces: list[Any], closely: bool) -> Losses:
+    def _play(self, pieces: list[Any], reseed: Reseed, closely: bool) -> Losses:
         losses: Losses = {}
         current = len(pieces) - 1
-        game = self._open(pieces[current], current)
+        game = self._open(pieces[current], current, reseed)
         past: list[_Weights] = []  # of the player of each turn so far, before and after it moved
         while (turn := self._next(game)) is not None:
             player, loss = turn
@@ -229,7 +277,7 @@ class Trainer:
                 self._descend(player, loss, len(pieces), losses, last=not others)
                 for piece in others:
                     game.close()  # frees the graph of the piece before
-                    game, (again, loss) = self._replay(pieces[piece], piece, past)
+                    game, (again, loss) = self._replay(pieces[piece], piece, past, reseed)
                     assert again == player, (again, player)
                     last = piece == others[-1]
                     self._descend(player, loss, len(pieces), losses, last=last)
@@ -263,8 +311,8 @@ class Trainer:
         scale = self.precision.scale(player)
         return norm if scale is None else norm / scale
 
-    def _open(self, piece: Any, index: int) -> Play:
-        self._seed(index)
+    def _open(self, piece: Any, index: int, reseed: Reseed) -> Play:
+        reseed(index)
         play: Play = self.model.play(piece, self.clock)
         return play
 
@@ -272,14 +320,16 @@ class Trainer:
         with self.precision.autocast():
             return next(game, None)
 
-    def _replay(self, piece: Any, index: int, past: "list[_Weights]") -> tuple[Play, Turn]:
+    def _replay(
+        self, piece: Any, index: int, past: "list[_Weights]", reseed: Reseed
+    ) -> tuple[Play, Turn]:
         """Play a piece again up to the turn that comes after those in `past`.
 
         Each of the earlier turns meets the weights that it met the first time. They have left their
         mark on the buffers (running statistics, a replay pool) when they were played for
         themselves, so here their marks are wiped out.
         """
-        game = self._open(piece, index)
+        game = self._open(piece, index, reseed)
         if past:
             buffers = _Weights(self.model.buffers())
             for turn_taken in reversed(past):

@@ -1,0 +1,27 @@
+"""What makes training fast on a device and may change how numbers are rounded."""
+
+import torch
+
+from i2i.options import Layer
+from i2i.processor import best_precision
+
+
+def fast(device: torch.device) -> Layer:
+    """Options that belong between those of a recipe and those that a person asks for.
+
+    On a GPU: bfloat16 where it has instructions for it, else float16; the memory layout that its
+    convolutions prefer; and steps that are replayed as CUDA graphs where they can be recorded. On a
+    CPU: bfloat16 where it has instructions for it; not channels_last, which is slower there.
+
+    Arguments:
+        device: where to train.
+    """
+    if device.type != "cuda":
+        return {"train": {"precision": best_precision(device)}}
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    precision = "bf16" if native else "fp16"
+    return {"train": {"precision": precision, "channels_last": True, "graph": "auto"}}
+
+
+PLAIN: Layer = {"train": {"channels_last": False, "compile": False, "graph": False}}
+"""Options with which Python plays every step as it is written down."""
