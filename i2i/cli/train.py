@@ -88,7 +88,7 @@ has a folder for each, in train/ or not; or a table of attributes."""
     "--fast",
     "speed",
     type=click.Choice(["auto", "off"]),
-    help="auto: what is fast on this device (bf16; on a GPU channels_last and CUDA graphs), where no "
+    help="auto: what is fast here (bf16; on a GPU channels_last and CUDA graphs too), where no "
     "other flag says otherwise; off: no CUDA graphs, no compiled networks; default: as the recipe "
     "says.",
 )
