@@ -14,6 +14,7 @@ from i2i.game import Model
 from i2i.labels import Asked
 from i2i.models.gan import GAN
 from i2i.options import Options, read_options
+from i2i.processes import ALONE, Processes
 from i2i.sampler import Sampler
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.run import find_checkpoint
@@ -100,6 +101,7 @@ def build_sampler(
     *,
     device: torch.device | str = "cpu",
     precision: str = "fp32",
+    processes: Processes = ALONE,
 ) -> Sampler:
     """Build what makes pictures from noise with the generator of a model.
 
@@ -123,6 +125,7 @@ def build_sampler(
         norm=options.inference.norm,
         device=device,
         precision=precision,
+        processes=processes,
     )
 
 
@@ -174,15 +177,17 @@ def load_sampler(
     precision: str = "fp32",
     average: bool | None = None,
     best: bool = False,
+    processes: Processes = ALONE,
 ) -> tuple[Sampler, str]:
     """Build a sampler from a checkpoint, which knows everything about itself.
 
-    Arguments and result are those of `load_translator`.
+    Arguments and result are those of `load_translator`; `processes` share the work.
     """
     options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
-    where = pick_device(device)
+    where = pick_device(processes.device(device))
     precision = chosen_precision(precision, where)
-    return build_sampler(options, model, device=where, precision=precision), why
+    sampler = build_sampler(options, model, device=where, precision=precision, processes=processes)
+    return sampler, why
 
 
 def load_model(

@@ -11,6 +11,7 @@ from i2i.batch import enlarged, to_bytes
 from i2i.errors import OptionsError, did_you_mean
 from i2i.latent import Latent
 from i2i.networks import set_inference
+from i2i.processes import ALONE, Processes, share
 
 GROUP = 8
 """Pictures that are computed together, always as many: sums of another shape round differently."""
@@ -30,6 +31,7 @@ class Sampler:
         norm: what normalises a picture; see `set_inference`.
         device: to compute on; the generator moves there.
         precision: "fp32", "bf16" or "fp16".
+        processes: those that share the work; all of them ask for the same.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class Sampler:
         norm: str = "running",
         device: torch.device | str = "cpu",
         precision: str = "fp32",
+        processes: Processes = ALONE,
     ) -> None:
         self.device = torch.device(device)
         self.generator = generator.to(self.device)
         set_inference(self.generator, norm=norm, dropout=False)
         self.latent = latent
+        self.processes = processes
         self.names = tuple(names)
         self.size = size
         self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
@@ -119,15 +123,23 @@ class Sampler:
 
     @torch.no_grad()
     def make(self, vectors: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Pictures (N, C, size, size), bytes, of latent vectors (N, width)."""
-        made = []
-        for begin in range(0, len(vectors), GROUP):
-            group = vectors[begin : begin + GROUP]
-            told = None if labels is None else self._filled(labels[begin : begin + GROUP])
-            with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
-                images = self.generator(self._filled(group), told)
-            made.append(to_bytes(images[: len(group)]).cpu())
-        return enlarged(torch.cat(made), self.size)
+        """Pictures (N, C, size, size), bytes, of latent vectors (N, width).
+
+        Processes that work together each make a part, and all get everything.
+        """
+        begins = range(0, len(vectors), GROUP)
+        own = share(begins, self.processes.rank, self.processes.world)
+        made = [self._group(vectors, labels, begin) for begin in own]
+        parts = self.processes.gather(dict(zip(own, made, strict=True)))
+        groups = {begin: images for part in parts for begin, images in part.items()}
+        return enlarged(torch.cat([groups[begin] for begin in begins]), self.size)
+
+    def _group(self, vectors: Tensor, labels: Tensor | None, begin: int) -> Tensor:
+        group = vectors[begin : begin + GROUP]
+        told = None if labels is None else self._filled(labels[begin : begin + GROUP])
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+            images = self.generator(self._filled(group), told)
+        return to_bytes(images[: len(group)]).cpu()
 
     def _filled(self, rows: Tensor) -> Tensor:
         """Fill up a group with repetitions of its last row."""

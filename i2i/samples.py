@@ -1,6 +1,6 @@
 """Files of what a sampler makes: single pictures, sheets, animations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,15 @@ def write_samples(
     sheet = target / "sheet.png"
     if not overwrite:
         _refuse_existing([*files, sheet])
+    save = _saver(sampler)
     shown: Tensor | None = None
     for begin in range(0, len(seeds), CHUNK):
         images = sampler(seeds[begin : begin + CHUNK], **asked)
         for path, image in zip(files[begin : begin + CHUNK], images, strict=True):
-            _save(as_image(image), path)
+            save(as_image(image), path)
         shown = images[:CHUNK] if shown is None else shown
     assert shown is not None
-    _save(contact_sheet(shown), sheet)
+    save(contact_sheet(shown), sheet)
     return sheet
 
 
@@ -73,8 +74,9 @@ def write_variation(
     sheet = target / f"{code}.png"
     if not overwrite:
         _refuse_existing([sheet])
+    save = _saver(sampler)
     varied = sampler.vary(code, seeds, **asked)
-    _save(picture_sheet({f"{value:.3g}": images for value, images in varied.items()}), sheet)
+    save(picture_sheet({f"{value:.3g}": images for value, images in varied.items()}), sheet)
     return sheet
 
 
@@ -99,13 +101,14 @@ def write_interpolation(
     sheet, moving = target / "sheet.png", target / f"animation.{animation}"
     if not overwrite:
         _refuse_existing([*names, sheet, moving])
+    save = _saver(sampler)
     images = sampler.interpolate(begin, end, frames, **asked)
     for image, name in zip(images, names, strict=True):
-        _save(as_image(image), name)
+        save(as_image(image), name)
     pictures = [as_image(image).convert("RGB") for image in visible(images)]
     there_and_back = [*pictures, *pictures[-2:0:-1]]
     more: dict[str, Any] = {"lossless": True} if animation == "webp" else {}
-    _save(
+    save(
         there_and_back[0],
         moving,
         save_all=True,
@@ -114,7 +117,7 @@ def write_interpolation(
         loop=0,
         **more,
     )
-    _save(contact_sheet(images), sheet)
+    save(contact_sheet(images), sheet)
     return sheet
 
 
@@ -131,6 +134,11 @@ def _refuse_existing(files: Sequence[Path]) -> None:
             f"'{existing[0]}' exists already ({len(existing)} of {len(files)} files): pass "
             "--overwrite, or choose another output."
         )
+
+
+def _saver(sampler: Sampler) -> Callable[..., None]:
+    """How to write a file; of processes that share the work, the first one does."""
+    return _save if sampler.processes.first else lambda *image, **settings: None
 
 
 def _save(image: Image.Image, path: Path, **settings: Any) -> None:

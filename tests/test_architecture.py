@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "translate": {"data", "processes", "translator"},
     "evaluation": None,  # it measures what everything else has made
     "overview": {"data", "training", "translator"},
-    "sampler": {"networks"},
+    "sampler": {"networks", "processes"},
     "samples": {"sampler", "training"},
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything

@@ -267,3 +267,34 @@ def test_two_processes_translate_the_same_files_as_one(facades: Path, tmp_path: 
     for name, path in one.items():
         a, b = (np.asarray(Image.open(p)).astype(int) for p in (path, two[name]))
         assert abs(a - b).max() <= 1  # rounding, where other pictures share the batch
+
+
+@pytest.mark.slow
+def test_two_processes_sample_and_evaluate_as_one(domains: Path, tmp_path: Path) -> None:
+    options = shrunk("cgan", f"data.root={domains}")
+    outcome = train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
+    given = ["--checkpoint", outcome.folder, "--device", "cpu"]
+    measures = ["--measures", "swd-reference,generated-error", "--json"]
+    jobs = [("sample", ["--count", 19]), ("evaluate", [*measures, "figures.json"])]
+    for world in (1, 2):
+        folder = tmp_path / f"{world}"
+        folder.mkdir()
+        for command, more in jobs:
+            more = [folder / m if m == "figures.json" else m for m in more]
+            where = [folder / "samples"] if command == "sample" else []
+            arguments = [command, *where, *more, *given]
+            if world == 1:
+                done = CliRunner().invoke(cli, [str(each) for each in arguments])
+                assert done.exit_code == 0, done.output
+                continue
+            processes = ranks.start(2, "-m", "i2i", *arguments)
+            said = [process.communicate(timeout=100) for process in processes]
+            assert [process.returncode for process in processes] == [0, 0], said
+            assert said[1][0] == ""  # the first speaks for both
+    one, two = (tmp_path / "1", tmp_path / "2")
+    names = sorted(path.name for path in (one / "samples").iterdir())
+    assert len(names) == 20  # with the sheet
+    for name in names:
+        assert (one / "samples" / name).read_bytes() == (two / "samples" / name).read_bytes()
+    figures = [json.loads((folder / "figures.json").read_text()) for folder in (one, two)]
+    assert figures[0] == figures[1]

@@ -142,10 +142,11 @@ def command(
         require_possible,
     )
     from i2i.evaluation.report import table, to_json, to_tensorboard, worst_sheet
+    from i2i.processes import together
 
     wanted = tuple(name.strip() for name in measures.split(",")) if measures else ()
     require_measures(wanted)
-    with _progress() as progress:
+    with _progress() as progress, together() as processes:
         step = 0
         if checkpoint is not None:
             from i2i.evaluation.runs import run_comparisons
@@ -157,7 +158,8 @@ def command(
                 best=best,
                 device=device,
                 count=count,
-                say=click.echo,
+                processes=processes,
+                say=click.echo if processes.first else lambda line: None,
                 progress=progress,
             )
             comparisons, step = list(found.comparisons), found.step
@@ -178,12 +180,16 @@ def command(
             )
             about = {"result": str(result), "reference": str(reference)}
         require_possible(comparisons, wanted)
+        if not processes.first:
+            return  # the others have shared the making; the first one measures
         needed = set(wanted or MEASURES)
         if not wanted and not any(each.pairs for each in comparisons):
             needed.remove("lpips")
         tools = _tools(features, weights, device, seed, needed, progress)
         evaluations = [
-            evaluate(each, tools, possible(each, wanted) or wanted) for each in comparisons
+            evaluate(each, tools, chosen)
+            for each in comparisons
+            if (chosen := possible(each, wanted)) or not wanted
         ]
     for evaluation in evaluations:
         click.echo("")

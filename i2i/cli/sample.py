@@ -146,6 +146,7 @@ def command(
     that goes there and back; with --vary a sheet named after the code.
     """
     from i2i.loading import load_sampler
+    from i2i.processes import together
     from i2i.processor import settle_threads
     from i2i.samples import write_interpolation, write_samples, write_variation
 
@@ -154,30 +155,34 @@ def command(
         raise click.UsageError("Say either --vary or --interpolate.")
     if spherical and not interpolate:
         raise click.UsageError("--spherical is about the way of --interpolate A B: say that too.")
-    sampler, chosen = load_sampler(
-        checkpoint,
-        runs_dir=runs_dir,
-        device=device,
-        precision=precision,
-        average=average,
-        best=best,
-    )
-    click.echo(chosen)
-    asked: dict[str, Any] = {"label": label, "codes": codes, "truncation": truncation}
-    seeds = range(seed, seed + (count or (8 if vary else 64)))
-    if vary:
-        sheet = write_variation(sampler, target, vary, seeds, overwrite=overwrite, **asked)
-    elif interpolate:
-        sheet = write_interpolation(
-            sampler,
-            target,
-            *interpolate,
-            frames,
-            spherical=spherical,
-            animation=animation,
-            overwrite=overwrite,
-            **asked,
+    with together() as processes:  # the pictures need no network of GPUs
+        sampler, chosen = load_sampler(
+            checkpoint,
+            runs_dir=runs_dir,
+            device=device,
+            precision=precision,
+            average=average,
+            best=best,
+            processes=processes,
         )
-    else:
-        sheet = write_samples(sampler, target, seeds, overwrite=overwrite, **asked)
-    click.echo(f"picture sheet: {sheet}")
+        if processes.first:
+            click.echo(chosen)
+        asked: dict[str, Any] = {"label": label, "codes": codes, "truncation": truncation}
+        seeds = range(seed, seed + (count or (8 if vary else 64)))
+        if vary:
+            sheet = write_variation(sampler, target, vary, seeds, overwrite=overwrite, **asked)
+        elif interpolate:
+            sheet = write_interpolation(
+                sampler,
+                target,
+                *interpolate,
+                frames,
+                spherical=spherical,
+                animation=animation,
+                overwrite=overwrite,
+                **asked,
+            )
+        else:
+            sheet = write_samples(sampler, target, seeds, overwrite=overwrite, **asked)
+        if processes.first:
+            click.echo(f"picture sheet: {sheet}")

@@ -23,6 +23,7 @@ from i2i.loading import load_sampler, load_translator
 from i2i.metrics.classifier import Classifier, cached_classifier
 from i2i.metrics.features import fitted
 from i2i.options import Options, read_options
+from i2i.processes import ALONE, Processes, share
 from i2i.sampler import Sampler
 from i2i.sources import Source, open_source, settle_options
 from i2i.training.checkpoint import load_checkpoint
@@ -62,6 +63,7 @@ class _Context:
     load: Callable[..., Any]
     device: torch.device
     progress: Progress
+    processes: Processes
 
     def translator(self, **more: Any) -> Translator:
         translator: Translator = self.load(**more)
@@ -86,6 +88,7 @@ def run_comparisons(
     best: bool = False,
     device: str = "auto",
     count: int | None = None,
+    processes: Processes = ALONE,
     say: Say = lambda line: None,
     progress: Progress = lambda what, done, total: None,
 ) -> RunComparisons:
@@ -103,6 +106,7 @@ def run_comparisons(
         best: of a run, whether to take the checkpoint with the best validation, not the last one.
         device: "auto", "cpu", "cuda", ...
         count: how many held-out pictures are looked at.
+        processes: those that share the translating and sampling.
         say: prints a line for a person.
         progress: told what is being done, and how much of how much is.
 
@@ -124,8 +128,13 @@ def run_comparisons(
         "domains": _domains,
         "pictures": _pictures,
     }
-    load = partial(_translator if kind != "pictures" else _sampler, path, average, device)
-    context = _Context(options, source, state, count, load, pick_device(device), progress)
+    where = pick_device(processes.device(device))
+    load = (
+        partial(_translator, path, average, str(where))
+        if kind != "pictures"
+        else partial(_sampler, path, average, str(where), processes)
+    )
+    context = _Context(options, source, state, count, load, where, progress, processes)
     return RunComparisons(path, state["step"], options, tuple(makers[kind](context)))
 
 
@@ -140,8 +149,8 @@ def _translator(path: Path, average: bool | None, device: str, **more: Any) -> T
     return load_translator(path, average=average, device=device, **more)[0]
 
 
-def _sampler(path: Path, average: bool | None, device: str) -> Sampler:
-    return load_sampler(path, average=average, device=device)[0]
+def _sampler(path: Path, average: bool | None, device: str, processes: Processes) -> Sampler:
+    return load_sampler(path, average=average, device=device, processes=processes)[0]
 
 
 def _paired(context: _Context) -> Iterator[Comparison]:
@@ -328,13 +337,16 @@ def _translated(
     domain: str | None = None,
     labels: Tensor | None = None,
 ) -> Tensor:
-    made = []
-    for at in range(0, len(images), BATCH):
+    """Translate pictures; processes that work together share them, and all get everything."""
+    begins, processes = range(0, len(images), BATCH), context.processes
+    made = {}
+    for at in share(begins, processes.rank, processes.world):
         part = slice(at, at + BATCH)
         told = None if labels is None else labels[part]
-        made.append(translator(images[part], domain, told))
-        context.progress("translating", at + len(made[-1]), len(images))
-    return torch.cat(made)
+        made[at] = translator(images[part], domain, told)
+        context.progress("translating", at + len(made[at]), len(images))
+    everything = {at: part for each in processes.gather(made) for at, part in each.items()}
+    return torch.cat([everything[at] for at in begins])
 
 
 @torch.no_grad()
