@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 from i2i import train
 from i2i.cli.evaluate import command
 from i2i.errors import DataError, OptionsError
-from i2i.evaluation import folders
+from i2i.evaluation import folders, runs
 from shrunk import shrunk
 
 
@@ -203,3 +204,24 @@ def test_impossible_wishes_are_refused_before_the_work(facades: Path, tmp_path: 
     assert isinstance(result.exception, DataError)
     assert "it takes a run" in str(result.exception)
     assert isinstance(invoke(made, tmp_path / "nothing").exception, DataError)
+
+
+def test_a_run_that_makes_pictures_from_noise(
+    domains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "cached_classifier", partial(runs.cached_classifier, steps=5))
+    run = run_of("cgan", domains, tmp_path / "run")
+    result = invoke(
+        *("--checkpoint", run, "--device", "cpu", "--features", "classifier"),
+        *("--measures", "kid,swd-reference,domain-accuracy,generated-error"),
+        *("--json", tmp_path / "figures.json"),
+    )
+    assert result.exit_code == 0, result.output
+    found = figures(tmp_path / "figures.json")
+    assert found.keys() == {"", "real"}
+    kinds = {name: [each.split("(")[0] for each in of] for name, of in found.items()}
+    expected = ["kid", "swd-reference", "domain-accuracy", "average-generated-error"]
+    assert kinds[""] == expected
+    assert kinds["real"] == expected[:3]  # which have no generator
+    assert all(figure["pictures"] == 6 for of in found.values() for figure in of.values())
+    assert next(iter(found[""])).startswith("kid(classifier-")
