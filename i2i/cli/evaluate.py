@@ -57,7 +57,7 @@ Examples:
     "--measures",
     metavar="NAME,...",
     help="fid, kid, precision-recall, swd, swd-reference, psnr, ssim, ms-ssim, lpips, "
-    "domain-accuracy, generated-error.  [default: all that are possible]",
+    "domain-accuracy, agreement, generated-error.  [default: all that are possible]",
 )
 @click.option(
     "--features",

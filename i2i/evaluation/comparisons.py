@@ -41,5 +41,8 @@ class Comparison:
 
     judge: Judge | None = None
 
+    agreement: Callable[[], float] | None = None
+    """Computes how well the categories that a model has found agree with the classes."""
+
     generated_error: Callable[[], float] | None = None
     """Computes the average generated error of the model's own discriminator."""

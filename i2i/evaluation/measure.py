@@ -36,6 +36,7 @@ MEASURES = (
     "swd-reference",
     *get_args(PerPicture),
     "domain-accuracy",
+    "agreement",
     "generated-error",
 )
 """What can be measured, by the names that a person chooses them by."""
@@ -148,6 +149,8 @@ def _missing(comparison: Comparison, name: str) -> str | None:
             return "there are no domains to tell apart."
         if comparison.judge.wanted is None:
             return "nothing was asked for."
+    if name == "agreement" and comparison.agreement is None:
+        return "it takes a model with a categorical code, and pictures with classes."
     if name == "generated-error" and comparison.generated_error is None:
         return "there is no discriminator: it takes a run (--checkpoint)."
     return None
@@ -216,6 +219,8 @@ class _Measuring:
                 return self._swd("swd-reference", "reference")
             case "domain-accuracy":
                 return self._domain_accuracy()
+            case "agreement":
+                return self._agreement()
             case "generated-error":
                 return self._generated_error()
             case "psnr" | "ssim" | "ms-ssim" | "lpips":
@@ -351,6 +356,10 @@ class _Measuring:
                 {"on real ones": classifier.accuracy, "number of these": classifier.held_out},
             )
         ]
+
+    def _agreement(self) -> list[Figure]:
+        assert self.comparison.agreement is not None
+        return [Figure("agreement", self.comparison.agreement(), "higher", self.count)]
 
     def _generated_error(self) -> list[Figure]:
         assert self.comparison.generated_error is not None

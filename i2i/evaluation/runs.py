@@ -17,7 +17,7 @@ from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
 from i2i.evaluation.folders import CLASSIFIER_PICTURES, CLASSIFIER_SIDE, shared_classifier
 from i2i.evaluation.pictures import TensorPictures
-from i2i.game import Clock
+from i2i.game import Clock, Model
 from i2i.labels import LabelSpace
 from i2i.loading import load_sampler, load_translator
 from i2i.metrics.classifier import Classifier, cached_classifier
@@ -242,17 +242,21 @@ def _pictures(context: _Context) -> Iterator[Comparison]:
     names = context.options.data.labels.names
     judge = partial(Judge, cache(lambda: _class_judge(context, held))) if len(names) > 1 else None
     asked = held.labels.argmax(dim=1) if sampler.names else None
-    for name, images, wanted, error in (
-        ("", torch.cat(made), asked, partial(_generated_error, context, "")),
-        ("real", learnt.images, learnt.labels.argmax(dim=1) if judge else None, None),
-    ):
-        yield Comparison(
-            name,
-            TensorPictures(images, _numbers(images)),
-            reference,
-            judge=judge(wanted) if judge else None,
-            generated_error=error,
-        )
+    coded = context.options.latent is not None and context.options.latent.categorical
+    yield Comparison(
+        "",
+        TensorPictures(torch.cat(made), _numbers(held.images)),
+        reference,
+        judge=judge(asked) if judge else None,
+        agreement=partial(_agreement, context) if judge and coded else None,
+        generated_error=partial(_generated_error, context, ""),
+    )
+    yield Comparison(
+        "real",
+        TensorPictures(learnt.images, _numbers(learnt.images)),
+        reference,
+        judge=judge(learnt.labels.argmax(dim=1)) if judge else None,
+    )
 
 
 def _class_judge(context: _Context, held: Labelled) -> Classifier:
@@ -349,6 +353,29 @@ def _translated(
     return torch.cat([everything[at] for at in begins])
 
 
+def _whole_model(context: _Context) -> Any:
+    """The model with its discriminators: these as in training, the generators as they are used."""
+    state, model = context.state, build_model(context.options)
+    missing = model.load_state_dict(state["model"] | state["average"], strict=False).missing_keys
+    if missing:
+        raise DataError(f"the checkpoint has no discriminator ({missing[0]} is missing).")
+    for name in model.generators:
+        inference_mode(context.options)(model.get_submodule(name))
+    return model.to(context.device)
+
+
+@torch.no_grad()
+def _agreement(context: _Context) -> float:
+    """How well the categories that a discriminator finds in held-out pictures agree with their
+    classes; it is as in use, with its running statistics."""
+    model: Model = _whole_model(context).eval()
+    measured = [
+        model.measure(to_device(batch, context.device))["agreement"]
+        for batch in context.source.validation_batches(len(context.held_out), SAMPLES)
+    ]
+    return model.summarise({"agreement": torch.cat(measured)})["agreement"]
+
+
 @torch.no_grad()
 def _generated_error(context: _Context, ending: str) -> float:
     """Let the model play on held-out pictures, with all terms off but those of a discriminator.
@@ -356,17 +383,10 @@ def _generated_error(context: _Context, ending: str) -> float:
     The networks are as in training, with its batch size, but the generators as they are used.
     """
     options, state = context.options, context.state
-    model: Any = build_model(options)
+    model = _whole_model(context)
     if model.adversarial.probability is None:
-        raise DataError(
-            f"the scores of the loss {options.adversarial.loss!r} are no probabilities."
-        )
-    missing = model.load_state_dict(state["model"] | state["average"], strict=False).missing_keys
-    if missing:
-        raise DataError(f"the checkpoint has no discriminator ({missing[0]} is missing).")
-    for name in model.generators:
-        inference_mode(options)(model.get_submodule(name))
-    model.to(context.device)
+        loss = options.adversarial.loss
+        raise DataError(f"the scores of the loss {loss!r} are no probabilities.")
     wanted = {f"real{ending}", f"fake{ending}"}
     for objective in model.objectives.values():
         objective.weights = {name: float(name in wanted) for name in objective.weights}
