@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import default_collate
 
 from i2i.data.cache import cache_folder
+from i2i.errors import OptionsError
 from i2i.metrics.classifier import Classifier, cached_classifier
 from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
 from i2i.metrics.features import find_features
@@ -25,10 +26,21 @@ def settle_judgement(options: Options, device: torch.device | str, say: Say) -> 
     """Write into the options of a new run which measure decides on its best checkpoint.
 
     Raises:
-        OptionsError: a package or the weights for the distance are missing.
+        OptionsError: a package or the weights for the distance are missing, or `stop_after` has
+            nothing to go by.
     """
-    if options.train.best_by != "auto":
-        return options
+    if options.train.best_by == "auto":
+        options = _settled(options, device, say)
+    if options.train.stop_after is not None and options.train.decisive is None:
+        raise OptionsError(
+            f"train.stop_after (={options.train.stop_after}) needs a measure that decides: nothing "
+            f"does with train.best_by = {options.train.best_by!r} and train.distance = "
+            f"{options.train.distance!r}."
+        )
+    return options
+
+
+def _settled(options: Options, device: torch.device | str, say: Say) -> Options:
     decisive: str | None = find_model(options.model).decisive
     if decisive == "domain_accuracy" and not _can_classify(options):
         decisive = "distance"

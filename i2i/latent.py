@@ -16,7 +16,6 @@ from torch import Tensor
 from i2i.errors import OptionsError, did_you_mean
 
 DISTRIBUTIONS = ("normal", "uniform")
-LABELS = ("ignored", "required", "if known")
 
 
 @dataclass(frozen=True)

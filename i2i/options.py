@@ -7,6 +7,7 @@ Published hyper-parameters live in the recipes. The defaults here are either neu
 average, no smoothing) or those of a network that a recipe may be switched to.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -27,7 +28,7 @@ Weight = Annotated[float, Field(allow_inf_nan=False)]
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
-HIGHER = ("psnr", "ssim", "accuracy", "domain_accuracy", "agreement", "health/diversity")
+HIGHER = r"psnr|ssim|accuracy|domain_accuracy|agreement|health/(diversity|copy|colour(?!_shift))"
 """How the names of measures begin of which more is better."""
 
 
@@ -35,7 +36,7 @@ def decided_by(measure: str) -> tuple[str, str] | None:
     """A measure that decides, and whether "lower" or "higher" is better; None if none does."""
     if measure in ("auto", "none"):
         return None
-    return measure, "higher" if measure.startswith(HIGHER) else "lower"
+    return measure, "higher" if re.match(HIGHER, measure) else "lower"
 
 
 class Section(BaseModel):
@@ -475,7 +476,7 @@ def _explain(problem: Mapping[str, Any]) -> str:
             hint = did_you_mean(value, allowed.replace("'", "").split(", "))
             return f"{name}.network (={value!r}) must be one of {allowed}.{hint}"
         case "value_error":
-            return f"{name}: {problem['ctx']['error']}."
+            return f"{name}: {problem['ctx']['error']}." if name else f"{problem['ctx']['error']}."
         case _:
             text = problem["msg"][0].lower() + problem["msg"][1:]
             hint = ""

@@ -23,7 +23,7 @@ from i2i.builder import (
     settle_precision,
 )
 from i2i.data.loader import default_workers, make_loader
-from i2i.errors import I2iError, RunError
+from i2i.errors import I2iError, OptionsError, RunError
 from i2i.judging import classifier_of, distance_of, settle_judgement
 from i2i.options import Layer, Options, read_options
 from i2i.processes import Processes, together
@@ -194,6 +194,17 @@ def _train(
     else:
         say("note: there is no picture left to validate with, so there will be no picture sheets.")
 
+    keeper = Keeper(
+        run,
+        {"options": options.to_dict(), "data": source.fingerprint},
+        keep=train.keep,
+        decisive=train.decisive,
+        former=state,
+        processes=processes,
+    )
+    if validation is not None and state is None:
+        keeper.require_measured(validation.names(trainer))
+
     echo = 0.0 if processes.alone else ECHO
     with Interrupt(echo=echo, silent=not processes.first) as own_interrupt:
         interrupt = own_interrupt if processes.alone else Agreement(own_interrupt, processes)
@@ -213,14 +224,6 @@ def _train(
         )
         if state is not None:
             monitor.last_good = str(run.checkpoint(begin))
-        keeper = Keeper(
-            run,
-            {"options": options.to_dict(), "data": source.fingerprint},
-            keep=train.keep,
-            decisive=train.decisive,
-            former=state,
-            processes=processes,
-        )
         health = HealthWatch(journal, train.decisive, monitor.say)
         say(
             f"training {options.model} on {_where(device, processes)} for {stop - begin} steps of "
@@ -231,10 +234,12 @@ def _train(
 
         def in_more_pieces(pieces: int) -> None:
             changed = merge(options.to_dict(), {"train": {"accumulate": pieces}})
-            keeper.about = {**keeper.about, "options": changed}
-            (run.folder / "options.toml").write_text(
-                read_options(changed).to_toml(), encoding="utf-8"
-            )
+            # The batch of another stage of growth may not be divisible by that; then a resumed run
+            # has to find out again.
+            with contextlib.suppress(OptionsError):
+                text = read_options(changed).to_toml()
+                keeper.about = {**keeper.about, "options": changed}
+                (run.folder / "options.toml").write_text(text, encoding="utf-8")
             journal.scalars(trainer.steps_done + 1, {"memory/accumulate": pieces})
 
         rescue = Rescue(trainer, monitor.say, in_more_pieces)
@@ -279,7 +284,8 @@ def _train(
     if validation is not None:
         for line in health.summary():
             say(line)
-    say(f"done: {took}{best}; picture sheets in {run.samples}")
+    sheets = f"; picture sheets in {run.samples}" if validation is not None else ""
+    say(f"done: {took}{best}{sheets}")
     return Outcome(run.folder, steps, 0)
 
 

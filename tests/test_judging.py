@@ -1,6 +1,7 @@
 """What a run is judged by: settled at its start, measured at each validation."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from i2i import train
+from i2i.errors import CheckpointError, OptionsError
 from i2i.judging import settle_judgement
 from i2i.loading import describe_checkpoint, load_translator
 from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
@@ -153,6 +155,8 @@ def test_which_checkpoint_is_taken_and_why(facades: Path, tmp_path: Path) -> Non
     outcome = train.start(on(facades, "pix2pix"), tmp_path, "a", device="cpu", say=silent)
     run = Run(outcome.folder)
     last, why = find_checkpoint(run.folder, tmp_path)
+    assert "--best" not in why
+    last, why = find_checkpoint(run.folder, tmp_path, best=False)
     assert last == run.latest()
     assert "the last of the run; --best takes that with the best validation" in why
     best, why = find_checkpoint(None, tmp_path, best=True)
@@ -160,8 +164,10 @@ def test_which_checkpoint_is_taken_and_why(facades: Path, tmp_path: Path) -> Non
     assert "the best validation of the newest run" in why
     _, why = load_translator(run.folder, device="cpu", best=True)
     assert "best.pt" in why
+    with pytest.raises(CheckpointError, match="is one checkpoint: leave out --best"):
+        find_checkpoint(run.best, tmp_path, best=True)
     run.best.unlink()
-    with pytest.raises(Exception, match=r"has no best\.pt.*Leave out --best"):
+    with pytest.raises(CheckpointError, match=r"has no best\.pt.*Leave out --best"):
         find_checkpoint(run.folder, tmp_path, best=True)
 
 
@@ -200,3 +206,28 @@ def test_pictures_are_compared_in_their_own_colours(tmp_path: Path) -> None:
     outcome = train.start(options, tmp_path, "a", device="cpu", say=silent)
     assert np.isfinite(rows(outcome.folder)[-1]["validation/swd-reference"])
     assert isinstance(sliced_wasserstein(), Distance)
+
+
+def test_what_cannot_decide_is_said_before_the_first_step(facades: Path, tmp_path: Path) -> None:
+    options = on(facades, "pix2pix", "train.best_by=psnrr")
+    with pytest.raises(OptionsError, match=r"best_by \(='psnrr'\).*Did you mean 'psnr'"):
+        train.start(options, tmp_path, "a", device="cpu", say=silent)
+    assert not (tmp_path / "a").exists()
+    options = on(facades, "pix2pix", "train.best_by=none", "train.stop_after=3")
+    with pytest.raises(OptionsError, match=r"train\.stop_after \(=3\) needs a measure"):
+        train.start(options, tmp_path, "a", device="cpu", say=silent)
+
+
+def test_a_last_picture_is_not_validated_alone(domains: Path, tmp_path: Path) -> None:
+    """Batch norm in the head of an InfoGAN's discriminator could make no statistics of it."""
+    for number in range(3):
+        shutil.copy(domains / "test" / "red" / "0.png", domains / "test" / "red" / f"x{number}.png")
+    options = on(domains, "infogan")  # 9 pictures, in batches of 8
+    outcome = train.start(options, tmp_path, "nine", device="cpu", say=silent)
+    assert len(rows(outcome.folder)) == 2
+    for name in ("green", "blue"):
+        shutil.rmtree(domains / "test" / name)
+    for path in sorted((domains / "test" / "red").iterdir())[1:]:
+        path.unlink()
+    outcome = train.start(options, tmp_path, "one", device="cpu", say=silent)
+    assert len(rows(outcome.folder)) == 2

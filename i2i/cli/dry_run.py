@@ -16,8 +16,8 @@ def dry_run(options: "Options", device_name: str, say: Callable[[str], None]) ->
         I2iError: the run could not be started, or has no room for a step.
     """
     from i2i.builder import build_model, data_kind, pick_device
-    from i2i.capacity import free_memory
     from i2i.estimate import measure_apart, measure_memory
+    from i2i.memory import free_memory
     from i2i.sources import open_source, remarks, settle_options
 
     device = pick_device(device_name)

@@ -127,6 +127,7 @@ def command(
     for name, given, needs in (
         ("--dataroot", dataroot, checkpoint),
         ("--average/--raw", average, checkpoint),
+        ("--best", best or None, checkpoint),
         ("--size", size, result),
         ("--domains", domains or None, result),
     ):

@@ -49,7 +49,7 @@ Examples:
 )
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=2**62),
     default=0,
     show_default=True,
     help="Of the first picture; the others have the numbers after it. The same seed gives the same "
@@ -76,7 +76,7 @@ Examples:
 @click.option(
     "--interpolate",
     nargs=2,
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=2**62),
     metavar="A B",
     help="Go from the picture of one seed to that of another instead.",
 )

@@ -121,7 +121,8 @@ def examine_run(folder: Path) -> RunSummary:
         folder=folder,
         steps=steps,
         stop=stop,
-        ended=steps >= stop if stop else None,
+        # With stop_after it may have ended earlier.
+        ended=steps >= stop if stop and options.train.stop_after is None else None,
         verdicts=verdicts(rows, decisive=options.train.decisive),
         pictures_per_second=_median(rows, "speed/pictures_per_second"),
         data_wait=_median(rows, "speed/data_wait"),

@@ -122,6 +122,11 @@ def run_comparisons(
     if dataroot is not None:
         options = _elsewhere(options, dataroot, kind)
     source = open_source(options, kind, say)
+    if not source.validation_pictures:
+        raise DataError(
+            f"'{options.data.root}' has no picture held out to evaluate with: name a data set that "
+            "has with --dataroot."
+        )
     makers: dict[str, Callable[[_Context], Iterator[Comparison]]] = {
         "paired": _paired,
         "unpaired": _unpaired,
@@ -356,7 +361,9 @@ def _translated(
 def _whole_model(context: _Context) -> Any:
     """The model with its discriminators: these as in training, the generators as they are used."""
     state, model = context.state, build_model(context.options)
-    missing = model.load_state_dict(state["model"] | state["average"], strict=False).missing_keys
+    found = model.load_state_dict(state["model"] | state["average"], strict=False)
+    players = {name for names in model.players.values() for name in names}
+    missing = [key for key in found.missing_keys if key.split(".")[0] in players]
     if missing:
         raise DataError(f"the checkpoint has no discriminator ({missing[0]} is missing).")
     for name in model.generators:
@@ -390,13 +397,14 @@ def _generated_error(context: _Context, ending: str) -> float:
     wanted = {f"real{ending}", f"fake{ending}"}
     for objective in model.objectives.values():
         objective.weights = {name: float(name in wanted) for name in objective.weights}
+    clock = Clock(max(0, state["step"] - 1))  # of the last step: growing networks stay as they are
     errors, counts = [], []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)  # a model may draw what it translates to
         for batch in context.source.validation_batches(
             len(context.held_out), options.train.batch_size
         ):
-            for _, loss in model.play(to_device(batch, context.device), Clock(state["step"])):
+            for _, loss in model.play(to_device(batch, context.device), clock):
                 if (error := loss.readings.get(f"generated_error{ending}")) is not None:
                     errors.append(error.item())
                     counts.append(len(batch[0]))

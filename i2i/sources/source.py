@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,11 +40,18 @@ class Source:
     checked: Checked = field(default_factory=Checked)
 
     def validation_batches(self, count: int, batch_size: int = 8) -> list[Any]:
-        """The first `count` validation samples, collated into batches."""
+        """The first `count` validation samples, collated into batches.
+
+        A sample that would be alone joins the batch before: batch norm, and models that compare
+        the pictures of a batch, need two.
+        """
         count = min(count, self.validation_pictures)
+        begins = list(range(0, count, batch_size))
+        if len(begins) > 1 and count - begins[-1] == 1:
+            del begins[-1]
         return [
-            default_collate([self.validation[i] for i in range(at, min(at + batch_size, count))])
-            for at in range(0, count, batch_size)
+            default_collate([self.validation[i] for i in range(begin, end)])
+            for begin, end in pairwise([*begins, count])
         ]
 
 

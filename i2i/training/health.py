@@ -264,9 +264,10 @@ _SIGNS = (
         "diversity",
         lambda value: value < COLLAPSED,
         "the outputs for different inputs have only {0:.2g} of the diversity of real pictures.",
-        "Try a lower learning rate, more weight on the term that ties an output to its input "
-        "(objective.l1, the cycle terms, or reconstruction), a penalty for the discriminator, or "
-        "another seed; go on from an older checkpoint.",
+        "Try a lower learning rate, a penalty for the discriminator, another seed, or to go on from "
+        "an older checkpoint; in translation more weight on the term that ties an output to its "
+        "input (objective.l1, the cycle terms, or reconstruction), from noise another loss "
+        "(adversarial.loss=wasserstein with objective.gradient_penalty=10).",
     ),
     _Sign(
         "colours inverted",

@@ -1,7 +1,7 @@
 """Which checkpoints of a run are kept."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from i2i.errors import OptionsError, did_you_mean
@@ -21,8 +21,8 @@ class Keeper:
         keep: how many numbered checkpoints stay.
         decisive: the measure that decides which checkpoint is the best, and whether "lower" or
             "higher" is better; None if no checkpoint is the best.
-        former: a checkpoint of the run that is resumed. What was the best by another measure counts
-            no more.
+        former: a checkpoint of the run that is resumed. What was the best by another measure or on
+            other data counts no more.
         processes: those that train together; the first one writes.
     """
 
@@ -44,8 +44,10 @@ class Keeper:
         self.best: float | None = None
         self.stale = 0
         """Validations since the best one."""
-        if former is not None and decisive is not None and former["decisive"] == list(decisive):
-            self.best, self.stale = former["best"], former["stale"]
+        if former is not None and decisive is not None:
+            same = former.get("decisive") == list(decisive)
+            if same and former.get("data") == about.get("data"):
+                self.best, self.stale = former["best"], former["stale"]
 
     def save(self, trainer: Trainer) -> str:
         """Write a numbered checkpoint and remove the oldest; returns its path. A collective."""
@@ -57,19 +59,10 @@ class Keeper:
         return str(path)
 
     def save_if_best(self, trainer: Trainer, measured: Mapping[str, float]) -> bool:
-        """Write `best.pt` if the deciding measure was never as good before.
-
-        Raises:
-            OptionsError: nobody measures what is to decide.
-        """
+        """Write `best.pt` if the deciding measure was never as good before."""
         if self.decisive is None:
             return False
         name, better = self.decisive
-        if name not in measured:
-            raise OptionsError(
-                f"train.best_by (={name!r}) is not among what is measured."
-                f"{did_you_mean(name, measured)} That is: {', '.join(measured)}."
-            )
         value, sign = measured[name], {"lower": -1, "higher": 1}[better]
         self.stale += 1
         if not math.isfinite(value) or (self.best is not None and sign * value <= sign * self.best):
@@ -81,6 +74,15 @@ class Keeper:
             self.best, self.stale = former
             raise
         return True
+
+    def require_measured(self, names: Collection[str]) -> None:
+        """Raise OptionsError if what is to decide is not among what will be measured."""
+        if self.decisive is not None and self.decisive[0] not in names:
+            name = self.decisive[0]
+            raise OptionsError(
+                f"train.best_by (={name!r}) is not among what is measured."
+                f"{did_you_mean(name, names)} That is: {', '.join(names)}."
+            )
 
     def _state(self, trainer: Trainer) -> dict[str, Any]:
         return {

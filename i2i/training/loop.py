@@ -82,6 +82,7 @@ def fit(
                 _require_finite_weights(trainer, monitor.last_good)
                 average_statistics(trainer.model, trainer.processes)
             if validation is not None and validate and processes.first:
+                validation.make_ready()  # only the first time does this take any
                 with budget.charged():
                     _validate(trainer, validation, journal, keeper, monitor)
                     if health is not None:
@@ -97,7 +98,7 @@ def fit(
                 if step < stop:
                     monitor.say(
                         f"step {step}: no better validation in {stale} of them, so the training "
-                        "ends here (train.stop_after)."
+                        "ends here (go on with a larger --stop-after)."
                     )
                 return True
         if interrupt.signal is not None and trainer.steps_done < stop:

@@ -6,6 +6,7 @@
         options.toml           every option that the run used
         environment.json       versions, device, command line; environment-STEP.json of a resumption
         log.jsonl              the scalars, one JSON object a line
+        health.json            what is wrong with the training at present
         events.out.tfevents.*  the same for TensorBoard, with the picture sheets
         samples/               the picture sheets, as PNG
         checkpoints/           step-00001000.pt, ..., best.pt
@@ -141,7 +142,7 @@ def new_name(what: str, dataroot: str) -> str:
 
 
 def find_checkpoint(
-    checkpoint: Path | None, runs_dir: Path, *, best: bool = False
+    checkpoint: Path | None, runs_dir: Path, *, best: bool | None = None
 ) -> tuple[Path, str]:
     """Find the checkpoint file that is meant, and say in words which it is and why.
 
@@ -149,7 +150,8 @@ def find_checkpoint(
         checkpoint: a file, a run folder (its newest checkpoint is taken), or None for the run
             under `runs_dir` with the newest checkpoint.
         runs_dir: the folder of the runs.
-        best: of a run, take the checkpoint that validation found the best, not the last one.
+        best: of a run, take the checkpoint that validation found the best, not the last one; None
+            where there is no choice.
     """
     if checkpoint is None:
         newest = max(
@@ -167,12 +169,15 @@ def find_checkpoint(
         return _of_run(open_run(checkpoint), "the run", best)
     if not checkpoint.exists():
         raise CheckpointError(f"{checkpoint} is neither a run folder nor a checkpoint file.")
+    if best:
+        raise CheckpointError(f"{checkpoint} is one checkpoint: leave out --best, or name its run.")
     return checkpoint, str(checkpoint)
 
 
-def _of_run(run: Run, name: str, best: bool) -> tuple[Path, str]:
+def _of_run(run: Run, name: str, best: bool | None) -> tuple[Path, str]:
     if not best:
-        hint = "; --best takes that with the best validation" if run.best.exists() else ""
+        choice = best is not None and run.best.exists()
+        hint = "; --best takes that with the best validation" if choice else ""
         latest = run.latest()
         return latest, f"{latest} (the last of {name}{hint})"
     if not run.best.exists():

@@ -65,6 +65,18 @@ class Validation:
         sets = {name: _joined([each[name] for each in produced]) for name in produced[0]}
         return measured | self._signals(sets) | self._distances(sets) | self._accuracy(sets)
 
+    def names(self, trainer: Trainer) -> list[str]:
+        """What will be measured that could decide on the best checkpoint."""
+        with self._as_used(trainer):
+            found = list(trainer.model.measure(self._to(trainer, self.batches[0])))
+        found += [self.distance.name] if self.distance else []
+        return found + (["domain_accuracy"] if self.classifier else [])
+
+    def make_ready(self) -> None:
+        """Do what is done only once and may take a while: train the classifier."""
+        if self.classifier is not None:
+            self.classifier()
+
     def _signals(self, sets: Mapping[str, Produced]) -> dict[str, float]:
         """Signs of generators that fail; see `i2i.training.health`."""
         found: dict[str, float] = {}
@@ -119,6 +131,8 @@ class Validation:
     def _as_used(self, trainer: Trainer) -> Iterator[None]:
         average = trainer.average.in_place() if trainer.average else nullcontext()
         torch.manual_seed(self.seed)  # the trainer seeds each of its steps again
+        if len(self.batches[0][0]) == 1:  # of which batch norm could make no statistics
+            trainer.model.eval()
         for name in trainer.model.generators:
             self.prepare(trainer.model.get_submodule(name))
         # A discriminator judges as it does in training, but learns nothing of these pictures.

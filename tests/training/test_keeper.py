@@ -59,7 +59,8 @@ def test_a_resumed_run_goes_on_counting_but_not_by_another_measure(run: Run) -> 
 
 def test_what_is_not_measured_cannot_decide(run: Run) -> None:
     with pytest.raises(OptionsError, match=r"'error'.*Did you mean 'errors'.*errors, psnr"):
-        keeper(run).save_if_best(TRAINER, {"errors": 1.0, "psnr": 2.0})
+        keeper(run).require_measured(["errors", "psnr"])
+    keeper(run).require_measured(["error"])
     nothing = Keeper(run, {}, keep=1, decisive=None)
     assert not nothing.save_if_best(TRAINER, {"errors": 1.0})
 
