@@ -166,6 +166,12 @@ def build_model(options: Options) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)
         model = kind.assemble(kit)
+    penalised = any(w and "gradient_penalty" in name for name, w in options.objective.items())
+    if penalised and getattr(options.discriminator, "norm", "none") == "batch":
+        model.notices += (
+            "the gradient penalty is meant for each picture by itself, but batch norm mixes those "
+            "of a batch: discriminator.norm = 'none' or 'layer' goes with it.",
+        )
     for player in options.optimizer.player_learning_rates:
         if player not in model.players:
             raise OptionsError(

@@ -113,7 +113,7 @@ def objectives(
     Raises:
         OptionsError: a weight names no term, or no term has a weight.
     """
-    known = [name for names in terms.values() for name in names]
+    known = list(dict.fromkeys(name for names in terms.values() for name in names))
     for name in weights:
         if name not in known:
             raise OptionsError(

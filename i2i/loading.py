@@ -157,6 +157,11 @@ def load_translator(
         the translator, and which checkpoint it is made of and why, in words.
     """
     options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
+    if model.data == "pictures":
+        raise OptionsError(
+            f"{why} is of a {options.model}, which makes pictures from noise: use `i2i sample`, or "
+            "name another run with --checkpoint."
+        )
     where = pick_device(device)
     translator = build_translator(
         options,
@@ -184,6 +189,11 @@ def load_sampler(
     Arguments and result are those of `load_translator`; `processes` share the work.
     """
     options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
+    if model.data != "pictures":
+        raise OptionsError(
+            f"{why} is of a {options.model}, which translates pictures: use `i2i translate`, or "
+            "name another run with --checkpoint."
+        )
     where = pick_device(processes.device(device))
     precision = chosen_precision(precision, where)
     sampler = build_sampler(options, model, device=where, precision=precision, processes=processes)

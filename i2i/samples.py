@@ -52,8 +52,21 @@ def write_samples(
             save(as_image(image), path)
         shown = images[:CHUNK] if shown is None else shown
     assert shown is not None
-    save(contact_sheet(shown), sheet)
+    names = sampler.names if asked.get("label") is None else ()
+    save(_by_class(shown, seeds[0], names) if names else contact_sheet(shown), sheet)
     return sheet
+
+
+def _by_class(images: Tensor, first: int, names: Sequence[str]) -> Image.Image:
+    """A sheet with a column for each class, which the seeds from `first` on take in turns."""
+    rows = len(images) // len(names)
+    if rows == 0:
+        return contact_sheet(images)
+    columns = {
+        name: images[(number - first) % len(names) :: len(names)][:rows]
+        for number, name in enumerate(names)
+    }
+    return picture_sheet(columns)
 
 
 def write_variation(

@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
-    """Image-to-image translation: from pictures of one kind to another.
+    """Image-to-image translation: from pictures of one kind to another, or from noise.
 
     \b
     The main job:

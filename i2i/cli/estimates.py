@@ -46,7 +46,7 @@ def batch_size_lines(line: "Line", free: int | None, samples: int) -> list[str]:
         return [f"Batch sizes: pictures take too little memory to be seen ({how})."]
     if free is None:
         return [f"Batch sizes: how much memory is free cannot be told here ({how})."]
-    powers = list(map(str, fitting(line, free, samples)))
+    powers = list(map(str, fitting(line, free, max(samples, *line.at))))
     shown = [*powers[:3], "...", *powers[-2:]] if len(powers) > 6 else powers
     fit = ", ".join(shown) or "none"
     return [f"Batch sizes that fit into the {_bytes(free)} that are free: {fit}", f"  ({how})"]

@@ -10,7 +10,7 @@ from typing import Any
 from i2i.errors import RunError
 from i2i.options import read_options
 from i2i.recipes import read_toml
-from i2i.training.health import Verdict, verdicts
+from i2i.training.health import WARM_UP, Verdict, verdicts
 
 DATA_WAIT = 0.25
 """Share of the time above which a run is said to wait for its pictures."""
@@ -42,7 +42,9 @@ class RunSummary:
     def complaints(self) -> list[str]:
         """What is wrong and what to try, a line each."""
         found = [str(verdict) for verdict in self.verdicts]
-        if self.data_wait is not None and self.data_wait > DATA_WAIT:
+        # A short run has hardly more than its start in the log.
+        long = self.steps >= WARM_UP
+        if long and self.data_wait is not None and self.data_wait > DATA_WAIT:
             found.append(
                 f"Steps wait for pictures {self.data_wait:.0%} of the time: give more --workers, "
                 "or make the pictures smaller beforehand."

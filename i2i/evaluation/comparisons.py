@@ -27,7 +27,8 @@ class Comparison:
     """
 
     name: str
-    """Tells the comparisons of one evaluation apart: "AtoB", a domain; "" for the only one."""
+    """Tells the comparisons of one evaluation apart: "AtoB", a domain; "" for the only one; "real"
+    for real pictures in the place of generated ones, as the best that can be expected."""
 
     generated: PictureSet
 

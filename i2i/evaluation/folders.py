@@ -150,7 +150,8 @@ def _both(
 
 def _named(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by their names without suffix; with it, where two have the same."""
-    paths = list_pictures(folder)
+    # What `i2i sample` and `i2i translate --sheet` write beside the pictures is none of them.
+    paths = [path for path in list_pictures(folder) if path != folder / "sheet.png"]
     if not paths:
         raise DataError(f"There is no picture in '{folder}'.")
     relative = {path: path.relative_to(folder) for path in paths}

@@ -32,8 +32,11 @@ def table(evaluation: Evaluation) -> str:
     details = [f"{f.name}: {_details(f)}" for f in evaluation.figures if f.details]
     lines += ["", *details] if details else []
     lines += [f"Warning: {warning}" for warning in evaluation.warnings]
-    lines += [f"Not measured: {skipped}" for skipped in evaluation.skipped]
     name = evaluation.comparison.name
+    if name == "real":  # nobody has made these
+        name = "real: other real pictures in the place of those that were made"
+    else:
+        lines += [f"Not measured: {skipped}" for skipped in evaluation.skipped]
     return "\n".join([name, "-" * len(name), *lines] if name else lines)
 
 

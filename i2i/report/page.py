@@ -123,11 +123,13 @@ def _health(record: Record) -> str:
     ]
     unknown = [kind for kind in KINDS if kind not in known]
     looked = f"Looked for: {', '.join(known)}." if known else ""
-    missing = f"The log has no signal of: {', '.join(unknown)}." if unknown else ""
+    missing = (
+        f"Not judged, for want of a signal or of time: {', '.join(unknown)}." if unknown else ""
+    )
     if not known:
         cards.append(
             "<div class='card verdict open'><h4>No verdict</h4>"
-            "<p>The log has nothing to judge by.</p></div>"
+            "<p>It is too early to judge: there is not enough in the log.</p></div>"
         )
     else:
         title = "Nothing else was found" if found else "No sign of trouble"

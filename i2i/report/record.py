@@ -129,7 +129,10 @@ def _compare(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     for name in recipes():
         usual = flat(read_options(read_recipe(name)).to_dict())
         if usual["model"] == options.get("model"):
-            differing = {k: usual.get(k) for k, v in options.items() if usual.get(k) != v}
+            # What a recipe leaves open ("auto") every run settles.
+            differing = {
+                k: usual.get(k) for k, v in options.items() if usual.get(k) not in (v, "auto")
+            }
             candidates.append(("summary" in differing, len(differing), name, differing))
     if not candidates:
         return "", {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from i2i.training.health import Verdict, verdicts
+from i2i.training.health import Verdict, judged, verdicts
 from i2i.training.monitor import Journal
 
 
@@ -38,6 +38,9 @@ class HealthWatch:
 
     def summary(self) -> list[str]:
         """The state of things in the end, a line each."""
-        if not self.current:
-            return ["health: nothing to complain of"]
-        return [f"health: {verdict}" for verdict in self.current]
+        if self.current:
+            return [f"health: {verdict}" for verdict in self.current]
+        looked = judged(self.journal.rows, decisive=self.decisive)
+        if set(looked) <= {"not finite"}:
+            return ["health: too early to judge (see docs/health.md)"]
+        return [f"health: nothing to complain of (looked for: {', '.join(looked)})"]

@@ -11,6 +11,7 @@ is a ratio or has a scale of its own, so that the weights of the losses do not m
 import math
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -174,17 +175,24 @@ def verdicts(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) ->
 
 
 def judged(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) -> list[str]:
-    """The kinds of verdicts for which the log has a signal, in the order of `KINDS`."""
-    names = {name for row in rows for name in row if name != "step"}
-    return [
-        kind
-        for kind, pattern in KINDS.items()
-        if (
-            decisive is not None and f"validation/{decisive[0]}" in names
-            if kind == "no progress"
-            else any(re.fullmatch(pattern, name) for name in names)
-        )
+    """The kinds of verdicts for which the log has a signal, and for long enough, in the order of
+    `KINDS`."""
+    rows = list(rows)
+    counts = Counter(
+        name for row in rows for name in row if name != "step" and (row["step"] or 0) >= WARM_UP
+    )
+    enough = [
+        name
+        for name, count in counts.items()
+        if count >= (VALIDATION_ROWS if name.startswith("validation/") else TRAINING_ROWS)
     ]
+    found = {
+        kind: any(re.fullmatch(pattern, name) for name in enough) for kind, pattern in KINDS.items()
+    }
+    progress = counts[f"validation/{decisive[0]}"] if decisive is not None else 0
+    found["no progress"] = progress >= STALLED_VALIDATIONS
+    found["not finite"] = any(len(row) > 1 for row in rows)  # which takes no time to be seen
+    return [kind for kind in KINDS if found[kind]]
 
 
 def _not_finite(series: Series) -> Iterator[Verdict]:
@@ -264,8 +272,8 @@ _SIGNS = (
         "diversity",
         lambda value: value < COLLAPSED,
         "the outputs for different inputs have only {0:.2g} of the diversity of real pictures.",
-        "Try a lower learning rate, a penalty for the discriminator, another seed, or to go on from "
-        "an older checkpoint; in translation more weight on the term that ties an output to its "
+        "Try a lower learning rate, a penalty for the discriminator, another seed, or an older "
+        "checkpoint; in translation more weight on the term that ties an output to its "
         "input (objective.l1, the cycle terms, or reconstruction), from noise another loss "
         "(adversarial.loss=wasserstein with objective.gradient_penalty=10).",
     ),

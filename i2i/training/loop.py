@@ -63,17 +63,22 @@ def fit(
         CheckpointError: the last checkpoint of the run could not be written.
     """
     journal, processes = monitor.journal, trainer.processes
-    budget = Budget(validation_share)
+    budget, skipped = Budget(validation_share), False
     with monitor:
         for batch in _until(interrupt, monitor.batches(batches)):
             log = (trainer.steps_done + 1) % log_every == 0
             losses = take(batch, closely=log)
             step = trainer.steps_done
             monitor.gather(step, losses)
-            validate = validation is not None and (
-                step == stop
-                or (step % validate_every == 0 and processes.of_first(budget.affords_another()))
-            )
+            due = validation is not None and (step % validate_every == 0 or step == stop)
+            validate = due and (step == stop or processes.of_first(budget.affords_another()))
+            if due and not validate and not skipped:
+                skipped = True
+                monitor.say(
+                    f"step {step}: no validation, since the last took {budget.last or 0:.1f} s and "
+                    f"all together may take {validation_share:.0%} of the time "
+                    "(train.validation_share); from here on, some are left out"
+                )
             save = step % save_every == 0 or step == stop
 
             if log or validate or save:

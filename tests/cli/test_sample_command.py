@@ -134,8 +134,8 @@ def test_what_cannot_be_asked(told: Path, tmp_path: Path) -> None:
 def test_each_kind_of_model_has_its_command(told: Path, facades: Path, tmp_path: Path) -> None:
     pairs = trained("pix2pix", facades, tmp_path / "others")
     wrong = said("sample", tmp_path / "x", "--checkpoint", pairs, "--device", "cpu")
-    assert "pix2pix translates pictures and makes none from noise: use `i2i translate`" in wrong
+    assert "pix2pix, which translates pictures: use `i2i translate`" in wrong
     wrong = said(
         "translate", facades / "val", tmp_path / "y", "--checkpoint", told, "--device", "cpu"
     )
-    assert "gan makes pictures from noise and translates none: use `i2i sample`" in wrong
+    assert "gan, which makes pictures from noise: use `i2i sample`" in wrong

@@ -13,7 +13,7 @@ from i2i.recipes import load_options
 
 def run_of(folder: Path, rows: list[dict[str, float | None]], *settings: str) -> Path:
     (folder / "checkpoints").mkdir(parents=True)
-    options = load_options("pix2pix", *settings)
+    options = load_options("pix2pix", "train.best_by=l1", *settings)
     (folder / "options.toml").write_text(options.to_toml())
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
@@ -36,14 +36,14 @@ def test_a_run_that_is_done(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_not_done_and_waits(tmp_path: Path) -> None:
-    folder = run_of(tmp_path / "run", [row(1, 0.5), row(2, 0.6, None)], "train.steps=9")
+    folder = run_of(tmp_path / "run", [row(201, 0.5), row(202, 0.6, None)], "train.steps=900")
     summary = examine_run(folder)
     assert summary.ended is False
     (verdict,) = summary.verdicts
-    assert (verdict.kind, verdict.player, verdict.since) == ("not finite", "generator", 2)
+    assert (verdict.kind, verdict.player, verdict.since) == ("not finite", "generator", 202)
     assert len(summary.complaints) == 2
     assert summary.exit_code == 1
-    assert "WARNING: not finite since step 2: generator/l1" in summary.as_text()
+    assert "WARNING: not finite since step 202: generator/l1" in summary.as_text()
     assert verdict.advice in summary.as_text()
     assert json.loads(json.dumps(summary.as_dict()))["verdicts"][0]["kind"] == "not finite"
     assert "WARNING: Steps wait for pictures 55% of the time" in summary.as_text()

@@ -161,7 +161,7 @@ def test_domains_are_the_sub_folders_of_both(truth: Path, result: Path) -> None:
     assert [each.name for each in found] == ["day", "night"]
     assert [len(each.generated) for each in found] == [3, 3]
     assert found[0].judge is not None
-    assert found[0].judge.name == "day"
+    assert found[0].judge.wanted == "day"
     with pytest.raises(DataError, match="there are: none"):
         folder_comparisons(result / "day", truth / "day", domains=True)
 
