@@ -64,7 +64,7 @@ def test_batch_sizes_that_fit() -> None:
     fit, how = batch_size_lines(line, 3_000_000_000, 1000)
     assert fit == "Batch sizes that fit into the 3 GB that are free: 1, 2, 4, 8, 16"
     assert "measured at 2 and 8 in a step and taken to be linear: 100 MB for each picture" in how
-    assert batch_size_lines(line, 3_000_000_000, 5)[0].endswith(": 1, 2, 4")
+    assert batch_size_lines(line, 3_000_000_000, 5)[0].endswith(": 1, 2, 4, 8")
     assert batch_size_lines(line, 30_000_000_000, 1000)[0].endswith(": 1, 2, 4, ..., 128, 256")
     assert batch_size_lines(line, 1_050_000_000, 5)[0].endswith(": none")
     assert "cannot be told" in batch_size_lines(line, None, 5)[0]
