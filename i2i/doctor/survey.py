@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Literal, get_args
+
+from PIL import Image
 
 from i2i.data.attributes import find_attributed, read_table
 from i2i.data.cache import cache_folder
@@ -25,6 +28,9 @@ from i2i.errors import DataError, did_you_mean
 
 Kind = Literal["paired", "unpaired", "domains", "pictures"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+NARROW = 1.2
+"""Width over height below which most pictures are hardly two side by side."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +189,9 @@ def detect_kind(root: Path) -> tuple[Kind, str]:
             f"{len(pairs.pairs)} pictures of A have a partner of the same name, {orphans} have not"
         )
         by_side = pairs.pairs[0].b is None
-        if 2 * len(pairs.pairs) >= orphans:
+        if 2 * len(pairs.pairs) >= orphans and not (
+            by_side and _too_narrow([pair.a for pair in pairs.pairs])
+        ):
             fits["paired"] = (
                 "whole pictures in train/, two side by side in each" if by_side else two
             )
@@ -204,6 +212,15 @@ def detect_kind(root: Path) -> tuple[Kind, str]:
     first, *others = fits
     also = f"; it could be read as {' or '.join(others)} too" if others else ""
     return first, fits[first] + also
+
+
+def _too_narrow(paths: Sequence[Path]) -> bool:
+    """Whether pictures do not look like two side by side, each of which is mostly a square."""
+    shapes = []
+    for path in paths[:: max(1, len(paths) // 30)]:
+        with contextlib.suppress(OSError, Image.DecompressionBombError), Image.open(path) as image:
+            shapes.append(image.width / image.height)
+    return bool(shapes) and median(shapes) < NARROW
 
 
 def _looks_arranged(root: Path) -> bool:

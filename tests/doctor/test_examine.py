@@ -348,3 +348,16 @@ def test_everything_is_there_for_programs(data: Callable[[str], Path]) -> None:
 
 def test_the_command_is_listed() -> None:
     assert "doctor" in cli.list_commands(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("width", "kind"), [(20, "pictures"), (22, "pictures"), (40, "paired")])
+def test_single_pictures_are_not_taken_for_two_side_by_side(
+    width: int, kind: str, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 5), ("test", 2)):
+        (tmp_path / split).mkdir()
+        for number in range(count):
+            pixels = generator.integers(0, 256, (20, width, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / split / f"{split}{number}.png")
+    assert detect_kind(tmp_path)[0] == kind
