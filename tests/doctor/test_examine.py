@@ -165,8 +165,8 @@ def test_side_by_side_of_odd_width(facades: Path) -> None:
 def test_whole_pictures_that_are_hardly_pairs(tmp_path: Path) -> None:
     for number in range(4):
         noise(tmp_path / "train" / f"{number}.png", (SIZE, SIZE), number)
-    assert "doubtful pairs" in found(tmp_path, "warning")
-    assert found(tmp_path, "warning", kind="pictures") == {}
+    assert "doubtful pairs" in found(tmp_path, "warning", kind="paired")
+    assert found(tmp_path, "warning") == {}  # they are taken for whole pictures
 
 
 def test_pictures_smaller_than_the_crop(data: Callable[[str], Path]) -> None:
