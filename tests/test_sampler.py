@@ -167,7 +167,7 @@ def test_average_or_raw_weights(domains: Path, tmp_path: Path) -> None:
         running = sampler.generator.state_dict()["main.1.running_mean"]
         assert torch.equal(running, state[key]["generator.main.1.running_mean"])
     assert not torch.equal(state["average"][name], state["model"][name])
-    with pytest.raises(OptionsError, match="from noise and translates none: use `i2i sample`"):
+    with pytest.raises(OptionsError, match="which makes pictures from noise: use `i2i sample`"):
         load_translator(outcome.folder, device="cpu")
 
 
