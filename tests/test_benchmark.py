@@ -27,7 +27,7 @@ def step_of(options, device):
 @pytest.mark.slow
 def test_figures_of_a_small_model(tmp_path: Path) -> None:
     (tmp_path / "theirs.py").write_text(TWICE)
-    arguments = ["--device", "cpu", "--models", "wgan", "--modes", "fp32", "--turns", "3"]
+    arguments = ["--device", "cpu", "--models", "wgan", "--modes", "fp32", "--turns", "9"]
     arguments += ["--size", "16", "--width", "8", "--json", str(tmp_path / "out.json")]
     arguments += ["--other", f"{tmp_path / 'theirs.py'}:step_of"]
     command = [sys.executable, str(SCRIPT), *arguments]
@@ -38,7 +38,7 @@ def test_figures_of_a_small_model(tmp_path: Path) -> None:
     assert row["steps_per_second"] == pytest.approx(1 / row["seconds_per_step"])
     assert row["pictures_per_second"] == pytest.approx(8 * row["steps_per_second"])
     # The second implementation does three steps for one.
-    assert 0 < row["over_second_implementation"] < 0.9  # a busy machine may disturb either
+    assert 0.15 < row["over_second_implementation"] < 0.7
     arithmetic = max(row["matrix_product_per_second"], row["convolution_per_second"])
     ideal = row["operations_per_step"] / arithmetic
     assert row["share_of_arithmetic"] == pytest.approx(ideal / row["seconds_per_step"])

@@ -107,7 +107,8 @@ class Chart {
     this.svg.addEventListener("pointerdown", (event) => this.point(event));
     this.svg.addEventListener("pointerleave", () => this.leave());
     if (this.curves.length > 1 || chart.section === "Losses") this.legend();
-    new ResizeObserver(() => this.draw()).observe(box);
+    // Only another width asks for another drawing, which would hide what the pointer shows.
+    new ResizeObserver(() => this.room() !== this.width && this.draw()).observe(box);
   }
 
   legend() {
@@ -123,9 +124,13 @@ class Chart {
     }
   }
 
-  draw() {
+  room() {
     const style = getComputedStyle(this.box);
-    this.width = this.box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    return this.box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  }
+
+  draw() {
+    this.width = this.room();
     this.svg.replaceChildren();
     this.leave();
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
