@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from i2i.cli.shared import choosing_a_generator
+
 
 def _codes(value: str | None) -> dict[str, float]:
     codes = {}
@@ -29,19 +31,7 @@ Examples:
 """
 )
 @click.argument("target", metavar="OUT_DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--checkpoint",
-    metavar="RUN_OR_FILE",
-    type=click.Path(path_type=Path),
-    help="A run folder or a checkpoint file.  [default: the newest run]",
-)
-@click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where the newest run is looked for.",
-)
+@choosing_a_generator
 @click.option(
     "--count",
     type=click.IntRange(min=1),
@@ -108,17 +98,6 @@ Examples:
     help="Arithmetic of the network.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace pictures that exist already.")
-@click.option(
-    "--best",
-    is_flag=True,
-    help="Of a run, take the checkpoint with the best validation.  [default: the last one]",
-)
-@click.option(
-    "--average/--raw",
-    default=None,
-    help="Use the moving average of the generator, or the weights as trained.  "
-    "[default: the average if the checkpoint has one]",
-)
 def command(
     target: Path,
     checkpoint: Path | None,

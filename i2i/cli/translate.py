@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from i2i.cli.shared import choosing_a_generator
+
 if TYPE_CHECKING:
     from i2i.processes import Processes
     from i2i.translator import Translator
@@ -48,19 +50,7 @@ Examples:
 )
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
-@click.option(
-    "--checkpoint",
-    metavar="RUN_OR_FILE",
-    type=click.Path(path_type=Path),
-    help="A run folder or a checkpoint file.  [default: the newest run]",
-)
-@click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where the newest run is looked for.",
-)
+@choosing_a_generator
 @click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..., or mps."
 )
@@ -129,17 +119,6 @@ Examples:
     help="png, jpg, webp, tif or bmp.  [default: that of each input]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace results that exist already.")
-@click.option(
-    "--best",
-    is_flag=True,
-    help="Of a run, take the checkpoint with the best validation.  [default: the last one]",
-)
-@click.option(
-    "--average/--raw",
-    default=None,
-    help="Use the moving average of the generator, or the weights as trained.  "
-    "[default: the average if the checkpoint has one]",
-)
 def command(
     source: Path,
     target: Path,

@@ -187,10 +187,6 @@ class ProGANGenerator(Growing):
             return faded(doubled(self.to_rgb[last - 1](former)), images, self.alpha)
         return images
 
-    def upscaled(self, images: Tensor) -> Tensor:
-        """Repeat pixels until the pictures have full size: (N, C, size, size)."""
-        return F.interpolate(images, size=(self.size, self.size))
-
 
 class ProGANDiscriminator(Growing):
     """The growing discriminator, the mirror of the generator.

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from i2i.batch import enlarged
 from i2i.errors import DataError, OptionsError
 from i2i.networks import ProGANDiscriminator, ProGANGenerator, initialise
 from i2i.networks.equalised import (
@@ -132,7 +133,7 @@ def test_every_stage_has_its_size(size):
             discriminator.grow(stage, alpha)
             images = generator(torch.randn(2, 5))
             assert images.shape == (2, 3, 4 * 2**stage, 4 * 2**stage)
-            assert generator.upscaled(images).shape == (2, 3, size, size)
+            assert enlarged(images, size).shape == (2, 3, size, size)
             assert discriminator(images).shape == (2, 1)
             assert discriminator.features(images).shape == (2, 8)
     assert generator.resolution == size
@@ -141,10 +142,9 @@ def test_every_stage_has_its_size(size):
 
 
 def test_pixels_are_repeated_to_full_size():
-    generator, _ = networks(16)
     images = torch.arange(16.0).reshape(1, 1, 4, 4)
     expected = images.repeat_interleave(4, 2).repeat_interleave(4, 3)
-    assert torch.equal(generator.upscaled(images), expected)
+    assert torch.equal(enlarged(images, 16), expected)
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
