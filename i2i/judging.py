@@ -4,11 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils.data import default_collate
 
 from i2i.data.cache import cache_folder
 from i2i.errors import OptionsError
-from i2i.metrics.classifier import Classifier, cached_classifier
+from i2i.metrics.classifier import LARGEST, Classifier, brought, cached_classifier
 from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
 from i2i.metrics.features import find_features
 from i2i.models import find_model
@@ -114,5 +113,11 @@ def _can_classify(options: Options) -> bool:
 
 
 def _labelled(dataset: Any, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    samples = default_collate([dataset[i] for i in range(min(count, CLASSIFIER_PICTURES))])
-    return samples.images, samples.labels.argmax(dim=1)
+    """The first pictures of a data set, as small as the classifier sees them, and their classes."""
+    images, labels = [], []
+    for number in range(min(count, CLASSIFIER_PICTURES)):
+        sample = dataset[number]
+        channels, side, _ = sample.images.shape
+        images.append(brought(sample.images[None], channels, min(LARGEST, side)))
+        labels.append(sample.labels.argmax())
+    return torch.cat(images), torch.stack(labels)
