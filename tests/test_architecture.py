@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "judging": {"data", "metrics", "models", "options", "recipes", "sources"},
     "doctor": {"data", "models", "options", "recipes", "training"},
     "capacity": set(),
-    "estimate": {"builder", "capacity", "game", "options"},
+    "estimate": {"builder", "capacity", "game", "options", "work"},
     "sources": {"data", "doctor", "options", "progress", "recipes"},
     "published": {"builder", "loading", "networks", "options", "recipes", "training"},
     "train": None,  # the whole of a run
