@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from i2i.batch import Labelled, Pair, Unpaired
 from i2i.builder import build_model, build_trainer, growth
@@ -24,6 +22,7 @@ from i2i.capacity import Line
 from i2i.errors import TrainingError
 from i2i.game import Model
 from i2i.options import Options
+from i2i.work import StepWork
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Estimate:
         operations: floating-point operations of a step, forward and backward: multiplications and
             additions of convolutions and matrix products, which are nearly all. Updating the
             weights and everything element by element is not counted.
+        traffic: bytes that the operations of a step read and write at least (`i2i.work`).
         seconds: of a step.
         memory: the most that was in use, in bytes: of the GPU, or of this process with everything
             that it did so far; None where that cannot be told.
@@ -49,6 +49,7 @@ class Estimate:
     crop_size: int
     parameters: Mapping[str, int]
     operations: int
+    traffic: int
     seconds: float
     memory: int | None
     steps: int
@@ -65,8 +66,8 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
     Arguments:
         options: of the run; the labels of models of many domains must be known (`settle_options`).
         device: where to train.
-        steps: to measure at least, after two that are not measured; more where the players do not
-            all move in each step (`adversarial.critic_turns`).
+        steps: to measure at least, after two that are not measured; more of both where the players
+            do not all move in each step (`adversarial.critic_turns`).
 
     Raises:
         OptionsError: the model cannot be built from these options.
@@ -84,10 +85,11 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        with OperationCounter() as counter:
+        for _ in range(period):  # the state of optimizers is made
+            trainer.step(batch)
+        with StepWork() as work:
             for _ in range(period):
                 trainer.step(batch)
-        trainer.step(batch)
         steps = -(-steps // period) * period
         _finish(device)
         began = time.perf_counter()
@@ -104,7 +106,8 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
             for name, network in model.named_children()
             if any(p.requires_grad for p in network.parameters())
         },
-        operations=round(counter.total / period),
+        operations=round(work.operations / period),
+        traffic=round(work.bytes / period),
         seconds=seconds,
         memory=_peak_memory(device),
         steps=steps,
@@ -160,27 +163,6 @@ def measure_memory(options: Options, device: torch.device | str, known: Estimate
 def _measure_with(options: Options, steps: int, threads: int) -> Estimate:
     torch.set_num_threads(threads)
     return measure(options, steps=steps)
-
-
-class OperationCounter(TorchDispatchMode):
-    """Counts floating-point operations while it is entered: 2 for each multiplication and addition.
-
-    With the formulas of `torch.utils.flop_counter.FlopCounterMode`, which itself refuses to count a
-    gradient with respect to pictures, as penalties of critics need it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
-            self.total += formula(*args, **(kwargs or {}), out_val=result)
-        return result
 
 
 def random_batch(options: Options, model: Model, seed: int = 0) -> Any:

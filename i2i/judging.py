@@ -1,6 +1,7 @@
 """What a run is judged by while it trains: a distance, a classifier, a measure that decides."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -76,32 +77,25 @@ def classifier_of(
     """
     if not _can_classify(options):
         return None
-    known: list[Classifier] = []
 
+    @cache
     def classifier() -> Classifier:
-        if not known:
-            train, held = (
-                _labelled(source.train, source.pictures),
-                _labelled(source.validation, source.validation_pictures),
-            )
-            known.append(
-                cached_classifier(
-                    *train,
-                    options.data.labels.names,
-                    cache_folder(),
-                    held_out=held,
-                    steps=options.train.classifier_steps,
-                    batch_size=64,
-                    flip=options.data.flip,
-                    seed=options.train.seed,
-                    device=device,
-                )
-            )
-            say(
-                f"a classifier of the domains is right on {known[0].accuracy:.1%} of "
-                f"{known[0].held_out} held-out real pictures; it judges the translations"
-            )
-        return known[0]
+        trained = cached_classifier(
+            *_labelled(source.train, source.pictures),
+            options.data.labels.names,
+            cache_folder(),
+            held_out=_labelled(source.validation, source.validation_pictures),
+            steps=options.train.classifier_steps,
+            batch_size=64,
+            flip=options.data.flip,
+            seed=options.train.seed,
+            device=device,
+        )
+        say(
+            f"a classifier of the domains is right on {trained.accuracy:.1%} of "
+            f"{trained.held_out} held-out real pictures; it judges the translations"
+        )
+        return trained
 
     return classifier
 

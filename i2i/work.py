@@ -1,4 +1,7 @@
-"""How much work a training step is: counted operation by operation, not guessed."""
+"""How much work a training step is: counted operation by operation, not guessed.
+
+Counting takes no device: it works on tensors without data (`torch.device("meta")`) as well.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +13,8 @@ from torch.utils.flop_counter import flop_registry
 
 
 class StepWork(TorchDispatchMode):
-    """Counts the work of all that torch does while it is entered, below autograd.
+    """Counts the work of all that torch does while it is entered, below autograd: floating-point
+    operations, bytes, and operators that are started.
 
     Floating-point operations are those of matrix products and convolutions, 2 for each
     multiplication with its addition, by the formulas of `torch.utils.flop_counter` (whose own mode
@@ -20,8 +24,10 @@ class StepWork(TorchDispatchMode):
     tensors that it takes and those that it makes or changes. Views cost nothing. Operations that
     are fused need less together, operations that read twice (normalisations) need more.
 
+    Operators are those that do anything of that: a GPU starts a kernel for each, at least.
+
     Attributes:
-        parts: (floating-point operations, bytes) of each operation in order.
+        parts: (floating-point operations, bytes) of each operator in the order of their start.
     """
 
     def __init__(self) -> None:
@@ -37,6 +43,11 @@ class StepWork(TorchDispatchMode):
     def bytes(self) -> int:
         """Bytes read and written by everything."""
         return sum(moved for _, moved in self.parts)
+
+    @property
+    def operators(self) -> int:
+        """How many were started."""
+        return len(self.parts)
 
     def seconds(self, operations_per_second: float, bytes_per_second: float) -> float:
         """How long it takes a device at its ceilings, one operation after the other: each takes as
@@ -73,8 +84,9 @@ def _bytes_moved(func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -
         if argument.alias_info is not None and argument.alias_info.is_write
         for tensor in _tensors(value)
     ]
-    known = {tensor.untyped_storage().data_ptr() for tensor in read}
-    made = [t for t in _tensors(result) if t.untyped_storage().data_ptr() not in known]
+    # Without data all have the same pointer (0), so the objects themselves are told apart.
+    known = {tensor.untyped_storage()._cdata for tensor in read}
+    made = [t for t in _tensors(result) if t.untyped_storage()._cdata not in known]
     if not changed and not made:  # an alias (`_unsafe_view`), or a number for Python
         return 0
     return sum(map(_size, [*read, *changed, *made]))

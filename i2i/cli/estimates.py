@@ -21,6 +21,11 @@ def estimate_lines(measured: "Estimate", options: "Options", samples: int) -> li
             "a step",
             f"{measured.seconds:.3g} s, {measured.operations / 1e9:.3g} G operations{grown}",
         ),
+        (
+            "its traffic",
+            f"{_bytes(measured.traffic)} of memory at least: "
+            f"{measured.operations / measured.traffic:.2g} operations for each byte",
+        ),
         ("memory", f"{_bytes(measured.memory)} at most"),
         ("an epoch", f"{epoch} steps, {duration(epoch * measured.seconds)}"),
         ("the whole run", f"{steps} steps, {duration(steps * measured.seconds)}"),

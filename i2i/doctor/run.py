@@ -1,16 +1,16 @@
 """What the log of a run says of it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from i2i.errors import RunError
 from i2i.options import read_options
 from i2i.recipes import read_toml
 from i2i.training.health import WARM_UP, Verdict, verdicts
+from i2i.training.log import read_log
+from i2i.training.run import Run
 
 DATA_WAIT = 0.25
 """Share of the time above which a run is said to wait for its pictures."""
@@ -28,6 +28,7 @@ class RunSummary:
         verdicts: what is wrong with its training, see `i2i.training.health`.
         pictures_per_second: median over the log; None if it was not logged.
         data_wait: median share of the time that steps waited for pictures; None likewise.
+        broken_lines: lines of the log that are none; half a last line is not counted.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class RunSummary:
     verdicts: Sequence[Verdict]
     pictures_per_second: float | None
     data_wait: float | None
+    broken_lines: int
 
     @property
     def complaints(self) -> list[str]:
@@ -48,6 +50,11 @@ class RunSummary:
             found.append(
                 f"Steps wait for pictures {self.data_wait:.0%} of the time: give more --workers, "
                 "or make the pictures smaller beforehand."
+            )
+        if self.broken_lines:
+            found.append(
+                f"The log has {self.broken_lines} broken line{'s' * (self.broken_lines > 1)}, left "
+                "out here: the file was changed, or the machine failed."
             )
         return found
 
@@ -74,6 +81,7 @@ class RunSummary:
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
             "pictures_per_second": self.pictures_per_second,
             "data_wait": self.data_wait,
+            "broken_lines": self.broken_lines,
             "complaints": self.complaints,
             "exit_code": self.exit_code,
         }
@@ -84,40 +92,17 @@ def is_run(folder: Path) -> bool:
     return (folder / "checkpoints").is_dir() and (folder / "options.toml").is_file()
 
 
-def read_log(path: Path) -> list[dict[str, float | None]]:
-    """The rows of a log; a last line that was cut off is left out.
-
-    Raises:
-        RunError: the log is not there, or a line in its middle is no JSON.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise RunError(f"'{path}' cannot be read: {error.strerror}.") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            if number == len(lines):
-                break
-            raise RunError(f"'{path}', line {number} is no JSON: the log was changed.") from None
-        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-            raise RunError(f"'{path}', line {number} has no step: the log was changed.")
-        rows.append(row)
-    return rows
-
-
 def examine_run(folder: Path) -> RunSummary:
     """Say how far a run is and what is wrong with it.
 
     Raises:
-        RunError: there is no log, or it is broken.
+        RunError: there is no log.
         OptionsError: its options cannot be read.
     """
-    rows = read_log(folder / "log.jsonl")
+    log = read_log(Run(folder).log)
+    rows = log.rows
     options = read_options(read_toml(folder / "options.toml"))
-    steps = max((int(row["step"] or 0) for row in rows), default=0)
+    steps = max((int(row["step"]) for row in rows), default=0)
     stop = options.train.steps
     return RunSummary(
         folder=folder,
@@ -128,6 +113,7 @@ def examine_run(folder: Path) -> RunSummary:
         verdicts=verdicts(rows, decisive=options.train.decisive),
         pictures_per_second=_median(rows, "speed/pictures_per_second"),
         data_wait=_median(rows, "speed/data_wait"),
+        broken_lines=log.broken - log.torn,
     )
 
 

@@ -15,11 +15,10 @@ from i2i.data.reading import list_pictures
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
 from i2i.evaluation.pictures import FolderPictures, PictureSet
-from i2i.metrics.classifier import Classifier, brought, cached_classifier
+from i2i.metrics.classifier import LARGEST, Classifier, brought, cached_classifier
 
 T = TypeVar("T")
 
-CLASSIFIER_SIDE = 64
 CLASSIFIER_PICTURES = 5000
 """Of each kind, at most, that a classifier learns from."""
 
@@ -124,7 +123,7 @@ def _labelled(sets: Mapping[str, PictureSet], names: Sequence[str]) -> tuple[Ten
     for label, name in enumerate(names):
         chosen = sets[name].some(_few(range(len(sets[name])), CLASSIFIER_PICTURES))
         for batch in chosen.batches():
-            images.append(brought(batch, batch.shape[1], CLASSIFIER_SIDE))
+            images.append(brought(batch, batch.shape[1], LARGEST))
         labels += [label] * len(chosen)
     return torch.cat(images), torch.tensor(labels)
 

@@ -1,7 +1,7 @@
-"""Figures for a comparison."""
+"""Measuring a comparison."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
@@ -10,8 +10,16 @@ import torch
 from torch import Tensor
 
 from i2i.batch import to_signed
-from i2i.errors import DataError, I2iError, OptionsError, did_you_mean
+from i2i.errors import DataError, I2iError, OptionsError
 from i2i.evaluation.comparisons import Comparison
+from i2i.evaluation.figures import (
+    MEASURES,
+    WORST_BY,
+    Evaluation,
+    Figure,
+    PerPicture,
+    require_measures,
+)
 from i2i.evaluation.pictures import PictureSet
 from i2i.metrics.bootstrap import mean_interval
 from i2i.metrics.classifier import ClassifierFeatures
@@ -23,80 +31,6 @@ from i2i.metrics.perceptual import Perceptual
 from i2i.metrics.pictures import MS_SSIM_WEIGHTS, WINDOW, ms_ssim, ms_ssim_scales, psnr, ssim_index
 from i2i.metrics.sliced import Normalisation, patch_distance
 from i2i.metrics.statistics import extract, remembered
-
-Better = Literal["lower", "higher", "neither"]
-
-PerPicture = Literal["psnr", "ssim", "ms-ssim", "lpips"]
-
-MEASURES = (
-    "fid",
-    "kid",
-    "precision-recall",
-    "swd",
-    "swd-reference",
-    *get_args(PerPicture),
-    "domain-accuracy",
-    "agreement",
-    "generated-error",
-)
-"""What can be measured, by the names that a person chooses them by."""
-
-WORST_BY: tuple[tuple[PerPicture, Better], ...] = (
-    ("lpips", "lower"),
-    ("ms-ssim", "higher"),
-    ("ssim", "higher"),
-    ("psnr", "higher"),
-)
-"""What decides on the worst pictures, the best judge first."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One number.
-
-    Its `name` tells it from every other: it says by which network features were computed.
-    `low` and `high` are the 95 % bootstrap interval of a mean; `inputs` is the same figure for what
-    the generator was given, a baseline; `details` are further numbers that belong to it.
-    """
-
-    name: str
-    value: float
-    better: Better
-    pictures: int
-    low: float | None = None
-    high: float | None = None
-    inputs: float | None = None
-    details: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All figures of a comparison.
-
-    `pictures` has a row for each pair, its numbers by name; `warnings` say what not to conclude,
-    and `skipped` what could not be measured, and why.
-    """
-
-    comparison: Comparison
-    figures: tuple[Figure, ...]
-    pictures: tuple[tuple[str, Mapping[str, float]], ...]
-    warnings: tuple[str, ...]
-    skipped: tuple[str, ...]
-
-    def worst(self, count: int) -> tuple[str, list[int]]:
-        """The numbers of the worst pairs, the worst first, and the name of what decided."""
-        known = self.pictures[0][1] if self.pictures else {}
-        for kind, better in WORST_BY:
-            for name in known:
-                if name.partition("(")[0].removesuffix("-unweighted") == kind:
-                    order = sorted(
-                        range(len(self.pictures)),
-                        key=lambda i: self.pictures[i][1][name],
-                        reverse=better == "lower",
-                    )
-                    return name, order[:count]
-        return "", []
-
 
 OWN_CLASSIFIER: Literal["classifier"] = "classifier"
 
@@ -116,16 +50,6 @@ class Tools:
     why: str = "there is no network for it."
     seed: int = 0
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
-
-
-def require_measures(wanted: Sequence[str]) -> None:
-    """Raise OptionsError for what is no measure."""
-    for name in wanted:
-        if name not in MEASURES:
-            raise OptionsError(
-                f"{name!r} is no measure.{did_you_mean(name, MEASURES)} They are: "
-                f"{', '.join(MEASURES)}."
-            )
 
 
 def possible(comparison: Comparison, wanted: Sequence[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from i2i import __version__
 from i2i.batch import to_signed
-from i2i.evaluation.measure import Evaluation, Figure
+from i2i.evaluation.figures import Evaluation, Figure
 from i2i.metrics.features import as_colour, fitted
 from i2i.training.sheet import picture_sheet
 

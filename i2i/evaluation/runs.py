@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from operator import mul
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,13 +15,12 @@ from i2i.builder import build_model, data_kind, inference_mode, pick_device
 from i2i.data.cache import cache_folder
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
-from i2i.evaluation.folders import CLASSIFIER_PICTURES, CLASSIFIER_SIDE, shared_classifier
+from i2i.evaluation.folders import CLASSIFIER_PICTURES, shared_classifier
 from i2i.evaluation.pictures import TensorPictures
+from i2i.evaluation.samples import Kind, kinds_of, labelled, numbered, of_kind, sides
 from i2i.game import Clock, Model
-from i2i.labels import LabelSpace
 from i2i.loading import load_sampler, load_translator
-from i2i.metrics.classifier import Classifier, cached_classifier
-from i2i.metrics.features import fitted
+from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
 from i2i.options import Options, read_options
 from i2i.processes import ALONE, Processes, share
 from i2i.sampler import Sampler
@@ -174,10 +173,10 @@ def _paired(context: _Context) -> Iterator[Comparison]:
 
 
 def _unpaired(context: _Context) -> Iterator[Comparison]:
-    real = _sides(context.source.validation, context.count)
+    real = sides(context.source.validation, context.count)
     same = real["A"].images.shape[1] == real["B"].images.shape[1]
     judge = shared_classifier(
-        lambda: (_sides(context.source.train, CLASSIFIER_PICTURES, side=CLASSIFIER_SIDE), real),
+        lambda: (sides(context.source.train, CLASSIFIER_PICTURES, side=LARGEST), real),
         flip=context.options.data.flip,
         progress=context.progress,
     )
@@ -196,17 +195,15 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
 
 def _domains(context: _Context) -> Iterator[Comparison]:
     space = context.options.data.labels
-    held = _labelled(context.source.validation, context.count)
-    learnt = cache(
-        lambda: _labelled(context.source.train, CLASSIFIER_PICTURES, side=CLASSIFIER_SIDE)
-    )
+    held = labelled(context.source.validation, context.count)
+    learnt = cache(lambda: labelled(context.source.train, CLASSIFIER_PICTURES, side=LARGEST))
 
     @cache
-    def judge(kinds: tuple[_Kind, ...]) -> Callable[[], Classifier]:
+    def judge(kinds: tuple[Kind, ...]) -> Callable[[], Classifier]:
         return shared_classifier(
             lambda: (
-                {kind.name: _those(learnt(), space, kind) for kind in kinds},
-                {kind.name: _those(held, space, kind) for kind in kinds},
+                {kind.name: of_kind(learnt(), space, kind) for kind in kinds},
+                {kind.name: of_kind(held, space, kind) for kind in kinds},
             ),
             flip=context.options.data.flip,
             progress=context.progress,
@@ -215,8 +212,8 @@ def _domains(context: _Context) -> Iterator[Comparison]:
     translator = context.translator()
     error = cache(partial(_generated_error, context, ""))  # one for all domains
     for column, name in enumerate(space.names):
-        real = _those(held, space, _Kind(name, column, True))
-        sources = _those(held, space, _Kind(name, column, False))
+        real = of_kind(held, space, Kind(name, column, True))
+        sources = of_kind(held, space, Kind(name, column, False))
         if not len(real) or not len(sources):
             continue
         labels = held.labels[[int(number) for number in sources.names]]
@@ -226,7 +223,7 @@ def _domains(context: _Context) -> Iterator[Comparison]:
             TensorPictures(made, sources.names),
             real,
             sources=sources,
-            judge=Judge(judge(_kinds(space, column)), name),
+            judge=Judge(judge(kinds_of(space, column)), name),
             generated_error=error,
         )
 
@@ -235,22 +232,22 @@ def _pictures(context: _Context) -> Iterator[Comparison]:
     """As many pictures from noise as there are real ones to compare them with, of their classes;
     and real pictures from the training, as what is best to be expected."""
     sampler = context.sampler()
-    held = _labelled(context.source.validation, context.count)
+    held = labelled(context.source.validation, context.count)
     made = []
     for at in range(0, len(held.images), SAMPLES):
         seeds = range(at, min(at + SAMPLES, len(held.images)))
         labels = held.labels[at : at + SAMPLES] if sampler.names else None
         made.append(sampler.make(sampler.vectors(seeds), labels))
         context.progress("sampling", seeds.stop, len(held.images))
-    learnt = _labelled(context.source.train, min(len(held.images), context.source.pictures))
-    reference = TensorPictures(held.images, _numbers(held.images))
+    learnt = labelled(context.source.train, min(len(held.images), context.source.pictures))
+    reference = TensorPictures(held.images, numbered(held.images))
     names = context.options.data.labels.names
     judge = partial(Judge, cache(lambda: _class_judge(context, held))) if len(names) > 1 else None
     asked = held.labels.argmax(dim=1) if sampler.names else None
     coded = context.options.latent is not None and context.options.latent.categorical
     yield Comparison(
         "",
-        TensorPictures(torch.cat(made), _numbers(held.images)),
+        TensorPictures(torch.cat(made), numbered(held.images)),
         reference,
         judge=judge(asked) if judge else None,
         agreement=partial(_agreement, context) if judge and coded else None,
@@ -258,7 +255,7 @@ def _pictures(context: _Context) -> Iterator[Comparison]:
     )
     yield Comparison(
         "real",
-        TensorPictures(learnt.images, _numbers(learnt.images)),
+        TensorPictures(learnt.images, numbered(learnt.images)),
         reference,
         judge=judge(learnt.labels.argmax(dim=1)) if judge else None,
     )
@@ -267,7 +264,7 @@ def _pictures(context: _Context) -> Iterator[Comparison]:
 def _class_judge(context: _Context, held: Labelled) -> Classifier:
     """A classifier of the pictures that a model of pictures from noise learns from."""
     count = min(context.source.pictures, CLASS_PICTURES)
-    learnt = _labelled(context.source.train, count, side=min(CLASSIFIER_SIDE, _side(held)))
+    learnt = labelled(context.source.train, count, side=min(LARGEST, held.images.shape[-1]))
     return cached_classifier(
         learnt.images,
         learnt.labels.argmax(dim=1),
@@ -277,66 +274,6 @@ def _class_judge(context: _Context, held: Labelled) -> Classifier:
         flip=context.options.data.flip,
         progress=lambda done, total: context.progress("training a classifier", done, total),
     )
-
-
-def _side(pictures: Labelled) -> int:
-    return pictures.images.shape[-1]
-
-
-def _numbers(images: Tensor) -> list[str]:
-    return [str(number) for number in range(len(images))]
-
-
-class _Kind(NamedTuple):
-    """Pictures of which a label is known to hold, or not."""
-
-    name: str
-    column: int
-    holds: bool
-
-
-def _kinds(space: LabelSpace, column: int) -> tuple[_Kind, ...]:
-    """What a label is told apart from: the other domains, or pictures without the attribute."""
-    for each, part in zip(space.sets, space.parts, strict=True):
-        if each.exclusive and part.start <= column < part.stop:
-            return tuple(_Kind(n, part.start + i, True) for i, n in enumerate(each.names))
-    name = space.names[column]
-    return _Kind(f"not {name}", column, False), _Kind(name, column, True)
-
-
-def _those(pictures: Labelled, space: LabelSpace, kind: _Kind) -> TensorPictures:
-    known = space.known(pictures.mask)[:, kind.column] > 0
-    chosen = known & ((pictures.labels[:, kind.column] > 0) == kind.holds)
-    numbers = torch.nonzero(chosen)[:, 0].tolist()
-    return TensorPictures(pictures.images[chosen], [str(number) for number in numbers])
-
-
-def _labelled(dataset: Any, count: int | None, *, side: int | None = None) -> Labelled:
-    """The first samples of a data set, shrunk if a side is given."""
-    total = len(dataset) if count is None else min(count, len(dataset))
-    samples = [dataset[number] for number in range(total)]
-    images = torch.stack([_shrunk(sample.images, side) for sample in samples])
-    return Labelled(images, *(torch.stack([s[field] for s in samples]) for field in (1, 2)))
-
-
-def _sides(
-    dataset: Any, count: int | None, *, side: int | None = None
-) -> dict[str, TensorPictures]:
-    """The first pictures of both sides of an unpaired data set, shrunk if a side is given."""
-    totals = [len(pictures) for pictures in dataset.pictures]
-    totals = [total if count is None else min(count, total) for total in totals]
-    samples = [dataset[number] for number in range(max(totals))]
-    return {
-        name: TensorPictures(
-            torch.stack([_shrunk(sample[at], side) for sample in samples[:total]]),
-            [str(number) for number in range(total)],
-        )
-        for at, (name, total) in enumerate(zip("AB", totals, strict=True))
-    }
-
-
-def _shrunk(image: Tensor, side: int | None) -> Tensor:
-    return image if side is None else fitted(image[None], side, side)[0]
 
 
 def _translated(

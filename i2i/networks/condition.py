@@ -58,6 +58,15 @@ def normalisation(norm: str, channels: int) -> nn.Module:
     return nn.GroupNorm(1, channels) if norm == "layer" else blocks.normalisation(norm, channels)
 
 
+def require_counts(*, classes: int, codes: int = 0, **layers: int) -> None:
+    """Raise an OptionsError unless each of `layers` (latent, width, ...), by the names of the
+    options, is at least 1, and labels and codes, of which there may be none, at least 0."""
+    for option, count in layers.items():
+        blocks.require_at_least(option, count, 1)
+    blocks.require_at_least("classes", classes, 0)
+    blocks.require_at_least("codes", codes, 0)
+
+
 def require_square(images: Tensor, size: int) -> None:
     """Raise a DataError unless pictures (N, C, H, W) have H = W = `size`."""
     height, width = images.shape[-2:]

@@ -9,13 +9,13 @@ those of PyTorch's well-known example ("main.0.weight" ...), which has 64 pixels
 
 from torch import Tensor, nn
 
-from i2i.networks.blocks import require_at_least
 from i2i.networks.condition import (
     CodeHead,
     behind_picture,
     beside_noise,
     doublings,
     normalisation,
+    require_counts,
     require_square,
 )
 
@@ -51,9 +51,7 @@ class DCGANGenerator(nn.Module):
         classes: int = 0,
     ) -> None:
         super().__init__()
-        require_at_least("latent", latent, 1)
-        require_at_least("width", width, 1)
-        require_at_least("classes", classes, 0)
+        require_counts(latent=latent, width=width, classes=classes)
         self.latent, self.size, self.classes = latent, size, classes
         base, n = doublings(size)
         bias = norm == "none"
@@ -114,9 +112,7 @@ class DCGANDiscriminator(nn.Module):
         codes: int = 0,
     ) -> None:
         super().__init__()
-        require_at_least("width", width, 1)
-        require_at_least("classes", classes, 0)
-        require_at_least("codes", codes, 0)
+        require_counts(width=width, classes=classes, codes=codes)
         self.size, self.classes = size, classes
         base, n = doublings(size)
         bias = norm == "none"

@@ -11,8 +11,7 @@ import math
 from torch import Tensor, nn
 
 from i2i.errors import OptionsError
-from i2i.networks.blocks import require_at_least
-from i2i.networks.condition import CodeHead, beside_noise, require_square
+from i2i.networks.condition import CodeHead, beside_noise, require_counts, require_square
 
 
 class MLPGenerator(nn.Module):
@@ -41,11 +40,7 @@ class MLPGenerator(nn.Module):
         classes: int = 0,
     ) -> None:
         super().__init__()
-        require_at_least("latent", latent, 1)
-        require_at_least("width", width, 1)
-        require_at_least("layers", layers, 1)
-        require_at_least("size", size, 1)
-        require_at_least("classes", classes, 0)
+        require_counts(latent=latent, width=width, layers=layers, size=size, classes=classes)
         self.latent, self.size, self.classes = latent, size, classes
         self.out_channels = out_channels
         modules: list[nn.Module] = []
@@ -92,11 +87,7 @@ class MLPDiscriminator(nn.Module):
         codes: int = 0,
     ) -> None:
         super().__init__()
-        require_at_least("width", width, 1)
-        require_at_least("layers", layers, 1)
-        require_at_least("size", size, 1)
-        require_at_least("classes", classes, 0)
-        require_at_least("codes", codes, 0)
+        require_counts(width=width, layers=layers, size=size, classes=classes, codes=codes)
         if not (math.isfinite(dropout) and 0 <= dropout < 1):
             raise OptionsError(f"dropout is {dropout}, but must be at least 0 and less than 1.")
         self.size, self.classes = size, classes

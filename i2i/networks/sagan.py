@@ -11,8 +11,14 @@ from torch.nn import functional as F
 
 from i2i.errors import OptionsError
 from i2i.networks.attention import SelfAttention
-from i2i.networks.blocks import BatchNorm2d, require_at_least
-from i2i.networks.condition import CodeHead, doublings, require_labels, require_square
+from i2i.networks.blocks import BatchNorm2d
+from i2i.networks.condition import (
+    CodeHead,
+    doublings,
+    require_counts,
+    require_labels,
+    require_square,
+)
 from i2i.networks.conditional_norm import ConditionalNorm2d
 from i2i.networks.spectral import SpectralConv2d, SpectralLinear
 
@@ -109,9 +115,7 @@ class SAGANGenerator(nn.Module):
         classes: int = 0,
     ) -> None:
         super().__init__()
-        require_at_least("latent", latent, 1)
-        require_at_least("width", width, 1)
-        require_at_least("classes", classes, 0)
+        require_counts(latent=latent, width=width, classes=classes)
         self.latent, self.size, self.classes = latent, size, classes
         n = _attended(size, attention)
         channels = [width * min(2**i, MOST) for i in reversed(range(n))]
@@ -167,9 +171,7 @@ class SAGANDiscriminator(nn.Module):
         codes: int = 0,
     ) -> None:
         super().__init__()
-        require_at_least("width", width, 1)
-        require_at_least("classes", classes, 0)
-        require_at_least("codes", codes, 0)
+        require_counts(width=width, classes=classes, codes=codes)
         self.size, self.classes = size, classes
         n = _attended(size, attention)
         channels = [width * min(2**i, MOST) for i in range(n)]

@@ -5,6 +5,7 @@ is estimated by power iteration, one step for each forward pass in training mode
 the last estimate is kept, so that using a network does not change it.
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -47,6 +48,8 @@ def _normalise(layer: nn.Conv2d | nn.Linear) -> None:
 
 def _weight(layer: nn.Conv2d | nn.Linear, beside: Tensor) -> Tensor:
     # The iteration runs in the precision of the weight: half of it is too coarse for singular
-    # values, and torch does not mix the two on a GPU.
-    with torch.autocast(beside.device.type, enabled=False):
+    # values, and torch does not mix the two on a GPU. Tensors without data know no autocast.
+    kind = beside.device.type
+    known = torch.amp.is_autocast_available(kind)
+    with torch.autocast(kind, enabled=False) if known else nullcontext():
         return layer.weight

@@ -13,9 +13,8 @@ from typing import Any
 from i2i.errors import OptionsError, RunError, did_you_mean
 from i2i.options import decided_by, read_options
 from i2i.recipes import read_recipe, read_toml, recipes
+from i2i.training.log import Row, read_log
 from i2i.training.run import Run
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -142,30 +141,17 @@ def _compare(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _read_log(path: Path, notes: list[str]) -> list[Row]:
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        log = read_log(path)
+    except RunError:
         notes.append("There is no log.")
         return []
-    rows = [row for row in map(_read_row, lines) if row is not None]
-    broken = len(lines) - len(rows)
-    if broken:
-        notes.append(f"The log has {broken} broken line{'s' * (broken > 1)}, left out here.")
-    if not rows:
+    if log.broken:
+        notes.append(
+            f"The log has {log.broken} broken line{'s' * (log.broken > 1)}, left out here."
+        )
+    if not log.rows:
         notes.append("The log is empty.")
-    return sorted(rows, key=lambda row: int(row["step"]))
-
-
-def _read_row(line: str) -> Row | None:
-    """A line of the log without what is no scalar; None if it is no line of a log."""
-    row = _object(line)
-    if not _is_scalar(row.get("step")) or not isinstance(row["step"], int):
-        return None
-    return {k: v for k, v in row.items() if v is None or _is_scalar(v)}
-
-
-def _is_scalar(value: Any) -> bool:
-    """Whether it is a number; JSON knows whole ones of any length, which no float can hold."""
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+    return log.rows
 
 
 def _environments(folder: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from i2i.errors import TrainingError
 from i2i.training.health import Verdict
+from i2i.training.log import read_log
 from i2i.training.run import Run
 
 LINE_INTERVAL = 15.0
@@ -35,7 +36,7 @@ class Journal:
 
     def __init__(self, run: Run, start: int, say: Callable[[str], None] = click.echo) -> None:
         self.run = run
-        self.rows = _rows(run) if start else []
+        self.rows = read_log(run.log).rows if start and run.log.exists() else []
         """All scalars so far, a row for each line of the log."""
         self._say = say
         self._writers: dict[str, Any] = {}
@@ -95,13 +96,6 @@ class Journal:
         except Exception as error:  # noqa: BLE001 (whatever it is, the training is worth more)
             self._writers.pop(name, None)
             self._say(f"{name} cannot be written any more ({error}); the run goes on without it.")
-
-
-def _rows(run: Run) -> list[dict[str, Any]]:
-    """What a run that is resumed has logged."""
-    if not run.log.exists():
-        return []
-    return [json.loads(line) for line in run.log.read_text(encoding="utf-8").splitlines()]
 
 
 def _summary_writer(run: Run, start: int) -> Any:

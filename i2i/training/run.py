@@ -25,6 +25,7 @@ import torch
 
 from i2i import __version__
 from i2i.errors import CheckpointError, RunError, did_you_mean
+from i2i.training.log import read_row
 
 BEST = "best.pt"
 
@@ -75,7 +76,7 @@ class Run:
         """Drop what was logged after `step`: a resumed run will do those steps again."""
         if not self.log.exists():
             return
-        lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         kept = [line for line in lines if (at := _step_of(line)) is not None and at <= step]
         partial = self.log.with_suffix(".partial")
         partial.write_text("".join(kept), encoding="utf-8")
@@ -120,10 +121,8 @@ def record_environment(run: Run, about: dict[str, Any], step: int = 0) -> None:
 
 def _step_of(line: str) -> int | None:
     """The step of a line of the log; None if the line was not written to its end."""
-    try:
-        return int(json.loads(line)["step"]) if line.endswith("\n") else None
-    except (ValueError, KeyError, TypeError):
-        return None
+    row = read_row(line) if line.endswith("\n") else None
+    return None if row is None else int(row["step"])
 
 
 def open_run(folder: Path) -> Run:

@@ -35,6 +35,8 @@ def test_it_says_what_a_run_takes_and_makes_none(
     assert "TRAIN AND TEST OVERLAP" in done.output
     assert "pix2pix at 16 pixels, 2 in a step, fp32, on cpu" in done.output
     assert re.search(r"^  discriminator +[\d,]+ parameters$", done.output, re.MULTILINE)
+    traffic = r"^  its traffic +\S+ GB of memory at least: \S+ operations for each byte$"
+    assert re.search(traffic, done.output, re.MULTILINE)
     assert re.search(r"^  an epoch +4 steps, ", done.output, re.MULTILINE)
     assert re.search(r"^  the whole run +11 steps, ", done.output, re.MULTILINE)
     assert "Batch sizes" in done.output

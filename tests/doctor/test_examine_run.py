@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from i2i.doctor import examine_run, is_run
-from i2i.doctor.run import read_log
 from i2i.errors import RunError
 from i2i.recipes import load_options
 
@@ -68,18 +67,23 @@ def test_progress_is_judged_by_the_measure_of_the_model(tmp_path: Path) -> None:
     assert verdict.kind == "no progress"
 
 
-def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
-    log = tmp_path / "log.jsonl"
-    log.write_text('{"step": 1}\n{"step": 2, "gen')
-    assert read_log(log) == [{"step": 1}]
-    log.write_text('{"step": 1\n{"step": 2}\n')
-    with pytest.raises(RunError, match="line 1 is no JSON"):
-        read_log(log)
-    log.write_text("[1]\n")
-    with pytest.raises(RunError, match="line 1 has no step"):
-        read_log(log)
+def test_a_broken_log_is_examined_without_its_broken_lines(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", [{"step": 50, "speed/data_wait": 0.25}])
+    log = run / "log.jsonl"
+    with log.open("ab") as file:
+        file.write(b'{"step": 75, "spe')  # a run that goes on
+    summary = examine_run(run)
+    assert (summary.steps, summary.data_wait, summary.complaints) == (50, 0.25, [])
+    with log.open("ab") as file:
+        file.write(b'\n\0\0\0\n{"step": 100}\n')  # that was resumed, after the machine failed
+    summary = examine_run(run)
+    assert (summary.steps, summary.data_wait, summary.exit_code) == (100, 0.25, 1)
+    (complaint,) = summary.complaints
+    assert complaint.startswith("The log has 2 broken lines, left out here")
+    assert summary.as_dict()["broken_lines"] == 2
+    log.unlink()
     with pytest.raises(RunError, match="No such file"):
-        read_log(tmp_path / "nothing.jsonl")
+        examine_run(run)
 
 
 def test_a_data_set_is_no_run(facades: Path) -> None:

@@ -7,8 +7,9 @@ import torch
 
 from i2i.errors import DataError, OptionsError
 from i2i.evaluation.comparisons import Comparison, Judge
+from i2i.evaluation.figures import MEASURES, Evaluation, Figure
 from i2i.evaluation.folders import folder_comparisons
-from i2i.evaluation.measure import MEASURES, Evaluation, Figure, Tools, evaluate
+from i2i.evaluation.measure import Tools, evaluate
 from i2i.evaluation.pictures import TensorPictures
 from i2i.metrics.classifier import train_classifier
 from i2i.metrics.features import Pixels

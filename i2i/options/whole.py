@@ -1,0 +1,58 @@
+"""All tables together."""
+
+from typing import Annotated, Any
+
+import tomli_w
+from pydantic import Field, model_validator
+
+from i2i.options.data import Data
+from i2i.options.game import Adversarial, Growth, Latent
+from i2i.options.networks import Discriminator, Generator
+from i2i.options.section import Section, Weight
+from i2i.options.training import Inference, Optimizer, Schedule, Train
+
+
+class Options(Section):
+    """Everything that decides what a run does."""
+
+    model: str
+    summary: str = ""
+    data: Data
+    generator: Annotated[Generator, Field(discriminator="network")]
+    discriminator: Annotated[Discriminator, Field(discriminator="network")]
+    adversarial: Adversarial
+    objective: dict[str, Weight]
+    latent: Latent | None = None
+    growth: Growth | None = None
+    optimizer: Optimizer
+    schedule: Schedule = Schedule()
+    train: Train
+    inference: Inference = Inference()
+
+    @model_validator(mode="after")
+    def _growth_fits(self) -> "Options":
+        if self.growth is None:
+            return self
+        last = self.growth.stages[-1].size
+        if last != self.data.crop_size:
+            raise ValueError(
+                f"data.crop_size (={self.data.crop_size}) must be the size of the last of "
+                f"growth.stages (={last})"
+            )
+        if self.train.steps is None:
+            raise ValueError("train.steps must give the length of a run that grows, not epochs")
+        for stage in self.growth.stages:
+            if stage.batch_size is not None and stage.batch_size % self.train.accumulate:
+                raise ValueError(
+                    f"batch_size (={stage.batch_size}) of the stage of {stage.size} pixels must "
+                    f"be divisible by train.accumulate (={self.train.accumulate})"
+                )
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain dictionaries, lists, strings and numbers."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_toml(self) -> str:
+        """Everything as TOML: `read_options` of it gives equal options."""
+        return tomli_w.dumps(self.to_dict())
