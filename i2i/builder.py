@@ -230,7 +230,7 @@ def make_optimizer(
     # One kernel for all weights; on a GPU with fp16 it also need not wait. On a CPU it saves up to
     # a third of a small step, but rounds differently, which shows in published numbers.
     on_gpu = device.type == "cuda"
-    fused = options.fused if options.fused != "auto" else on_gpu
+    fused = on_gpu if options.fused == "auto" else bool(options.fused)
     # "Capturable" is what a CUDA graph can record. Steps without one have it too, to be the same.
     match options.name:
         case "adam":

@@ -11,13 +11,17 @@ def fast(device: torch.device) -> Layer:
 
     On a GPU: bfloat16 where it has instructions for it, else float16; the memory layout that its
     convolutions prefer; and steps that are replayed as CUDA graphs where they can be recorded. On a
-    CPU: bfloat16 where it has instructions for it; not channels_last, which is slower there.
+    CPU: bfloat16 where it has instructions for it, and optimizers that update all weights in one
+    pass; not channels_last, which is slower there, nor compiled networks, which gain 1 to 3 %.
 
     Arguments:
         device: where to train.
     """
     if device.type != "cuda":
-        return {"train": {"precision": best_precision(device)}}
+        return {
+            "train": {"precision": best_precision(device)},
+            "optimizer": {"fused": "if possible"},
+        }
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     precision = "bf16" if native else "fp16"
     return {"train": {"precision": precision, "channels_last": True, "graph": "auto"}}

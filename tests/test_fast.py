@@ -7,10 +7,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from i2i.builder import make_optimizer
 from i2i.cli import cli
 from i2i.fast import PLAIN, fast
 from i2i.options import read_options
-from i2i.recipes import merge, read_recipe
+from i2i.recipes import merge, read_recipe, recipes
 
 
 @pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "fp16")])
@@ -32,7 +33,19 @@ def test_a_cpu_gets_the_precision_that_it_has_instructions_for(
     precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("i2i.fast.best_precision", lambda device: precision)
-    assert fast(torch.device("cpu")) == {"train": {"precision": precision}}
+    options = read_options(merge(read_recipe("cyclegan"), fast(torch.device("cpu"))))
+    assert options.train.precision == precision
+    assert not options.train.channels_last
+    assert not options.train.compile
+
+
+@pytest.mark.parametrize("recipe", sorted(recipes()))
+def test_every_recipe_can_be_trained_fast_on_a_cpu(recipe: str) -> None:
+    options = read_options(merge(read_recipe(recipe), fast(torch.device("cpu"))))
+    weight = torch.nn.Parameter(torch.ones(1))
+    made = make_optimizer(options.optimizer, torch.device("cpu"), "generator", [weight])
+    # torch has no RMSprop that updates all weights in one pass.
+    assert made.defaults.get("fused") is (None if options.optimizer.name == "rmsprop" else True)
 
 
 def test_plain_plays_every_step() -> None:

@@ -28,8 +28,10 @@ class Optimizer(Section):
         0.5,
         0.999,
     )
-    fused: Literal["auto"] | bool = Field(
-        "auto", description="update all weights in one pass; auto: on a GPU"
+    fused: Literal["auto", "if possible"] | bool = Field(
+        "auto",
+        description="update all weights in one pass; auto: on a GPU; if possible: wherever torch "
+        "has such an optimizer",
     )
     player_learning_rates: dict[str, Positive] = Field({}, description="player -> its own rate")
 
