@@ -3,8 +3,8 @@
 Karras et al., "Progressive growing of GANs for improved quality, stability, and variation", ICLR
 2018, appendix A.1. Stage s works on 4 * 2**s pixels; its layers fade in while `alpha`, their share
 of the result, goes from 0 to 1. Which stage it is, is a plain attribute of the network that goes
-with it into a checkpoint. What layers are multiplied by while they fade in is on the device besides,
-where a recorded step reads it.
+with it into a checkpoint. What layers are multiplied by while they fade in is on the device
+besides, where a recorded step reads it.
 
 The `width` is the most channels that a layer has, 512 as published: stages 0 to 3 have that many,
 each further one half of those before, at least 1. (The published min(8192 / 2**(s + 1), 512) is the

@@ -7,8 +7,9 @@ differs between steps is read from that memory:
 
 - Batches are copied to where the recorded batch was.
 - Learning rates are tensors (`rates_on_device`). Where an optimizer can only take numbers, they
-  tell one kind of step from another. So are the shares of layers that fade in (`Model.prepare`), and
-  the count of turns that a historical average weighs by.
+  tell one kind of step from another.
+- So are the shares of layers that fade in (`Model.prepare`), the deviation of instance noise, and
+  the number of turns that a historical average divides by.
 - Random numbers: of a recorded draw, the kernel reads seed and offset from device memory, which
   torch fills before each replay from the state of the generator. A step seeds torch's generator at
   certain places (`Trainer`); each place gets a state of its own, seeded before each replay.
