@@ -114,8 +114,8 @@ class Growing(nn.Module):
     def _faded(self, old: Tensor, new: Tensor) -> Tensor:
         """`new` with the share `alpha`, and `old` with the rest."""
         # The shares have more digits than bf16: only the products are rounded to it.
-        former, newest = self.shares
-        return (former * old).to(old.dtype) + (newest * new).to(new.dtype)
+        share_of_old, share_of_new = self.shares.unbind()
+        return (share_of_old * old).to(old.dtype) + (share_of_new * new).to(new.dtype)
 
     def get_extra_state(self) -> dict[str, Any]:
         """The growth, for `state_dict`."""
