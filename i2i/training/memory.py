@@ -14,6 +14,10 @@ from i2i.memory import OUT_OF_MEMORY, is_out_of_memory
 from i2i.training.distributed import rehearsing
 from i2i.training.trainer import Losses, Trainer
 
+MARGIN = 256 * 2**20
+"""Bytes that are kept free in a rehearsal, for what carries gradients to other processes: what NCCL
+and gloo allocate is in nobody's account."""
+
 
 class Rescue:
     """Does the steps of a trainer, in more pieces when the memory does not suffice.
@@ -25,9 +29,9 @@ class Rescue:
 
     Of several processes that train together, one that fails within a step leaves the others waiting
     for its gradients, and cannot ask them to begin again. So there each process first rehearses a
-    step that may fail: without the others, but with the buffers in which gradients are sent, and in
-    more pieces until it fits. All traces are wiped out. Then the processes agree on the largest
-    number of pieces, and do the step.
+    step that may fail: without the others, but with the buffers in which gradients are sent and a
+    margin, and in more pieces until it fits. All traces are wiped out. Then the processes agree on
+    the largest number of pieces, and do the step.
 
     Arguments:
         trainer: does the steps; its `accumulate` is what changes.
@@ -81,7 +85,7 @@ class Rescue:
         """Do a step, in more and more pieces until the memory suffices."""
         trainer, size = self.trainer, len(batch[0])
         with _undoing(trainer) as undo:
-            while (losses := _attempt(trainer, batch, closely)) is None:
+            while (losses := _attempt(lambda: trainer.step(batch, closely=closely))) is None:
                 before = trainer.accumulate
                 trainer.accumulate = self._more_pieces(size)
                 undo()
@@ -92,8 +96,15 @@ class Rescue:
         """Find out in how many pieces all processes can do the coming step. A collective."""
         trainer, size = self.trainer, len(batch[0])
         before = trainer.accumulate
+
+        def step() -> Losses:
+            margin = torch.empty(MARGIN, dtype=torch.uint8, device=trainer.device)
+            losses = trainer.step(batch, closely=True)
+            del margin
+            return losses
+
         with _undoing(trainer) as undo, rehearsing(trainer.model, trainer.exchanges.values()):
-            while _attempt(trainer, batch, closely=True) is None:
+            while _attempt(step) is None:
                 trainer.accumulate = self._more_pieces(size)
                 undo()
             undo()
@@ -107,7 +118,7 @@ class Rescue:
     def _trust(self, batch: Any, closely: bool) -> Losses:
         """Do a step for which the memory has sufficed."""
         trainer, size = self.trainer, len(batch[0])
-        if (losses := _attempt(trainer, batch, closely)) is None:
+        if (losses := _attempt(lambda: trainer.step(batch, closely=closely))) is None:
             start = "" if trainer.processes.alone else ", or begin one with more train.accumulate"
             raise TrainingError(
                 self._refusal(
@@ -160,10 +171,10 @@ def divisor_from(least: int, size: int) -> int:
     return next((n for n in range(min(least, size), size) if size % n == 0), size)
 
 
-def _attempt(trainer: Trainer, batch: Any, closely: bool) -> Losses | None:
+def _attempt(step: Callable[[], Losses]) -> Losses | None:
     """Do a step; None, with the state somewhere between, if the memory did not suffice."""
     try:
-        return trainer.step(batch, closely=closely)
+        return step()
     except OUT_OF_MEMORY as error:
         if not is_out_of_memory(error):
             raise
