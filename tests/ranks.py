@@ -347,7 +347,8 @@ def run_short(processes: Any) -> list[str]:
     train.start(options, where, "short", device="cpu", say=said.append)
     said.append("resumed:")
     processes.barrier()
-    train.resume(where / "short", {"train": {"steps": 3}}, device="cpu", say=said.append)
+    for name in ("short", "alone"):
+        train.resume(where / name, {"train": {"steps": 3}}, device="cpu", say=said.append)
     return said
 
 

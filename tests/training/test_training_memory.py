@@ -161,6 +161,32 @@ def test_a_step_in_fp16_that_breaks_off_between_scaling_and_moving_is_wiped_out(
         assert torch.equal(one, expected)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "uncertain"),
+    [
+        ("pix2pix", [0, 1]),
+        ("wgan-gp", [0, 1, 4, 5, 9]),  # the generator moves in the fifth and the tenth step
+        ("progan", [0, 1, 2, 3, 4]),  # stages of 1, 2 and 3 steps; the last one goes on
+    ],
+)
+def test_the_state_is_kept_only_while_the_memory_may_not_suffice(
+    recipe: str, uncertain: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = build_trainer(shrunk(recipe))
+    kept: list[int] = []
+    original = torch.save
+
+    def save(state: Any, file: Any) -> None:
+        kept.append(trainer.steps_done)
+        original(state, file)
+
+    monkeypatch.setattr(torch, "save", save)
+    rescue = Rescue(trainer, lambda line: None)
+    for step in range(12):
+        rescue.step(batch_for(trainer.model, seed=step))
+    assert kept == uncertain
+
+
 def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
