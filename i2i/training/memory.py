@@ -89,7 +89,12 @@ class Rescue:
                 before = trainer.accumulate
                 trainer.accumulate = self._more_pieces(size)
                 undo()
-                self._go_on(size, before, f"for step {trainer.steps_done + 1}. It is repeated, and")
+                self._go_on(
+                    size,
+                    before,
+                    f"the memory did not suffice for step {trainer.steps_done + 1}. It is "
+                    "repeated, and",
+                )
         return losses
 
     def _rehearse(self, batch: Any) -> None:
@@ -111,9 +116,13 @@ class Rescue:
         needed = trainer.processes.gather(trainer.accumulate)
         trainer.accumulate = max(needed)  # divides `size`, as all shares have that size
         if trainer.accumulate > before:
-            short = [str(rank) for rank, pieces in enumerate(needed) if pieces == max(needed)]
-            ranks = f"process{'es' if len(short) > 1 else ''} {', '.join(short)}"
-            self._go_on(size, before, f"of {ranks} for step {trainer.steps_done + 1}, so")
+            ranks = [str(rank) for rank, pieces in enumerate(needed) if pieces == max(needed)]
+            whose = f"of process{'es' if len(ranks) > 1 else ''} {', '.join(ranks)}"
+            self._go_on(
+                size,
+                before,
+                f"the memory {whose} did not suffice for step {trainer.steps_done + 1}, so",
+            )
 
     def _trust(self, batch: Any, closely: bool) -> Losses:
         """Do a step for which the memory has sufficed."""
@@ -139,7 +148,7 @@ class Rescue:
             )
         return divisor_from(2 * pieces, size)
 
-    def _go_on(self, size: int, before: int, where: str) -> None:
+    def _go_on(self, size: int, before: int, why: str) -> None:
         """From here on with the trainer's number of pieces instead of so many as before."""
         self.pieces = self.trainer.accumulate
         modules = self.trainer.model.modules()
@@ -152,8 +161,7 @@ class Rescue:
             else "the gradients are those of the whole batch, unless a network compares pictures"
         )
         self.say(
-            f"note: the memory did not suffice {where} the run goes on, with train.accumulate = "
-            f"{self.pieces}: {consequence}."
+            f"note: {why} the run goes on, with train.accumulate = {self.pieces}: {consequence}."
         )
         self.changed(self.pieces)
 

@@ -60,7 +60,7 @@ def test_each_shortage_is_said_once(done: list[Any]) -> None:
         assert [pieces for _, pieces in each["said"]] == [2, 4, 2, 2, 2]
         for line, pieces in each["said"]:
             assert f"with train.accumulate = {pieces}: " in line
-            assert re.search(r"did not suffice of process 1 for step \d, so the run goes on", line)
+            assert re.search(r"of process 1 did not suffice for step \d, so the run goes on", line)
         own, lone, synchronised = (line for line, _ in each["said"][:3])
         assert "from 2 pictures instead of 4" in own
         assert "from 1 pictures instead of 4" in lone
@@ -110,7 +110,7 @@ def test_a_real_limit_of_one_process_does_not_end_the_run(tmp_path: Path) -> Non
     assert one == other
     pieces, said = one
     assert pieces > 1
-    assert all("of process 1 for step" in line for line in said)
+    assert all("of process 1 did not suffice for step" in line for line in said)
 
 
 @pytest.mark.slow
@@ -135,7 +135,10 @@ def test_a_run_in_two_processes_remembers_the_pieces(
     assert silent == ["resumed:"]
     notes = [line for line in said if "did not suffice" in line]
     assert len(notes) == 1
-    assert "of process 1 for step 1, so the run goes on, with train.accumulate = 2" in notes[0]
+    assert (
+        "of process 1 did not suffice for step 1, so the run goes on, with train.accumulate = 2"
+        in notes[0]
+    )
     assert said.index(notes[0]) < said.index("resumed:")
     run = Run(tmp_path / "short")
     assert "accumulate = 2" in (run.folder / "options.toml").read_text()
