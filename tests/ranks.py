@@ -352,44 +352,6 @@ def run_short(processes: Any) -> list[str]:
     return said
 
 
-def limited(processes: Any) -> tuple[int, list[str]]:
-    """Steps with only so many MiB of memory in the last process; pieces, and what was said."""
-    import resource
-    import threading
-    from concurrent.futures import ThreadPoolExecutor
-
-    from i2i.builder import build_trainer
-    from i2i.recipes import load_options
-    from i2i.training.memory import Rescue
-    from shrunk import batch_for
-
-    options = load_options(
-        *("dcgan", "generator.width=8", "discriminator.width=8", "train.batch_size=256"),
-        'data.domains=["red", "green"]',
-        size=64,
-    )
-    trainer = build_trainer(options, processes=processes)
-    said: list[str] = []
-    rescue = Rescue(trainer, said.append)
-    batch = batch_for(trainer.model, count=128, size=64)  # large tensors, so that one is too large
-
-    def train() -> None:
-        # What everything needs at first.
-        first = build_trainer(options, processes=processes)
-        first.step(type(batch)(*(t[:2] for t in batch)))
-        if processes.rank == processes.world - 1:
-            now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (now + int(os.environ["MIB"]) * 2**20,) * 2)
-        for _ in range(3):
-            rescue.step(batch)
-
-    # The stack of a thread is there from the beginning; the main one would have to grow.
-    threading.stack_size(32 * 2**20)
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(train).result()
-    return trainer.accumulate, said
-
-
 def fail_in_memory(processes: Any) -> None:
     """The last process fails in a step, in the way that HOW says, while the others wait for it."""
     from limits import CPU_ERROR, Limit

@@ -3,7 +3,6 @@ smaller pieces; and nobody sees that a step was rehearsed."""
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,21 +95,6 @@ def test_who_fails_takes_all_along(
     assert f"process 1 of 2 failed, so all have ended: {reason}" in first
     assert ("Traceback" in last) == (how == "exception")
     assert ("resume the run" in last) == (how == "later")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux limits the memory of a process")
-def test_a_real_limit_of_one_process_does_not_end_the_run(tmp_path: Path) -> None:
-    # Each thread would reserve an arena of 64 MiB, sooner or later.
-    environment = {"MALLOC_ARENA_MAX": "1", "MIB": "330"}
-    command = ranks.__file__, ranks.limited.__name__, tmp_path
-    ends = ranks.finish(ranks.start(2, *command, environment=environment))
-    assert [code for code, _ in ends] == [0, 0], ends
-    one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in (0, 1))
-    assert one == other
-    pieces, said = one
-    assert pieces > 1
-    assert all("of process 1 did not suffice for step" in line for line in said)
 
 
 @pytest.mark.slow
