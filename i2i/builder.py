@@ -335,8 +335,6 @@ def _graphs(
         against = f"they are for CUDA devices, and this run computes on {device.type}"
     elif not processes.alone:
         against = "several processes train together, and exchange gradients within a step"
-    elif train.historical_averaging:
-        against = "train.historical_averaging weighs each step differently"
     elif train.precision == "fp16" and options.optimizer.name == "rmsprop":
         against = "with rmsprop in fp16 Python must know whether a gradient overflowed"
     if against is None:

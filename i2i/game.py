@@ -181,6 +181,13 @@ class Model(nn.Module, ABC):
         used: a step in several pieces repeats earlier turns to get at a later one.
         """
 
+    def prepare(self, clock: Clock) -> None:
+        """Get ready for the step that is played next; this is never recorded.
+
+        What changes from step to step without changing what is to be done, such as the share of
+        layers that fade in, is written here to tensors on the device, and read by `play` from them.
+        """
+
     def rhythm(self, clock: Clock) -> Hashable | None:
         """What `play` makes of the clock: steps of equal rhythm do the same with other numbers.
 

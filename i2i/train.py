@@ -147,8 +147,10 @@ def _train(
     device = pick_device(processes.device(device_name))
     options = settle_precision(options, device)
     train = options.train
+    # The pieces of a run that goes on may have been found by fewer processes (`Rescue`).
+    pieces = train.accumulate if state is None else 1
     for batch_size in batch_sizes(options):
-        batch_share(batch_size, train.accumulate, processes)
+        batch_share(batch_size, pieces, processes)
     model = build_model(options)
     for notice in model.notices:
         say(f"note: {notice}")
@@ -233,6 +235,8 @@ def _train(
         )
 
         def in_more_pieces(pieces: int) -> None:
+            if not processes.first:
+                return
             changed = merge(options.to_dict(), {"train": {"accumulate": pieces}})
             # The batch of another stage of growth may not be divisible by that; then a resumed run
             # has to find out again.
@@ -257,8 +261,7 @@ def _train(
                     rank=processes.rank,
                     world=processes.world,
                 ),
-                # Processes that train together would have to agree on the number of pieces.
-                take=rescue.step if processes.alone else trainer.step,
+                take=rescue.step,
                 stop=stop,
                 monitor=monitor,
                 keeper=keeper,

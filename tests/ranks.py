@@ -94,11 +94,31 @@ CERTAIN = {
 }
 """Games without chances, whose step is that of the whole batch however it is cut."""
 
+SCARCE = {
+    "pix2pix": ("train.average=0.9",),
+    "pix2pix synchronised": CERTAIN["pix2pix synchronised"],
+    "cyclegan": ("adversarial.pool=3", "train.historical_averaging=0.1"),
+    "progan": (
+        "growth.stages=[{size=4,batch_size=8,fade=0,hold=1},{size=8,batch_size=8,fade=2,hold=0},"
+        "{size=16,batch_size=8,fade=1,hold=0}]",
+    ),
+}
+"""Games with everything that a step changes."""
+
 BATCH, STEPS = 8, 3
 
 
-def play(name: str, settings: tuple[str, ...], processes: Any, *more: str) -> dict[str, Any]:
-    """Train a small model in double precision on this process's share; everything afterwards."""
+def play(
+    name: str,
+    settings: tuple[str, ...],
+    processes: Any,
+    *more: str,
+    by: Callable[[Any], Callable[[Any], Any]] = lambda trainer: trainer.step,
+) -> dict[str, Any]:
+    """Train a small model in double precision on this process's share; everything afterwards.
+
+    `by` gives what does the steps of a trainer.
+    """
     from i2i.batch import to_signed
     from i2i.builder import build_model, build_trainer
     from i2i.training.distributed import average_statistics, batch_share
@@ -108,15 +128,18 @@ def play(name: str, settings: tuple[str, ...], processes: Any, *more: str) -> di
     model = build_model(options).double()
     trainer = build_trainer(options, model, processes=processes)
     share = batch_share(BATCH, options.train.accumulate, processes)
+    take = by(trainer)
     begin = processes.rank * share
     losses = []
     for step in range(STEPS):
         batch = batch_for(model, count=BATCH, seed=step)
         parts = (t[begin : begin + share] for t in batch)
         batch = type(batch)(*(to_signed(p).double() if p.ndim == 4 else p.double() for p in parts))
-        losses.append({k: processes.mean(v) for k, v in trainer.step(batch).items()})
+        losses.append({k: processes.mean(v) for k, v in take(batch).items()})
+    state, random = trainer.state_dict(), torch.get_rng_state()
     average_statistics(model, processes)
     return {
+        "state": {**state, "random": random},
         "losses": losses,
         "weights": {k: p.detach() for k, p in model.named_parameters()},
         "statistics": {k: b for k, b in model.named_buffers() if "running" in k},
@@ -206,6 +229,42 @@ def everything(processes: Any) -> dict[str, Any]:
     }
 
 
+def scarce(processes: Any) -> dict[str, Any]:
+    """Trainings whose memory suffices, or does not in one process or in all, and what they should
+    come to."""
+    from limits import CPU_ERROR, Limit
+
+    from i2i.training.memory import Rescue
+
+    torch.set_default_dtype(torch.float64)  # also of what is drawn
+    last = processes.rank == processes.world - 1
+    said: list[tuple[str, int]] = []
+
+    def rescued(pictures: int, first: int = 0) -> Callable[[Any], Any]:
+        def by(trainer: Any) -> Any:
+            rescue = Rescue(trainer, lambda line: said.append((line, trainer.accumulate)))
+            Limit(trainer.model, pictures, first, RuntimeError(CPU_ERROR))
+            return rescue.step
+
+        return by
+
+    found: dict[str, Any] = {}
+    for name, settings in SCARCE.items():
+        ways = {
+            "plain": play(name, settings, processes),
+            "enough": play(name, settings, processes, by=rescued(BATCH)),
+            "in two": play(name, settings, processes, "train.accumulate=2"),
+            "one is short": play(
+                name, settings, processes, by=rescued(2 if last else BATCH, first=2)
+            ),
+        }
+        if name == "pix2pix":
+            ways["in four"] = play(name, settings, processes, "train.accumulate=4")
+            ways["all are short"] = play(name, settings, processes, by=rescued(1 if last else 2))
+        found[name] = ways
+    return found | {"said": said}
+
+
 def runs(processes: Any) -> Any:
     """Whole runs in the folder WHERE; which positions were read, and what was said."""
     import shutil
@@ -264,6 +323,59 @@ def fail(processes: Any) -> None:
     if how == "same mistake":
         raise DataError("'7.png' cannot be read.")
     processes.mean(torch.ones(3))
+
+
+def run_short(processes: Any) -> list[str]:
+    """A whole run in the folder WHERE; the memory of the last process is short."""
+    from limits import CPU_ERROR, Limit
+
+    from i2i import train
+    from i2i.builder import build_trainer
+    from shrunk import shrunk
+
+    def limited(*arguments: Any, **named: Any) -> Any:
+        trainer = build_trainer(*arguments, **named)
+        if processes.rank == processes.world - 1:
+            Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
+        return trainer
+
+    where = Path(os.environ["WHERE"])
+    said: list[str] = []
+    train.build_trainer = limited  # type: ignore[attr-defined]
+    data = f"data.root={where / 'tiny-unpaired'}"
+    options = shrunk("cyclegan", data, "train.steps=2", "train.batch_size=4")
+    train.start(options, where, "short", device="cpu", say=said.append)
+    said.append("resumed:")
+    processes.barrier()
+    for name in ("short", "alone"):
+        train.resume(where / name, {"train": {"steps": 3}}, device="cpu", say=said.append)
+    return said
+
+
+def fail_in_memory(processes: Any) -> None:
+    """The last process fails in a step, in the way that HOW says, while the others wait for it."""
+    from limits import CPU_ERROR, Limit
+
+    from i2i.builder import build_trainer
+    from i2i.training.memory import Rescue
+    from shrunk import batch_for, shrunk
+
+    trainer = build_trainer(shrunk("pix2pix", "train.batch_size=4"), processes=processes)
+    rescue = Rescue(trainer, lambda line: None)
+    batch = batch_for(trainer.model)
+
+    def limit(pictures: int, error: str) -> None:
+        if processes.rank == processes.world - 1:
+            Limit(trainer.model, pictures, 0, RuntimeError(error))
+
+    match os.environ["HOW"]:
+        case "exception":
+            limit(0, "this is a bug")
+        case "later":
+            for _ in range(2):
+                rescue.step(batch)
+            limit(1, CPU_ERROR)
+    rescue.step(batch)
 
 
 def main(name: str, folder: str) -> None:

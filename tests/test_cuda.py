@@ -133,6 +133,7 @@ def test_recorded_steps_equal_played_ones(recipe: str) -> None:
         ("adversarial.instance_noise=0.1", "data.augment.rotation=10"),
         ("train.precision=bf16", "train.channels_last=true"),
         ("train.precision=fp16",),
+        ("train.historical_averaging=0.1",),
     ],
     ids=lambda settings: settings[-1],
 )
@@ -142,6 +143,19 @@ def test_what_recipes_may_add_is_recorded_too(recipe: str, settings: tuple[str, 
     batches = [batch_of(recipe, seed, count) for seed in range(10)]
     lines = assert_equal_steps(recipe, settings, batches)
     assert not any("could not" in line for line in lines), lines
+
+
+@pytest.mark.usefixtures("_same_algorithms")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_layers_that_fade_in_are_recorded(precision: str) -> None:
+    stages = (
+        "growth.stages=[{size=4,batch_size=2,fade=0,hold=5},{size=8,batch_size=2,fade=6,hold=4},"
+        "{size=16,batch_size=2,fade=5,hold=4}]"
+    )
+    settings = (stages, "generator.width=8", "train.tf32=false", f"train.precision={precision}")
+    batches = [batch_of("progan", seed) for seed in range(24)]
+    lines = assert_equal_steps("progan", settings, batches)
+    assert not any("not recorded" in line or "could not" in line for line in lines), lines
 
 
 @pytest.mark.parametrize("recipe", recipes())

@@ -334,7 +334,7 @@ def _generated_error(context: _Context, ending: str) -> float:
     wanted = {f"real{ending}", f"fake{ending}"}
     for objective in model.objectives.values():
         objective.weights = {name: float(name in wanted) for name in objective.weights}
-    clock = Clock(max(0, state["step"] - 1))  # of the last step: growing networks stay as they are
+    clock = Clock(max(0, state["step"] - 1))  # of the last step, whose growth the networks have
     errors, counts = [], []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)  # a model may draw what it translates to

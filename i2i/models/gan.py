@@ -30,7 +30,6 @@ from i2i.labels import LabelSpace
 from i2i.latent import Latent
 from i2i.metrics.agreement import best_agreement
 from i2i.models import Kit
-from i2i.networks.progan import shrink_to
 from i2i.objectives import (
     Adversarial,
     Judgement,
@@ -170,10 +169,7 @@ class GAN(Model):
         real, labels, _ = batch
         told = labels if self.told else None
         if self.growth is not None:
-            stage, alpha = self.growth.stage(clock.step), self.growth.alpha(clock.step)
-            self.generator.grow(stage, alpha)
-            self.discriminator.grow(stage, alpha)
-            real = shrink_to(real, stage, alpha)
+            real = self.discriminator.shrink(real)
 
         def draw() -> tuple[Tensor, Tensor]:
             vectors = self.latent.draw(len(real), real.device)
@@ -190,13 +186,17 @@ class GAN(Model):
                 vectors, fake = draw()
             yield "generator", self._deceive(real, fake, vectors, told)
 
-    def rhythm(self, clock: Clock) -> tuple[bool, int] | None:
+    def prepare(self, clock: Clock) -> None:
+        if self.growth is not None:
+            stage, alpha = self.growth.stage(clock.step), self.growth.alpha(clock.step)
+            self.generator.grow(stage, alpha)
+            self.discriminator.grow(stage, alpha)
+
+    def rhythm(self, clock: Clock) -> tuple[bool, int, bool]:
         moves = clock.every(self.critic_turns)
         if self.growth is None:
-            return moves, 0
-        # While layers fade in, their share is another in each step.
-        whole = self.growth.alpha(clock.step) == 1
-        return (moves, self.growth.stage(clock.step)) if whole else None
+            return moves, 0, False
+        return moves, self.growth.stage(clock.step), self.growth.alpha(clock.step) < 1
 
     def begins_anew(self, clock: Clock) -> bool:
         # As published: the gradients of another resolution tell nothing of this one's.
@@ -259,10 +259,6 @@ class GAN(Model):
         _, _, codes = self.latent.split(vectors)
         return l2(outputs[1][:, -self.latent.continuous :], codes) * self.latent.continuous / 2
 
-    @property
-    def _stage(self) -> tuple[int, float]:
-        return self.generator.stage, self.generator.alpha
-
     def produce(self, batch: Labelled) -> dict[str, Produced]:
         vectors = self.latent.draw(len(batch.images), batch.images.device)
         return {"samples": Produced(self.generate(vectors, batch.labels), batch.images)}
@@ -308,7 +304,7 @@ class GAN(Model):
         told = labels if self.told else None
         fake = self.generator(self.latent.draw(len(real), real.device), told)
         if self.growth is not None:
-            real = shrink_to(real, *self._stage)
+            real = self.discriminator.shrink(real)
         outputs = self._judge(real, told)
         measured = {
             "discriminator/score_real": mean_scores(outputs[0]),

@@ -3,7 +3,8 @@
 Karras et al., "Progressive growing of GANs for improved quality, stability, and variation", ICLR
 2018, appendix A.1. Stage s works on 4 * 2**s pixels; its layers fade in while `alpha`, their share
 of the result, goes from 0 to 1. Which stage it is, is a plain attribute of the network that goes
-with it into a checkpoint.
+with it into a checkpoint. What layers are multiplied by while they fade in is on the device
+besides, where a recorded step reads it.
 
 The `width` is the most channels that a layer has, 512 as published: stages 0 to 3 have that many,
 each further one half of those before, at least 1. (The published min(8192 / 2**(s + 1), 512) is the
@@ -12,6 +13,7 @@ same with 8192 = 16 * 512.)
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,34 +51,6 @@ def halved(images: Tensor) -> Tensor:
     return F.avg_pool2d(images, 2)
 
 
-def faded(old: Tensor, new: Tensor, alpha: float) -> Tensor:
-    """`new` with the share `alpha`, and `old` with the rest."""
-    return (1 - alpha) * old + alpha * new
-
-
-def shrink_to(images: Tensor, stage: int, alpha: float) -> Tensor:
-    """Show real pictures as a discriminator at a stage of growth sees generated ones.
-
-    While a stage fades in, generated pictures are partly those of the former stage with repeated
-    pixels; so are these.
-
-    Args:
-        images: (N, C, H, H), floating point, with H a multiple of 4 * 2**stage.
-        stage: 0 for 4x4 pixels.
-        alpha: share of the newest stage, 0..1.
-
-    Returns:
-        (N, C, 4 * 2**stage, 4 * 2**stage).
-    """
-    resolution = BASE * 2**stage
-    assert images.shape[2] == images.shape[3], tuple(images.shape)
-    assert images.shape[2] % resolution == 0, f"{tuple(images.shape)} to {resolution}"
-    shrunk = F.avg_pool2d(images, images.shape[2] // resolution)
-    if stage == 0 or alpha == 1:
-        return shrunk
-    return faded(doubled(halved(shrunk)), shrunk, alpha)
-
-
 class Growing(nn.Module):
     """A network that grows.
 
@@ -88,6 +62,8 @@ class Growing(nn.Module):
         stages: the number of resolutions, n + 1.
         stage: the current one, 0 for 4x4; at first the last.
         alpha: share of the newest layers, 0..1; at first 1. It means nothing at stage 0.
+        fades: whether the former stage has a share.
+        newest: the last stage whose layers have a share.
 
     Raises:
         OptionsError: a `size` that cannot be reached.
@@ -98,6 +74,8 @@ class Growing(nn.Module):
         _, n = doublings(size, (BASE,))
         self.size = size
         self.stages = n + 1
+        self.shares: Tensor  # of the former stage's layers and of the newest
+        self.register_buffer("shares", torch.zeros(2, 1), persistent=False)
         self.grow(n, 1.0)
 
     def grow(self, stage: int, alpha: float) -> None:
@@ -105,16 +83,39 @@ class Growing(nn.Module):
         assert 0 <= stage < self.stages, f"stage {stage} of {self.stages}"
         assert 0 <= alpha <= 1, f"alpha = {alpha}"
         self.stage, self.alpha = stage, float(alpha)
+        # Compiled networks ask for these alone, which do not change while layers fade in.
+        self.fades = stage > 0 and alpha < 1
+        self.newest = stage - 1 if self.fades and alpha == 0 else stage
+        self.shares[0].fill_(1 - alpha)
+        self.shares[1].fill_(alpha)
 
     @property
     def resolution(self) -> int:
         """Height and width of the pictures at the current stage."""
         return BASE << self.stage
 
-    @property
-    def fades(self) -> bool:
-        """Whether the former stage has a share."""
-        return self.stage > 0 and self.alpha < 1
+    def shrink(self, images: Tensor) -> Tensor:
+        """Show real pictures as the discriminator sees generated ones at the current stage.
+
+        While a stage fades in, generated pictures are partly those of the former stage with
+        repeated pixels; so are these.
+
+        Args:
+            images: (N, C, H, H), floating point, with H a multiple of `resolution`.
+
+        Returns:
+            (N, C, resolution, resolution).
+        """
+        assert images.shape[2] == images.shape[3], tuple(images.shape)
+        assert images.shape[2] % self.resolution == 0, f"{tuple(images.shape)}: {self.resolution}"
+        shrunk = F.avg_pool2d(images, images.shape[2] // self.resolution)
+        return self._faded(doubled(halved(shrunk)), shrunk) if self.fades else shrunk
+
+    def _faded(self, old: Tensor, new: Tensor) -> Tensor:
+        """`new` with the share `alpha`, and `old` with the rest."""
+        # The shares have more digits than bf16: only the products are rounded to it.
+        share_of_old, share_of_new = self.shares.unbind()
+        return (share_of_old * old).to(old.dtype) + (share_of_new * new).to(new.dtype)
 
     def get_extra_state(self) -> dict[str, Any]:
         """The growth, for `state_dict`."""
@@ -176,15 +177,14 @@ class ProGANGenerator(Growing):
         (N, out_channels, resolution, resolution), nominally in -1..1."""
         features = pixel_norm(beside_noise(z, labels, self.classes))[:, :, None, None]
         features = self.blocks[0](features)
-        last = self.stage - (self.fades and self.alpha == 0)
         former = features
-        for stage in range(1, last + 1):
+        for stage in range(1, self.newest + 1):
             former, features = features, self.blocks[stage](doubled(features))
-        images: Tensor = self.to_rgb[last](features)
-        if last < self.stage:
+        images: Tensor = self.to_rgb[self.newest](features)
+        if self.newest < self.stage:
             return doubled(images)
         if self.fades:
-            return faded(doubled(self.to_rgb[last - 1](former)), images, self.alpha)
+            return self._faded(doubled(self.to_rgb[self.stage - 1](former)), images)
         return images
 
 
@@ -268,15 +268,15 @@ class ProGANDiscriminator(Growing):
         """What the score is computed from, (N, F); it does not depend on the labels."""
         require_square(images, self.resolution)
         require_labels(labels, self.classes)
-        if self.fades and self.alpha == 0:
-            features = self.from_rgb[self.stage - 1](halved(images))
+        if self.newest < self.stage:
+            features = self.from_rgb[self.newest](halved(images))
         else:
             features = self.from_rgb[self.stage](images)
             if self.stage:
                 features = self.blocks[self.stage - 1](features)
             if self.fades:
                 former = self.from_rgb[self.stage - 1](halved(images))
-                features = faded(former, features, self.alpha)
+                features = self._faded(former, features)
         for stage in reversed(range(self.stage - 1)):
             features = self.blocks[stage](features)
         described: Tensor = self.last(minibatch_deviation(features))

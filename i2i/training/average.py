@@ -72,7 +72,8 @@ class HistoricalAverage:
         self.parameters: list[Tensor] = list(parameters)
         self.weight = weight
         self.mean = [parameter.detach().clone() for parameter in self.parameters]
-        self.turns = 0
+        # On the device, where a recorded step reads it.
+        self.turns = torch.zeros((), dtype=torch.int64, device=self.parameters[0].device)
 
     @torch.no_grad()
     def pull(self, scale: Tensor | None = None) -> Tensor:
@@ -99,12 +100,13 @@ class HistoricalAverage:
     def update(self) -> None:
         """Take the weights after one more turn into the mean."""
         self.turns += 1
-        torch._foreach_lerp_(self.mean, self.parameters, 1 / self.turns)
+        weight = self.turns.to(self.mean[0].dtype).reciprocal()
+        torch._foreach_lerp_(self.mean, self.parameters, [weight] * len(self.mean))
 
     def state_dict(self) -> dict[str, Any]:
         return {"turns": self.turns, "mean": self.mean}
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.turns = state["turns"]
+        self.turns.fill_(state["turns"])
         torch._foreach_copy_(self.mean, state["mean"])

@@ -9,8 +9,8 @@ Whatever belongs to a process alone (a history pool) is in modules that say so w
 the checkpoint holds that of each.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from typing import Any
 
@@ -53,6 +53,7 @@ class GradientExchange:
         self._active = False
         self._missing: list[int] = []
         self._sent: list[tuple[Tensor, Any]] = []
+        self._silent = False
         for parameter in parameters:
             parameter.register_post_accumulate_grad_hook(self._arrived)
 
@@ -64,15 +65,26 @@ class GradientExchange:
         self._active = True
         try:
             yield
+            # A parameter that took no part in this turn leaves its bucket, and those after it,
+            # waiting.
+            while len(self._sent) < len(self.buckets):
+                self._send()
+            for bucket, (flat, work) in zip(self.buckets, self._sent, strict=True):
+                if work is not None:
+                    work.wait()
+                _unflatten(flat, bucket)
         finally:
             self._active = False
-        # A parameter that took no part in this turn leaves its bucket, and those after it, waiting.
-        while len(self._sent) < len(self.buckets):
-            self._send()
-        for bucket, (flat, work) in zip(self.buckets, self._sent, strict=True):
-            work.wait()
-            _unflatten(flat, bucket)
-        self._sent = []
+            self._sent = []
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Let buckets be filled, but not sent."""
+        self._silent = True
+        try:
+            yield
+        finally:
+            self._silent = False
 
     def _arrived(self, parameter: Tensor) -> None:
         if not self._active:
@@ -89,7 +101,8 @@ class GradientExchange:
             for parameter in self.buckets[len(self._sent)]
         ]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
-        self._sent.append((flat, dist.all_reduce(flat, async_op=True)))
+        work = None if self._silent else dist.all_reduce(flat, async_op=True)
+        self._sent.append((flat, work))
 
 
 def _buckets(parameters: Sequence[nn.Parameter], size: int) -> Iterator[list[nn.Parameter]]:
@@ -141,17 +154,33 @@ def differentiable_mean(processes: Processes) -> Callable[[Tensor], Tensor]:
 
 
 @contextmanager
-def apart(model: nn.Module) -> Iterator[None]:
-    """Let one process use the model while the others do not: nothing in it is synchronised."""
+def apart(model: nn.Module, instead: Callable[[Tensor], Tensor] | None = None) -> Iterator[None]:
+    """Let one process use the model while the others do not: nothing in it is synchronised.
+
+    Arguments:
+        model: it may have synchronised normalisations.
+        instead: what these take for the mean over the processes; None makes them ordinary ones.
+    """
     modules: list[Any] = [m for m in model.modules() if getattr(m, "mean_of_all", None)]
     means = [module.mean_of_all for module in modules]
     for module in modules:
-        module.mean_of_all = None
+        module.mean_of_all = instead
     try:
         yield
     finally:
         for module, mean in zip(modules, means, strict=True):
             module.mean_of_all = mean
+
+
+@contextmanager
+def rehearsing(model: nn.Module, exchanges: Iterable[GradientExchange]) -> Iterator[None]:
+    """Let one process do steps without the others, in the memory that they take with the others:
+    all is as in training, but what it sends comes back as the answer."""
+    with ExitStack() as stack:
+        stack.enter_context(apart(model, instead=torch.clone))
+        for exchange in exchanges:
+            stack.enter_context(exchange.silent())
+        yield
 
 
 def batch_share(batch_size: int, accumulate: int, processes: Processes) -> int:

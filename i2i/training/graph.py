@@ -8,6 +8,8 @@ differs between steps is read from that memory:
 - Batches are copied to where the recorded batch was.
 - Learning rates are tensors (`rates_on_device`). Where an optimizer can only take numbers, they
   tell one kind of step from another.
+- So are the shares of layers that fade in (`Model.prepare`), the deviation of instance noise, and
+  the number of turns that a historical average divides by.
 - Random numbers: of a recorded draw, the kernel reads seed and offset from device memory, which
   torch fills before each replay from the state of the generator. A step seeds torch's generator at
   certain places (`Trainer`); each place gets a state of its own, seeded before each replay.
@@ -129,7 +131,7 @@ class StepGraphs:
             recover: makes Python's part of the state good again after a recording that failed.
         """
         if key is None:
-            self._say_once("steps in which networks fade in differ from each other: not recorded.")
+            self._say_once("steps that the model calls unlike any other are not recorded.")
             return self._rehearse(_Kind(), batch, work, seed)
         key = (key, tuple((tensor.shape, tensor.dtype) for tensor in batch))
         if key in self._failed:

@@ -2,26 +2,36 @@
 
 import gc
 import tempfile
-from collections.abc import Callable
-from contextlib import nullcontext
-from typing import IO, Any
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
 from i2i.errors import TrainingError
 from i2i.memory import OUT_OF_MEMORY, is_out_of_memory
+from i2i.training.distributed import rehearsing
 from i2i.training.trainer import Losses, Trainer
+
+MARGIN = 256 * 2**20
+"""Bytes that are kept free in a rehearsal, for what carries gradients to other processes: what NCCL
+and gloo allocate is in nobody's account."""
 
 
 class Rescue:
     """Does the steps of a trainer, in more pieces when the memory does not suffice.
 
     When a step fails, some players may have moved already. Therefore the state before a step is
-    written to a temporary file, but only as long as it is open whether the memory suffices: until
-    every player has had a turn with a batch of that size in that many pieces. A run that was given
-    less memory later (by another program on the same GPU) has nothing to go back to but its last
-    checkpoint.
+    written to a temporary file, but only as long as it is open whether the memory suffices: until a
+    step of its kind has been done that had no less to hold. A run that was given less memory later
+    (by another program on the same GPU) has nothing to go back to but its last checkpoint.
+
+    Of several processes that train together, one that fails within a step leaves the others waiting
+    for its gradients, and cannot ask them to begin again. So there each process first rehearses a
+    step that may fail: without the others, but with the buffers in which gradients are sent and a
+    margin, and in more pieces until it fits. All traces are wiped out. Then the processes agree on
+    the largest number of pieces, and do the step.
 
     Arguments:
         trainer: does the steps; its `accumulate` is what changes.
@@ -39,76 +49,128 @@ class Rescue:
         self.say = say
         self.changed = changed
         self.pieces = trainer.accumulate
-        self._proven: set[tuple[int, int, str]] = set()  # size of a batch, pieces, player
+        self._proven: set[tuple[Hashable, int]] = set()  # kind of a step, pieces
 
     def step(self, batch: Any, *, closely: bool = False) -> Losses:
-        """Train on one batch, as `Trainer.step`.
+        """Train on one batch, as `Trainer.step`. A collective.
 
         Raises:
             TrainingError: the memory does not suffice, and the batch cannot be cut any further or
                 there is nothing to go back to.
         """
-        if self.trainer.model.begins_anew(self.trainer.clock):
+        trainer, size = self.trainer, len(batch[0])
+        if trainer.model.begins_anew(trainer.clock):
             self._proven.clear()  # the networks have changed
-        while (losses := self._attempt(batch, closely)) is None:
-            self.changed(self.pieces)
+        trainer.accumulate = divisor_from(self.pieces, size)
+        kind = self._kind(size)
+        proven = (kind, trainer.accumulate) in self._proven
+        if not proven and trainer.processes.alone:
+            losses = self._try(batch, closely)
+        else:
+            if not proven:
+                self._rehearse(batch)
+            losses = self._trust(batch, closely)
+        self._proven.add((kind, trainer.accumulate))
         return losses
 
-    def _attempt(self, batch: Any, closely: bool) -> Losses | None:
-        """Do a step, or return None with everything as it was, but for the number of pieces."""
-        trainer, size = self.trainer, len(batch[0])
-        trainer.accumulate = divisor_from(self.pieces, size)
-        needed = {(size, trainer.accumulate, player) for player in trainer.model.players}
-        # To a file: a copy in memory might be what makes it too small.
-        with nullcontext() if needed <= self._proven else tempfile.TemporaryFile() as before:
-            if before is not None:
-                torch.save(trainer.state_dict(), before)
-            try:
-                losses = trainer.step(batch, closely=closely)
-            except OUT_OF_MEMORY as error:
-                if not is_out_of_memory(error):
-                    raise
-                if before is None or trainer.accumulate == size:
-                    raise TrainingError(self._hopeless(size, before is not None)) from error
-            else:
-                players = {name.split("/")[0] for name in losses}
-                self._proven |= {place for place in needed if place[2] in players}
-                return losses
-            # The error is gone by now, and with it the frames that held on to the memory.
-            _restore(trainer, before)
-        self.pieces = divisor_from(2 * trainer.accumulate, size)
-        self.say(self._notice(size))
-        return None
-
-    def _notice(self, size: int) -> str:
+    def _kind(self, size: int) -> Hashable:
+        """What tells how much memory the coming step takes."""
         trainer = self.trainer
-        looks_at_all = any(
-            isinstance(module, nn.modules.batchnorm._BatchNorm)
-            for module in trainer.model.modules()
-        )
+        anew = trainer.model.begins_anew(trainer.clock)
+        # An optimizer allocates its state when a player first moves, after the step's peak.
+        moved = {player for player, each in trainer.optimizers.items() if each.state and not anew}
+        return size, trainer.model.rhythm(trainer.clock), frozenset(moved)
+
+    def _try(self, batch: Any, closely: bool) -> Losses:
+        """Do a step, in more and more pieces until the memory suffices."""
+        trainer, size = self.trainer, len(batch[0])
+        with _undoing(trainer) as undo:
+            while (losses := _attempt(lambda: trainer.step(batch, closely=closely))) is None:
+                before = trainer.accumulate
+                trainer.accumulate = self._more_pieces(size)
+                undo()
+                self._go_on(
+                    size,
+                    before,
+                    f"the memory did not suffice for step {trainer.steps_done + 1}. It is "
+                    "repeated, and",
+                )
+        return losses
+
+    def _rehearse(self, batch: Any) -> None:
+        """Find out in how many pieces all processes can do the coming step. A collective."""
+        trainer, size = self.trainer, len(batch[0])
+        before = trainer.accumulate
+
+        def step() -> Losses:
+            margin = torch.empty(MARGIN, dtype=torch.uint8, device=trainer.device)
+            losses = trainer.step(batch, closely=True)
+            del margin
+            return losses
+
+        with _undoing(trainer) as undo, rehearsing(trainer.model, trainer.exchanges.values()):
+            while _attempt(step) is None:
+                trainer.accumulate = self._more_pieces(size)
+                undo()
+            undo()
+        needed = trainer.processes.gather(trainer.accumulate)
+        trainer.accumulate = max(needed)  # divides `size`, as all shares have that size
+        if trainer.accumulate > before:
+            ranks = [str(rank) for rank, pieces in enumerate(needed) if pieces == max(needed)]
+            whose = f"of process{'es' if len(ranks) > 1 else ''} {', '.join(ranks)}"
+            self._go_on(
+                size,
+                before,
+                f"the memory {whose} did not suffice for step {trainer.steps_done + 1}, so",
+            )
+
+    def _trust(self, batch: Any, closely: bool) -> Losses:
+        """Do a step for which the memory has sufficed."""
+        trainer, size = self.trainer, len(batch[0])
+        if (losses := _attempt(lambda: trainer.step(batch, closely=closely))) is None:
+            start = "" if trainer.processes.alone else ", or begin one with more train.accumulate"
+            raise TrainingError(
+                self._refusal(
+                    size, f"resume the run: it then looks for a number of pieces that fits{start}"
+                )
+            )
+        return losses
+
+    def _more_pieces(self, size: int) -> int:
+        pieces = self.trainer.accumulate
+        if pieces == size:
+            raise TrainingError(
+                self._refusal(
+                    size,
+                    "train.checkpointing = true, --precision bf16, a smaller --size or a smaller "
+                    "generator.width help",
+                )
+            )
+        return divisor_from(2 * pieces, size)
+
+    def _go_on(self, size: int, before: int, why: str) -> None:
+        """From here on with the trainer's number of pieces instead of so many as before."""
+        self.pieces = self.trainer.accumulate
+        modules = self.trainer.model.modules()
+        norms = [m for m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        seen = size * max((getattr(norm, "shares", 1) for norm in norms), default=1)
         consequence = (
-            f"batch norm now takes its statistics from {size // self.pieces} pictures instead of "
-            f"{size // trainer.accumulate}, so that the result differs"
-            if looks_at_all
+            f"batch norm now takes its statistics from {seen // self.pieces} pictures instead of "
+            f"{seen // before}, so that the result differs"
+            if norms
             else "the gradients are those of the whole batch, unless a network compares pictures"
         )
-        return (
-            f"note: the memory did not suffice for step {trainer.steps_done + 1}. It is repeated, "
-            f"and the run goes on, with train.accumulate = {self.pieces}: {consequence}."
+        self.say(
+            f"note: {why} the run goes on, with train.accumulate = {self.pieces}: {consequence}."
         )
+        self.changed(self.pieces)
 
-    def _hopeless(self, size: int, could_go_back: bool) -> str:
+    def _refusal(self, size: int, cure: str) -> str:
         trainer = self.trainer
-        cure = (
-            "resume the run: it then looks for a number of pieces that fits"
-            if not could_go_back
-            else "train.checkpointing = true, --precision bf16, a smaller --size or a smaller "
-            "generator.width help"
-        )
-        pictures = size // trainer.accumulate
+        whole = "a batch" if trainer.processes.alone else "a process's share of a batch"
         return (
             f"step {trainer.steps_done + 1}: the memory does not suffice for a piece of "
-            f"{pictures} of the {size} pictures of a batch: {cure}."
+            f"{size // trainer.accumulate} of the {size} pictures of {whole}: {cure}."
         )
 
 
@@ -117,11 +179,40 @@ def divisor_from(least: int, size: int) -> int:
     return next((n for n in range(min(least, size), size) if size % n == 0), size)
 
 
-def _restore(trainer: Trainer, file: IO[bytes]) -> None:
-    for parameter in trainer.model.parameters():
-        parameter.grad = None
-    gc.collect()
-    if trainer.device.type == "cuda":
-        torch.cuda.empty_cache()
-    file.seek(0)
-    trainer.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+def _attempt(step: Callable[[], Losses]) -> Losses | None:
+    """Do a step; None, with the state somewhere between, if the memory did not suffice."""
+    try:
+        return step()
+    except OUT_OF_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+    return None  # the error is gone by now, and with it the frames that held on to the memory
+
+
+@contextmanager
+def _undoing(trainer: Trainer) -> Iterator[Callable[[], None]]:
+    """Remember everything that a step changes; gives what makes it as it was, any number of times.
+
+    Raises:
+        TrainingError: the temporary file cannot be written.
+    """
+    # To a file: a copy in memory might be what makes it too small.
+    with tempfile.TemporaryFile() as file:
+        try:
+            torch.save(trainer.state_dict(), file)
+        except OSError as error:
+            raise TrainingError(
+                f"step {trainer.steps_done + 1}: the state before it could not be kept in "
+                f"{tempfile.gettempdir()} ({error}): let TMPDIR name a folder with more room."
+            ) from error
+
+        def undo() -> None:
+            for parameter in trainer.model.parameters():
+                parameter.grad = None
+            gc.collect()
+            if trainer.device.type == "cuda":
+                torch.cuda.empty_cache()
+            file.seek(0)
+            trainer.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+
+        yield undo

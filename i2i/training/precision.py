@@ -67,5 +67,6 @@ class Precision:
         return {player: scaler.state_dict() for player, scaler in self.scalers.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.abandon()
         for player, scaler in self.scalers.items():
             scaler.load_state_dict(state[player])

@@ -166,6 +166,7 @@ class Trainer:
             self._forget_graphs()
         if self.noise is not None:
             self.noise.fade(self.clock.share)
+        self.model.prepare(self.clock)
         batch = to_device(batch, self.device, self.memory_format)
         if self.augment is not None:
             self._reseed(-1)

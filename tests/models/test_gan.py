@@ -379,6 +379,7 @@ def test_produce_makes_as_many_as_there_are_real_ones_of_their_classes() -> None
 def test_what_is_produced_while_growing_has_full_size_and_coarse_pixels() -> None:
     model = gan("progan")
     pictures = batch(model)
+    model.prepare(Clock(1))
     for _ in model.play(pictures, Clock(1)):
         pass
     made = model.produce(pictures)["samples"].outputs

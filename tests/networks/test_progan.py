@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 
 from i2i.batch import enlarged
 from i2i.errors import DataError, OptionsError
@@ -19,7 +20,6 @@ from i2i.networks.equalised import (
     minibatch_deviation,
     pixel_norm,
 )
-from i2i.networks.progan import shrink_to
 
 
 def networks(size: int = 32, classes: int = 0) -> tuple[ProGANGenerator, ProGANDiscriminator]:
@@ -213,7 +213,9 @@ def test_real_pictures_fade_as_generated_ones_do(stage, alpha):
     coarse = means.reshape(2, 3, size // 2, 2, size // 2, 2).mean((3, 5))
     coarse = coarse.repeat(2, axis=2).repeat(2, axis=3)
     expected = means if stage == 0 else alpha * means + (1 - alpha) * coarse
-    ours = shrink_to(torch.from_numpy(images), stage, alpha)
+    discriminator = networks(32)[1].double()
+    discriminator.grow(stage, alpha)
+    ours = discriminator.shrink(torch.from_numpy(images))
     np.testing.assert_allclose(ours, expected, atol=1e-12)
 
 
@@ -225,6 +227,20 @@ def test_the_growth_goes_into_a_file_and_back(tmp_path):
         assert (other.stage, other.alpha) == (2, 0.25)
         copied = copy.deepcopy(network)
         assert (copied.stage, copied.alpha) == (2, 0.25)
+        assert copied.shares.tolist() == other.shares.tolist() == [[0.75], [0.25]]
+        assert not any("shares" in name for name in network.state_dict())  # nor in older files
+
+
+def test_layers_that_fade_in_are_compiled_once():
+    for network, argument in zip(
+        networks(), (torch.randn(2, 5), torch.randn(2, 3, 16, 16)), strict=True
+    ):
+        counter = CompileCounter()
+        compiled = torch.compile(network, backend=counter)
+        for alpha in (0.25, 0.5, 0.75):
+            network.grow(2, alpha)
+            assert torch.equal(compiled(argument), network(argument))
+        assert counter.frame_count == 1
 
 
 def test_a_scheme_of_initial_weights_has_no_hold_on_them():

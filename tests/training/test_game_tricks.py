@@ -95,6 +95,14 @@ def test_historical_averaging_is_the_gradient_of_the_squared_distance_from_the_m
     assert distance.item() == pytest.approx((expected**2).sum())
     assert weight.grad.tolist() == pytest.approx((np.array([10, 20]) + 4 * expected).tolist())
     assert idle.grad is None
+    # Files once held the count as a number.
+    again = HistoricalAverage([weight, idle], weight=0.5)
+    again.load_state_dict({"turns": 3, "mean": history.mean})
+    assert again.state_dict()["turns"] == history.state_dict()["turns"] == 3
+    history.update()
+    again.update()
+    np.testing.assert_allclose(history.mean[0], np.mean([*past, [3.0, 5.0]], axis=0), rtol=1e-6)
+    assert torch.equal(again.mean[0], history.mean[0])
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2])

@@ -131,22 +131,73 @@ def test_each_cadence_has_a_recording() -> None:
     assert recorder.rehearsed == 6
 
 
-def test_networks_that_fade_in_are_not_recorded() -> None:
-    lines: list[str] = []
-    stages = """[{size=4,batch_size=2,fade=0,hold=5},{size=8,batch_size=2,fade=6,hold=4},
-        {size=16,batch_size=2,fade=0,hold=1}]""".replace("\n", "")
-    settings = (f"growth.stages={stages}", "generator.width=8")
+STAGES = (
+    "growth.stages=[{size=4,batch_size=2,fade=0,hold=5},{size=8,batch_size=2,fade=6,hold=4},"
+    "{size=16,batch_size=2,fade=5,hold=4}]"
+)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [(), ("train.precision=bf16",), ("train.batch_size=4", "train.accumulate=2")],
+    ids=lambda settings: settings[-1] if settings else "fp32",
+)
+def test_networks_that_fade_in_are_recorded(settings: tuple[str, ...]) -> None:
+    count = 4 if "train.accumulate=2" in settings else 2
+    stages = STAGES.replace("batch_size=2", f"batch_size={count}")
+    settings = (*settings, stages, "generator.width=8")
     played = trainer_of("progan", *settings, recorder=None)
     recorder = TapeRecorder()
     recorded = trainer_of("progan", *settings, recorder=recorder)
+    assert_same(played, recorded, batches(played, 24, count))
+    # Of each stage, and of its fading in, 3 rehearsals; what is left are 2, 3, 1, 2 and 1 steps.
+    assert recorder.rehearsed == 15
+    assert recorder.forgotten == 2
+    one, other = played.model.generator, recorded.model.generator
+    assert (one.stage, one.alpha) == (other.stage, other.alpha) == (2, 1)
+
+
+def test_a_run_goes_on_while_recorded_layers_fade_in() -> None:
+    settings = (STAGES, "generator.width=8")
+    played = trainer_of("progan", *settings, recorder=None)
+    recorded = trainer_of("progan", *settings, recorder=TapeRecorder())
+    data = batches(played, 12)
+    assert_same(played, recorded, data[:9])
+    again = trainer_of("progan", *settings, recorder=TapeRecorder())
+    again.load_state_dict(deepcopy(recorded.state_dict()))
+    assert again.model.generator.alpha == pytest.approx(4 / 6)  # of the last step
+    assert_same(played, again, data[9:])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [("cyclegan", ()), ("wgan-gp", ()), ("progan", (STAGES, "generator.width=8"))],
+    ids=["cyclegan", "wgan-gp", "progan"],
+)
+def test_historical_averaging_is_recorded(recipe: str, settings: tuple[str, ...]) -> None:
+    settings = (*settings, "train.historical_averaging=0.1")
+    played = trainer_of(recipe, *settings, recorder=None)
+    recorded = trainer_of(recipe, *settings, recorder=TapeRecorder())
+    assert_same(played, recorded, batches(played, 20))
+    assert recorded.graphs is not None
+    assert recorded.graphs.recorded >= 1
+    for player, history in played.histories.items():
+        other = recorded.histories[player]
+        assert torch.equal(other.turns, history.turns)
+        assert all(torch.equal(*pair) for pair in zip(other.mean, history.mean, strict=True))
+
+
+def test_steps_like_no_other_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    played = trainer_of("pix2pix", recorder=None)
+    recorded = trainer_of("pix2pix", recorder=None)
+    recorder = TapeRecorder()
     recorded.graphs = StepGraphs(recorder, CPU, lines.append)
-    data = batches(played, 15)
-    assert_same(played, recorded, data)
-    # 5 steps: 3 rehearsals; 5 that fade in and 5 that do not: 5 and 3.
-    assert recorder.rehearsed == 11
-    assert recorder.forgotten == 1
-    assert [line for line in lines if "fade in" in line] == lines[1:]
-    assert recorded.model.generator.alpha == played.model.generator.alpha == 1
+    monkeypatch.setattr(recorded.model, "rhythm", lambda clock: None)
+    assert_same(played, recorded, batches(played, 6))
+    assert recorder.rehearsed == 6
+    assert len(lines) == 1
+    assert "unlike any other are not recorded" in lines[0]
 
 
 def test_a_run_goes_on_in_the_middle_of_recorded_steps() -> None:
@@ -234,7 +285,7 @@ def test_every_model_says_its_rhythm(name: str) -> None:
     assert "rhythm" in vars(find_model(name))
 
 
-def test_growth_has_whole_steps() -> None:
+def test_growth_has_steps_that_fade_and_whole_ones() -> None:
     trainer = build_trainer(shrunk("progan"))
     assert isinstance(trainer.model.growth, Growth)
     rhythms = []
@@ -242,4 +293,7 @@ def test_growth_has_whole_steps() -> None:
         trainer.steps_done = step
         rhythms.append(trainer.model.rhythm(trainer.clock))
     # Stages of 1, 2 and 3 steps, of which the first of each fade has a share below 1.
-    assert rhythms == [(True, 0), None, (True, 1), None, (True, 2), (True, 2)]
+    assert rhythms == [
+        *((True, 0, False), (True, 1, True), (True, 1, False)),
+        *((True, 2, True), (True, 2, False), (True, 2, False)),
+    ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from limits import CPU_ERROR, Limit
 
 from i2i import train
 from i2i.builder import build_trainer
@@ -20,45 +20,12 @@ from i2i.training.run import Run
 from i2i.training.trainer import Trainer
 from shrunk import batch_for, shrunk
 
-CPU_ERROR = (
-    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
-    "you tried to allocate 123 bytes. Error code 12 (Cannot allocate memory)"
-)
-
 
 @pytest.mark.parametrize(
     ("least", "size", "expected"), [(1, 6, 1), (2, 6, 2), (4, 6, 6), (4, 1, 1), (8, 12, 12)]
 )
 def test_divisors(least: int, size: int, expected: int) -> None:
     assert divisor_from(least, size) == expected
-
-
-class Limit:
-    """Lets networks fail on more than so many pictures, from a certain call on.
-
-    Every forward and backward pass of a network is a call.
-    """
-
-    def __init__(self, model: nn.Module, pictures: int, first: int, error: Exception) -> None:
-        self.pictures = pictures
-        self.first = first
-        self.error = error
-        self.calls = 0
-        for network in model.children():
-            if list(network.parameters()):
-                network.register_forward_pre_hook(self.forward)
-
-    def forward(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not torch.is_grad_enabled():  # validation
-            return
-        self.look(inputs[0].shape[0])
-        if inputs[0].requires_grad:
-            inputs[0].register_hook(lambda gradient: self.look(gradient.shape[0]))
-
-    def look(self, pictures: int) -> None:
-        self.calls += 1
-        if self.calls > self.first and pictures > self.pictures:
-            raise self.error
 
 
 def state_of(trainer: Trainer) -> list[torch.Tensor]:
@@ -158,6 +125,76 @@ def test_memory_that_is_taken_away_later_leads_to_the_checkpoint() -> None:
     Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
     with pytest.raises(TrainingError, match=r"step 3: .* resume the run"):
         rescue.step(batch_for(trainer.model))
+
+
+def test_the_second_step_is_not_trusted_either() -> None:
+    """In the first one, the optimizers had allocated nothing yet."""
+    trainer = build_trainer(shrunk("pix2pix"))
+    rescue = Rescue(trainer, lambda line: None)
+    rescue.step(batch_for(trainer.model))
+    Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
+    rescue.step(batch_for(trainer.model))
+    assert (trainer.accumulate, trainer.steps_done) == (2, 2)
+
+
+def test_a_step_in_fp16_that_breaks_off_between_scaling_and_moving_is_wiped_out() -> None:
+    """Else its gradients would count as those of the next one that need no scaling any more."""
+    settings = ("train.precision=fp16", "train.batch_size=2")
+    trainer, other = (build_trainer(shrunk("pix2pix", *settings)) for _ in range(2))
+    for each in (trainer, other):
+        for scaler in each.precision.scalers.values():
+            scaler._init_scale = 4.0  # so that nothing overflows, and all move
+    batch = batch_for(trainer.model)
+    optimizer = trainer.optimizers["generator"]
+    original = optimizer.step
+
+    def once(*arguments: Any, **named: Any) -> None:
+        optimizer.step = original
+        raise RuntimeError(CPU_ERROR)
+
+    optimizer.step = once  # type: ignore[method-assign, assignment]
+    Rescue(trainer, lambda line: None).step(batch)
+    assert trainer.accumulate == 2
+    other.accumulate = 2
+    other.step(batch)
+    for one, expected in zip(state_of(trainer), state_of(other), strict=True):
+        assert torch.equal(one, expected)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "uncertain"),
+    [
+        ("pix2pix", [0, 1]),
+        ("wgan-gp", [0, 1, 4, 5, 9]),  # the generator moves in the fifth and the tenth step
+        ("progan", [0, 1, 2, 3, 4]),  # stages of 1, 2 and 3 steps; the last one goes on
+    ],
+)
+def test_the_state_is_kept_only_while_the_memory_may_not_suffice(
+    recipe: str, uncertain: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = build_trainer(shrunk(recipe))
+    kept: list[int] = []
+    original = torch.save
+
+    def save(state: Any, file: Any) -> None:
+        kept.append(trainer.steps_done)
+        original(state, file)
+
+    monkeypatch.setattr(torch, "save", save)
+    rescue = Rescue(trainer, lambda line: None)
+    for step in range(12):
+        rescue.step(batch_for(trainer.model, seed=step))
+    assert kept == uncertain
+
+
+def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    trainer = build_trainer(shrunk("pix2pix"))
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match=r"step 1: .* No space left on device.* TMPDIR"):
+        Rescue(trainer, lambda line: None).step(batch_for(trainer.model))
 
 
 def test_other_errors_pass() -> None:
