@@ -14,6 +14,7 @@ from i2i.exported.description import SUFFIX, Description, Quantisation
 from i2i.exported.graph import describe_file, largest_difference, write_graph
 from i2i.exported.judging import HeldOut, held_out, in_batches, in_bf16, pictures_per_second
 from i2i.exported.libraries import library
+from i2i.exported.phases import in_phases
 from i2i.exported.quantise import SCHEMES, convolutions, quantise
 from i2i.exported.session import ExportedNetwork
 from i2i.game import Model
@@ -79,7 +80,7 @@ def export_onnx(
     generator = _generator(checkpoint, direction, average, say)
     target = _file(target, generator, "")
     with _workplace(target) as folder:
-        _write(generator, folder / target.name, say)
+        _write(generator, generator.network, folder / target.name, say)
         _move(folder, target)
     say(f"written: {target}")
     return target
@@ -118,14 +119,16 @@ def export_int8(
     target = _file(target, generator, "_int8")
     pictures = _held_out(generator, calibrate_on, say)
     with _workplace(target) as folder:
-        whole = folder / f"fp32-{target.name}"
-        _write(generator, whole, say)
-        done = _quantised(generator, whole, folder / target.name, pictures, max_loss, say)
+        whole, phases = (folder / f"{name}-{target.name}" for name in ("fp32", "phases"))
+        _write(generator, generator.network, whole, say)
+        _write(generator, in_phases(generator.network), phases)
+        done = _quantised(generator, phases, folder / target.name, pictures, max_loss, say)
         describe_file(
             folder / target.name, replace(generator.description, quantisation=done).to_metadata()
         )
         _say_speeds(generator.network, whole, folder / target.name, pictures, say)
-        whole.unlink()
+        for path in (whole, phases):
+            path.unlink()
         _move(folder, target)
     say(f"written: {target}")
     return target
@@ -189,9 +192,11 @@ def _move(folder: Path, target: Path) -> None:
         path.replace(target.parent / path.name)
 
 
-def _write(generator: _Generator, path: Path, say: Say) -> None:
-    """Write a network in fp32 and compare what was written with it."""
-    write_graph(generator.network, generator.channels, path)
+def _write(
+    generator: _Generator, network: nn.Module, path: Path, say: Say = lambda line: None
+) -> None:
+    """Write a network in fp32 and compare what was written with the generator."""
+    write_graph(network, generator.channels, path)
     describe_file(path, generator.description.to_metadata())
     apart = largest_difference(generator.network, ExportedNetwork(path), generator.channels)
     if apart > MAX_DIFFERENCE:
@@ -221,18 +226,18 @@ def _held_out(generator: _Generator, calibrate_on: str | None, say: Say) -> Held
 
 
 def _quantised(
-    generator: _Generator, whole: Path, target: Path, pictures: HeldOut, max_loss: float, say: Say
+    generator: _Generator, source: Path, target: Path, pictures: HeldOut, max_loss: float, say: Say
 ) -> Quantisation:
     """Write the first scheme that costs little enough."""
     before = in_batches(generator.network, pictures.judged)
     quality = pictures.quality(before).mean().item()
-    names = convolutions(whole)
+    names = convolutions(source)
     assert names, "a generator without convolutions"
     for words, ends in SCHEMES.items():
         chosen = names[ends : len(names) - ends]
         if not chosen:
             continue
-        quantise(whole, target, chosen, pictures.calibration)
+        quantise(source, target, chosen, pictures.calibration)
         after = in_batches(ExportedNetwork(target), pictures.judged)
         done = Quantisation(
             convolutions=words,

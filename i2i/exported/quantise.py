@@ -5,8 +5,9 @@ scale and a zero point for each tensor, both written as pairs of QuantizeLinear 
 around the layers (Jacob et al.: Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference, CVPR 2018).
 
-Convolutions and nothing else: onnxruntime has no kernel in integers for transposed convolutions and
-normalisation on a processor, and activations and sums gain nothing but rounding errors there.
+Convolutions and nothing else: onnxruntime has no kernel in integers for normalisation and for
+transposed convolutions on a processor (`phases` makes ordinary ones of some), and activations and
+sums in integers gain no time, but rounding errors.
 """
 
 from collections.abc import Iterable, Iterator
