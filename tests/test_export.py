@@ -51,10 +51,10 @@ def checkpoint_of(options: Options, path: Path, hostile: bool = False) -> Path:
 
 
 def _spoil(generator: torch.nn.Module) -> None:
-    """Let a U-Net be grey in fp32, and anything in integers.
+    """Let a U-Net be nearly grey in fp32, and black and white in integers.
 
-    It ends in 1000 (u - 2 v) of two values of which one is twice the other. A power of two costs
-    floating point numbers nothing, but integers round each of the two.
+    It ends in a - b + 1000 (u - 2 v) of values of which u is twice v. A power of two costs floating
+    point numbers nothing, but integers round each of the two.
     """
     inner, last = [m for m in generator.modules() if isinstance(m, torch.nn.Conv2d)][-2:]
     width = last.in_channels // 2
@@ -62,7 +62,8 @@ def _spoil(generator: torch.nn.Module) -> None:
         parameter.data[1] = parameter.data[0] / 2
     for parameter in last.parameters():
         parameter.data.zero_()
-    last.weight.data[:, width : width + 2, 1, 1] = torch.tensor([1000.0, -2000.0])
+    for column, weight in ((0, 1.0), (1, -1.0), (width, 1000.0), (width + 1, -2000.0)):
+        last.weight.data[:, column, 1, 1] = weight
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_one_picture_is_not_enough() -> None:
         )
 
 
-def test_speeds_are_measured_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speeds_are_measured_in_turns() -> None:
     calls: list[str] = []
     now = 0.0
 
@@ -145,9 +145,8 @@ def test_speeds_are_measured_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return network
 
-    monkeypatch.setattr("i2i.exported.judging.perf_counter", lambda: now)
     networks = {"slow": takes("slow", 0.1, 0.5, 0.25, 4.0), "fast": takes("fast", 9, 0.5, 0.125, 1)}
-    speeds = pictures_per_second(networks, torch.zeros(2, 3, 4, 4), turns=3)
+    speeds = pictures_per_second(networks, torch.zeros(2, 3, 4, 4), lambda: now, turns=3)
     assert speeds == pytest.approx({"slow": 4.0, "fast": 8.0})
     assert calls == ["slow", "fast"] * 4
 
