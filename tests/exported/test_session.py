@@ -129,6 +129,19 @@ def test_no_more_threads_than_cores(path: Path, monkeypatch: pytest.MonkeyPatch)
         assert session._settings(onnxruntime).intra_op_num_threads == expected
 
 
+def test_bytes_are_added_up_without_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    for vnni in (True, False):
+        monkeypatch.setattr(session, "has_vnni", lambda vnni=vnni: vnni)
+        settings = session._settings(onnxruntime)
+        if vnni:
+            with pytest.raises(RuntimeError):
+                settings.get_session_config_entry("session.x64quantprecision")
+        else:
+            assert settings.get_session_config_entry("session.x64quantprecision") == "1"
+
+
 def test_short_memory_is_told_as_torch_does(path: Path) -> None:
     network = ExportedNetwork(path)
 
