@@ -1,4 +1,4 @@
-"""What the processor of this machine offers to this process: cores, arithmetic in bf16 and bytes."""
+"""What the processor of this machine offers to this process: cores, arithmetic in few bits."""
 
 import os
 from pathlib import Path

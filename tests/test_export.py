@@ -39,6 +39,7 @@ def complaint(*arguments: object) -> str:
 def checkpoint_of(options: Options, path: Path, hostile: bool = False) -> Path:
     """A checkpoint of networks that were not trained, with weights that matter."""
     model = build_model(options)
+    torch.manual_seed(0)
     for name in model.generators:
         initialise(model.get_submodule(name), "normal", 0.2)
     if hostile:
@@ -58,8 +59,8 @@ def _spoil(generator: torch.nn.Module) -> None:
     """
     inner, last = [m for m in generator.modules() if isinstance(m, torch.nn.Conv2d)][-2:]
     width = last.in_channels // 2
-    for parameter in inner.parameters():
-        parameter.data[1] = parameter.data[0] / 2
+    inner.weight.data.abs_()  # so that none of the two is nothing after a ReLU
+    inner.weight.data[1] = inner.weight.data[0] / 2
     for parameter in last.parameters():
         parameter.data.zero_()
     for column, weight in ((0, 1.0), (1, -1.0), (width, 1000.0), (width + 1, -2000.0)):
