@@ -70,7 +70,14 @@ class LabelSpace:
 
     @property
     def planes(self) -> int:
-        return len(self.names) + (len(self.sets) if len(self.sets) > 1 else 0)
+        return len(self.plane_names)
+
+    @cached_property
+    def plane_names(self) -> tuple[str, ...]:
+        """What the numbers of a condition mean, in their order."""
+        several = len(self.sets) > 1
+        mask = [f"labels of data set {n + 1} are known" for n in range(len(self.sets))]
+        return (*self.names, *(mask if several else ()))
 
     @cached_property
     def targets(self) -> tuple[str, ...]:

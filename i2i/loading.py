@@ -6,10 +6,20 @@ A checkpoint knows everything about itself; nothing has to be said again.
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from i2i.builder import build_model, chosen_precision, growth, latent, pick_device
+from i2i.builder import (
+    build_model,
+    chosen_precision,
+    data_kind,
+    growth,
+    latent,
+    pick_device,
+)
 from i2i.conditioner import Conditioner
 from i2i.errors import CheckpointError, OptionsError
+from i2i.exported.description import is_exported
+from i2i.exported.session import ExportedNetwork
 from i2i.game import Model
 from i2i.labels import Asked
 from i2i.models.gan import GAN
@@ -61,27 +71,13 @@ def build_translator(
     channels = options.data.input_channels, options.data.output_channels
     if model.directions and wanted == "BtoA":
         channels = channels[::-1]
-    conditioner = None
-    if model.data == "domains":
-        labels, classifier = options.data.labels, None
-        if (
-            model.classifier_known
-            and model.classifier
-            and not all(each.exclusive for each in labels.sets)
-        ):
-            classifier = model.get_submodule(model.classifier).eval().to(device)
-        conditioner = Conditioner(
-            labels,
-            classifier,
-            size=options.data.crop_size,
-            stretch=options.data.resize == "stretch",
-            asked=domain,
-        )
-    elif domain is not None:
-        raise OptionsError(
-            f"domain (={domain!r}) means nothing to this {options.model}, which has learnt nothing "
-            "of domains."
-        )
+    classifier = None
+    if (
+        model.classifier_known
+        and model.classifier
+        and not all(each.exclusive for each in options.data.labels.sets)
+    ):
+        classifier = model.get_submodule(model.classifier).eval().to(device)
     return Translator(
         model.get_submodule(ways[wanted]),
         input_channels=channels[0],
@@ -91,8 +87,28 @@ def build_translator(
         device=device,
         precision=precision,
         seed=options.train.seed,
-        conditioner=conditioner,
+        conditioner=_conditioner(options, classifier, domain),
     )
+
+
+def _conditioner(
+    options: Options, classifier: nn.Module | None, domain: Asked
+) -> Conditioner | None:
+    """What tells a generator of many domains what is asked for; None for any other."""
+    if data_kind(options) == "domains":
+        return Conditioner(
+            options.data.labels,
+            classifier,
+            size=options.data.crop_size,
+            stretch=options.data.resize == "stretch",
+            asked=domain,
+        )
+    if domain is not None:
+        raise OptionsError(
+            f"domain (={domain!r}) means nothing to this {options.model}, which has learnt nothing "
+            "of domains."
+        )
+    return None
 
 
 def build_sampler(
@@ -142,6 +158,9 @@ def load_translator(
 ) -> tuple[Translator, str]:
     """Build a translator from a checkpoint, which knows everything about itself.
 
+    An exported file (NAME.onnx) is one too. What was settled when it was written cannot be chosen
+    any more: precision, weights, direction.
+
     Arguments:
         checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
         runs_dir: the folder of the runs.
@@ -156,6 +175,13 @@ def load_translator(
     Returns:
         the translator, and which checkpoint it is made of and why, in words.
     """
+    if is_exported(checkpoint):
+        assert checkpoint is not None
+        _refuse_what_is_settled(checkpoint, precision=precision, average=average, best=best)
+        exported = load_exported(
+            Path(checkpoint), direction=direction, domain=domain, device=device
+        )
+        return exported, str(checkpoint)
     options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
     if model.data == "pictures":
         raise OptionsError(
@@ -172,6 +198,58 @@ def load_translator(
         precision=chosen_precision(precision, where),
     )
     return translator, why
+
+
+def load_exported(
+    path: Path, *, direction: str | None = None, domain: Asked = None, device: str = "auto"
+) -> Translator:
+    """Build a translator from a file that `i2i export` has written.
+
+    It has no classifier, so that attributes that stay as they are have to be told.
+
+    Arguments:
+        path: NAME.onnx.
+        direction: must be that of the file, if it is said.
+        domain: what to translate to unless a call says otherwise, for models of many domains.
+        device: where onnxruntime computes: "auto", "cpu", "cuda", ...
+
+    Raises:
+        CheckpointError: the file is missing, broken, or not written by i2i.
+        OptionsError: the direction is another, or onnxruntime is not installed or cannot compute
+            there.
+    """
+    network = ExportedNetwork(path, device)
+    told = network.description
+    if direction not in (None, told.direction):
+        raise OptionsError(
+            f"direction (={direction!r}) is not that of {path}, which translates "
+            f"{told.direction}: leave it out, or export the other direction."
+        )
+    options = read_options(told.options)
+    return Translator(
+        network,
+        input_channels=told.input_channels,
+        output_channels=told.output_channels,
+        norm=options.inference.norm,
+        dropout=False,
+        device="cpu",  # where its tensors lie, wherever it is computed
+        conditioner=_conditioner(options, None, domain),
+    )
+
+
+def _refuse_what_is_settled(
+    checkpoint: Path | str, *, precision: str, average: bool | None, best: bool
+) -> None:
+    for name, value, idle in (
+        ("precision", precision, precision in ("fp32", "auto")),
+        ("average", average, average is None),
+        ("best", best, not best),
+    ):
+        if not idle:
+            raise OptionsError(
+                f"{name} (={value!r}) was settled when {checkpoint} was exported: leave it out, or "
+                "export another file."
+            )
 
 
 def load_sampler(
@@ -247,7 +325,9 @@ def _amount(options: Options, steps: int) -> str:
 
 
 def describe_checkpoint(path: Path) -> str:
-    """What a checkpoint is, in a few lines."""
+    """What a checkpoint or an exported file is, in a few lines."""
+    if is_exported(path):
+        return _describe_exported(path)
     state = load_checkpoint(path)
     options = read_options(state["options"])
     model = build_model(options)
@@ -287,4 +367,19 @@ def describe_checkpoint(path: Path) -> str:
         f"in use:     batch norm by {statistics[options.inference.norm]}, "
         f"dropout {'on' if options.inference.dropout else 'off'}"
     )
+    return "\n".join([*lines, "", options.to_toml()])
+
+
+def _describe_exported(path: Path) -> str:
+    told = ExportedNetwork(path).description
+    options = read_options(told.options)
+    lines = [
+        f"model:      {options.model} - {options.summary}",
+        f"exported:   from {told.made_from}, {told.direction}",
+        f"computes:   {told.quantisation or 'in fp32'}",
+        f"pictures:   {told.input_channels} channels to {told.output_channels}, height and width "
+        f"multiples of {told.multiple}",
+    ]
+    if told.planes:
+        lines.append(f"planes:     {', '.join(told.planes)}")
     return "\n".join([*lines, "", options.to_toml()])

@@ -1,4 +1,4 @@
-"""What the processor of this machine offers to this process: cores, and arithmetic in bf16."""
+"""What the processor of this machine offers to this process: cores, arithmetic in few bits."""
 
 import os
 from pathlib import Path
@@ -38,6 +38,11 @@ def best_precision(device: torch.device) -> str:
     if device.type == "cpu":
         return "bf16" if {"avx512_bf16", "amx_bf16"} & _flags() else "fp32"
     return "fp32"
+
+
+def has_vnni() -> bool:
+    """Say whether this processor is known to multiply bytes and add them up in 32 bits at once."""
+    return bool({"avx512_vnni", "avx_vnni"} & _flags())
 
 
 def _flags() -> set[str]:

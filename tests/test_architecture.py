@@ -42,6 +42,17 @@ MAY_IMPORT = {
     "samples": {"sampler", "training"},
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
+    "exported": {"game", "metrics", "sources"},
+    "export": {
+        "exported",
+        "loading",
+        "metrics",
+        "game",
+        "networks",
+        "options",
+        "sources",
+        "training",
+    },
     "judging": {"data", "metrics", "models", "options", "recipes", "sources"},
     "doctor": {"data", "models", "options", "recipes", "training"},
     "capacity": set(),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from i2i import processor
-from i2i.processor import best_precision, cores, settle_threads
+from i2i.processor import best_precision, cores, has_vnni, settle_threads
 
 
 @pytest.fixture
@@ -78,3 +78,13 @@ def test_bf16_is_best_where_the_processor_has_it(
 
 def test_a_processor_that_is_not_known_computes_in_fp32(files: dict[str, list[str]]) -> None:
     assert best_precision(torch.device("cpu")) == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("avx512_vnni", True), ("avx_vnni", True), ("avx512bw", False)]
+)
+def test_whether_bytes_are_added_up_at_once(
+    files: dict[str, list[str]], flags: str, expected: bool
+) -> None:
+    files["/proc/cpuinfo"] = [f"flags\t\t: fpu {flags}"]
+    assert has_vnni() == expected

@@ -51,14 +51,16 @@ def test_the_model_that_is_shown_is_the_model() -> None:
     assert terms.findall(shown) == terms.findall(source)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/noise.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/noise.md", "docs/export.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert ((ROOT / page).parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/noise.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/noise.md", "docs/export.md"])
 def test_commands_are_those_that_there_are(page: str) -> None:
     """Every line that begins with i2i is one that the command line understands."""
     lines = re.findall(r"^(?: {4})?i2i (.+)$", (ROOT / page).read_text(encoding="utf-8"), re.M)

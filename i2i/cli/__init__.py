@@ -18,7 +18,7 @@ COMMANDS = {
     "info": "Say what a checkpoint or a run is.",
     "report": "Make one page about a run: health, pictures, curves, options.",
     "import": "Make a run of weights that the authors' PyTorch code saved.",
-    "export": "Write a run as files that the authors' code loads.",
+    "export": "Write a run as files for the authors' code, or as ONNX.",
     "doctor": "Say what is wrong with a data set or a run.",
     "datasets": "List, fetch, check and paint data sets.",
 }

@@ -5,16 +5,27 @@ from pathlib import Path
 import click
 
 
-@click.command(epilog="\b\nExample:\n  i2i export runs/facades checkpoints/facades_pix2pix")
+@click.command(
+    epilog="""\b
+Examples:
+  i2i export runs/facades checkpoints/facades_pix2pix
+  i2i export runs/facades facades.onnx --format onnx
+  i2i export runs/facades facades.onnx --format int8
+  i2i export runs/horses exported/ --format int8 --direction BtoA
+  i2i translate photos/ translated/ --checkpoint facades.onnx
+"""
+)
 @click.argument("checkpoint", metavar="RUN_OR_FILE", type=click.Path(path_type=Path))
-@click.argument("folder", metavar="OUT_DIR", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["published"]),
+    type=click.Choice(["published", "onnx", "int8"]),
     default="published",
     show_default=True,
-    help="published: files for the authors' PyTorch code of pix2pix, CycleGAN or StarGAN.",
+    help="published: files for the authors' PyTorch code of pix2pix, CycleGAN or StarGAN. onnx: "
+    "the generator as an ONNX file. int8: the same with convolutions in integers of 8 bits, which "
+    "is faster on a processor.",
 )
 @click.option(
     "--average/--raw",
@@ -22,12 +33,64 @@ import click
     help="Write the moving average of the generator, or the weights as trained.  "
     "[default: the average if the checkpoint has one]",
 )
-def command(checkpoint: Path, folder: Path, kind: str, average: bool | None) -> None:
+@click.option(
+    "--direction",
+    type=click.Choice(["AtoB", "BtoA"]),
+    help="onnx, int8: which way, for models that translate both.  [default: that of the training]",
+)
+@click.option(
+    "--calibrate-on",
+    metavar="DATAROOT",
+    help="int8: a data set, laid out as for training, whose held-out pictures decide on the ranges "
+    "of the integers and on what they cost.  [default: that of the run]",
+)
+@click.option(
+    "--max-loss",
+    metavar="DB",
+    type=click.FloatRange(min=0),
+    help="int8: write nothing if PSNR on held-out pictures falls by this or more.  [default: 0.5]",
+)
+def command(
+    checkpoint: Path,
+    target: Path,
+    kind: str,
+    average: bool | None,
+    direction: str | None,
+    calibrate_on: str | None,
+    max_loss: float | None,
+) -> None:
     """Write the networks of a run, or of a checkpoint file, for other programs.
 
-    The files have the usual names (latest_net_G.pth, ...). For each one the flags are printed that
-    make the authors' code build the network it belongs to.
+    \b
+    published: OUT is a folder. The files have the usual names
+               (latest_net_G.pth, ...). For each one the flags are
+               printed that make the authors' code build the network
+               it belongs to.
+    onnx:      OUT is a file NAME.onnx, or a folder for generator.onnx.
+    int8:      the same; says what it costs, and how fast it is.
     """
-    from i2i.published import export_published
+    if direction and kind == "published":
+        raise click.UsageError("--direction goes with --format onnx and int8.")
+    if (calibrate_on or max_loss is not None) and kind != "int8":
+        raise click.UsageError("--calibrate-on and --max-loss go with --format int8.")
+    if kind == "published":
+        from i2i.published import export_published
 
-    export_published(checkpoint, folder, average=average, say=click.echo)
+        export_published(checkpoint, target, average=average, say=click.echo)
+        return
+    from i2i.export import MAX_LOSS, export_int8, export_onnx
+    from i2i.processor import settle_threads
+
+    settle_threads()
+    if kind == "onnx":
+        export_onnx(checkpoint, target, direction=direction, average=average, say=click.echo)
+        return
+    export_int8(
+        checkpoint,
+        target,
+        direction=direction,
+        average=average,
+        calibrate_on=calibrate_on,
+        max_loss=MAX_LOSS if max_loss is None else max_loss,
+        say=click.echo,
+    )

@@ -24,7 +24,7 @@ from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
 from i2i.options import Options, read_options
 from i2i.processes import ALONE, Processes, share
 from i2i.sampler import Sampler
-from i2i.sources import Source, open_source, settle_options
+from i2i.sources import Source, elsewhere, open_source
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.run import find_checkpoint
 from i2i.translator import Translator
@@ -119,7 +119,7 @@ def run_comparisons(
     options = read_options(state["options"])
     kind = data_kind(options)
     if dataroot is not None:
-        options = _elsewhere(options, dataroot, kind)
+        options = elsewhere(options, dataroot, kind)
     source = open_source(options, kind, say)
     if not source.validation_pictures:
         raise DataError(
@@ -140,13 +140,6 @@ def run_comparisons(
     )
     context = _Context(options, source, state, count, load, where, progress, processes)
     return RunComparisons(path, state["step"], options, tuple(makers[kind](context)))
-
-
-def _elsewhere(options: Options, dataroot: str, kind: str) -> Options:
-    """The options with another data set, which must have the labels that were learnt."""
-    layer = options.to_dict()
-    layer["data"] |= {"root": dataroot, "root_b": "", "more": []}
-    return settle_options(read_options(layer), kind)
 
 
 def _translator(path: Path, average: bool | None, device: str, **more: Any) -> Translator:

@@ -17,6 +17,7 @@ from i2i.sources.unpaired import unpaired
 __all__ = [
     "DEMO",
     "Source",
+    "elsewhere",
     "find_named_pictures",
     "find_root",
     "open_source",
@@ -77,3 +78,14 @@ def settle_options(options: Options, kind: str) -> Options:
         "more": [of.model_dump() | names for of, names in zip(data.more, found[1:], strict=True)]
     }
     return read_options(layer)
+
+
+def elsewhere(options: Options, dataroot: str, kind: str) -> Options:
+    """Return the options with another data set, which must have the labels that were learnt.
+
+    Raises:
+        DataError: it has not.
+    """
+    layer = options.to_dict()
+    layer["data"] |= {"root": dataroot, "root_b": "", "more": []}
+    return settle_options(read_options(layer), kind)

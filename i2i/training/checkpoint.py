@@ -45,6 +45,11 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     """
     if not path.is_file():
         raise CheckpointError(f"{path} is no file: expected a checkpoint of i2i.")
+    if path.suffix == ".onnx":
+        raise CheckpointError(
+            f"{path} is an exported generator, which translates pictures and nothing else: "
+            "expected a run folder or a checkpoint."
+        )
     if not zipfile.is_zipfile(path):  # the index of a zip file stands at its end
         raise CheckpointError(
             f"{path} is truncated or no checkpoint at all ({path.stat().st_size} bytes): "

@@ -1,0 +1,98 @@
+"""An exported file at work: a network that onnxruntime computes."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from i2i.errors import CheckpointError, OptionsError
+from i2i.exported.description import Description
+from i2i.exported.libraries import library
+from i2i.processor import cores, has_vnni
+
+INPUT, OUTPUT = "pictures", "translated"
+"""The names of the one input and the one output of an exported file."""
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class ExportedNetwork(nn.Module):
+    """A generator in an ONNX file, for tensors in the memory of the processor.
+
+    It has no weights that torch knows of. It uses no more threads than torch does, nor than there
+    are cores for this process.
+
+    Arguments:
+        path: the file.
+        device: where onnxruntime computes: "auto" (on a GPU if it can), "cpu", "cuda", "cuda:1".
+
+    Attributes:
+        description: what the file says of itself.
+        multiple: height and width must be multiples of this.
+
+    Raises:
+        CheckpointError: the file is missing, broken, or not written by i2i.
+        OptionsError: onnxruntime is not installed, or cannot compute there.
+    """
+
+    multiple: int
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        super().__init__()
+        if not path.is_file():
+            raise CheckpointError(f"{path} is no file: expected what `i2i export` has written.")
+        runtime = library("onnxruntime")
+        providers = _providers(device, runtime.get_available_providers())
+        try:
+            self._session = runtime.InferenceSession(path, _settings(runtime), providers)
+        except Exception as error:  # its exceptions have no base of their own
+            why = str(error).splitlines()[0]
+            raise CheckpointError(f"{path} cannot be read as an ONNX file: {why}") from error
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.description = Description.from_metadata(metadata, path)
+        self.multiple = self.description.multiple
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Translate (N, C, H, W) to (N, C', H, W) in -1..1, float32 on the processor.
+
+        Raises:
+            torch.OutOfMemoryError: the memory does not suffice.
+        """
+        if not isinstance(images, Tensor):  # whoever traces networks in order to cut them in tiles
+            raise TypeError("an ONNX file is computed as a whole")
+        try:
+            (translated,) = self._session.run([OUTPUT], {INPUT: images.contiguous().numpy()})
+        except Exception as error:
+            if "allocate memory" in str(error) or "bad_alloc" in str(error):
+                raise torch.OutOfMemoryError(str(error)) from error
+            raise
+        return torch.from_numpy(translated)
+
+
+def _settings(runtime: Any) -> Any:
+    settings = runtime.SessionOptions()
+    settings.intra_op_num_threads = min(cores(), torch.get_num_threads())
+    if not has_vnni():
+        # Products of bytes would be added up in 16 bits, which may overflow. With VNNI it changes
+        # no result, but takes nearly twice as long.
+        settings.add_session_config_entry("session.x64quantprecision", "1")
+    return settings
+
+
+def _providers(device: str, available: list[str]) -> list[Any]:
+    """What onnxruntime calls the device, in the order in which they are to be tried."""
+    cpu, cuda = _PROVIDERS["cpu"], _PROVIDERS["cuda"]
+    if device == "auto":
+        device = "cuda" if cuda in available else "cpu"
+    kind, _, index = device.partition(":")
+    if kind not in _PROVIDERS or not (index.isdigit() or not index):
+        raise OptionsError(
+            f"device (={device!r}) is none that ONNX files are computed on: take auto, cpu or cuda."
+        )
+    if _PROVIDERS[kind] not in available:
+        raise OptionsError(
+            f"device (={device!r}) is not known to this onnxruntime, which knows "
+            f"{', '.join(available)}: take cpu, or install onnxruntime-gpu in its place."
+        )
+    return [cpu] if kind == "cpu" else [(cuda, {"device_id": int(index or 0)}), cpu]
