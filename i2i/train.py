@@ -22,6 +22,7 @@ from i2i.builder import (
     samples_before,
     settle_precision,
 )
+from i2i.data.ahead import on_device
 from i2i.data.loader import default_workers, make_loader
 from i2i.errors import I2iError, OptionsError, RunError
 from i2i.judging import classifier_of, distance_of, settle_judgement
@@ -247,15 +248,18 @@ def _train(
         try:
             over = fit(
                 trainer,
-                make_loader(
-                    source.train,
-                    batch_size=before,
-                    start=begin,
-                    stop=stop,
-                    workers=_workers(options, processes),
-                    pin_memory=device.type == "cuda",
-                    rank=processes.rank,
-                    world=processes.world,
+                on_device(
+                    make_loader(
+                        source.train,
+                        batch_size=before,
+                        start=begin,
+                        stop=stop,
+                        workers=_workers(options, processes),
+                        pin_memory=device.type == "cuda",
+                        rank=processes.rank,
+                        world=processes.world,
+                    ),
+                    device,
                 ),
                 # Processes that train together would have to agree on the number of pieces.
                 take=rescue.step if processes.alone else trainer.step,

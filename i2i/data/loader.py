@@ -15,8 +15,9 @@ from operator import mul
 from typing import Any, Literal, TypeVar
 
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from i2i.data.slots import Parcel, Receiver, Sender, collate
 from i2i.errors import I2iError
 from i2i.processor import cores
 
@@ -26,12 +27,13 @@ T = TypeVar("T")
 # of it); starting afresh costs every worker the import of torch. So, where there is one, a server
 # is started that imports once, runs nothing, and forks from there. macOS does not survive that.
 _START = "forkserver" if sys.platform == "linux" else "spawn"
+_AHEAD = 4  # batches that wait, of each worker
 _PRELOAD = ["i2i.data.paired", "i2i.data.unpaired", "i2i.data.domains", "i2i.data.single"]
 
 
 @dataclass(frozen=True)
 class _Positions:
-    """The positions of each step's batch in the order of a data set."""
+    """The positions of each step's batch in the order of a data set, after the batch's number."""
 
     before: Callable[[int], int]
     start: int
@@ -42,11 +44,11 @@ class _Positions:
     def __len__(self) -> int:
         return max(0, self.stop - self.start)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Any]:  # torch expects lists
         for step in range(self.start, self.stop):
             size = (self.before(step + 1) - self.before(step)) // self.world
             first = self.before(step) + self.rank * size
-            yield list(range(first, first + size))
+            yield step - self.start, range(first, first + size)
 
 
 def make_loader(
@@ -71,7 +73,9 @@ def make_loader(
         workers: How many processes prepare batches; 0 prepares them in this one when they are due;
             "auto" is `default_workers()`. With workers, a script needs the usual
             `if __name__ == "__main__":`.
-        pin_memory: Put batches into page-locked memory, from where a CUDA device copies faster.
+        pin_memory: Put batches into page-locked memory, from where a CUDA device copies while
+            others compute. It is done in this process when a batch is taken, not in a thread of
+            torch's: what that asks of CUDA would spoil a graph that is recorded meanwhile.
         rank: Number of this process among `world` that train together; each batch of
             world x batch_size successive samples is dealt out to them in turn.
         world: Number of processes that train together.
@@ -90,20 +94,19 @@ def make_loader(
         options = {
             "multiprocessing_context": context,
             "worker_init_fn": _settle_worker,
-            "prefetch_factor": 4,
+            "prefetch_factor": _AHEAD,
         }
     before = partial(mul, batch_size * world) if isinstance(batch_size, int) else batch_size
     loader = DataLoader(
-        _Excused(dataset),
+        _Batches(dataset, pin_memory),
         batch_sampler=_Positions(before, start, stop, rank, world),
         num_workers=workers,
-        collate_fn=_collate,
-        pin_memory=pin_memory,
+        collate_fn=_as_it_is,
         **options,
     )
     with _born_deaf_to_ctrl_c():
         batches = iter(loader)
-    return _raised(batches)
+    return _received(batches, Receiver(pin_memory=pin_memory))
 
 
 def default_workers(processes: int = 1) -> int:
@@ -115,33 +118,41 @@ def default_workers(processes: int = 1) -> int:
     return max(0, min(8, cores() // processes - 1))
 
 
-class _Excused(Dataset[Any]):
-    """Returns what a person can mend as a value: raised in a worker, it comes with a traceback."""
+class _Batches(Dataset[Any]):
+    """Whole batches of a data set, those of a worker in shared memory.
 
-    def __init__(self, dataset: Dataset[Any]) -> None:
+    What a person can mend is returned as a value: raised in a worker, it comes with a traceback.
+    """
+
+    def __init__(self, dataset: Dataset[Any], pin_memory: bool) -> None:
         self.dataset = dataset
+        self.pin_memory = pin_memory
+        self.sender: Sender | None = None
 
-    def __getitem__(self, position: int) -> Any:
+    def __getitems__(self, batch: tuple[int, range]) -> Any:
+        number, positions = batch
         try:
-            return self.dataset[position]
+            samples = [self.dataset[position] for position in positions]
         except I2iError as error:
             return error
+        worker = get_worker_info()
+        if worker is None:
+            return collate(samples, pin_memory=self.pin_memory)
+        self.sender = self.sender or Sender(worker.id, worker.num_workers, _AHEAD)
+        return self.sender.send(number, samples)
 
 
-def _collate(samples: list[Any]) -> Any:
-    for sample in samples:
-        if isinstance(sample, I2iError):
-            return sample
-    return default_collate(samples)
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
-def _raised(batches: Iterator[Any]) -> Iterator[Any]:
+def _received(batches: Iterator[Any], receiver: Receiver) -> Iterator[Any]:
     batch = None
     try:
         for batch in batches:
             if isinstance(batch, I2iError):
                 raise batch
-            yield batch
+            yield receiver.receive(batch) if isinstance(batch, Parcel) else batch
     finally:
         # An error refers to this frame. If the frame went on to refer to the error, both would wait
         # for the garbage collector, and there the workers take five seconds each to end.

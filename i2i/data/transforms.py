@@ -2,9 +2,9 @@
 
 As published for pix2pix: resize to 286 x 286, cut a random 256 x 256 out of it, mirror it half of
 the time (Isola et al. 2017, section 6.2). Where to cut and whether to mirror is left to
-albumentations. Resizing is not: its resampling has no antialiasing, so that pictures that are shrunk
-differ from what every other tool makes of them. `resize_pixels` is the one way to resize in this
-package.
+albumentations. Resizing is not: its resampling has no antialiasing, so that pictures that are
+shrunk differ from what every other tool makes of them. `resize_pixels` is the one way to resize in
+this package.
 """
 
 import os
