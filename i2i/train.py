@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,7 @@ def _train(
             say=say,
             mean=processes.mean,
             shown=processes.first,
+            idle=partial(_idle, device),
         )
         if state is not None:
             monitor.last_good = str(run.checkpoint(begin))
@@ -307,6 +309,11 @@ def _open_run_folder(
     journal = Journal(run, resumed or 0, say)
     journal.text("options", "```toml\n" + options.to_toml() + "```")
     return journal
+
+
+def _idle(device: torch.device) -> bool:
+    """Whether a device has nothing left to compute; those that Python waits for never have."""
+    return device.type != "cuda" or torch.cuda.current_stream(device).query()
 
 
 def _where(device: torch.device, processes: Processes) -> str:

@@ -74,8 +74,8 @@ def make_loader(
             "auto" is `default_workers()`. With workers, a script needs the usual
             `if __name__ == "__main__":`.
         pin_memory: Put batches into page-locked memory, from where a CUDA device copies while
-            others compute. It is done in this process when a batch is taken, not in a thread of
-            torch's: what that asks of CUDA would spoil a graph that is recorded meanwhile.
+            others compute. Each has to be copied once in any case, out of what is shared with the
+            worker, so that it takes no thread.
         rank: Number of this process among `world` that train together; each batch of
             world x batch_size successive samples is dealt out to them in turn.
         world: Number of processes that train together.
