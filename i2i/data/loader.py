@@ -4,15 +4,20 @@ Which samples make up a batch follows from the number of the step alone, so that
 workers gives the same batches and a resumed training goes on where it stopped.
 """
 
+import atexit
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing.process import BaseProcess
 from operator import mul
+from threading import Thread
 from typing import Any, Literal, TypeVar
+from weakref import WeakSet
 
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
@@ -29,6 +34,17 @@ T = TypeVar("T")
 _START = "forkserver" if sys.platform == "linux" else "spawn"
 _AHEAD = 4  # batches that wait, of each worker
 _PRELOAD = ["i2i.data.paired", "i2i.data.unpaired", "i2i.data.domains", "i2i.data.single"]
+
+
+# The interpreter waits at its end for workers whose loader is still there, because the traceback of
+# an error refers to it, say; and they ignore the signal that should end them.
+_open: WeakSet[Generator[Any]] = WeakSet()
+
+
+@atexit.register
+def _close() -> None:
+    for batches in list(_open):
+        batches.close()
 
 
 @dataclass(frozen=True)
@@ -106,7 +122,9 @@ def make_loader(
     )
     with _born_deaf_to_ctrl_c():
         batches = iter(loader)
-    return _received(batches, Receiver(pin_memory=pin_memory))
+    received = _received(batches, Receiver(pin_memory=pin_memory))
+    _open.add(received)
+    return received
 
 
 def default_workers(processes: int = 1) -> int:
@@ -146,7 +164,7 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _received(batches: Iterator[Any], receiver: Receiver) -> Iterator[Any]:
+def _received(batches: Iterator[Any], receiver: Receiver) -> Generator[Any]:
     batch = None
     try:
         for batch in batches:
@@ -184,3 +202,13 @@ def _settle_worker(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a scheduler signals all processes of a job
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    # Torch asks now and then who its parent is; that is the server, which a training that is killed
+    # leaves behind.
+    parent = parent_process()
+    assert parent is not None
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(process: BaseProcess) -> None:
+    process.join()
+    os._exit(1)
