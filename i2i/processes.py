@@ -23,6 +23,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from i2i.errors import I2iError, OptionsError, ProcessError
+from i2i.processor import cores
 from i2i.watch import Watch
 
 T = TypeVar("T")
@@ -139,6 +140,11 @@ _processes = ALONE
 """Those of this job, while they know each other."""
 
 
+def processes_here() -> int:
+    """How many processes of this job, if they know each other, share this machine."""
+    return _processes.local_world
+
+
 @contextlib.contextmanager
 def together(device: str = "cpu") -> Iterator[Processes]:
     """Let the processes of a job know each other for a while.
@@ -218,7 +224,7 @@ def launch(arguments: Sequence[str], processes: int, device: str) -> int:
             "many processes share its cores."
         )
     logging.disable(logging.CRITICAL)  # this process does nothing else that could be logged
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from i2i.builder import (
     samples_before,
     settle_precision,
 )
+from i2i.data.ahead import on_device
 from i2i.data.loader import default_workers, make_loader
 from i2i.errors import I2iError, OptionsError, RunError
 from i2i.judging import classifier_of, distance_of, settle_judgement
@@ -223,6 +225,7 @@ def _train(
             say=say,
             mean=processes.mean,
             shown=processes.first,
+            idle=partial(_idle, device),
         )
         if state is not None:
             monitor.last_good = str(run.checkpoint(begin))
@@ -251,15 +254,18 @@ def _train(
         try:
             over = fit(
                 trainer,
-                make_loader(
-                    source.train,
-                    batch_size=before,
-                    start=begin,
-                    stop=stop,
-                    workers=_workers(options, processes),
-                    pin_memory=device.type == "cuda",
-                    rank=processes.rank,
-                    world=processes.world,
+                on_device(
+                    make_loader(
+                        source.train,
+                        batch_size=before,
+                        start=begin,
+                        stop=stop,
+                        workers=_workers(options, processes),
+                        pin_memory=device.type == "cuda",
+                        rank=processes.rank,
+                        world=processes.world,
+                    ),
+                    device,
                 ),
                 take=rescue.step,
                 stop=stop,
@@ -306,6 +312,11 @@ def _open_run_folder(
     journal = Journal(run, resumed or 0, say)
     journal.text("options", "```toml\n" + options.to_toml() + "```")
     return journal
+
+
+def _idle(device: torch.device) -> bool:
+    """Whether a device has nothing left to compute; those that Python waits for never have."""
+    return device.type != "cuda" or torch.cuda.current_stream(device).query()
 
 
 def _where(device: torch.device, processes: Processes) -> str:

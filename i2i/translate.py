@@ -25,6 +25,7 @@ from i2i.data.pictures import FORMATS, HOLD_ALPHA, Picture
 from i2i.data.reading import PICTURE_SUFFIXES
 from i2i.errors import DataError, OptionsError, did_you_mean
 from i2i.processes import ALONE, Processes, share
+from i2i.processor import cores
 from i2i.translator import Translator, to_pixels, to_tensor
 
 BYTES_PER_BATCH = 3 * 2**22
@@ -151,7 +152,7 @@ def translate_folder(
         failed.append(Failure(job.source, reason))
         show_progress()
 
-    workers = workers or min(8, os.cpu_count() or 1)
+    workers = workers or min(8, cores())
     most = 2 * batch_size + workers
     readers = ThreadPoolExecutor(workers, "reader")
     writers = ThreadPoolExecutor(workers, "writer")

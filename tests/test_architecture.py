@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "doctor": {"data", "models", "options", "recipes", "training"},
     "capacity": set(),
     "estimate": {"builder", "capacity", "game", "options", "work"},
-    "sources": {"data", "doctor", "options", "progress", "recipes"},
+    "sources": {"data", "doctor", "options", "processes", "progress", "recipes"},
     "published": {"builder", "loading", "networks", "options", "recipes", "training"},
     "train": None,  # the whole of a run
     "cli": None,
@@ -120,6 +120,12 @@ def test_only_one_place_knows_albumentations_and_pydantic() -> None:
         }
         assert users
         assert all(user.startswith(home) for user in users), users
+
+
+def test_one_file_counts_cores() -> None:
+    """Those of the host are not those of a container."""
+    counting = {path.name for path in FILES if "cpu_count" in path.read_text(encoding="utf-8")}
+    assert counting == {"processor.py"}
 
 
 def test_the_data_folders_are_no_packages() -> None:

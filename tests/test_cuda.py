@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 import torch
 
+from i2i.batch import Labelled
 from i2i.builder import build_trainer
+from i2i.data.ahead import CopyStream, on_device
+from i2i.data.loader import make_loader
 from i2i.estimate import measure
 from i2i.recipes import recipes
 from i2i.training.trainer import Trainer
@@ -204,3 +207,93 @@ def test_a_run_goes_on_across_devices_and_recordings() -> None:
         losses = recorded.step(batch)
     assert recorded.graphs.recorded == 1
     assert all(value.isfinite() for value in losses.values())
+
+
+class Noise(torch.utils.data.Dataset[Labelled]):
+    """Pictures and labels that follow from their position."""
+
+    def __getitem__(self, position: int) -> Labelled:
+        generator = torch.Generator().manual_seed(position)
+        picture = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8, generator=generator)
+        return Labelled(picture, torch.rand(5, generator=generator), torch.ones(1))
+
+
+def noise(steps: int, *, workers: int = 0, pin_memory: bool = False) -> Iterator[Labelled]:
+    return make_loader(
+        Noise(), batch_size=16, start=0, stop=steps, workers=workers, pin_memory=pin_memory
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_copied_ahead_are_those_of_the_loader(workers: int) -> None:
+    device = torch.device("cuda")
+    copied = list(on_device(noise(30, workers=workers, pin_memory=True), device))
+    for batch, expected in zip(copied, noise(30), strict=True):
+        assert type(batch) is Labelled
+        for tensor, other in zip(batch, expected, strict=True):
+            assert tensor.device.type == "cuda"
+            assert torch.equal(tensor.cpu(), other)
+
+
+def test_batches_are_pinned() -> None:
+    for workers in (0, 1):
+        for batch in noise(3, workers=workers, pin_memory=True):
+            assert all(tensor.is_pinned() for tensor in batch)
+
+
+def test_memory_of_a_batch_is_not_used_again_while_it_is_read() -> None:
+    """The device is kept busy, so that Python is many steps ahead of it and drops batches that are
+    read only later; their memory, on the device and on the host, must not be written meanwhile."""
+    heavy = torch.rand(4096, 4096, device="cuda")
+    sums = []
+    for batch in on_device(noise(40, pin_memory=True), torch.device("cuda")):
+        torch.mm(heavy, heavy)
+        sums.append((batch.images.long().sum(), batch.labels.double().sum()))
+    for (pixels, labels), expected in zip(sums, noise(40), strict=True):
+        assert pixels.item() == expected.images.long().sum()
+        assert labels.item() == pytest.approx(expected.labels.double().sum().item(), rel=1e-12)
+
+
+def test_nothing_waits_for_a_copy() -> None:
+    trainer = build_trainer(shrunk("dcgan", "train.graph=false"), device="cuda")
+    batch = batch_for(trainer.model)
+    pinned = [type(batch)(*(tensor.pin_memory() for tensor in batch)) for _ in range(12)]
+    batches = on_device(iter(pinned), trainer.device)
+    for _ in range(3):
+        trainer.step(next(batches))
+    with no_waiting():
+        for each in batches:
+            trainer.step(each)
+    assert trainer.steps_done == 12
+
+
+def test_copies_run_beside_the_computation() -> None:
+    device = torch.device("cuda")
+    copies = CopyStream(device)
+    batches = noise(2, pin_memory=True)
+    heavy = torch.rand(8192, 8192, device=device)
+    torch.mm(heavy, heavy)
+    copies.begin(next(batches))()  # there is memory on the device from here on
+    torch.cuda.synchronize()
+    for _ in range(40):
+        torch.mm(heavy, heavy)
+    computed = torch.cuda.current_stream(device).record_event()
+    finish = copies.begin(next(batches))
+    copies.stream.synchronize()
+    assert not computed.query()  # the copy has arrived, what was asked for before is not done
+    finish()
+
+
+@pytest.mark.usefixtures("_same_algorithms")
+@pytest.mark.parametrize("recipe", ["pix2pix", "dcgan"])
+def test_a_recorded_training_on_copied_batches_is_the_same(recipe: str) -> None:
+    """The recording holds on to memory of a batch, and batches are copied while it is made."""
+    one, recorded, lines = trainers(recipe, "train.tf32=false")
+    batches = [batch_of(recipe, seed) for seed in range(12)]
+    pinned = (type(batch)(*(tensor.pin_memory() for tensor in batch)) for batch in batches)
+    for batch, copied in zip(batches, on_device(pinned, recorded.device), strict=True):
+        expected, found = one.step(batch), recorded.step(copied)
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
+    assert recorded.graphs is not None
+    assert recorded.graphs.recorded >= 1, lines

@@ -5,7 +5,6 @@ the seed of its scene. Training uses the even seeds and the held-out part the od
 two never share a scene, and the held-out scenes are the same however many there are to train on.
 """
 
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ from PIL import Image
 
 from i2i.data.painter import LABELS, PAINTER_VERSION, SMALLEST, paint
 from i2i.errors import DataError, did_you_mean
+from i2i.processor import cores
 
 KINDS = ("paired", "unpaired", "domains")
 
@@ -143,7 +143,7 @@ def _write_pictures(
 
     # Threads, as most of the time is spent in numpy and Pillow, which let others run meanwhile;
     # new processes would each have to import everything, and run the caller's script again.
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(min(4, cores()))
     try:
         done, total = 0, sum(map(len, plan.values()))
         for written in pool.map(write, plan.items()):

@@ -5,7 +5,8 @@ again would give. All processes that prepare batches share one file, in memory o
 
     header      what the file is, and how many items there are
     table       for each item, where its record begins; 0: not kept yet
-    records     height, width, channels and a checksum, and the bytes of the item's pictures
+    records     height, width, channels and a checksum, and the bytes of the item's pictures, one
+                channel after the other: as a network wants them, so that a crop is copied by rows
 
 Records are appended, which the system does for one process after the other, and enter the table
 when they are complete. So nobody waits for anybody, and a process that is killed, or another run
@@ -35,7 +36,7 @@ Pictures = tuple[Pixels, ...]
 
 SUFFIX = ".pictures"
 
-_MAGIC = b"i2i1"
+_MAGIC = b"i2i2"
 _HEADER = struct.Struct("=4s?3xQ32s")  # the magic word, whether writing failed, items, fingerprint
 _FAILED = 4  # where in the header that is
 _ENTRY = struct.Struct("=Q")
@@ -154,7 +155,8 @@ class _File:
                 self.writes = False
                 return pictures
             channels = bytes(picture.shape[2] for picture in pictures).ljust(4, b"\0")
-            pixels = np.concatenate([picture.reshape(-1) for picture in pictures])
+            planes = [picture.transpose(2, 0, 1).reshape(-1) for picture in pictures]
+            pixels = np.concatenate(planes)
             checksum = _checksum(item, height, width, channels, pixels)
             record = _RECORD.pack(item, height, width, channels, checksum)
             if os.writev(end, [record, pixels.data]) != size:
@@ -181,7 +183,7 @@ def _split(pixels: Pixels, height: int, width: int, channels: bytes) -> Pictures
     parts, begin = [], 0
     for depth in channels.rstrip(b"\0"):
         end = begin + height * width * depth
-        parts.append(pixels[begin:end].reshape(height, width, depth))
+        parts.append(pixels[begin:end].reshape(depth, height, width).transpose(1, 2, 0))
         begin = end
     return tuple(parts)
 

@@ -4,19 +4,25 @@ Which samples make up a batch follows from the number of the step alone, so that
 workers gives the same batches and a resumed training goes on where it stopped.
 """
 
+import atexit
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing.process import BaseProcess
 from operator import mul
+from threading import Thread
 from typing import Any, Literal, TypeVar
+from weakref import WeakSet
 
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from i2i.data.slots import Parcel, Receiver, Sender, collate
 from i2i.errors import I2iError
 from i2i.processor import cores
 
@@ -26,12 +32,24 @@ T = TypeVar("T")
 # of it); starting afresh costs every worker the import of torch. So, where there is one, a server
 # is started that imports once, runs nothing, and forks from there. macOS does not survive that.
 _START = "forkserver" if sys.platform == "linux" else "spawn"
+_AHEAD = 4  # batches that wait, of each worker
 _PRELOAD = ["i2i.data.paired", "i2i.data.unpaired", "i2i.data.domains", "i2i.data.single"]
+
+
+# The interpreter waits at its end for workers whose loader is still there, because the traceback of
+# an error refers to it, say; and they ignore the signal that should end them.
+_open: WeakSet[Generator[Any]] = WeakSet()
+
+
+@atexit.register
+def _close() -> None:
+    for batches in list(_open):
+        batches.close()
 
 
 @dataclass(frozen=True)
 class _Positions:
-    """The positions of each step's batch in the order of a data set."""
+    """The positions of each step's batch in the order of a data set, after the batch's number."""
 
     before: Callable[[int], int]
     start: int
@@ -42,11 +60,11 @@ class _Positions:
     def __len__(self) -> int:
         return max(0, self.stop - self.start)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Any]:  # torch expects lists
         for step in range(self.start, self.stop):
             size = (self.before(step + 1) - self.before(step)) // self.world
             first = self.before(step) + self.rank * size
-            yield list(range(first, first + size))
+            yield step - self.start, range(first, first + size)
 
 
 def make_loader(
@@ -71,7 +89,9 @@ def make_loader(
         workers: How many processes prepare batches; 0 prepares them in this one when they are due;
             "auto" is `default_workers()`. With workers, a script needs the usual
             `if __name__ == "__main__":`.
-        pin_memory: Put batches into page-locked memory, from where a CUDA device copies faster.
+        pin_memory: Put batches into page-locked memory, from where a CUDA device copies while
+            others compute. Each has to be copied once in any case, out of what is shared with the
+            worker, so that it takes no thread.
         rank: Number of this process among `world` that train together; each batch of
             world x batch_size successive samples is dealt out to them in turn.
         world: Number of processes that train together.
@@ -90,20 +110,21 @@ def make_loader(
         options = {
             "multiprocessing_context": context,
             "worker_init_fn": _settle_worker,
-            "prefetch_factor": 4,
+            "prefetch_factor": _AHEAD,
         }
     before = partial(mul, batch_size * world) if isinstance(batch_size, int) else batch_size
     loader = DataLoader(
-        _Excused(dataset),
+        _Batches(dataset, pin_memory),
         batch_sampler=_Positions(before, start, stop, rank, world),
         num_workers=workers,
-        collate_fn=_collate,
-        pin_memory=pin_memory,
+        collate_fn=_as_it_is,
         **options,
     )
     with _born_deaf_to_ctrl_c():
         batches = iter(loader)
-    return _raised(batches)
+    received = _received(batches, Receiver(pin_memory=pin_memory))
+    _open.add(received)
+    return received
 
 
 def default_workers(processes: int = 1) -> int:
@@ -115,33 +136,41 @@ def default_workers(processes: int = 1) -> int:
     return max(0, min(8, cores() // processes - 1))
 
 
-class _Excused(Dataset[Any]):
-    """Returns what a person can mend as a value: raised in a worker, it comes with a traceback."""
+class _Batches(Dataset[Any]):
+    """Whole batches of a data set, those of a worker in shared memory.
 
-    def __init__(self, dataset: Dataset[Any]) -> None:
+    What a person can mend is returned as a value: raised in a worker, it comes with a traceback.
+    """
+
+    def __init__(self, dataset: Dataset[Any], pin_memory: bool) -> None:
         self.dataset = dataset
+        self.pin_memory = pin_memory
+        self.sender: Sender | None = None
 
-    def __getitem__(self, position: int) -> Any:
+    def __getitems__(self, batch: tuple[int, range]) -> Any:
+        number, positions = batch
         try:
-            return self.dataset[position]
+            samples = [self.dataset[position] for position in positions]
         except I2iError as error:
             return error
+        worker = get_worker_info()
+        if worker is None:
+            return collate(samples, pin_memory=self.pin_memory)
+        self.sender = self.sender or Sender(worker.id, worker.num_workers, _AHEAD)
+        return self.sender.send(number, samples)
 
 
-def _collate(samples: list[Any]) -> Any:
-    for sample in samples:
-        if isinstance(sample, I2iError):
-            return sample
-    return default_collate(samples)
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
-def _raised(batches: Iterator[Any]) -> Iterator[Any]:
+def _received(batches: Iterator[Any], receiver: Receiver) -> Generator[Any]:
     batch = None
     try:
         for batch in batches:
             if isinstance(batch, I2iError):
                 raise batch
-            yield batch
+            yield receiver.receive(batch) if isinstance(batch, Parcel) else batch
     finally:
         # An error refers to this frame. If the frame went on to refer to the error, both would wait
         # for the garbage collector, and there the workers take five seconds each to end.
@@ -173,3 +202,13 @@ def _settle_worker(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a scheduler signals all processes of a job
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    # Torch asks now and then who its parent is; that is the server, which a training that is killed
+    # leaves behind.
+    parent = parent_process()
+    assert parent is not None
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(process: BaseProcess) -> None:
+    process.join()
+    os._exit(1)

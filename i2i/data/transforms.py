@@ -1,12 +1,14 @@
 """Random geometry that is the same for all pictures that belong together.
 
 As published for pix2pix: resize to 286 x 286, cut a random 256 x 256 out of it, mirror it half of
-the time (Isola et al. 2017, section 6.2). Cutting and mirroring is left to albumentations, resizing
-is not: its resampling has no antialiasing, so that pictures that are shrunk differ from what every
-other tool makes of them. `resize_pixels` is the one way to resize in this package.
+the time (Isola et al. 2017, section 6.2). Where to cut and whether to mirror is left to
+albumentations. Resizing is not: its resampling has no antialiasing, so that pictures that are
+shrunk differ from what every other tool makes of them. `resize_pixels` is the one way to resize in
+this package.
 """
 
 import os
+from random import Random
 from typing import Literal, get_args
 
 import numpy as np
@@ -76,10 +78,8 @@ class JointGeometry:
         self.resize = resize
         self.flip = flip
         crop = A.RandomCrop if random_crop else A.CenterCrop
-        self._compose = A.Compose(
-            [crop(crop_size, crop_size), A.HorizontalFlip(p=0.5 if flip else 0.0)],
-            additional_targets={"other": "image"},
-        )
+        self._crop = crop(crop_size, crop_size)
+        self._mirror = A.HorizontalFlip(p=0.5 if flip else 0.0)
 
     def __call__(self, seed: int, position: int, *pictures: Pixels) -> tuple[Pixels, ...]:
         """Transform one or two pictures (H, W, C) uint8 of equal H and W to (crop_size, ..., C).
@@ -96,12 +96,20 @@ class JointGeometry:
 
     def cut(self, seed: int, position: int, *resized: Pixels) -> tuple[Pixels, ...]:
         """The random part: what `resize_all` has returned, cropped and mirrored alike."""
-        if not self.flip and resized[0].shape[:2] == (self.crop_size, self.crop_size):
+        height, width = resized[0].shape[:2]
+        if not self.flip and height == width == self.crop_size:
             return resized  # to draw nothing would take longer than to read a small picture
-        named = dict(zip(("image", "other"), resized, strict=False))
-        reseed(self._compose, np.random.default_rng((seed, _STREAM, position)))
-        done = self._compose(**named)
-        return tuple(done[name] for name in named)
+        generator = np.random.default_rng((seed, _STREAM, position))
+        # Each draws from a seed of its own: else every crop from the left, say, would be mirrored.
+        # The first number is that of an A.Compose of the two. It would give the same pictures, but
+        # its checks and its copies would take ten times as long.
+        _, *seeds = generator.integers(2**63, size=3).tolist()
+        for transform, own in zip((self._crop, self._mirror), seeds, strict=True):
+            transform.set_random_state(generator, Random(own))
+        where = self._crop.get_params_dependent_on_data({"shape": (height, width)}, {})
+        left, top, right, bottom = where["crop_coords"]
+        cropped = tuple(picture[top:bottom, left:right] for picture in resized)
+        return tuple(map(_mirrored, cropped)) if self._mirror.should_apply() else cropped
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Return (height, width) of a picture just before the crop."""
@@ -118,12 +126,6 @@ def evaluation_geometry(crop_size: int = 256, resize: Resize = "stretch") -> Joi
     return JointGeometry(crop_size, crop_size, resize, random_crop=False, flip=False)
 
 
-def reseed(transform: A.BasicTransform | A.BaseCompose, generator: np.random.Generator) -> None:
-    """Give a transform, and all that are inside of it, a seed of its own each.
-
-    A composition hands its own seed on to all of its children, so that for example every crop from
-    the left would be a mirrored one.
-    """
-    transform.set_random_seed(int(generator.integers(2**63)))
-    for child in getattr(transform, "transforms", ()):
-        reseed(child, generator)
+def _mirrored(pixels: Pixels) -> Pixels:
+    mirrored: Pixels = torch.from_numpy(pixels).flip(1).numpy()  # ten times as fast as numpy
+    return mirrored

@@ -19,10 +19,12 @@ from i2i.data.kept import (
 )
 from i2i.memory import free_memory
 from i2i.options import Data
+from i2i.processes import processes_here
 from i2i.sources.source import Say
 
 SHARE = 0.5
-"""Of the memory, or the disk, that is free: the most that decoded pictures may take."""
+"""Of the memory, or the disk, that is free: the most that decoded pictures may take. Memory is
+divided among the processes of a job on this machine; a file on the disk they share."""
 
 
 def keep_decoded(
@@ -42,7 +44,7 @@ def keep_decoded(
     needed = estimated_bytes(train)
     kept = where = None
     if data.keep != "disk":
-        room = int(SHARE * (free_memory(torch.device("cpu")) or 0))
+        room = int(SHARE * (free_memory(torch.device("cpu")) or 0)) // processes_here()
         if data.keep == "memory" or needed <= room:
             kept, where = in_memory(train.items, room), "memory"
     if kept is None and data.keep != "memory":

@@ -116,6 +116,8 @@ class Monitor:
         say: prints a line.
         mean: what makes tensors their mean over all processes; called by `write` alone.
         shown: whether to show a progress bar, on a terminal.
+        idle: whether the device has computed all that it was asked for. A device that is still
+            busy when a batch has come did not wait for it, however long Python did.
     """
 
     def __init__(
@@ -129,8 +131,10 @@ class Monitor:
         say: Callable[[str], None] = click.echo,
         mean: Callable[[Tensor], Tensor] = lambda values: values,
         shown: bool = True,
+        idle: Callable[[], bool] = lambda: True,
     ) -> None:
         self.journal = journal
+        self.idle = idle
         self.mean = mean
         self.stop = stop
         self.samples_before = samples_before
@@ -168,7 +172,8 @@ class Monitor:
         while True:
             began = time.perf_counter()
             batch = next(batches, None)
-            self._waited += time.perf_counter() - began
+            if self.idle():
+                self._waited += time.perf_counter() - began
             if batch is None:
                 return
             yield batch

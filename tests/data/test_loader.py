@@ -3,6 +3,9 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -144,6 +147,49 @@ def test_workers_end_when_the_batches_are_no_longer_wanted() -> None:
     batches.close()
     worker.join(timeout=20)
     assert worker.exitcode is not None
+
+
+SCRIPT = """
+import os, signal, sys, torch
+from multiprocessing import active_children
+from i2i.data.loader import make_loader
+
+class Numbers(torch.utils.data.Dataset):
+    def __getitem__(self, position):
+        return (torch.tensor(position),)
+
+def train():
+    batches = make_loader(Numbers(), batch_size=1, start=0, stop=10**9, workers=1)
+    next(batches)
+    print(active_children()[0].pid, flush=True)
+    if sys.argv[1] == "error":
+        raise RuntimeError("no error of ours")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    train()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("way", ["error", "kill"])
+def test_no_worker_outlives_a_training_that_ends_badly(tmp_path: Path, way: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    # Not through a pipe: what outlives the script would keep it open.
+    with (tmp_path / "out").open("w+") as out:
+        done = subprocess.run(
+            [sys.executable, str(script), way], stdout=out, stderr=out, timeout=60, check=False
+        )
+        out.seek(0)
+        said = out.read()
+    assert done.returncode == (1 if way == "error" else -signal.SIGKILL)
+    assert ("no error of ours" in said) == (way == "error")
+    worker = Path("/proc", said.split()[0])
+    end = time.monotonic() + 20
+    while worker.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not worker.exists()
 
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, 0), (2, 1), (4, 3), (64, 8)])

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from i2i.data.transforms import JointGeometry, evaluation_geometry, reseed, resize_pixels
+from i2i.data.transforms import JointGeometry, evaluation_geometry, resize_pixels
 from i2i.errors import OptionsError
 
 RESIZES = st.sampled_from(["stretch", "shorter side", "none"])
@@ -196,18 +196,42 @@ def test_half_of_a_picture_may_be_resized() -> None:
     )
 
 
-def test_every_transform_gets_a_seed_of_its_own() -> None:
-    inner = A.OneOf([A.HorizontalFlip(p=1), A.VerticalFlip(p=1)], p=0.5)
-    composed = A.Compose([A.HorizontalFlip(), A.VerticalFlip(), A.Sequential([inner])])
-    transforms = [composed, *composed.transforms, inner, *inner.transforms]
+def reseed(transform: A.BasicTransform | A.BaseCompose, generator: np.random.Generator) -> None:
+    transform.set_random_seed(int(generator.integers(2**63)))
+    for child in getattr(transform, "transforms", ()):
+        reseed(child, generator)
 
-    def draw() -> list[float]:
-        return [transform.py_random.random() for transform in transforms]
 
-    reseed(composed, np.random.default_rng(1))
-    first = draw()
-    assert len(set(first)) == len(transforms)
-    reseed(composed, np.random.default_rng(1))
-    assert draw() == first
-    reseed(composed, np.random.default_rng(2))
-    assert draw() != first
+@settings(max_examples=100, deadline=None)
+@given(
+    size=st.tuples(st.integers(20, 60), st.integers(20, 60)),
+    crop=st.integers(2, 20),
+    random_crop=st.booleans(),
+    flip=st.booleans(),
+    planes=st.booleans(),
+    seed=st.integers(0, 2**63),
+    position=st.integers(0, 10**12),
+)
+def test_a_seed_gives_the_pictures_of_a_composition(
+    size: tuple[int, int],
+    crop: int,
+    random_crop: bool,
+    flip: bool,
+    planes: bool,
+    seed: int,
+    position: int,
+) -> None:
+    pictures = [noise(*size), noise(*size, 1)]
+    kind = A.RandomCrop if random_crop else A.CenterCrop
+    compose = A.Compose(
+        [kind(crop, crop), A.HorizontalFlip(p=0.5 if flip else 0.0)],
+        additional_targets={"other": "image"},
+    )
+    reseed(compose, np.random.default_rng((seed, 2, position)))
+    expected = compose(image=pictures[0], other=pictures[1])
+    if planes:  # as kept pictures lie in memory
+        pictures = [np.ascontiguousarray(p.transpose(2, 0, 1)).transpose(1, 2, 0) for p in pictures]
+    geometry = JointGeometry(crop_size=crop, resize="none", random_crop=random_crop, flip=flip)
+    image, other = geometry(seed, position, *pictures)
+    np.testing.assert_array_equal(image, expected["image"])
+    np.testing.assert_array_equal(other, expected["other"])

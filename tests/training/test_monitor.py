@@ -125,6 +125,23 @@ def test_waiting_for_data_is_counted(run: Run) -> None:
     assert json.loads(run.log.read_text())["speed/data_wait"] > 0.8
 
 
+def test_a_busy_device_did_not_wait_for_data(run: Run) -> None:
+    def slow() -> object:
+        for number in range(3):
+            time.sleep(0.05)
+            yield number
+
+    monitor = monitor_of(run, [])
+    answers = iter([False, True, False, False])  # when a batch has come, and at the end
+    monitor.idle = lambda: next(answers)
+    for step, _ in enumerate(monitor.batches(slow()), start=1):
+        monitor.gather(step, {"x/y": torch.tensor(1.0)})
+    monitor.write({})
+    monitor.journal.close()
+    assert 0.2 < json.loads(run.log.read_text())["speed/data_wait"] < 0.5
+    assert next(answers, None) is None
+
+
 def test_a_gradient_that_overflows_is_written_down_and_ends_nothing(run: Run) -> None:
     """In fp16 it does now and then, and the step is left out."""
     monitor = monitor_of(run, [])
