@@ -42,6 +42,10 @@ class TrainingError(I2iError):
     """Training cannot go on."""
 
 
+class WorkerError(I2iError):
+    """A process that prepares batches is gone."""
+
+
 class ProcessError(I2iError):
     """Another process of the same job failed; `silent` where somebody else says so already."""
 

@@ -122,6 +122,10 @@ def export_int8(
     with _workplace(target) as folder:
         whole, phases = (folder / f"{name}-{target.name}" for name in ("fp32", "phases"))
         _write(generator, generator.network, whole, say)
+        if len(list(folder.iterdir())) > 1:  # its weights lie beside it
+            raise CheckpointError(
+                "a network of more than 2 GB cannot be made one of int8: take --format onnx."
+            )
         _write(generator, in_phases(generator.network), phases)
         done = _quantised(generator, phases, folder / target.name, pictures, max_loss, say)
         describe_file(
@@ -171,8 +175,9 @@ def _file(target: Path, generator: _Generator, ending: str) -> Path:
     if target.suffix.lower() != SUFFIX or target.is_dir():
         way = f"_{generator.description.direction}" if generator.model.directions else ""
         target = target / f"generator{way}{ending}{SUFFIX}"
-    if target.exists():
-        raise CheckpointError(f"{target} exists already: give another name.")
+    for path in (target, target.with_name(f"{target.name}.data")):  # the weights of a large one
+        if path.exists():
+            raise CheckpointError(f"{path} exists already: give another name.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

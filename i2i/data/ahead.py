@@ -64,7 +64,8 @@ def on_device(batches: Iterator[T], device: torch.device) -> Iterator[T]:
 
 
 def copied_ahead(batches: Iterator[T], copies: Copies[T], ahead: int = AHEAD) -> Iterator[T]:
-    """Hand on copies of batches, each after the copies of the next `ahead` have begun.
+    """Hand on copies of batches, each after the copies of the next `ahead` have begun: so the first
+    one waits for as many more.
 
     An error is raised in place of the batch that it stands for, after those before.
     """

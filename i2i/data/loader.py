@@ -23,7 +23,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from i2i.data.slots import Parcel, Receiver, Sender, collate
-from i2i.errors import I2iError
+from i2i.errors import I2iError, WorkerError
 from i2i.processor import cores
 
 T = TypeVar("T")
@@ -99,6 +99,7 @@ def make_loader(
     Raises:
         I2iError: while iterating, what the data set raised, also in a worker, and without the
             worker's traceback.
+        WorkerError: while iterating, a worker was ended by somebody else.
     """
     if workers == "auto":
         workers = default_workers()
@@ -157,7 +158,10 @@ class _Batches(Dataset[Any]):
         if worker is None:
             return collate(samples, pin_memory=self.pin_memory)
         self.sender = self.sender or Sender(worker.id, worker.num_workers, _AHEAD)
-        return self.sender.send(number, samples)
+        try:
+            return self.sender.send(number, samples)
+        except I2iError as error:
+            return error
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -171,7 +175,18 @@ def _received(batches: Iterator[Any], receiver: Receiver) -> Generator[Any]:
             if isinstance(batch, I2iError):
                 raise batch
             yield receiver.receive(batch) if isinstance(batch, Parcel) else batch
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if isinstance(error, RuntimeError) and "exited unexpectedly" not in str(error):
+            raise
+        raise WorkerError(
+            f"A process that prepares batches was ended ({error}), maybe by the system for want "
+            "of memory: take fewer with --workers, or 0."
+        ) from None
     finally:
+        # The traceback of an error that came out of torch's iterator keeps it alive, and with it
+        # the workers.
+        if (end_workers := getattr(batches, "_shutdown_workers", None)) is not None:
+            end_workers()
         # An error refers to this frame. If the frame went on to refer to the error, both would wait
         # for the garbage collector, and there the workers take five seconds each to end.
         del batch, batches

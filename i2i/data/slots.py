@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from i2i.errors import WorkerError
+
 Sample = tuple[Tensor, ...]
 
 _ALIGNMENT = 64
@@ -60,7 +62,11 @@ class Sender:
         self.slots = [torch.empty(0, dtype=torch.uint8)] * (ahead + 1)
 
     def send(self, number: int, samples: Sequence[Sample]) -> Parcel:
-        """Collate samples into the slot for batch `number`, counted from 0 over all workers."""
+        """Collate samples into the slot for batch `number`, counted from 0 over all workers.
+
+        Raises:
+            WorkerError: the system has no more memory to share.
+        """
         places, end = [], 0
         for tensor in samples[0]:
             places.append(_Place(end, torch.Size((len(samples), *tensor.shape)), tensor.dtype))
@@ -69,12 +75,24 @@ class Sender:
         slot = number // self.workers % len(self.slots)
         new = len(self.slots[slot]) < end
         if new:
-            self.slots[slot] = torch.empty(end, dtype=torch.uint8).share_memory_()
+            self.slots[slot] = self._shared(end)
         memory = self.slots[slot]
         for place, column in zip(places, zip(*samples, strict=True), strict=True):
             torch.stack(column, out=place.within(memory))
         kind = type(samples[0])
         return Parcel(kind, tuple(places), (self.worker, slot), memory if new else None)
+
+    def _shared(self, size: int) -> Tensor:
+        try:
+            memory: Tensor = torch.empty(size, dtype=torch.uint8).share_memory_()
+        except RuntimeError as error:
+            total = size * len(self.slots) * self.workers / 2**20
+            raise WorkerError(
+                f"There is too little shared memory for the batches of {self.workers} workers, "
+                f"which take {total:.0f} MiB ({error}): take fewer with --workers, or 0, or give "
+                "the container more (docker run --shm-size=1g)."
+            ) from None
+        return memory
 
 
 class Receiver:

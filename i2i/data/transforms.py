@@ -127,5 +127,6 @@ def evaluation_geometry(crop_size: int = 256, resize: Resize = "stretch") -> Joi
 
 
 def _mirrored(pixels: Pixels) -> Pixels:
+    pixels = np.require(pixels, requirements="W")  # or torch warns
     mirrored: Pixels = torch.from_numpy(pixels).flip(1).numpy()  # ten times as fast as numpy
     return mirrored

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from i2i.errors import CheckpointError, TrainingError
+from i2i.errors import CheckpointError, TrainingError, WorkerError
 from i2i.training.budget import Budget
 from i2i.training.complaints import HealthWatch
 from i2i.training.distributed import apart, average_statistics
@@ -136,7 +136,7 @@ def _until(interrupt: Interrupt, batches: Iterator[Any]) -> Iterator[Any]:
     while not interrupt.asked():
         try:
             batch = next(batches, None)
-        except (RuntimeError, OSError, EOFError):
+        except (RuntimeError, OSError, WorkerError):
             if interrupt.signal is None:
                 raise
             return

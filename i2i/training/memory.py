@@ -70,16 +70,20 @@ class Rescue:
             if not proven:
                 self._rehearse(batch)
             losses = self._trust(batch, closely)
-        self._proven.add((kind, trainer.accumulate))
+        if kind is not None:
+            self._proven.add((kind, trainer.accumulate))
         return losses
 
-    def _kind(self, size: int) -> Hashable:
-        """What tells how much memory the coming step takes."""
+    def _kind(self, size: int) -> Hashable | None:
+        """What tells how much memory the coming step takes; None for one that proves nothing."""
         trainer = self.trainer
         anew = trainer.model.begins_anew(trainer.clock)
         # An optimizer allocates its state when a player first moves, after the step's peak.
         moved = {player for player, each in trainer.optimizers.items() if each.state and not anew}
-        return size, trainer.model.rhythm(trainer.clock), frozenset(moved)
+        rhythm = trainer.model.rhythm(trainer.clock)
+        if rhythm is None and len(moved) < len(trainer.optimizers):
+            return None  # who will move in a later step is not known
+        return size, rhythm, frozenset(moved)
 
     def _try(self, batch: Any, closely: bool) -> Losses:
         """Do a step, in more and more pieces until the memory suffices."""
@@ -200,7 +204,9 @@ def _undoing(trainer: Trainer) -> Iterator[Callable[[], None]]:
     with tempfile.TemporaryFile() as file:
         try:
             torch.save(trainer.state_dict(), file)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # torch makes the latter of the former
+            if is_out_of_memory(error):
+                raise
             raise TrainingError(
                 f"step {trainer.steps_done + 1}: the state before it could not be kept in "
                 f"{tempfile.gettempdir()} ({error}): let TMPDIR name a folder with more room."

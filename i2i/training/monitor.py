@@ -117,7 +117,8 @@ class Monitor:
         mean: what makes tensors their mean over all processes; called by `write` alone.
         shown: whether to show a progress bar, on a terminal.
         idle: whether the device has computed all that it was asked for. A device that is still
-            busy when a batch has come did not wait for it, however long Python did.
+            busy when a batch has come did not wait for it, however long Python did; of one that is
+            not, nobody knows since when, so that the share of waiting is at most what is written.
     """
 
     def __init__(

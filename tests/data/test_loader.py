@@ -150,12 +150,22 @@ def test_workers_end_when_the_batches_are_no_longer_wanted() -> None:
 
 
 SCRIPT = """
-import os, signal, sys, torch
+import os, signal, sys, time, torch
 from multiprocessing import active_children
 from i2i.data.loader import make_loader
 
 class Numbers(torch.utils.data.Dataset):
+    def __init__(self):
+        self.training = os.getpid()
+
     def __getitem__(self, position):
+        if position and sys.argv[1] == "worker raises":
+            raise ValueError("no error of ours")
+        if position and sys.argv[1] == "worker killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if position and sys.argv[1] == "Ctrl-C":
+            os.kill(self.training, signal.SIGINT)
+            time.sleep(2)
         return (torch.tensor(position),)
 
 def train():
@@ -164,7 +174,9 @@ def train():
     print(active_children()[0].pid, flush=True)
     if sys.argv[1] == "error":
         raise RuntimeError("no error of ours")
-    os.kill(os.getpid(), signal.SIGKILL)
+    if sys.argv[1] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    next(batches)
 
 if __name__ == "__main__":
     train()
@@ -172,8 +184,19 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("way", ["error", "kill"])
-def test_no_worker_outlives_a_training_that_ends_badly(tmp_path: Path, way: str) -> None:
+@pytest.mark.parametrize(
+    ("way", "code", "reason"),
+    [
+        ("error", 1, "RuntimeError: no error of ours"),
+        ("kill", -signal.SIGKILL, ""),
+        ("worker raises", 1, "ValueError: no error of ours"),
+        ("worker killed", 1, "A process that prepares batches was ended"),
+        ("Ctrl-C", -signal.SIGINT, "KeyboardInterrupt"),
+    ],
+)
+def test_no_worker_outlives_a_training_that_ends_badly(
+    tmp_path: Path, way: str, code: int, reason: str
+) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     # Not through a pipe: what outlives the script would keep it open.
@@ -183,8 +206,8 @@ def test_no_worker_outlives_a_training_that_ends_badly(tmp_path: Path, way: str)
         )
         out.seek(0)
         said = out.read()
-    assert done.returncode == (1 if way == "error" else -signal.SIGKILL)
-    assert ("no error of ours" in said) == (way == "error")
+    assert done.returncode == code, said
+    assert reason in said
     worker = Path("/proc", said.split()[0])
     end = time.monotonic() + 20
     while worker.exists() and time.monotonic() < end:

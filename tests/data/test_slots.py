@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from i2i.data.loader import make_loader
 from i2i.data.slots import Parcel, Receiver, Sender, collate
+from i2i.errors import WorkerError
 
 
 class Mixed(NamedTuple):
@@ -106,3 +107,14 @@ def test_batches_that_grow_and_shrink_arrive_whole(workers: int) -> None:
     for step in range(steps):
         expected = [sample(number) for number in range(before[step], before[step + 1])]
         assert_same(batches[step], expected)
+
+
+def test_too_little_shared_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensor: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    sender = Sender(worker=0, workers=8, ahead=4)
+    large = (torch.zeros(2**20, dtype=torch.uint8),)
+    with pytest.raises(WorkerError, match=r"8 workers, which take 80 MiB .* --shm-size"):
+        sender.send(0, [large, large])

@@ -235,3 +235,14 @@ def test_a_seed_gives_the_pictures_of_a_composition(
     image, other = geometry(seed, position, *pictures)
     np.testing.assert_array_equal(image, expected["image"])
     np.testing.assert_array_equal(other, expected["other"])
+
+
+def test_pictures_that_cannot_be_written_to_are_taken() -> None:
+    """As numpy makes them of a Pillow image, of which torch warns."""
+    pixels = np.asarray(Image.fromarray(noise(8, 8)))
+    assert not pixels.flags.writeable
+    geometry = JointGeometry(8, 8, "none", random_crop=False, flip=True)
+    found = [geometry(0, position, pixels)[0] for position in range(20)]
+    straight, mirrored = noise(8, 8), noise(8, 8)[:, ::-1]
+    assert all(np.array_equal(each, straight) or np.array_equal(each, mirrored) for each in found)
+    assert any(np.array_equal(each, mirrored) for each in found)

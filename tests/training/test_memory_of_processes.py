@@ -76,7 +76,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[i
         )
         for how in ("exception", "later")
     }
-    return {how: ranks.finish(processes, timeout=60) for how, processes in began.items()}
+    return {how: ranks.finish(processes, timeout=180) for how, processes in began.items()}
 
 
 @pytest.mark.parametrize(
