@@ -110,7 +110,7 @@ class PictureSet:
             hold_out(
                 [_Place(i, self.store.name(int(self.indices[i]))) for i in places], share, seed
             )
-            for places in map(Integers.tolist, self.by_class())
+            for places in map(np.ndarray.tolist, self.by_class())
         ]
         train, held = (
             self.take(sorted(item.place for part in parts for item in part[side]))

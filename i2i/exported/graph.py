@@ -1,5 +1,6 @@
 """From a network of torch to an ONNX file."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,18 @@ def write_graph(network: nn.Module, channels: int, path: Path) -> None:
     rows, columns = (multiple * Dim(name) for name in ("rows", "columns"))
     # No size of the example is special: not 1, not the least, not the same twice.
     example = torch.zeros(2, channels, *_example_size(multiple))
-    program = torch.onnx.export(
-        network,
-        (example,),
-        dynamo=True,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_shapes=({0: Dim("batch"), 2: rows, 3: columns},),
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # Until torch 2.12 its own code used what it had deprecated.
+        warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: Dim("batch"), 2: rows, 3: columns},),
+            verbose=False,
+        )
     assert program is not None
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()  # the lines of the source, with the paths of this machine

@@ -50,6 +50,5 @@ def _weight(layer: nn.Conv2d | nn.Linear, beside: Tensor) -> Tensor:
     # The iteration runs in the precision of the weight: half of it is too coarse for singular
     # values, and torch does not mix the two on a GPU. Tensors without data know no autocast.
     kind = beside.device.type
-    known = torch.amp.is_autocast_available(kind)
-    with torch.autocast(kind, enabled=False) if known else nullcontext():
+    with torch.autocast(kind, enabled=False) if kind != "meta" else nullcontext():
         return layer.weight
