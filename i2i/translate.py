@@ -42,6 +42,14 @@ class Failure(NamedTuple):
     reason: str
 
 
+def failure(path: Path, error: Exception) -> Failure:
+    """What became of a picture, with a reason that does not say its name again."""
+    reason = reading.reason(error)
+    for known in ("read", "used"):
+        reason = reason.removeprefix(f"'{path}' cannot be {known}: ")
+    return Failure(path, reason)
+
+
 @dataclass(frozen=True)
 class Report:
     """What `translate_folder` did.
@@ -146,10 +154,7 @@ def translate_folder(
             progress(translated + len(failed), len(jobs))
 
     def fail(job: _Job, error: Exception) -> None:
-        reason = reading.reason(error)
-        for known in ("read", "used"):
-            reason = reason.removeprefix(f"'{job.source}' cannot be {known}: ")
-        failed.append(Failure(job.source, reason))
+        failed.append(failure(job.source, error))
         show_progress()
 
     workers = workers or min(8, cores())
