@@ -74,7 +74,8 @@ def export_onnx(
         the file.
 
     Raises:
-        CheckpointError: the file exists already, or what was written computes something else.
+        CheckpointError: the file exists already or ends in something else, or what was written
+            computes something else.
         OptionsError: the model does not translate, or not in this direction; or the libraries are
             not installed.
     """
@@ -169,6 +170,11 @@ def _generator(
 def _file(target: Path, generator: _Generator, ending: str) -> Path:
     """The file to write, in a folder that is there."""
     if target.suffix.lower() != SUFFIX or target.is_dir():
+        if target.suffix and not target.is_dir():
+            raise CheckpointError(
+                f"{target} does not end in {SUFFIX}: expected a file NAME{SUFFIX} or a folder (one "
+                "with a dot in its name must be there already)."
+            )
         way = f"_{generator.description.direction}" if generator.model.directions else ""
         target = target / f"generator{way}{ending}{SUFFIX}"
     if target.exists():
