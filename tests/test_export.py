@@ -142,8 +142,20 @@ def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path
     assert invoke("translate", photos, out, *use, "--precision", "auto").exit_code == 0
     with pytest.raises(CheckpointError, match="exists already"):
         export_onnx(run, file)
+    for kind in ("onnx", "int8"):
+        wish = ("export", run, tmp_path / "file.bin", "--format", kind)
+        assert "file.bin does not end in .onnx" in complaint(*wish)
+    assert not (tmp_path / "file.bin").exists()
+    assert "--format onnx" in complaint("export", run, tmp_path / "published")
+    assert invoke("export", run, tmp_path / "file.ONNX").exit_code == 0  # the format of the ending
+    torch.testing.assert_close(
+        load_translator(tmp_path / "file.ONNX")[0](images), theirs(images), rtol=0, atol=0
+    )
     with pytest.raises(CheckpointError, match="is an exported generator"):
         load_checkpoint(file)
+    for command in (("train", "--resume"), ("doctor",), ("evaluate", "--checkpoint"), ("report",)):
+        said = complaint(*command, file)
+        assert "generator.onnx is an exported generator, which translates" in said
 
 
 def test_int8_of_a_run(facades: Path, photos: Path, tmp_path: Path) -> None:
