@@ -279,5 +279,7 @@ def _say_speeds(network: nn.Module, whole: Path, small: Path, pictures: HeldOut,
     height, width = pictures.judged.shape[-2:]
     threads = "1 thread" if alone else f"{torch.get_num_threads()} threads"
     say(f"pictures per second on the processor ({width} x {height} pixels, one by one, {threads}):")
+    longest = max(map(len, speeds))
     for name, speed in speeds.items():
-        say(f"  {name} {speed:8.1f}  {speed / speeds['torch fp32']:.2f} x torch fp32")
+        times = speed / speeds["torch fp32"]
+        say(f"  {name:{longest}} {speed:8.1f}  {times:.2f} x torch fp32")

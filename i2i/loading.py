@@ -240,15 +240,15 @@ def load_exported(
 def _refuse_what_is_settled(
     checkpoint: Path | str, *, precision: str, average: bool | None, best: bool
 ) -> None:
-    for name, value, idle in (
-        ("precision", precision, precision in ("fp32", "auto")),
-        ("average", average, average is None),
-        ("best", best, not best),
+    for flag, idle in (
+        (f"--precision {precision}", precision in ("fp32", "auto")),
+        ("--average" if average else "--raw", average is None),
+        ("--best", not best),
     ):
         if not idle:
             raise OptionsError(
-                f"{name} (={value!r}) was settled when {checkpoint} was exported: leave it out, or "
-                "export another file."
+                f"what {flag} asks for was settled when {checkpoint} was exported: leave it out, "
+                "or export another file."
             )
 
 

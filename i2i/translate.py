@@ -194,6 +194,8 @@ def _plan(source: Path, target: Path, suffix: str | None) -> list[_Job]:
         names_file = target.suffix.lower() in FORMATS and not target.is_dir()
         if names_file and suffix not in (None, target.suffix.lower()):
             raise DataError(f"The output '{target}' contradicts the format {suffix[1:]}: drop one.")
+        if target.is_file() and not names_file:
+            raise DataError(f"The output '{target}' is a file: expected a folder or a picture.")
         jobs = [_Job(source, target if names_file else target / source.name)]
     else:
         paths = reading.list_pictures(source)

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "samples": {"sampler", "training"},
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
-    "exported": {"game", "metrics", "sources"},
+    "exported": {"game", "metrics", "sources", "tiles"},
     "export": {
         "exported",
         "loading",

@@ -130,21 +130,23 @@ def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path
     # What was settled when it was written.
     out, use = tmp_path / "x", ("--checkpoint", file)
     for wish, word in (
-        (("--precision", "bf16"), "precision (='bf16')"),
-        (("--best",), "best (=True)"),
-        (("--raw",), "average (=False)"),
+        (("--precision", "bf16"), "what --precision bf16 asks for"),
+        (("--best",), "what --best asks for was settled"),
+        (("--raw",), "what --raw asks for"),
         (("--direction", "BtoA"), "direction (='BtoA')"),
-        (("--tile", "16"), "as a whole"),
+        (("--tile", "16"), "computed in tiles: an ONNX file is computed as a whole."),
         (("--device", "mps"), "device (='mps')"),
         (("--domain", "red"), "not"),
     ):
         assert word in complaint("translate", photos, out, *use, *wish)
     assert invoke("translate", photos, out, *use, "--precision", "auto").exit_code == 0
+    said = complaint("translate", photos / "1.png", file, *use)
+    assert f"The output '{file}' is a file: expected a folder or a picture." in said
     with pytest.raises(CheckpointError, match="exists already"):
         export_onnx(run, file)
     for kind in ("onnx", "int8"):
-        wish = ("export", run, tmp_path / "file.bin", "--format", kind)
-        assert "file.bin does not end in .onnx" in complaint(*wish)
+        said = complaint("export", run, tmp_path / "file.bin", "--format", kind)
+        assert "file.bin does not end in .onnx" in said
     assert not (tmp_path / "file.bin").exists()
     assert "--format onnx" in complaint("export", run, tmp_path / "published")
     assert invoke("export", run, tmp_path / "file.ONNX").exit_code == 0  # the format of the ending
@@ -153,8 +155,8 @@ def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path
     )
     with pytest.raises(CheckpointError, match="is an exported generator"):
         load_checkpoint(file)
-    for command in (("train", "--resume"), ("doctor",), ("evaluate", "--checkpoint"), ("report",)):
-        said = complaint(*command, file)
+    for wish in (("train", "--resume"), ("doctor",), ("evaluate", "--checkpoint"), ("report",)):
+        said = complaint(*wish, file)
         assert "generator.onnx is an exported generator, which translates" in said
 
 
@@ -175,6 +177,7 @@ def test_int8_of_a_run(facades: Path, photos: Path, tmp_path: Path) -> None:
     assert 15 < said.to_fp32 < 100
     assert str(said) in result.stdout
     speeds = [line for line in result.stdout.splitlines() if "x torch fp32" in line]
+    assert len({line.index(".") for line in speeds}) == 1  # one below the other
     assert len(speeds) in (3, 4)
     assert all(float(line.split()[2]) > 0 for line in speeds)
     nodes = [node.op_type for node in onnx.load(file).graph.node]

@@ -116,9 +116,7 @@ def test_a_sheet_leaves_out_what_cannot_be_read(run: Path, photos: Path, tmp_pat
     assert files(tmp_path / "alone") == ["sheet.png"]
     with Image.open(tmp_path / "alone" / "sheet.png") as image:
         assert image.height == 20 + 2 * (6 * 16 + 4)  # two rows
-    assert result.stderr == (
-        f"Not shown: {photos / '0.png'}: it is no picture of a known format\n"
-    )
+    assert result.stderr == (f"Not shown: {photos / '0.png'}: it is no picture of a known format\n")
     everything = ("translate", photos, tmp_path / "all", "--checkpoint", run, "--domain", "all")
     result = invoke(*everything, "--sheet")
     assert result.exit_code == 1

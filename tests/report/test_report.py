@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from i2i.training.log import read_log
 from run_folder import make_run, write_log
 
 from i2i.errors import RunError
 from i2i.report import read_record, render, write_report
 from i2i.report.curves import charts, thin
 from i2i.report.sheets import embed, evenly
+from i2i.training.log import read_log
 
 HOSTILE = (
     """</script><script>alert("x")</script><img src=http://example.com/a.png onerror='x'>&amp;"""
