@@ -124,8 +124,13 @@ def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path
     told = describe_checkpoint(file)
     assert "exported:   from a/step-00000000.pt, AtoB" in told
     assert "computes:   in fp32" in told
-    assert "seed = 7" in told
-    assert invoke("info", file).exit_code == 0
+    result = invoke("info", file)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{file}\n{told}\n(--options shows all options of its run, too)\n"
+    assert "seed = 7" not in result.stdout
+    result = invoke("info", file, "--options")
+    assert result.stdout.startswith(f"{file}\n{told}\n")
+    assert "\nseed = 7\n" in result.stdout
 
     # What was settled when it was written.
     out, use = tmp_path / "x", ("--checkpoint", file)
@@ -220,6 +225,9 @@ def test_a_model_of_domains(domains: Path, photos: Path, tmp_path: Path) -> None
     options = shrunk("stargan", f"data.root={domains}")
     checkpoint = checkpoint_of(options, tmp_path / "weights.pt")
     file = export_onnx(checkpoint, tmp_path / "stargan.onnx", say=lambda line: None)
+    assert "exported:   from weights.pt\n" in describe_checkpoint(file)
+    about = describe_checkpoint(checkpoint)
+    assert "in use:     instance norm by the statistics of the picture, dropout off" in about
     description = ExportedNetwork(file).description
     assert description.planes == ("red", "green", "blue")
     assert description.input_channels == 3
@@ -238,6 +246,7 @@ def test_a_model_of_domains(domains: Path, photos: Path, tmp_path: Path) -> None
 def test_a_model_that_translates_both_ways(unpaired: Path, tmp_path: Path) -> None:
     options = shrunk("cyclegan", f"data.root={unpaired}", "data.output_channels=1")
     checkpoint = checkpoint_of(options, tmp_path / "weights.pt")
+    assert "in use:     dropout off" in describe_checkpoint(checkpoint)  # nothing to choose
     said: list[str] = []
     file = export_int8(checkpoint, tmp_path, direction="BtoA", max_loss=20, say=said.append)
     assert file == tmp_path / "generator_BtoA_int8.onnx"
