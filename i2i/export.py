@@ -74,7 +74,8 @@ def export_onnx(
         the file.
 
     Raises:
-        CheckpointError: the file exists already, or what was written computes something else.
+        CheckpointError: the file exists already or ends in something else, or what was written
+            computes something else.
         OptionsError: the model does not translate, or not in this direction; or the libraries are
             not installed.
     """
@@ -173,6 +174,11 @@ def _generator(
 def _file(target: Path, generator: _Generator, ending: str) -> Path:
     """The file to write, in a folder that is there."""
     if target.suffix.lower() != SUFFIX or target.is_dir():
+        if target.suffix and not target.is_dir():
+            raise CheckpointError(
+                f"{target} does not end in {SUFFIX}: expected a file NAME{SUFFIX} or a folder (one "
+                "with a dot in its name must be there already)."
+            )
         way = f"_{generator.description.direction}" if generator.model.directions else ""
         target = target / f"generator{way}{ending}{SUFFIX}"
     for path in (target, target.with_name(f"{target.name}.data")):  # the weights of a large one
@@ -278,5 +284,7 @@ def _say_speeds(network: nn.Module, whole: Path, small: Path, pictures: HeldOut,
     height, width = pictures.judged.shape[-2:]
     threads = "1 thread" if alone else f"{torch.get_num_threads()} threads"
     say(f"pictures per second on the processor ({width} x {height} pixels, one by one, {threads}):")
+    longest = max(map(len, speeds))
     for name, speed in speeds.items():
-        say(f"  {name} {speed:8.1f}  {speed / speeds['torch fp32']:.2f} x torch fp32")
+        times = speed / speeds["torch fp32"]
+        say(f"  {name:{longest}} {speed:8.1f}  {times:.2f} x torch fp32")

@@ -240,15 +240,15 @@ def load_exported(
 def _refuse_what_is_settled(
     checkpoint: Path | str, *, precision: str, average: bool | None, best: bool
 ) -> None:
-    for name, value, idle in (
-        ("precision", precision, precision in ("fp32", "auto")),
-        ("average", average, average is None),
-        ("best", best, not best),
+    for flag, idle in (
+        (f"--precision {precision}", precision in ("fp32", "auto")),
+        ("--average" if average else "--raw", average is None),
+        ("--best", not best),
     ):
         if not idle:
             raise OptionsError(
-                f"{name} (={value!r}) was settled when {checkpoint} was exported: leave it out, or "
-                "export another file."
+                f"what {flag} asks for was settled when {checkpoint} was exported: leave it out, "
+                "or export another file."
             )
 
 
@@ -324,10 +324,14 @@ def _amount(options: Options, steps: int) -> str:
     return f"{steps} steps ({growing.pictures(steps):,} pictures, grown to {size} pixels)"
 
 
-def describe_checkpoint(path: Path) -> str:
-    """What a checkpoint or an exported file is, in a few lines."""
-    if is_exported(path):
-        return _describe_exported(path)
+def describe_checkpoint(path: Path, *, with_options: bool = False) -> str:
+    """What a checkpoint or an exported file is, in a few lines; on request with all options of its
+    run below, as TOML."""
+    lines, options = _about_exported(path) if is_exported(path) else _about_checkpoint(path)
+    return "\n".join([*lines, "", options.to_toml()] if with_options else lines)
+
+
+def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
     state = load_checkpoint(path)
     options = read_options(state["options"])
     model = build_model(options)
@@ -363,23 +367,28 @@ def describe_checkpoint(path: Path) -> str:
     if state["average"]:
         lines.append(f"average:    moving average of the generator, {options.train.average}")
     statistics = {"picture": "the statistics of the picture", "running": "running statistics"}
-    lines.append(
-        f"in use:     batch norm by {statistics[options.inference.norm]}, "
-        f"dropout {'on' if options.inference.dropout else 'off'}"
-    )
-    return "\n".join([*lines, "", options.to_toml()])
+    norms = {
+        "batch norm" if isinstance(module, nn.BatchNorm2d) else "instance norm"
+        for name in model.generators
+        for module in model.get_submodule(name).modules()
+        if getattr(module, "running_mean", None) is not None
+    }
+    in_use = [f"{norm} by {statistics[options.inference.norm]}" for norm in sorted(norms)]
+    in_use.append(f"dropout {'on' if options.inference.dropout else 'off'}")
+    lines.append(f"in use:     {', '.join(in_use)}")
+    return lines, options
 
 
-def _describe_exported(path: Path) -> str:
+def _about_exported(path: Path) -> tuple[list[str], Options]:
     told = ExportedNetwork(path).description
     options = read_options(told.options)
     lines = [
         f"model:      {options.model} - {options.summary}",
-        f"exported:   from {told.made_from}, {told.direction}",
+        f"exported:   from {told.made_from}{'' if told.planes else f', {told.direction}'}",
         f"computes:   {told.quantisation or 'in fp32'}",
         f"pictures:   {told.input_channels} channels to {told.output_channels}, height and width "
         f"multiples of {told.multiple}",
     ]
     if told.planes:
         lines.append(f"planes:     {', '.join(told.planes)}")
-    return "\n".join([*lines, "", options.to_toml()])
+    return lines, options

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i.builder import build_model
+from i2i.builder import build_model, data_kind
 from i2i.errors import CheckpointError
 from i2i.networks.recognition import Architecture, recognise
 from i2i.options import Options, read_options
@@ -36,6 +36,8 @@ FILES: Mapping[str, Mapping[str, str]] = {
 }
 """Model -> network -> name of its file; {} is an epoch ("200"), "iter_5000" or "latest", for
 StarGAN the number of steps. The generators come first; a model is there if they are."""
+
+_INSTEAD = "Every generator that translates can be had as an ONNX file: --format onnx."
 
 
 @dataclass(frozen=True)
@@ -150,11 +152,12 @@ def export_published(
         raise CheckpointError(
             f"{path} is of the model {options.model!r}, for which the authors' code has no "
             f"counterpart: it has one for {', '.join(FILES)}."
+            + (f" {_INSTEAD}" if data_kind(options) != "pictures" else "")
         )
     if getattr(options.generator, "upsample", "transposed") != "transposed":
         raise CheckpointError(
             f"{path} cannot be exported: generator.upsample is 'resize', but the published "
-            "generators have transposed convolutions only."
+            f"generators have transposed convolutions only. {_INSTEAD}"
         )
     if average and not state["average"]:
         raise CheckpointError(f"{path} has no moving average: it was trained without one.")
@@ -166,7 +169,10 @@ def export_published(
         prefix = f"{attribute}."
         own = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
         if own:
-            architecture, own = recognise(own, f"{path}: {attribute}")
+            try:
+                architecture, own = recognise(own, f"{path}: {attribute}")
+            except CheckpointError as error:
+                raise CheckpointError(f"{error} {_INSTEAD}") from error
             networks.append(_Network(folder / pattern.format(when), architecture, own))
     existing = [network.path for network in networks if network.path.exists()]
     if existing:

@@ -123,8 +123,8 @@ def resume(
     """
     with together(device) as processes:
         path, why = find_checkpoint(Path(run_or_checkpoint), Path())
-        run = open_run(path.resolve().parent.parent)
         state = load_checkpoint(path)
+        run = open_run(path.resolve().parent.parent)
         if not state["optimizers"]:
             raise RunError(
                 f"{path} holds imported weights without the state of their training, so it can be "

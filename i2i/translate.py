@@ -42,6 +42,14 @@ class Failure(NamedTuple):
     reason: str
 
 
+def failure(path: Path, error: Exception) -> Failure:
+    """What became of a picture, with a reason that does not say its name again."""
+    reason = reading.reason(error)
+    for known in ("read", "used"):
+        reason = reason.removeprefix(f"'{path}' cannot be {known}: ")
+    return Failure(path, reason)
+
+
 @dataclass(frozen=True)
 class Report:
     """What `translate_folder` did.
@@ -146,10 +154,7 @@ def translate_folder(
             progress(translated + len(failed), len(jobs))
 
     def fail(job: _Job, error: Exception) -> None:
-        reason = reading.reason(error)
-        for known in ("read", "used"):
-            reason = reason.removeprefix(f"'{job.source}' cannot be {known}: ")
-        failed.append(Failure(job.source, reason))
+        failed.append(failure(job.source, error))
         show_progress()
 
     workers = workers or min(8, cores())
@@ -189,6 +194,8 @@ def _plan(source: Path, target: Path, suffix: str | None) -> list[_Job]:
         names_file = target.suffix.lower() in FORMATS and not target.is_dir()
         if names_file and suffix not in (None, target.suffix.lower()):
             raise DataError(f"The output '{target}' contradicts the format {suffix[1:]}: drop one.")
+        if target.is_file() and not names_file:
+            raise DataError(f"The output '{target}' is a file: expected a folder or a picture.")
         jobs = [_Job(source, target if names_file else target / source.name)]
     else:
         paths = reading.list_pictures(source)

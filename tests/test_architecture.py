@@ -37,12 +37,12 @@ MAY_IMPORT = {
     "translator": {"conditioner", "data", "networks", "tiles"},
     "translate": {"data", "processes", "translator"},
     "evaluation": None,  # it measures what everything else has made
-    "overview": {"data", "training", "translator"},
+    "overview": {"data", "training", "translate", "translator"},
     "sampler": {"networks", "processes"},
     "samples": {"sampler", "training"},
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
-    "exported": {"game", "metrics", "sources"},
+    "exported": {"game", "metrics", "sources", "tiles"},
     "export": {
         "exported",
         "loading",

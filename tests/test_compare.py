@@ -36,6 +36,20 @@ def test_differences_are_in_common_deviations(compare: Any) -> None:
     assert difference["probability"] == pytest.approx(1 - t / math.sqrt(2 + t**2))
 
 
+def test_the_table_says_what_could_not_be_seen(compare: Any) -> None:
+    # A difference of that many deviations is just where p is 5 %: with two of each, t has 2 degrees
+    # of freedom, and p = 1 - t / sqrt(2 + t^2) with t = d here.
+    d = compare.visible(2)
+    assert 1 - d / math.sqrt(2 + d**2) == pytest.approx(0.05)
+    found = {"a": [{"l1": 1.0}, {"l1": 3.0}], "b": [{"l1": 0.98}, {"l1": 3.0}]}
+    lines = compare.table("key", ["a", "b"], [compare.row_of("l1", found)], 2)
+    assert lines[2] == "| l1 | 2 ± 1.4 | 1.99 ± 1.4 | +0.0 (1.00) |"
+    assert lines[3:] == [
+        "",
+        "With 2 seeds of each, only differences of about 4.3 deviations or more would show.",
+    ]
+
+
 @pytest.mark.slow
 def test_it_trains_each_value_with_each_seed_once(tmp_path: Path) -> None:
     arguments = ["train.precision=fp32,bf16", "--recipe", "pix2pix-quick", "--dataroot", "demo"]

@@ -124,26 +124,45 @@ def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path
     told = describe_checkpoint(file)
     assert "exported:   from a/step-00000000.pt, AtoB" in told
     assert "computes:   in fp32" in told
-    assert "seed = 7" in told
-    assert invoke("info", file).exit_code == 0
+    result = invoke("info", file)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{file}\n{told}\n(--options shows all options of its run, too)\n"
+    assert "seed = 7" not in result.stdout
+    result = invoke("info", file, "--options")
+    assert result.stdout.startswith(f"{file}\n{told}\n")
+    assert "\nseed = 7\n" in result.stdout
 
     # What was settled when it was written.
     out, use = tmp_path / "x", ("--checkpoint", file)
     for wish, word in (
-        (("--precision", "bf16"), "precision (='bf16')"),
-        (("--best",), "best (=True)"),
-        (("--raw",), "average (=False)"),
+        (("--precision", "bf16"), "what --precision bf16 asks for"),
+        (("--best",), "what --best asks for was settled"),
+        (("--raw",), "what --raw asks for"),
         (("--direction", "BtoA"), "direction (='BtoA')"),
-        (("--tile", "16"), "as a whole"),
+        (("--tile", "16"), "computed in tiles: an ONNX file is computed as a whole."),
         (("--device", "mps"), "device (='mps')"),
         (("--domain", "red"), "not"),
     ):
         assert word in complaint("translate", photos, out, *use, *wish)
     assert invoke("translate", photos, out, *use, "--precision", "auto").exit_code == 0
+    said = complaint("translate", photos / "1.png", file, *use)
+    assert f"The output '{file}' is a file: expected a folder or a picture." in said
     with pytest.raises(CheckpointError, match="exists already"):
         export_onnx(run, file)
+    for kind in ("onnx", "int8"):
+        said = complaint("export", run, tmp_path / "file.bin", "--format", kind)
+        assert "file.bin does not end in .onnx" in said
+    assert not (tmp_path / "file.bin").exists()
+    assert "--format onnx" in complaint("export", run, tmp_path / "published")
+    assert invoke("export", run, tmp_path / "file.ONNX").exit_code == 0  # the format of the ending
+    torch.testing.assert_close(
+        load_translator(tmp_path / "file.ONNX")[0](images), theirs(images), rtol=0, atol=0
+    )
     with pytest.raises(CheckpointError, match="is an exported generator"):
         load_checkpoint(file)
+    for wish in (("train", "--resume"), ("doctor",), ("evaluate", "--checkpoint"), ("report",)):
+        said = complaint(*wish, file)
+        assert "generator.onnx is an exported generator, which translates" in said
 
 
 def test_int8_of_a_run(facades: Path, photos: Path, tmp_path: Path) -> None:
@@ -163,6 +182,7 @@ def test_int8_of_a_run(facades: Path, photos: Path, tmp_path: Path) -> None:
     assert 15 < said.to_fp32 < 100
     assert str(said) in result.stdout
     speeds = [line for line in result.stdout.splitlines() if "x torch fp32" in line]
+    assert len({line.index(".") for line in speeds}) == 1  # one below the other
     assert len(speeds) in (3, 4)
     assert all(float(line.split()[2]) > 0 for line in speeds)
     nodes = [node.op_type for node in onnx.load(file).graph.node]
@@ -205,6 +225,9 @@ def test_a_model_of_domains(domains: Path, photos: Path, tmp_path: Path) -> None
     options = shrunk("stargan", f"data.root={domains}")
     checkpoint = checkpoint_of(options, tmp_path / "weights.pt")
     file = export_onnx(checkpoint, tmp_path / "stargan.onnx", say=lambda line: None)
+    assert "exported:   from weights.pt\n" in describe_checkpoint(file)
+    about = describe_checkpoint(checkpoint)
+    assert "in use:     instance norm by the statistics of the picture, dropout off" in about
     description = ExportedNetwork(file).description
     assert description.planes == ("red", "green", "blue")
     assert description.input_channels == 3
@@ -223,6 +246,7 @@ def test_a_model_of_domains(domains: Path, photos: Path, tmp_path: Path) -> None
 def test_a_model_that_translates_both_ways(unpaired: Path, tmp_path: Path) -> None:
     options = shrunk("cyclegan", f"data.root={unpaired}", "data.output_channels=1")
     checkpoint = checkpoint_of(options, tmp_path / "weights.pt")
+    assert "in use:     dropout off" in describe_checkpoint(checkpoint)  # nothing to choose
     said: list[str] = []
     file = export_int8(checkpoint, tmp_path, direction="BtoA", max_loss=20, say=said.append)
     assert file == tmp_path / "generator_BtoA_int8.onnx"

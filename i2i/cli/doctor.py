@@ -74,7 +74,9 @@ def command(
     from i2i.data.cache import cache_folder
     from i2i.doctor import as_dict, as_text, examine, examine_run, is_run
     from i2i.progress import progress_bar
+    from i2i.training.checkpoint import refuse_exported
 
+    refuse_exported(folder, "a run folder or a data set")
     if is_run(folder):
         summary = examine_run(folder)
         click.echo(json.dumps(summary.as_dict(), indent=2) if as_json else summary.as_text())

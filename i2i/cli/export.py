@@ -9,7 +9,7 @@ import click
     epilog="""\b
 Examples:
   i2i export runs/facades checkpoints/facades_pix2pix
-  i2i export runs/facades facades.onnx --format onnx
+  i2i export runs/facades facades.onnx
   i2i export runs/facades facades.onnx --format int8
   i2i export runs/horses exported/ --format int8 --direction BtoA
   i2i translate photos/ translated/ --checkpoint facades.onnx
@@ -21,11 +21,9 @@ Examples:
     "--format",
     "kind",
     type=click.Choice(["published", "onnx", "int8"]),
-    default="published",
-    show_default=True,
     help="published: files for the authors' PyTorch code of pix2pix, CycleGAN or StarGAN. onnx: "
     "the generator as an ONNX file. int8: the same with convolutions in integers of 8 bits, which "
-    "is faster on a processor.",
+    "is faster on a processor.  [default: onnx if OUT is NAME.onnx, otherwise published]",
 )
 @click.option(
     "--average/--raw",
@@ -53,7 +51,7 @@ Examples:
 def command(
     checkpoint: Path,
     target: Path,
-    kind: str,
+    kind: str | None,
     average: bool | None,
     direction: str | None,
     calibrate_on: str | None,
@@ -66,9 +64,16 @@ def command(
                (latest_net_G.pth, ...). For each one the flags are
                printed that make the authors' code build the network
                it belongs to.
-    onnx:      OUT is a file NAME.onnx, or a folder for generator.onnx.
-    int8:      the same; says what it costs, and how fast it is.
+    onnx:      OUT is a file NAME.onnx, or a folder for
+               generator.onnx (generator_AtoB.onnx or
+               generator_BtoA.onnx of a model that translates both
+               ways).
+    int8:      the same, with _int8 before .onnx in a folder; says
+               what it costs, and how fast it is.
     """
+    from i2i.exported.description import is_exported
+
+    kind = kind or ("onnx" if is_exported(target) else "published")
     if direction and kind == "published":
         raise click.UsageError("--direction goes with --format onnx and int8.")
     if (calibrate_on or max_loss is not None) and kind != "int8":

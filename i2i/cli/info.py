@@ -5,13 +5,16 @@ from pathlib import Path
 import click
 
 
-@click.command(epilog="\b\nExample:\n  i2i info runs/NAME")
+@click.command(epilog="\b\nExamples:\n  i2i info runs/NAME\n  i2i info NAME.onnx --options")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-def command(checkpoint: Path) -> None:
+@click.option("--options", "with_options", is_flag=True, help="Show all options of its run too.")
+def command(checkpoint: Path, with_options: bool) -> None:
     """Say what a CHECKPOINT is: a file, or a run folder (its newest checkpoint)."""
     from i2i.loading import describe_checkpoint
     from i2i.training.run import find_checkpoint
 
     path, why = find_checkpoint(checkpoint, Path())
     click.echo(why)
-    click.echo(describe_checkpoint(path))
+    click.echo(describe_checkpoint(path, with_options=with_options))
+    if not with_options:
+        click.echo("(--options shows all options of its run, too)")

@@ -1,7 +1,7 @@
 """`i2i translate`: pictures in, translated pictures out."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ from i2i.cli.shared import choosing_a_generator
 
 if TYPE_CHECKING:
     from i2i.processes import Processes
+    from i2i.translate import Failure
     from i2i.translator import Translator
 
 
@@ -176,7 +177,9 @@ def command(
         if sheet:
             _check_sheet(source, target, overwrite=overwrite)
             processes.barrier()  # it is there as soon as the first has written it
+        translated = False
         for folder, labels in _rounds(translator, target, domain, attributes, table, sheet):
+            translated = True
             complete &= _translate(
                 translator,
                 source,
@@ -189,7 +192,10 @@ def command(
                 processes=processes,
             )
         if sheet and processes.first:
-            _write_sheet(translator, source, target / "sheet.png")
+            failed = _write_sheet(translator, source, target / "sheet.png")
+            complete &= not failed
+            if not translated:  # else they have been listed
+                _say_failed("Not shown", failed)
     if not complete:
         sys.exit(1)
 
@@ -240,13 +246,19 @@ def _check_sheet(source: Path, target: Path, *, overwrite: bool) -> None:
         raise DataError(f"A sheet needs a folder to go to, but OUTPUT is the file '{target}'.")
 
 
-def _write_sheet(translator: "Translator", source: Path, path: Path) -> None:
+def _write_sheet(translator: "Translator", source: Path, path: Path) -> "Sequence[Failure]":
     from i2i.overview import overview
 
-    image = overview(translator, source)
+    image, failed = overview(translator, source)
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
     click.echo(f"picture sheet: {path}")
+    return failed
+
+
+def _say_failed(what: str, failed: "Sequence[Failure]") -> None:
+    for path, reason in failed:
+        click.echo(f"{what}: {path}: {reason}", err=True)
 
 
 def _translate(
@@ -279,7 +291,5 @@ def _translate(
         f"{pictures} translated to {target} in {report.seconds:.1f} s "
         f"({report.per_second:.1f} per second)"
     )
-    if report.failed:
-        for path, reason in report.failed:
-            click.echo(f"Not translated: {path}: {reason}", err=True)
+    _say_failed("Not translated", report.failed)
     return not report.failed

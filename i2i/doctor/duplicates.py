@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from i2i.data.look import FINGERPRINT_BITS, Look, mirrored
-from i2i.doctor.finding import Finding, of
+from i2i.doctor.finding import Finding
 from i2i.doctor.survey import Part, Survey
+from i2i.doctor.words import counted, of
 from i2i.processor import cores
 
 NEAR = 40
@@ -224,7 +225,8 @@ def _on_both_sides(
             Finding(
                 "both sides",
                 "warning",
-                f"{len(exact)} pictures are in more than one {side}, byte by byte.",
+                f"{counted(len(exact), 'picture is', 'pictures are')} in more than one {side}, "
+                "byte by byte.",
                 tuple(exact),
                 advice="Decide where each belongs: a picture that stands for both kinds teaches "
                 "neither.",
@@ -242,7 +244,8 @@ def _on_both_sides(
             Finding(
                 "both sides alike",
                 "note",
-                f"{len(near)} pictures to train on look like some of another {side}.",
+                f"{counted(len(near), 'picture to train on looks', 'pictures to train on look')} "
+                f"like some of another {side}.",
                 tuple(near),
                 advice="The same scenes in two states are fine; the same picture stored anew is "
                 "not.",
@@ -297,7 +300,7 @@ def _inside(
                 "near duplicates",
                 "note",
                 f"{sum(map(len, near))} pictures{of_side} look like others of the same kind "
-                f"({len(near)} groups).",
+                f"({counted(len(near), 'group', 'groups')}).",
                 tuple(near),
                 tuple("some mirrored" * (named[g[0]] in alike.mirrored) for g in near),
                 advice="Frames of one film, or copies stored anew: they count for more." + held_out,

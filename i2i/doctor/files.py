@@ -5,8 +5,9 @@ from pathlib import Path
 
 from i2i.data.check import Checked, mismatch
 from i2i.data.look import Look
-from i2i.doctor.finding import Finding, about, of
+from i2i.doctor.finding import Finding, about
 from i2i.doctor.survey import Survey
+from i2i.doctor.words import counted, of
 
 EXTREME_ASPECT = 2.0
 """From this ratio of the longer to the shorter side on, a stretched picture is called distorted."""
@@ -35,7 +36,7 @@ def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
             about(
                 "orphans",
                 "error",
-                f"{len(survey.orphans)} pictures have no partner.",
+                f"{counted(len(survey.orphans), 'picture has', 'pictures have')} no partner.",
                 survey.orphans,
                 "Add what is missing (partners have the same name), or train with --skip-bad.",
             )
@@ -45,7 +46,8 @@ def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
             about(
                 "unlisted",
                 "error",
-                f"{len(survey.unlisted)} pictures have no row in the table of attributes.",
+                f"{counted(len(survey.unlisted), 'picture has', 'pictures have')} no row in the "
+                "table of attributes.",
                 survey.unlisted,
                 "Add their rows, or train with --skip-bad.",
             )
@@ -55,7 +57,7 @@ def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
             about(
                 "unreadable",
                 "error",
-                f"{len(checked.bad)} pictures cannot be read.",
+                f"{counted(len(checked.bad), 'picture', 'pictures')} cannot be read.",
                 list(checked.bad),
                 "Fetch or save them again, or train with --skip-bad.",
                 list(checked.bad.values()),
@@ -98,8 +100,8 @@ def balance_findings(survey: Survey) -> list[Finding]:
                 Finding(
                     "balance",
                     "warning" if survey.kind == "domains" else "note",
-                    f"Out of balance: {counts[most]} pictures of {most}, {counts[least]} of "
-                    f"{least}.",
+                    f"Out of balance: {counted(counts[most], 'picture', 'pictures')} of {most}, "
+                    f"{counts[least]} of {least}.",
                     advice=_BALANCE_ADVICE[survey.kind],
                 )
             )

@@ -81,8 +81,3 @@ def about(
 ) -> Finding:
     """A finding about files one by one."""
     return Finding(kind, severity, text, tuple((p,) for p in paths), tuple(reasons), advice)
-
-
-def of(count: int, total: int) -> str:
-    """ "3 of 120 pictures"."""
-    return f"{count} of {total} picture{'s' * (total != 1)}"

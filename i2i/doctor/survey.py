@@ -24,6 +24,7 @@ from i2i.data.layouts import (
 from i2i.data.picture_folder import FileStore, find_pictures
 from i2i.data.picture_set import FoundPictures, PictureStore
 from i2i.data.reading import list_pictures, require_folder
+from i2i.doctor.words import counted
 from i2i.errors import DataError, did_you_mean
 
 Kind = Literal["paired", "unpaired", "domains", "pictures"]
@@ -186,7 +187,8 @@ def detect_kind(root: Path) -> tuple[Kind, str]:
         pairs = find_pairs(root, "train", drop_orphans=True)
         orphans = len(pairs.orphans_a) + len(pairs.orphans_b)
         two = (
-            f"{len(pairs.pairs)} pictures of A have a partner of the same name, {orphans} have not"
+            f"{counted(len(pairs.pairs), 'picture of A has', 'pictures of A have')} a partner of "
+            f"the same name, {counted(orphans, 'has', 'have')} not"
         )
         by_side = pairs.pairs[0].b is None
         if 2 * len(pairs.pairs) >= orphans and not (
@@ -255,7 +257,9 @@ def _paired(found: Survey, split: str) -> Survey:
         pairs=(*found.pairs, (split, folder.pairs)),
         orphans=found.orphans + folder.orphans_a + folder.orphans_b,
     )
-    return _with(found, f"{split}: {len(folder.pairs)} pairs ({folder.layout})", *parts)
+    return _with(
+        found, f"{split}: {counted(len(folder.pairs), 'pair', 'pairs')} ({folder.layout})", *parts
+    )
 
 
 def _unpaired(found: Survey, split: str, root_b: Path | None) -> Survey:
@@ -290,14 +294,15 @@ def _attributed(found: Survey, table: Path, names: Sequence[str]) -> Survey:
     found = replace(found, unlisted=folder.unlisted, shares=tuple(shares))
     found = _with(
         found,
-        f"train: {count} pictures with {len(rows.names)} attributes ({folder.layout})",
+        f"train: {counted(count, 'picture', 'pictures')} with {len(rows.names)} attributes "
+        f"({folder.layout})",
         Part("train", "", tuple(folder.train)),
     )
     if folder.validation is None:
         return _with(found, "val: none")
     return _with(
         found,
-        f"val: {len(folder.validation)} pictures",
+        f"val: {counted(len(folder.validation), 'picture', 'pictures')}",
         Part("val", "", tuple(folder.validation)),
     )
 
@@ -327,7 +332,7 @@ def _pictures(
             for name, places in zip(names or ("",), pictures.by_class(), strict=True)
         ]
         classes = f", {len(names)} classes" if names else ""
-        line = f"{split}: {len(pictures)} pictures{classes} ({named.layout})"
+        line = f"{split}: {counted(len(pictures), 'picture', 'pictures')}{classes} ({named.layout})"
         found = _with(found, line, *(part for part in parts if part.pictures))
         missing = [part.name for part in parts if not part.pictures]
         if split == "train" and missing:

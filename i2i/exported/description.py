@@ -43,9 +43,13 @@ class Quantisation:
         return self.fp32 - self.int8
 
     def __str__(self) -> str:
+        lost = "nothing"
+        if round(self.loss, 3):
+            lost = f"{abs(self.loss):.3f} dB"
+        way = "gained" if round(self.loss, 3) < 0 else "lost"
         return (
             f"{self.convolutions} ({self.quantised}) in int8: {self.measure} {self.int8:.2f} dB, "
-            f"in fp32 {self.fp32:.2f} dB: {self.loss:.3f} dB lost; {self.to_fp32:.1f} dB to the "
+            f"in fp32 {self.fp32:.2f} dB: {lost} {way}; {self.to_fp32:.1f} dB to the "
             f"output in fp32 (calibrated on {self.calibrated_on} held-out pictures, judged on "
             f"{self.judged_on} others)"
         )

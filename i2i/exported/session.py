@@ -10,6 +10,7 @@ from i2i.errors import CheckpointError, OptionsError
 from i2i.exported.description import Description
 from i2i.exported.libraries import library
 from i2i.processor import cores, has_vnni
+from i2i.tiles import UntileableError
 
 INPUT, OUTPUT = "pictures", "translated"
 """The names of the one input and the one output of an exported file."""
@@ -60,7 +61,7 @@ class ExportedNetwork(nn.Module):
             torch.OutOfMemoryError: the memory does not suffice.
         """
         if not isinstance(images, Tensor):  # whoever traces networks in order to cut them in tiles
-            raise TypeError("an ONNX file is computed as a whole")
+            raise UntileableError("an ONNX file is computed as a whole")
         try:
             (translated,) = self._session.run([OUTPUT], {INPUT: images.contiguous().numpy()})
         except Exception as error:

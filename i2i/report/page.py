@@ -22,7 +22,7 @@ from i2i.errors import RunError
 from i2i.report.curves import Chart, charts
 from i2i.report.record import Record, read_record
 from i2i.report.sheets import BUDGET, Sheet, embed
-from i2i.training.health import KINDS, judged, verdicts
+from i2i.training.health import KINDS, TOO_EARLY, is_early, judged, verdicts
 
 VISIBLE_SIDE = 600
 """Pixels that a sheet is wide on the page, at least: smaller ones are enlarged by whole numbers."""
@@ -126,17 +126,15 @@ def _health(record: Record) -> str:
     missing = (
         f"Not judged, for want of a signal or of time: {', '.join(unknown)}." if unknown else ""
     )
-    if not known:
-        cards.append(
-            "<div class='card verdict open'><h4>No verdict</h4>"
-            "<p>It is too early to judge: there is not enough in the log.</p></div>"
-        )
+    early = is_early(known)
+    if found:
+        title = "Nothing else was found"
     else:
-        title = "Nothing else was found" if found else "No sign of trouble"
-        cards.append(
-            f"<div class='card verdict {'open' if found else 'good'}'><h4>{title}</h4>"
-            f"<p>{looked}</p><p class=soft>{missing}</p></div>"
-        )
+        title = TOO_EARLY[0].upper() + TOO_EARLY[1:] if early else "No sign of trouble"
+    cards.append(
+        f"<div class='card verdict {'open' if found or early else 'good'}'><h4>{title}</h4>"
+        f"<p>{looked}</p><p class=soft>{missing}</p></div>"
+    )
     notes = "".join(f"<li>{escape(note)}</li>" for note in record.notes)
     return f"<h2>Verdict</h2>{''.join(cards)}" + (f"<ul class=soft>{notes}</ul>" if notes else "")
 

@@ -13,6 +13,7 @@ from typing import Any
 from i2i.errors import OptionsError, RunError, did_you_mean
 from i2i.options import decided_by, read_options
 from i2i.recipes import read_recipe, read_toml, recipes
+from i2i.training.checkpoint import refuse_exported
 from i2i.training.log import Row, read_log
 from i2i.training.run import Run
 
@@ -61,6 +62,7 @@ def read_record(folder: Path) -> Record:
     Raises:
         RunError: the folder is none of a run: it has neither options nor a log nor checkpoints.
     """
+    refuse_exported(folder, "a run folder")
     run = Run(folder)
     options_file = folder / "options.toml"
     if not (options_file.exists() or run.log.exists() or run.best.parent.is_dir()):

@@ -11,6 +11,7 @@ from i2i.data.check import Checked
 from i2i.data.domains import LabelledFiles, LabelledPictures
 from i2i.data.layouts import find_domains, hold_out
 from i2i.data.transforms import evaluation_geometry
+from i2i.doctor.words import counted
 from i2i.errors import OptionsError
 from i2i.options import LabelledData, Options
 from i2i.sources.kept import keep_decoded
@@ -134,8 +135,8 @@ def _attributed(
         train, validation = hold_out(train, share, options.train.seed)
         split = "held out from those for training"
     say(
-        f"data: {root} ({found.layout}), {len(train)} pictures to train on, {len(validation)} to "
-        f"validate with ({split}), {len(table.names)} attributes"
+        f"data: {root} ({found.layout}), {counted(len(train), 'picture', 'pictures')} to "
+        f"train on, {len(validation)} to validate with ({split}), {len(table.names)} attributes"
     )
     values = found.train | (found.validation or {})
 

@@ -8,6 +8,7 @@ from i2i.data.check import Checked, usable_pairs
 from i2i.data.layouts import PairFiles, find_pairs, has_split, hold_out
 from i2i.data.paired import PairedPictures
 from i2i.data.transforms import evaluation_geometry
+from i2i.doctor.words import counted
 from i2i.options import Data, Options
 from i2i.sources.kept import keep_decoded
 from i2i.sources.source import HELD_OUT, Say, Source, check, fingerprint, geometry, reported
@@ -25,7 +26,7 @@ def paired(options: Options, root: Path, say: Say, checked: Checked) -> Source:
         train, validation = hold_out(train, HELD_OUT, options.train.seed)
         split = f"held out from the {len(train) + len(validation)} for training"
     say(
-        f"data: {root} ({found.layout}), {len(train)} pairs to train on, "
+        f"data: {root} ({found.layout}), {counted(len(train), 'pair', 'pairs')} to train on, "
         f"{len(validation)} to validate with ({split})"
     )
     common: dict[str, Any] = {

@@ -12,6 +12,7 @@ from i2i.data.single import SinglePictures
 from i2i.data.torchvision_names import TORCHVISION
 from i2i.data.torchvision_sets import find_named
 from i2i.data.transforms import evaluation_geometry
+from i2i.doctor.words import counted
 from i2i.errors import DataError, OptionsError
 from i2i.options import Data, Options
 from i2i.sources.kept import keep_decoded
@@ -34,7 +35,8 @@ def pictures(options: Options, say: Say, checked: Checked) -> Source:
         train, validation = train.held_out(HELD_OUT, seed)
         split = "held out from those for training"
     say(
-        f"data: {data.root} ({found.layout}), {len(train)} pictures to train on, "
+        f"data: {data.root} ({found.layout}), {counted(len(train), 'picture', 'pictures')} to "
+        "train on, "
         f"{len(validation)} to validate with ({split}), classes: {len(train.classes) or 'none'}"
     )
     common: dict[str, Any] = {"channels": data.output_channels, "seed": seed}

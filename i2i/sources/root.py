@@ -31,8 +31,16 @@ def find_root(dataroot: str, kind: str | None, say: Say) -> Path:
         )
     from i2i.data.demo import demo_folder
 
-    say("data set: the embedded one; the first time, it is painted (up to a minute)")
-    with progress_bar("painting the embedded data set") as progress:
+    announced = False
+    with progress_bar("painting the embedded data set") as bar:
+
+        def progress(done: int, total: int) -> None:
+            nonlocal announced
+            if not announced:  # only now is it known that it was not there
+                say("data set: the embedded one, which is painted now (up to a minute)")
+                announced = True
+            bar(done, total)
+
         return demo_folder(
             "domains" if kind == "pictures" else kind or "paired", cache_folder(), progress=progress
         )

@@ -7,6 +7,7 @@ from i2i.data.check import Checked
 from i2i.data.layouts import find_unpaired, hold_out
 from i2i.data.transforms import evaluation_geometry
 from i2i.data.unpaired import UnpairedPictures
+from i2i.doctor.words import counted
 from i2i.options import Options
 from i2i.sources.kept import keep_decoded
 from i2i.sources.source import HELD_OUT, Say, Source, fingerprint, geometry, readable
@@ -31,8 +32,9 @@ def unpaired(options: Options, root: Path, say: Say, checked: Checked) -> Source
         sides, validation = [train for train, _ in both], [rest or train for train, rest in both]
         split = "held out from those for training"
     say(
-        f"data: {root} ({found.layout}), {len(sides[0])} pictures of A and {len(sides[1])} of B to "
-        f"train on, {len(validation[0])} and {len(validation[1])} to validate with ({split})"
+        f"data: {root} ({found.layout}), {counted(len(sides[0]), 'picture', 'pictures')} of A "
+        f"and {len(sides[1])} of B to train on, {len(validation[0])} and {len(validation[1])} to "
+        f"validate with ({split})"
     )
     common: dict[str, Any] = {"channels": (data.input_channels, data.output_channels), "seed": seed}
     train = UnpairedPictures(sides, geometry(data), shuffle=True, **common)

@@ -74,6 +74,8 @@ def trace(network: nn.Module) -> list[Step]:
     tracer = _Tracer(autowrap_functions=(require_size,))
     try:
         graph = tracer.trace(network)
+    except UntileableError:
+        raise
     except Exception as error:  # whatever the network does with a picture that is none
         raise UntileableError(f"it cannot be traced ({error})") from error
 

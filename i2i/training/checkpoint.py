@@ -37,6 +37,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         raise CheckpointError(f"{path} could not be written: {error}.") from error
 
 
+def refuse_exported(path: Path, expected: str) -> None:
+    """Raise `CheckpointError` if this is a file that `i2i export` has written, by its ending."""
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        raise CheckpointError(
+            f"{path} is an exported generator, which translates pictures and nothing else: "
+            f"expected {expected}."
+        )
+
+
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read what `save_checkpoint` wrote.
 
@@ -45,11 +54,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     """
     if not path.is_file():
         raise CheckpointError(f"{path} is no file: expected a checkpoint of i2i.")
-    if path.suffix == ".onnx":
-        raise CheckpointError(
-            f"{path} is an exported generator, which translates pictures and nothing else: "
-            "expected a run folder or a checkpoint."
-        )
+    refuse_exported(path, "a run folder or a checkpoint")
     if not zipfile.is_zipfile(path):  # the index of a zip file stands at its end
         raise CheckpointError(
             f"{path} is truncated or no checkpoint at all ({path.stat().st_size} bytes): "

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from i2i.training.health import Verdict, judged, verdicts
+from i2i.training.health import TOO_EARLY, Verdict, is_early, judged, verdicts
 from i2i.training.monitor import Journal
 
 
@@ -41,6 +41,6 @@ class HealthWatch:
         if self.current:
             return [f"health: {verdict}" for verdict in self.current]
         looked = judged(self.journal.rows, decisive=self.decisive)
-        if set(looked) <= {"not finite"}:
-            return ["health: too early to judge (see docs/health.md)"]
+        if is_early(looked):
+            return [f"health: {TOO_EARLY}"]
         return [f"health: nothing to complain of (looked for: {', '.join(looked)})"]

@@ -174,6 +174,15 @@ def verdicts(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) ->
     return found
 
 
+TOO_EARLY = "too early to judge (see docs/health.md)"
+"""What is said where nothing was found, and nothing that takes time could be looked for."""
+
+
+def is_early(kinds: Iterable[str]) -> bool:
+    """Say whether of what was `judged` there is nothing that takes time to be seen."""
+    return {*kinds} <= {"not finite"}
+
+
 def judged(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) -> list[str]:
     """The kinds of verdicts for which the log has a signal, and for long enough, in the order of
     `KINDS`."""

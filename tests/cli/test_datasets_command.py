@@ -106,7 +106,7 @@ def test_check_tells_unpaired_from_paired(unpaired: Path) -> None:
     assert "val: 1 + 1 pictures, unpaired (testA + testB)" in done.output
     done = run("check", unpaired, "--kind", "paired")
     assert done.exit_code == 1
-    assert "train: 1 pairs (trainA + trainB)" in done.output
+    assert "train: 1 pair (trainA + trainB)" in done.output
     assert "4 pictures have no partner" in done.output
 
 
@@ -120,7 +120,7 @@ def test_check_of_pairs_with_faults(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "train: 4 pairs (A/train + B/train)" in done.output
     assert "val: none" in done.output
-    assert "1 pictures have no partner.\n    A/train/4.png\n" in done.output
+    assert "1 picture has no partner.\n    A/train/4.png\n" in done.output
     assert "A/train/0.png: it is no picture" in done.output
     assert "3.png is 8x9" in done.output
 
@@ -132,14 +132,14 @@ def test_check_of_unpaired_pictures_that_cannot_be_read(unpaired: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:500])
     done = run("check", unpaired)
     assert done.exit_code == 1
-    assert "1 pictures cannot be read.\n    trainB/z0.png: image file is truncated" in done.output
+    assert "1 picture cannot be read.\n    trainB/z0.png: image file is truncated" in done.output
 
 
 def test_check_of_what_is_no_data_set(tmp_path: Path) -> None:
     paint(tmp_path / "pictures" / "1.png")
     done = run("check", tmp_path / "pictures")
     assert done.exit_code == 0
-    assert "pictures: there are no pairs, sides or domains\ntrain: 1 pictures (any" in done.output
+    assert "pictures: there are no pairs, sides or domains\ntrain: 1 picture (any" in done.output
     done = run("check", tmp_path / "pictures", "--kind", "paired")
     assert done.exit_code == 1
     assert "No pairs for 'train'" in done.output
@@ -154,7 +154,7 @@ def test_check_of_folders_of_domains(domains: Path) -> None:
     next((domains / "train").glob("*/*.png")).write_bytes(b"no picture")
     result = run("check", domains, "--kind", "domains")
     assert result.exit_code == 1
-    assert "1 pictures cannot be read" in result.output
+    assert "1 picture cannot be read" in result.output
 
 
 def test_the_list_has_what_torchvision_downloads() -> None:
@@ -180,12 +180,12 @@ def test_check_of_any_pictures(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert done.output.startswith(
         "pictures: as asked for\n"
-        "train: 2 pictures, 2 classes (train/<class>)\nval: 1 pictures, 2 classes"
+        "train: 2 pictures, 2 classes (train/<class>)\nval: 1 picture, 2 classes"
     )
     (root / "train" / "a" / "1.png").write_bytes(b"no picture")
     done = run("check", root, "--kind", "pictures")
     assert done.exit_code == 1
-    assert "1 pictures cannot be read" in done.output
+    assert "1 picture cannot be read" in done.output
 
 
 def test_check_of_files_in_mnist_format(tmp_path: Path) -> None:

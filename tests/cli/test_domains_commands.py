@@ -14,6 +14,7 @@ from i2i.errors import I2iError
 from i2i.loading import load_translator
 from i2i.networks import StarGANGenerator
 from i2i.options import Options
+from i2i.overview import overview
 from shrunk import shrunk
 
 
@@ -105,6 +106,44 @@ def test_a_sheet_alone(run: Path, photos: Path, tmp_path: Path) -> None:
     assert "exists already" in complaint(*sheet)
     single = ("translate", photos / "1.png", tmp_path / "single", "--checkpoint", run, "--sheet")
     assert invoke(*single).exit_code == 0
+
+
+def test_a_sheet_leaves_out_what_cannot_be_read(run: Path, photos: Path, tmp_path: Path) -> None:
+    (photos / "0.png").write_bytes(b"no picture")
+    ask = ("translate", photos, tmp_path / "alone", "--checkpoint", run, "--sheet")
+    result = invoke(*ask)
+    assert result.exit_code == 1
+    assert files(tmp_path / "alone") == ["sheet.png"]
+    with Image.open(tmp_path / "alone" / "sheet.png") as image:
+        assert image.height == 20 + 2 * (6 * 16 + 4)  # two rows
+    assert result.stderr == (f"Not shown: {photos / '0.png'}: it is no picture of a known format\n")
+    everything = ("translate", photos, tmp_path / "all", "--checkpoint", run, "--domain", "all")
+    result = invoke(*everything, "--sheet")
+    assert result.exit_code == 1
+    assert len(files(tmp_path / "all")) == 3 * 2 + 1
+    assert (tmp_path / "all" / "sheet.png").is_file()
+    assert "Not shown" not in result.stderr
+    assert result.stderr.count("Not translated") == 3
+
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (photos / "0.png").rename(broken / "0.png")
+    ask = ("translate", broken, tmp_path / "none", "--checkpoint", run, "--sheet")
+    assert f"{broken / '0.png'}: it is no picture" in complaint(*ask)
+
+
+def test_the_sheet_shows_a_neighbour_of_what_cannot_be_read(run: Path, tmp_path: Path) -> None:
+    translator, _ = load_translator(run, device="cpu")
+    folder = tmp_path / "grey"
+    folder.mkdir()
+    for number in range(4):
+        Image.new("RGB", (16, 16), (60 * number,) * 3).save(folder / f"{number}.png")
+    (folder / "2.png").write_bytes(b"no picture")
+    sheet, failed = overview(translator, folder, pictures=2)  # of 0 and 1, and of 2 and 3
+    assert [path.name for path, _ in failed] == ["2.png"]
+    row = 20 + (6 * 16 + 4)
+    shown = [sheet.getpixel((48, 20 + 48)), sheet.getpixel((48, row + 48))]
+    assert shown == [(0, 0, 0), (180, 180, 180)]
 
 
 def test_an_unknown_domain_or_none(run: Path, photos: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a file says of itself comes back, and what cannot be run is refused."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -12,6 +13,7 @@ from i2i.exported import session
 from i2i.exported.description import Description, Quantisation, is_exported
 from i2i.exported.graph import describe_file
 from i2i.exported.session import ExportedNetwork
+from i2i.tiles import UntileableError
 
 DESCRIPTION = Description(
     options={"model": "stargan", "data": {"domains": ["a", "ü"]}, "train": {"seed": 2**60}},
@@ -47,7 +49,7 @@ def test_it_computes_tensors_in_any_order_of_memory(path: Path) -> None:
     network = ExportedNetwork(path)
     images = torch.rand(2, 3, 8, 12).to(memory_format=torch.channels_last)
     assert torch.equal(network(images), -images)
-    with pytest.raises(TypeError, match="as a whole"):
+    with pytest.raises(UntileableError, match="as a whole"):
         torch.fx.symbolic_trace(network)
 
 
@@ -58,6 +60,15 @@ def test_metadata_come_back(path: Path) -> None:
     assert DESCRIPTION.quantisation is not None
     assert DESCRIPTION.quantisation.loss == 0.25
     assert "20.25 dB, in fp32 20.50 dB: 0.250 dB lost" in str(DESCRIPTION.quantisation)
+
+
+@pytest.mark.parametrize(
+    ("int8", "said"),
+    [(20.4999, ": nothing lost;"), (20.5004, ": nothing lost;"), (20.501, ": 0.001 dB gained;")],
+)
+def test_rounding_is_no_loss(int8: float, said: str) -> None:
+    assert DESCRIPTION.quantisation is not None
+    assert said in str(replace(DESCRIPTION.quantisation, int8=int8))
 
 
 def test_which_files_are_meant() -> None:

@@ -21,6 +21,7 @@ from i2i.errors import RunError
 from i2i.report import read_record, render, write_report
 from i2i.report.curves import charts, thin
 from i2i.report.sheets import embed, evenly
+from i2i.training.log import read_log
 
 HOSTILE = (
     """</script><script>alert("x")</script><img src=http://example.com/a.png onerror='x'>&amp;"""
@@ -64,7 +65,6 @@ def page_of(folder: Path) -> Page:
 def test_what_is_on_the_page(tmp_path: Path) -> None:
     page = page_of(make_run(tmp_path / "my-run"))
     assert "my-run" in page.text
-    assert "No sign of trouble" in page.text
     assert "0.21" in page.text  # the best validation/l1, at the end
     assert "at step 400" in page.text
     assert "61.5" in page.text
@@ -209,7 +209,17 @@ def test_a_damaged_run_has_a_report(
     page = page_of(run)
     assert note in page.text
     assert "400" in page.text  # the last checkpoint, at least, says how far it came
-    assert ("No verdict" in page.text) == (not (run / "log.jsonl").exists() or not page.json)
+    assert ("Looked for:" not in page.text) == (not (run / "log.jsonl").exists() or not page.json)
+
+
+def test_a_short_run_is_judged_as_at_its_end(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "short")
+    page = page_of(run)
+    assert "Too early to judge (see docs/health.md)" in page.text
+    assert "No sign of trouble" not in page.text
+    write_log(run, [*read_log(run / "log.jsonl").rows, {"step": 450, "generator/l1": math.inf}])
+    assert "Too early" not in page_of(run).text
+    assert "No sign of trouble" in page_of(make_run(tmp_path / "long", steps=1000)).text
 
 
 def test_values_that_are_not_finite_are_no_json_and_a_verdict(tmp_path: Path) -> None:
