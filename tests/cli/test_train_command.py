@@ -47,7 +47,7 @@ def test_train_resume_info(facades: Path, tmp_path: Path) -> None:
     done = i2i("train", "--resume", runs / "a", "--steps", "4", "--device", "cpu")
     assert done.exit_code == 0, done.output
     assert "resuming from" in done.output
-    about = i2i("info", runs / "a").output
+    about = i2i("info", runs / "a", "--options").output
     assert "step-00000004.pt" in about
     assert "4 steps of 2" in about
     assert "(BtoA)" in about

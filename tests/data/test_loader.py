@@ -179,6 +179,7 @@ def train():
     next(batches)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let jobs ignore it
     train()
 """
 
