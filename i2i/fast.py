@@ -12,7 +12,7 @@ def fast(device: torch.device) -> Layer:
     On a GPU: bfloat16 where it has instructions for it, else float16; the memory layout that its
     convolutions prefer; and steps that are replayed as CUDA graphs where they can be recorded. On a
     CPU: bfloat16 where it has instructions for it, and optimizers that update all weights in one
-    pass; not channels_last, which is slower there, nor compiled networks, which gain 1 to 3 %.
+    pass; not channels_last, which is slower there, nor compiled networks, which may be.
 
     Arguments:
         device: where to train.
