@@ -49,26 +49,15 @@ def test_six_published_steps() -> None:
             losses["cycle_B"] * weight["cycle_B"],
             losses["identity_A"] * weight["identity_A"],
         ]
-        # Kernels that round otherwise (torch 2.11) are off by 1e-6 up to the fifth step, and by
-        # 1.5e-4 in the sixth: Adam makes steps of equal length of gradients that are all rounding.
-        rtol = 1e-5 if trainer.steps_done < 6 else 1e-3
+        # A sixth step may be off by more where kernels round otherwise than those that recorded it:
+        # Adam makes whole steps of gradients that are nothing but rounding.
+        rtol = 1e-5 if trainer.steps_done < 6 else 1e-4
         torch.testing.assert_close(torch.stack(found).double(), expected, rtol=rtol, atol=0)
-    rate = options.optimizer.learning_rate
     for key, value in recorded.items():
         if key.startswith("final."):
             _, published, name = key.split(".", 2)
             weights = model.get_submodule(OURS[published]).state_dict()[name]
-            off = (weights - value).abs()
-            if is_undone(name):  # it went anywhere, in steps of the learning rate
-                assert off.max() <= 2 * 6 * rate, key
-            else:
-                assert off.norm() <= 1e-3 * value.norm(), key
-
-
-def is_undone(name: str) -> bool:
-    """Whether it is a bias of the generator that the normalisation behind it takes away again, so
-    that its gradient is nothing but rounding."""
-    return name.endswith(".bias") and name != "model.23.bias"  # of the last convolution
+            assert (weights - value).norm() <= 1e-3 * value.norm(), key
 
 
 @pytest.fixture
