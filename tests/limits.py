@@ -5,6 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from i2i.builder import build_trainer
+from i2i.training.trainer import Trainer
+
 CPU_ERROR = (
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
     "you tried to allocate 123 bytes. Error code 12 (Cannot allocate memory)"
@@ -37,3 +40,10 @@ class Limit:
         self.calls += 1
         if self.calls > self.first and pictures > self.pictures:
             raise self.error
+
+
+def limited_trainer(*arguments: Any, **named: Any) -> Trainer:
+    """`build_trainer`, with networks that take one picture at a time and no more."""
+    trainer = build_trainer(*arguments, **named)
+    Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
+    return trainer

@@ -327,21 +327,15 @@ def fail(processes: Any) -> None:
 
 def run_short(processes: Any) -> list[str]:
     """A whole run in the folder WHERE; the memory of the last process is short."""
-    from limits import CPU_ERROR, Limit
+    from limits import limited_trainer
 
     from i2i import train
-    from i2i.builder import build_trainer
     from shrunk import shrunk
-
-    def limited(*arguments: Any, **named: Any) -> Any:
-        trainer = build_trainer(*arguments, **named)
-        if processes.rank == processes.world - 1:
-            Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
-        return trainer
 
     where = Path(os.environ["WHERE"])
     said: list[str] = []
-    train.build_trainer = limited  # type: ignore[attr-defined]
+    if processes.rank == processes.world - 1:
+        train.build_trainer = limited_trainer
     data = f"data.root={where / 'tiny-unpaired'}"
     options = shrunk("cyclegan", data, "train.steps=2", "train.batch_size=4")
     train.start(options, where, "short", device="cpu", say=said.append)

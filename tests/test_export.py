@@ -8,14 +8,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from commands import complaint, invoke
 from PIL import Image
 
-from i2i import cli
 from i2i.builder import build_model
 from i2i.cli.export import command
 from i2i.data.reading import read_picture
-from i2i.errors import CheckpointError, DataError, I2iError, OptionsError
+from i2i.errors import CheckpointError, DataError, OptionsError
 from i2i.export import export_int8, export_onnx
 from i2i.exported.session import ExportedNetwork
 from i2i.loading import build_translator, describe_checkpoint, load_model, load_translator
@@ -23,17 +23,6 @@ from i2i.networks import initialise
 from i2i.options import Options
 from i2i.training.checkpoint import load_checkpoint, save_checkpoint
 from shrunk import shrunk
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.cli, list(map(str, arguments)))
-
-
-def complaint(*arguments: object) -> str:
-    result = invoke(*arguments)
-    assert isinstance(result.exception, I2iError | SystemExit), result.exception
-    assert result.exit_code != 0
-    return str(result.exception) if isinstance(result.exception, I2iError) else result.output
 
 
 def checkpoint_of(options: Options, path: Path, hostile: bool = False) -> Path:

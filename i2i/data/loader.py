@@ -152,13 +152,10 @@ class _Batches(Dataset[Any]):
         number, positions = batch
         try:
             samples = [self.dataset[position] for position in positions]
-        except I2iError as error:
-            return error
-        worker = get_worker_info()
-        if worker is None:
-            return collate(samples, pin_memory=self.pin_memory)
-        self.sender = self.sender or Sender(worker.id, worker.num_workers, _AHEAD)
-        try:
+            worker = get_worker_info()
+            if worker is None:
+                return collate(samples, pin_memory=self.pin_memory)
+            self.sender = self.sender or Sender(worker.id, worker.num_workers, _AHEAD)
             return self.sender.send(number, samples)
         except I2iError as error:
             return error

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from commands import complaint, invoke
 from PIL import Image
 
-from i2i import cli, train
+from i2i import train
 from i2i.data.reading import read_picture
 from i2i.errors import I2iError
 from i2i.loading import load_translator
@@ -16,18 +16,6 @@ from i2i.networks import StarGANGenerator
 from i2i.options import Options
 from i2i.overview import overview
 from shrunk import shrunk
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.cli, list(map(str, arguments)))
-
-
-def complaint(*arguments: object) -> str:
-    """What a person reads when something cannot be done."""
-    result = invoke(*arguments)
-    assert isinstance(result.exception, I2iError | SystemExit), result.exception
-    assert result.exit_code != 0
-    return str(result.exception) if isinstance(result.exception, I2iError) else result.output
 
 
 def trained(options: Options, folder: Path) -> Path:

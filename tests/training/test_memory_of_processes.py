@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 import ranks
 import torch
-from limits import CPU_ERROR, Limit
+from limits import limited_trainer
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_structure
 
 from i2i import train
-from i2i.builder import build_trainer
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.distributed import GradientExchange, rehearsing
 from i2i.training.run import Run
-from i2i.training.trainer import Trainer
 from shrunk import shrunk
 
 
@@ -101,13 +99,8 @@ def test_who_fails_takes_all_along(
 def test_a_run_in_two_processes_remembers_the_pieces(
     unpaired: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def limited(*arguments: Any, **named: Any) -> Trainer:
-        trainer = build_trainer(*arguments, **named)
-        Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
-        return trainer
-
     # In one process, whose 4 pieces the shares of two do not have.
-    monkeypatch.setattr(train, "build_trainer", limited)
+    monkeypatch.setattr(train, "build_trainer", limited_trainer)
     options = shrunk("cyclegan", f"data.root={unpaired}", "train.steps=2", "train.batch_size=4")
     alone = train.start(options, tmp_path, "alone", device="cpu", say=lambda line: None)
     assert "accumulate = 4" in (alone.folder / "options.toml").read_text()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from limits import CPU_ERROR, Limit
+from limits import CPU_ERROR, Limit, limited_trainer
 
 from i2i import train
 from i2i.builder import build_trainer
@@ -274,12 +274,7 @@ def test_a_real_limit_of_the_memory_does_not_end_the_run() -> None:
 def test_a_run_remembers_the_pieces(
     unpaired: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def limited(*arguments: Any, **named: Any) -> Trainer:
-        trainer = build_trainer(*arguments, **named)
-        Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
-        return trainer
-
-    monkeypatch.setattr(train, "build_trainer", limited)
+    monkeypatch.setattr(train, "build_trainer", limited_trainer)
     said: list[str] = []
     options = shrunk("cyclegan", f"data.root={unpaired}", "train.steps=2")
     run = train.start(options, tmp_path, "run", device="cpu", say=said.append).folder
