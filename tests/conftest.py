@@ -1,5 +1,6 @@
 """What all tests share: one thread, so that sums have one order, and a cache of their own."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("I2I_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def in_float64() -> Iterator[None]:
+    """Double precision by default, in which a published training is the same on any processor."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 @pytest.fixture
