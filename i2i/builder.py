@@ -7,25 +7,24 @@ argument.
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
 
 from i2i.data.device_augment import DeviceAugment
 from i2i.errors import OptionsError, did_you_mean
-from i2i.game import Model
+from i2i.game import Model, Parts
 from i2i.growth import Growth, Stage
 from i2i.latent import Latent
-from i2i.models import Kit, find_model
-from i2i.networks import DISCRIMINATORS, GENERATORS, initialise, set_inference
+from i2i.models import find_model
+from i2i.networks import initialise, set_inference
 from i2i.networks.blocks import BatchNorm2d
 from i2i.networks.checkpointing import set_checkpointing
 from i2i.objectives import Adversarial
-from i2i.options import Adversarial as AdversarialOptions
 from i2i.options import Network, Optimizer, Options
 from i2i.processes import ALONE, Processes
 from i2i.processor import best_precision
+from i2i.registry import networks
 from i2i.training.distributed import differentiable_mean
 from i2i.training.graph import CudaRecorder, StepGraphs
 from i2i.training.noise import InstanceNoise
@@ -65,10 +64,6 @@ def settle_precision(options: Options, device: torch.device) -> Options:
 def chosen_precision(name: str, device: torch.device) -> str:
     """The precision that "auto" stands for on this device; any other stands for itself."""
     return best_precision(device) if name == "auto" else name
-
-
-MODEL_SETTINGS = ("pool", "critic_turns", "generator_turns", "mixed_batch")
-"""The keys of [adversarial] that are rules of the game, which not every model has."""
 
 
 def latent(options: Options) -> Latent | None:
@@ -118,11 +113,9 @@ def build_model(options: Options) -> Model:
         OptionsError: the model or a term is unknown, or the crop does not fit the generator.
     """
     adversarial = options.adversarial
-    kit = Kit(
-        generator=partial(_network, GENERATORS, options.generator),
-        discriminator=partial(_network, DISCRIMINATORS, options.discriminator),
-        input_channels=options.data.input_channels,
-        output_channels=options.data.output_channels,
+    kind = find_model(options.model)
+    parts = Parts(
+        make_network=partial(_network, options),
         adversarial=Adversarial(
             adversarial.loss,
             real_label=1.0 - adversarial.label_smoothing,
@@ -131,43 +124,33 @@ def build_model(options: Options) -> Model:
             saturating=adversarial.saturating,
         ),
         weights=options.objective,
+        input_channels=options.data.input_channels,
+        output_channels=options.data.output_channels,
         size=options.data.crop_size,
-        pool=adversarial.pool,
-        critic_turns=adversarial.critic_turns,
-        generator_turns=adversarial.generator_turns,
-        mixed_batch=adversarial.mixed_batch,
         labels=options.data.labels,
         latent=latent(options),
-        told=options.latent.labels if options.latent else "ignored",
-        redraw=options.latent is not None and options.latent.redraw,
         growth=growth(options),
     )
-    kind = find_model(options.model)
-    for key in MODEL_SETTINGS:
-        value = getattr(adversarial, key)
-        idle = AdversarialOptions.model_fields[key].default
-        if value != idle and key not in kind.settings:
-            raise OptionsError(
-                f"adversarial.{key} (={value}) means nothing to {options.model}: set it to {idle}."
-            )
     if (kind.data == "pictures") != (options.latent is not None):
         raise OptionsError(
             f"[latent] is for models that make pictures from noise: {options.model} "
             f"{'needs it' if options.latent is None else 'translates pictures, so leave it out'}."
         )
-    chosen = GENERATORS[options.generator.network], DISCRIMINATORS[options.discriminator.network]
-    if [hasattr(network, "grow") for network in chosen] != [options.growth is not None] * 2:
+    grows = {
+        hasattr(networks(role).find(chosen.network), "grow")
+        for role, chosen in options.networks.items()
+    }
+    if grows != {options.growth is not None}:
         raise OptionsError(
             "[growth] goes with a generator and a discriminator that grow (network = 'progan'): "
-            f"give all three or none (generator.network = {options.generator.network!r}, "
-            f"discriminator.network = {options.discriminator.network!r}, "
+            f"give all three or none ({_chosen(options)}, "
             f"[growth] is {'missing' if options.growth is None else 'there'})."
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)
-        model = kind.assemble(kit)
+        model = kind.assemble(parts, **options.game.model_dump())
     penalised = any(w and "gradient_penalty" in name for name, w in options.objective.items())
-    if penalised and getattr(options.discriminator, "norm", "none") == "batch":
+    if penalised and getattr(options.networks.get("discriminator"), "norm", "none") == "batch":
         model.notices += (
             "the gradient penalty is meant for each picture by itself, but batch norm mixes those "
             "of a batch: discriminator.norm = 'none' or 'layer' goes with it.",
@@ -204,22 +187,28 @@ def _shape(network: Network) -> str:
     return ", ".join(f"{key} = {getattr(network, key)}" for key in shape)
 
 
-def _network(
-    registry: dict[str, type[nn.Module]], options: Any, *channels: int, **more: int
-) -> nn.Module:
-    arguments = options.model_dump(exclude={"network", "init", "init_gain"}) | more
+def _chosen(options: Options) -> str:
+    return ", ".join(
+        f"{role}.network = {each.network!r}" for role, each in options.networks.items()
+    )
+
+
+def _network(options: Options, role: str, *numbers: int, **more: int) -> nn.Module:
+    """Make the network of a role, and draw its weights."""
+    chosen = options.networks[role]
+    network = networks(role).find(chosen.network)
+    arguments = chosen.model_dump(exclude={"network", "init", "init_gain"}) | more
     try:
-        inspect.signature(registry[options.network]).bind(*channels, **arguments)
+        inspect.signature(network).bind(*numbers, **arguments)
     except TypeError as error:
-        role = "generator" if registry is GENERATORS else "discriminator"
         raise OptionsError(
-            f"{role}.network (={options.network!r}) does not go with this model ({error}): take "
+            f"{role}.network (={chosen.network!r}) does not go with this model ({error}): take "
             "that of its own recipe."
         ) from error
-    network = registry[options.network](*channels, **arguments)
-    if options.init != "torch":
-        initialise(network, options.init, options.init_gain)
-    return network
+    made: nn.Module = network(*numbers, **arguments)
+    if chosen.init != "torch":
+        initialise(made, chosen.init, chosen.init_gain)
+    return made
 
 
 def make_optimizer(

@@ -67,7 +67,7 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
         options: of the run; the labels of models of many domains must be known (`settle_options`).
         device: where to train.
         steps: to measure at least, after two that are not measured; more of both where the players
-            do not all move in each step (`adversarial.critic_turns`).
+            do not all move in each step (`game.n_critic`).
 
     Raises:
         OptionsError: the model cannot be built from these options.
@@ -81,7 +81,7 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
     batch = random_batch(options, model)
     if (growing := growth(options)) is not None:
         trainer.steps_done = growing.last_begin  # the stage that costs most
-    period = options.adversarial.critic_turns  # after so many steps, every player has moved
+    period = getattr(options.game, "n_critic", 1)  # after so many steps, every player has moved
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

@@ -14,15 +14,20 @@ paper, and the trainer needs to know nothing of any model::
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from i2i.errors import OptionsError, did_you_mean
+from i2i.growth import Growth
+from i2i.labels import LabelSpace
+from i2i.latent import Latent
+from i2i.registry import LOSSES
 
 
 @dataclass(frozen=True)
@@ -102,18 +107,27 @@ class Objective:
 
 
 def objectives(
-    terms: Mapping[str, tuple[str, ...]], weights: Mapping[str, float]
+    terms: Mapping[str, tuple[str, ...]],
+    weights: Mapping[str, float],
+    comparisons: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> dict[str, Objective]:
     """Deal the weights of a recipe out to the players: one objective for each.
 
     Arguments:
         terms: the names of each player's terms.
         weights: the weight of each term; a term that is not mentioned weighs nothing.
+        comparisons: the endings of terms of each player that compare two images: any registered
+            loss may stand before them, and is a term if it has a weight.
 
     Raises:
         OptionsError: a weight names no term, or no term has a weight.
     """
+    compared = {
+        player: [name + ending for ending in endings for name in LOSSES]
+        for player, endings in comparisons.items()
+    }
     known = list(dict.fromkeys(name for names in terms.values() for name in names))
+    known += [name for names in compared.values() for name in names]
     for name in weights:
         if name not in known:
             raise OptionsError(
@@ -125,9 +139,62 @@ def objectives(
             f"every weight in [objective] is zero: give one of {', '.join(known)} a weight."
         )
     return {
-        player: Objective({name: float(weights.get(name, 0.0)) for name in names})
+        player: Objective(
+            {name: float(weights.get(name, 0.0)) for name in names}
+            | {name: float(weights[name]) for name in compared.get(player, ()) if name in weights}
+        )
         for player, names in terms.items()
     }
+
+
+NCritic = Annotated[int, Ge(1), "turns of the discriminator for each one of the generator"]
+NGenerator = Annotated[int, Ge(1), "turns of the generator in one step"]
+MixedBatch = Annotated[bool, "judge real and generated images in one batch"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a recipe says that concerns every model; a model takes of it what it needs."""
+
+    make_network: Callable[..., nn.Module]
+    """Makes the network of a role, freshly initialised, from what the model tells it."""
+
+    adversarial: Any
+    """How scores become losses (`i2i.objectives.Adversarial`)."""
+
+    weights: Mapping[str, float]
+    """The weight of each term."""
+
+    input_channels: int
+    output_channels: int
+
+    size: int
+    """Height and width of the images that it trains on."""
+
+    labels: LabelSpace
+    """What is known of the images; without names where nothing is."""
+
+    latent: Latent | None = None
+    """What a generator makes images of when it has none to translate."""
+
+    growth: Growth | None = None
+    """How the networks grow, for those that do."""
+
+    def generator(self, *numbers: int, **more: int) -> nn.Module:
+        """Make the network of the table [generator].
+
+        One that translates is told its numbers of input and output channels; one that makes images
+        from noise the length of its latent vectors, its output channels, `size` and `classes`.
+        """
+        return self.make_network("generator", *numbers, **more)
+
+    def discriminator(self, *numbers: int, **more: int) -> nn.Module:
+        """Make the network of the table [discriminator].
+
+        It is told its number of input channels and, where it also tells labels or is told them,
+        how many `classes` (and `codes`) there are and the `size` of the images.
+        """
+        return self.make_network("discriminator", *numbers, **more)
 
 
 class Model(nn.Module, ABC):
@@ -156,8 +223,12 @@ class Model(nn.Module, ABC):
     """Which of the measures decides on the best checkpoint: one of `measure`; "distance", that
     between what is produced and what is real; or "domain_accuracy", by a classifier."""
 
-    settings: ClassVar[frozenset[str]] = frozenset()
-    """The keys of [adversarial] that its rules know, beyond the loss itself."""
+    roles: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
+    """The tables of a recipe that choose a network for it."""
+
+    comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The endings of terms by which a player compares two images ("" or "_cycle_A", say). Every
+    registered loss (`i2i.registry.register_loss`) can be such a term: its name and the ending."""
 
     classifier: ClassVar[str | None] = None
     """The network whose second output are logits of the labels that pictures have."""
@@ -168,10 +239,38 @@ class Model(nn.Module, ABC):
     notices: tuple[str, ...] = ()
     """What a person should know of how this model was assembled, a sentence each."""
 
+    objectives: dict[str, Objective]
+    """What each player minimises; see `set_objectives`."""
+
     @classmethod
     @abstractmethod
-    def assemble(cls, kit: Any) -> Self:
-        """Make the model from the parts that a recipe chooses (`i2i.models.Kit`)."""
+    def assemble(cls, parts: Parts, **options: Any) -> Self:
+        """Make the model.
+
+        Arguments:
+            parts: what a recipe says that concerns all models.
+            options: the model's own, from the table [game]: the keyword-only arguments of its
+                constructor that have a meaning (`i2i.options.parts`).
+        """
+
+    def set_objectives(self, weights: Mapping[str, float]) -> None:
+        """Deal the weights of a recipe out to the players, once in the constructor.
+
+        Raises:
+            OptionsError: a weight names no term, or no term has a weight.
+        """
+        self.objectives = objectives(self.terms, weights, self.comparisons)
+
+    def compare(
+        self, output: Tensor, target: Tensor, ending: str = ""
+    ) -> dict[str, Callable[[], Tensor]]:
+        """The terms, for an objective, that compare two images: one for each loss in use."""
+        used = {name for objective in self.objectives.values() for name in objective.weights}
+        return {
+            name + ending: partial(LOSSES.find(name), output, target)
+            for name in LOSSES
+            if name + ending in used
+        }
 
     @abstractmethod
     def play(self, batch: Any, clock: Clock) -> Play:

@@ -136,7 +136,7 @@ def build_sampler(
     return Sampler(
         model.generator,
         what,
-        names=options.data.labels.names if model.told else (),
+        names=options.data.labels.names if model.class_conditional else (),
         size=options.data.crop_size,
         norm=options.inference.norm,
         device=device,
@@ -353,7 +353,7 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
             lines.append(f"{kind:11} {', '.join(each.names)}")
     if (what := latent(options)) is not None:
         codes = f" and the codes {', '.join(what.names)}" if what.names else ""
-        told = ", told the class" if isinstance(model, GAN) and model.told else ""
+        told = ", told the class" if isinstance(model, GAN) and model.class_conditional else ""
         lines.append(
             f"pictures:   {options.data.crop_size} pixels, from {what.size} numbers of "
             f"{what.distribution} noise{codes}{told}"

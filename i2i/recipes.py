@@ -4,14 +4,15 @@ A recipe may name another as its `base` and change some of it. What the layers s
 validated as a whole (`i2i.options`).
 """
 
-import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from i2i.errors import OptionsError, did_you_mean
-from i2i.options import NETWORKS, Layer, Options, read_options
+from i2i.options import Layer, Options, network_section, read_options
+from i2i.options.words import with_new_words
+from i2i.registry import MODELS, networks
 
 
 def shipped(folder: str) -> Path:
@@ -56,7 +57,7 @@ def read_recipe(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
             f"{name!r} is neither a recipe nor a file.{did_you_mean(name, known)} "
             f"The recipes are: {', '.join(known)}."
         )
-    recipe = read_toml(path)
+    recipe = with_new_words(read_toml(path))
     base = recipe.pop("base", None)
     if base is None:
         return recipe
@@ -79,11 +80,10 @@ def merge(lower: Layer, upper: Layer) -> dict[str, Any]:
         if not (isinstance(value, Mapping) and isinstance(below, Mapping)):
             merged[key] = value
             continue
-        network = NETWORKS.get(key, {}).get(str(value.get("network", below.get("network"))))
-        if network is not None and value.get("network", below.get("network")) != below.get(
-            "network"
-        ):
-            below = {name: kept for name, kept in below.items() if name in network.model_fields}
+        name = value.get("network", below.get("network"))
+        if name != below.get("network") and name in networks(key):
+            fields = network_section(networks(key).find(name)).model_fields
+            below = {name: kept for name, kept in below.items() if name in fields}
         if key == "train" and value.keys() & {"steps", "epochs"}:
             below = {name: kept for name, kept in below.items() if name not in ("steps", "epochs")}
         merged[key] = merge(below, value)
@@ -106,18 +106,18 @@ def parse_setting(text: str) -> dict[str, Any]:
         parsed = value.strip()
     for key in reversed(keys):
         parsed = {key: parsed}
-    return parsed  # type: ignore[no-any-return]
+    return with_new_words(parsed)
 
 
 def with_size(options: Layer, size: int) -> dict[str, Any]:
     """Fit the sizes of a recipe to square pictures of `size` pixels.
 
-    The crop becomes `size`, the picture that it is cut from keeps its proportion to it, a U-Net or
-    a discriminator that would halve the picture too often gets less deep, and a ResNet has no more
-    than 6 blocks below 256 pixels (as published for CycleGAN). Networks that grow stop at `size`.
+    The crop becomes `size`, the picture that it is cut from keeps its proportion to it, and each
+    network changes what it must (its `fit_to`): a U-Net that would halve the picture too often gets
+    less deep, say. Networks that grow stop at `size`.
     """
     options = read_options(options).to_dict()
-    data, generator, discriminator = (options[k] for k in ("data", "generator", "discriminator"))
+    data = options["data"]
     changes: dict[str, Any] = {
         "data": {
             "crop_size": size,
@@ -128,15 +128,10 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
         stages = [stage for stage in options["growth"]["stages"] if stage["size"] <= size]
         changes["growth"] = {"stages": stages}
         changes["train"] = {"steps": sum(stage["fade"] + stage["hold"] for stage in stages)}
-    if generator["network"] == "unet" and size < 2 ** generator["downs"]:
-        changes["generator"] = {"downs": max(2, int(math.log2(size)))}
-    if generator["network"] == "resnet" and size < 256:
-        changes["generator"] = {"blocks": min(generator["blocks"], 6)}
-    if discriminator["network"] == "stargan":
-        deepest = (size & -size).bit_length() - 1  # the number of times that 2 divides it
-        changes["discriminator"] = {"layers": max(1, min(discriminator["layers"], deepest))}
-    if discriminator["network"] == "patchgan" and size < 3 * 2 ** discriminator["layers"]:
-        changes["discriminator"] = {"layers": max(1, int(math.log2(size / 3)))}
+    for role in MODELS.find(options["model"]).roles:
+        network = networks(role).find(options[role]["network"])
+        if hasattr(network, "fit_to"):
+            changes[role] = network.fit_to(size, options[role])
     return merge(options, changes)
 
 

@@ -221,7 +221,7 @@ def _train(
             start=begin,
             stop=stop,
             samples_before=before,
-            terms={name for names in model.terms.values() for name in names},
+            terms={name for each in model.objectives.values() for name in each.weights},
             say=say,
             mean=processes.mean,
             shown=processes.first,

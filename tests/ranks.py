@@ -76,8 +76,8 @@ def results(work: Callable[..., Any], world: int, folder: Path) -> list[Any]:
 RANDOM = {
     "pix2pix": (),
     "pix2pix in pieces": ("train.accumulate=2",),
-    "cyclegan": ("adversarial.pool=0",),
-    "stargan": ("adversarial.critic_turns=2",),
+    "cyclegan": ("game.image_pool=0",),
+    "stargan": ("game.n_critic=2",),
 }
 """Games with chances of every kind (dropout, random labels, interpolation), and batch norm."""
 
@@ -90,14 +90,14 @@ CERTAIN = {
         *("generator.dropout=false", "train.sync_batch_norm=true"),
         "objective.r1=1",  # a gradient of a gradient through batch norm
     ),
-    "cyclegan": ("adversarial.pool=0",),
+    "cyclegan": ("game.image_pool=0",),
 }
 """Games without chances, whose step is that of the whole batch however it is cut."""
 
 SCARCE = {
     "pix2pix": ("train.average=0.9",),
     "pix2pix synchronised": CERTAIN["pix2pix synchronised"],
-    "cyclegan": ("adversarial.pool=3", "train.historical_averaging=0.1"),
+    "cyclegan": ("game.image_pool=3", "train.historical_averaging=0.1"),
     "progan": (
         "growth.stages=[{size=4,batch_size=8,fade=0,hold=1},{size=8,batch_size=8,fade=2,hold=0},"
         "{size=16,batch_size=8,fade=1,hold=0}]",
@@ -283,7 +283,7 @@ def runs(processes: Any) -> Any:
         read.append(position)
         return original(self, position)
 
-    small = [f"data.root={where / 'tiny-unpaired'}", "adversarial.pool=2", "train.save_every=1"]
+    small = [f"data.root={where / 'tiny-unpaired'}", "game.image_pool=2", "train.save_every=1"]
     options = shrunk("cyclegan", *small, "train.keep=9", "train.batch_size=4")
     UnpairedPictures.__getitem__ = recorded  # type: ignore[method-assign]
     whole = train.start(options, where, "whole", device="cpu", say=said.append)

@@ -57,7 +57,7 @@ def batch_for(model: Any, count: int = 2, size: int = 16, seed: int = 0) -> Any:
     generator = torch.Generator().manual_seed(seed)
     channels = 3
     if model.data == "pictures":
-        labels = torch.eye(len(model.labels.names))[:1] if model.told else None
+        labels = torch.eye(len(model.labels.names))[:1] if model.class_conditional else None
         channels = model.generate(model.latent.draw(1), labels).shape[1]
     shape = (2, count, channels, size, size)
     pictures = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)

@@ -8,7 +8,17 @@ import pytest
 import i2i
 
 PACKAGE = Path(i2i.__file__).parent
-GROUND = {"errors", "batch", "labels", "latent", "growth", "processor", "memory", "__init__"}
+GROUND = {
+    "errors",
+    "registry",
+    "batch",
+    "labels",
+    "latent",
+    "growth",
+    "processor",
+    "memory",
+    "__init__",
+}
 MAY_IMPORT = {
     "errors": set(),
     "batch": set(),
@@ -17,6 +27,7 @@ MAY_IMPORT = {
     "growth": set(),
     "memory": set(),
     "processor": set(),
+    "registry": set(),
     "game": set(),
     "watch": set(),
     "work": set(),

@@ -47,9 +47,9 @@ def test_every_recipe_can_be_measured(recipe: str) -> None:
     assert estimate.operations > 0
     # Each number that is learnt is read at least, its gradient written, and read to update it.
     learnt = sum(estimate.parameters.values())
-    assert estimate.traffic > 3 * 4 * learnt / options.adversarial.critic_turns
+    assert estimate.traffic > 3 * 4 * learnt / options.game.n_critic
     assert estimate.seconds > 0
-    assert estimate.steps % options.adversarial.critic_turns == 0
+    assert estimate.steps % options.game.n_critic == 0
     assert estimate.memory is None or estimate.memory > 10_000_000
     assert (estimate.device, estimate.batch_size, estimate.crop_size) == ("cpu", 2, 16)
 

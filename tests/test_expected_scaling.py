@@ -167,7 +167,7 @@ def test_work_is_the_same_with_data_and_without(recipe: str) -> None:
     options = shrunk(recipe)
     model = build_model(options)
     begin = 0 if options.growth is None else options.train.steps
-    steps = range(begin, begin + options.adversarial.critic_turns)
+    steps = range(begin, begin + options.game.n_critic)
     batch = scaling.batch_for(model, 2, options)
     there = scaling.count(model, batch, steps)
     without = scaling.turns_of(options, 2)

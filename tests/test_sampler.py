@@ -32,7 +32,7 @@ def sampler_of(recipe: str, *settings: str) -> Sampler:
     for step in range(3):
         with torch.no_grad():
             torch.manual_seed(step)
-            labels = torch.eye(3) if model.told else None
+            labels = torch.eye(3) if model.class_conditional else None
             model.generator(model.latent.draw(3), labels)
     return build_sampler(options, model)
 

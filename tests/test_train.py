@@ -128,7 +128,7 @@ TRICKS = (
     "adversarial.label_noise=0.1",
     "adversarial.instance_noise=0.2",
     "adversarial.instance_noise_until=0.8",
-    "adversarial.mixed_batch=true",
+    "game.mixed_batch=true",
     "adversarial.clip=0.5",
     "objective.feature_matching=1",
 )
@@ -138,9 +138,9 @@ TRICKS = (
 @pytest.mark.parametrize(
     ("recipe", "more"),
     [
-        ("dcgan", ["adversarial.critic_turns=2", "adversarial.generator_turns=2"]),
-        ("infogan", ["latent.redraw=true"]),
-        ("pix2pix", ["adversarial.critic_turns=2"]),
+        ("dcgan", ["game.n_critic=2", "game.n_generator=2"]),
+        ("infogan", ["game.resample_latents=true"]),
+        ("pix2pix", ["game.n_critic=2"]),
     ],
 )
 def test_what_keeps_a_game_in_balance_is_resumed_too(

@@ -165,7 +165,7 @@ def test_nothing_is_missed_in_any_recipe(recipe: str) -> None:
     options = shrunk(recipe)
     model = build_model(options)
     trainer, batch = build_trainer(options, model), random_batch(options, model)
-    period = options.adversarial.critic_turns
+    period = options.game.n_critic
     with Asked() as asked, StepWork() as work:
         for _ in range(period):
             trainer.step(batch)

@@ -5,15 +5,15 @@ Networks, ICCV 2017.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.batch import Unpaired
-from i2i.game import Clock, Model, Play, Produced, objectives
+from i2i.game import Clock, MixedBatch, Model, NCritic, Parts, Play, Produced
 from i2i.metrics.pictures import l1_distance
-from i2i.models import Kit
 from i2i.networks import HistoryPool
 from i2i.objectives import (
     Adversarial,
@@ -24,8 +24,12 @@ from i2i.objectives import (
     mean_scores,
     r1,
 )
+from i2i.registry import register_model
+
+POOL = "older translations that a discriminator is shown now and then"
 
 
+@register_model("cyclegan")
 class CycleGAN(Model):
     """Two generators that undo each other, and two discriminators.
 
@@ -39,16 +43,17 @@ class CycleGAN(Model):
         generator_BtoA: the same from B to A.
         discriminator_A: (N, channels of A, H, W) -> scores of any shape.
         discriminator_B: the same for B.
-        pool_A, pool_B: older translations.
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
-        critic_turns: turns of the discriminators for each one of the generators.
+        pool_shapes: (C, H, W) of the images of A, and of B.
+        image_pool: older translations that a discriminator is shown now and then (section 4).
+        n_critic: turns of the discriminators for each one of the generators.
         mixed_batch: whether real and generated pictures are judged in one batch.
     """
 
     data = "unpaired"
     decisive = "distance"
-    settings: ClassVar[frozenset[str]] = frozenset({"pool", "critic_turns", "mixed_batch"})
+    comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generators": ("_cycle_A", "_cycle_B")}
     generators = ("generator_AtoB", "generator_BtoA")
     directions: ClassVar[Mapping[str, str]] = {
         "AtoB": "generator_AtoB",
@@ -77,29 +82,29 @@ class CycleGAN(Model):
         generator_BtoA: nn.Module,  # noqa: N803
         discriminator_A: nn.Module,  # noqa: N803
         discriminator_B: nn.Module,  # noqa: N803
-        pool_A: HistoryPool,  # noqa: N803
-        pool_B: HistoryPool,  # noqa: N803
         adversarial: Adversarial,
         weights: Mapping[str, float],
-        critic_turns: int = 1,
-        mixed_batch: bool = False,
+        *,
+        pool_shapes: tuple[tuple[int, int, int], tuple[int, int, int]],
+        image_pool: Annotated[int, Ge(0), Le(100_000), POOL] = 0,
+        n_critic: NCritic = 1,
+        mixed_batch: MixedBatch = False,
     ) -> None:
         super().__init__()
         self.generator_AtoB = generator_AtoB
         self.generator_BtoA = generator_BtoA
         self.discriminator_A: Any = discriminator_A
         self.discriminator_B: Any = discriminator_B
-        self.pool_A = pool_A
-        self.pool_B = pool_B
+        self.pool_A, self.pool_B = (HistoryPool(image_pool, shape) for shape in pool_shapes)
         self.adversarial = adversarial
-        self.objectives = objectives(self.terms, weights)
-        self.critic_turns = critic_turns
+        self.set_objectives(weights)
+        self.n_critic = n_critic
         self.mixed_batch = mixed_batch
 
     @classmethod
-    def assemble(cls, kit: Kit) -> Self:
-        a, b = kit.input_channels, kit.output_channels
-        weights, notices = dict(kit.weights), []
+    def assemble(cls, parts: Parts, **options: Any) -> Self:
+        a, b = parts.input_channels, parts.output_channels
+        weights, notices = dict(parts.weights), []
         if a != b and (weights.get("identity_A") or weights.get("identity_B")):
             weights |= {"identity_A": 0.0, "identity_B": 0.0}
             notices.append(
@@ -107,16 +112,14 @@ class CycleGAN(Model):
                 "that no generator can leave a picture of the other domain as it is."
             )
         model = cls(
-            generator_AtoB=kit.generator(a, b),
-            generator_BtoA=kit.generator(b, a),
-            discriminator_A=kit.discriminator(a),
-            discriminator_B=kit.discriminator(b),
-            pool_A=HistoryPool(kit.pool, (a, kit.size, kit.size)),
-            pool_B=HistoryPool(kit.pool, (b, kit.size, kit.size)),
-            adversarial=kit.adversarial,
+            generator_AtoB=parts.generator(a, b),
+            generator_BtoA=parts.generator(b, a),
+            discriminator_A=parts.discriminator(a),
+            discriminator_B=parts.discriminator(b),
+            adversarial=parts.adversarial,
             weights=weights,
-            critic_turns=kit.critic_turns,
-            mixed_batch=kit.mixed_batch,
+            pool_shapes=((a, parts.size, parts.size), (b, parts.size, parts.size)),
+            **options,
         )
         model.notices = tuple(notices)
         return model
@@ -125,7 +128,7 @@ class CycleGAN(Model):
         # The passes come in the published order: it decides in which order gradients are summed,
         # and the first steps of Adam, which look at little but signs, make much of a rounding.
         real_a, real_b = batch
-        moves = clock.every(self.critic_turns)
+        moves = clock.every(self.n_critic)
         with torch.set_grad_enabled(moves):
             fake_b = self.generator_AtoB(real_a)
             back_a = self.generator_BtoA(fake_b)
@@ -141,6 +144,8 @@ class CycleGAN(Model):
                     adversarial_A=lambda: self.adversarial.fool(self.discriminator_A(fake_a)),
                     cycle_A=lambda: l1(back_a, real_a),
                     cycle_B=lambda: l1(back_b, real_b),
+                    **self.compare(back_a, real_a, "_cycle_A"),
+                    **self.compare(back_b, real_b, "_cycle_B"),
                     feature_matching_A=lambda: feature_matching(
                         self.discriminator_A.features(fake_a), self.discriminator_A.features(real_a)
                     ),
@@ -169,7 +174,7 @@ class CycleGAN(Model):
         )
 
     def rhythm(self, clock: Clock) -> bool:
-        return clock.every(self.critic_turns)
+        return clock.every(self.n_critic)
 
     def show(self, batch: Unpaired) -> dict[str, Tensor]:
         real_a, real_b = batch

@@ -16,7 +16,7 @@ generator is told. Their recipes have the values of these papers:
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -24,12 +24,21 @@ from torch import Tensor, nn
 
 from i2i.batch import Labelled, enlarged
 from i2i.errors import OptionsError
-from i2i.game import Clock, Loss, Model, Play, Produced, objectives
+from i2i.game import (
+    Clock,
+    Loss,
+    MixedBatch,
+    Model,
+    NCritic,
+    NGenerator,
+    Parts,
+    Play,
+    Produced,
+)
 from i2i.growth import Growth
 from i2i.labels import LabelSpace
 from i2i.latent import Latent
 from i2i.metrics.agreement import best_agreement
-from i2i.models import Kit
 from i2i.objectives import (
     Adversarial,
     Judgement,
@@ -41,6 +50,7 @@ from i2i.objectives import (
     mean_scores,
     r1,
 )
+from i2i.registry import register_model
 
 COLUMNS = 10
 """Pictures in a row of the sheet, at most."""
@@ -48,11 +58,17 @@ COLUMNS = 10
 Told = Tensor | None
 
 
+def _conditional(choice: str, labels: LabelSpace) -> bool:
+    """Whether the networks are told the labels."""
+    return choice == "required" or (choice == "if known" and len(labels.names) > 1)
+
+
+@register_model("gan")
 class GAN(Model):
     """A generator that makes pictures from noise, and a discriminator that tells them from real.
 
-    The discriminator moves in every step, the generator in the last of each `critic_turns`, and
-    then `generator_turns` times. Both may be told the class of a picture. The discriminator may
+    The discriminator moves in every step, the generator in the last of each `n_critic`, and
+    then `n_generator` times. Both may be told the class of a picture. The discriminator may
     have a second output that recognises the codes of a latent vector (InfoGAN, equation 5:
     `categorical` and `continuous` are its lower bound of the mutual information, for a categorical
     and for a normal posterior of variance 1).
@@ -61,22 +77,21 @@ class GAN(Model):
         generator: (N, latent) and labels (N, L) or None -> (N, channels, H, W) in -1..1.
         discriminator: pictures and labels -> scores (N, ...), and the logits of codes if any.
         latent: what the generator makes pictures of.
-        labels: what pictures may be; only used if `told`.
-        told: whether both networks are told the labels.
+        labels: what pictures may be; only used if `class_conditional`.
+        class_conditional: whether both networks are told the labels: "required", "ignored", or
+            "if known", which asks for two labels at least.
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
-        critic_turns: turns of the discriminator for each one of the generator.
-        generator_turns: turns of the generator in a step.
+        n_critic: turns of the discriminator for each one of the generator.
+        n_generator: turns of the generator in a step.
         mixed_batch: whether real and generated pictures are judged in one batch.
-        redraw: whether the generator's turn is about new latent vectors, not the judged ones.
+        resample_latents: whether the generator's turn is about new latent vectors, not those that
+            were judged.
         growth: when the networks grow, if they can.
     """
 
     data = "pictures"
     decisive = "distance"
-    settings: ClassVar[frozenset[str]] = frozenset(
-        {"critic_turns", "generator_turns", "mixed_batch"}
-    )
     generators = ("generator",)
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "discriminator": ("discriminator",),
@@ -104,11 +119,14 @@ class GAN(Model):
         adversarial: Adversarial,
         weights: Mapping[str, float],
         *,
-        told: bool = False,
-        critic_turns: int = 1,
-        generator_turns: int = 1,
-        mixed_batch: bool = False,
-        redraw: bool = False,
+        class_conditional: Annotated[
+            Literal["ignored", "required", "if known"],
+            "whether both networks are told the class of an image",
+        ] = "ignored",
+        n_critic: NCritic = 1,
+        n_generator: NGenerator = 1,
+        mixed_batch: MixedBatch = False,
+        resample_latents: Annotated[bool, "draw anew for the generator's turn"] = False,
         growth: Growth | None = None,
     ) -> None:
         super().__init__()
@@ -117,57 +135,55 @@ class GAN(Model):
         self.latent = latent
         self.labels = labels
         self.adversarial = adversarial
-        self.objectives = objectives(self.terms, weights)
-        self.told = told
-        self.critic_turns = critic_turns
-        self.generator_turns = generator_turns
+        self.set_objectives(weights)
+        self.class_conditional = _conditional(class_conditional, labels)
+        self.n_critic = n_critic
+        self.n_generator = n_generator
         self.mixed_batch = mixed_batch
-        self.redraw = redraw
+        self.resample_latents = resample_latents
         self.growth = growth
 
     @classmethod
-    def assemble(cls, kit: Kit) -> Self:
-        assert kit.latent is not None
-        names = kit.labels.names
-        if kit.told == "required" and len(names) < 2:
+    def assemble(cls, parts: Parts, **options: Any) -> Self:
+        assert parts.latent is not None
+        names = parts.labels.names
+        if options["class_conditional"] == "required" and len(names) < 2:
             raise OptionsError(
                 f"data.domains (={list(names)}) must name two classes at least for a model that is "
                 "told them: put each into a folder of its own, or take a data set with labels."
             )
         for term, codes in (
-            ("categorical", kit.latent.categorical),
-            ("continuous", kit.latent.continuous),
+            ("categorical", parts.latent.categorical),
+            ("continuous", parts.latent.continuous),
         ):
-            if bool(kit.weights.get(term)) != bool(codes):
+            if bool(parts.weights.get(term)) != bool(codes):
                 raise OptionsError(
-                    f"objective.{term} (={kit.weights.get(term, 0)}) and latent.{term} "
+                    f"objective.{term} (={parts.weights.get(term, 0)}) and latent.{term} "
                     f"(={codes or 'none'}) go together: give both or none."
                 )
-        told = kit.told == "required" or (kit.told == "if known" and len(names) > 1)
-        shape: dict[str, Any] = {"size": kit.size, "classes": len(names) if told else 0}
+        told = _conditional(options["class_conditional"], parts.labels)
+        shape: dict[str, Any] = {"size": parts.size, "classes": len(names) if told else 0}
         return cls(
-            generator=kit.generator(kit.latent.width, kit.output_channels, **shape),
-            discriminator=kit.discriminator(kit.output_channels, **shape, codes=kit.latent.codes),
-            latent=kit.latent,
-            labels=kit.labels,
-            adversarial=kit.adversarial,
-            weights=kit.weights,
-            told=told,
-            critic_turns=kit.critic_turns,
-            generator_turns=kit.generator_turns,
-            mixed_batch=kit.mixed_batch,
-            redraw=kit.redraw,
-            growth=kit.growth,
+            generator=parts.generator(parts.latent.width, parts.output_channels, **shape),
+            discriminator=parts.discriminator(
+                parts.output_channels, **shape, codes=parts.latent.codes
+            ),
+            latent=parts.latent,
+            labels=parts.labels,
+            adversarial=parts.adversarial,
+            weights=parts.weights,
+            growth=parts.growth,
+            **options,
         )
 
     def generate(self, vectors: Tensor, labels: Tensor | None) -> Tensor:
         """Make pictures (N, C, H, W) of latent vectors; of full size, however far grown."""
-        images: Tensor = self.generator(vectors, labels if self.told else None)
+        images: Tensor = self.generator(vectors, labels if self.class_conditional else None)
         return enlarged(images, self.generator.size)
 
     def play(self, batch: Labelled, clock: Clock) -> Play:
         real, labels, _ = batch
-        told = labels if self.told else None
+        told = labels if self.class_conditional else None
         if self.growth is not None:
             real = self.discriminator.shrink(real)
 
@@ -175,14 +191,14 @@ class GAN(Model):
             vectors = self.latent.draw(len(real), real.device)
             return vectors, self.generator(vectors, told)
 
-        moves = clock.every(self.critic_turns)
-        with torch.set_grad_enabled(moves and not self.redraw):
+        moves = clock.every(self.n_critic)
+        with torch.set_grad_enabled(moves and not self.resample_latents):
             vectors, fake = draw()
         yield "discriminator", self._discriminate(real, fake.detach(), vectors, told)
         if not moves:
             return
-        for turn in range(self.generator_turns):
-            if turn or self.redraw:
+        for turn in range(self.n_generator):
+            if turn or self.resample_latents:
                 vectors, fake = draw()
             yield "generator", self._deceive(real, fake, vectors, told)
 
@@ -193,7 +209,7 @@ class GAN(Model):
             self.discriminator.grow(stage, alpha)
 
     def rhythm(self, clock: Clock) -> tuple[bool, int, bool]:
-        moves = clock.every(self.critic_turns)
+        moves = clock.every(self.n_critic)
         if self.growth is None:
             return moves, 0, False
         return moves, self.growth.stage(clock.step), self.growth.alpha(clock.step) < 1
@@ -270,7 +286,7 @@ class GAN(Model):
         vectors = self.latent.draw(rows, batch.images.device)
         if self.latent.codes:
             return self._varied(vectors)
-        if self.told:
+        if self.class_conditional:
             labels = torch.eye(len(self.labels.names), device=vectors.device)[:COLUMNS]
             return {
                 name: self.generate(vectors, label.expand(rows, -1))
@@ -301,7 +317,7 @@ class GAN(Model):
         category the discriminator finds in a real picture of which label.
         """
         real, labels, _ = batch
-        told = labels if self.told else None
+        told = labels if self.class_conditional else None
         fake = self.generator(self.latent.draw(len(real), real.device), told)
         if self.growth is not None:
             real = self.discriminator.shrink(real)

@@ -11,22 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from i2i.batch import Pair
-from i2i.game import Clock, Model, Play, Produced, objectives
+from i2i.game import Clock, MixedBatch, Model, NCritic, Parts, Play, Produced
 from i2i.metrics.pictures import l1_distance, psnr, ssim_index
-from i2i.models import Kit
 from i2i.objectives import (
     Adversarial,
     Judgement,
     feature_matching,
     gradient_penalty,
-    l1,
-    l2,
     mean_scores,
     r1,
-    ssim,
 )
+from i2i.registry import register_model
 
 
+@register_model("pix2pix")
 class Pix2Pix(Model):
     """A generator that is told the truth by L1 and made sharp by a discriminator.
 
@@ -39,7 +37,7 @@ class Pix2Pix(Model):
         discriminator: (N, source + target channels, H, W) -> scores of any shape.
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
-        critic_turns: turns of the discriminator for each one of the generator.
+        n_critic: turns of the discriminator for each one of the generator.
         mixed_batch: whether real and generated pictures are judged in one batch.
     """
 
@@ -50,11 +48,11 @@ class Pix2Pix(Model):
         "generator": ("generator",),
     }
     terms: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "generator": ("adversarial", "l1", "l2", "ssim", "feature_matching"),
+        "generator": ("adversarial", "feature_matching"),
         "discriminator": ("real", "fake", "gradient_penalty", "r1"),
     }
+    comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("",)}
     decisive = "l1"
-    settings: ClassVar[frozenset[str]] = frozenset({"critic_turns", "mixed_batch"})
 
     def __init__(
         self,
@@ -62,31 +60,31 @@ class Pix2Pix(Model):
         discriminator: nn.Module,
         adversarial: Adversarial,
         weights: Mapping[str, float],
-        critic_turns: int = 1,
-        mixed_batch: bool = False,
+        *,
+        n_critic: NCritic = 1,
+        mixed_batch: MixedBatch = False,
     ) -> None:
         super().__init__()
         self.generator = generator
         self.discriminator: Any = discriminator
         self.adversarial = adversarial
-        self.objectives = objectives(self.terms, weights)
-        self.critic_turns = critic_turns
+        self.set_objectives(weights)
+        self.n_critic = n_critic
         self.mixed_batch = mixed_batch
 
     @classmethod
-    def assemble(cls, kit: Kit) -> Self:
+    def assemble(cls, parts: Parts, **options: Any) -> Self:
         return cls(
-            generator=kit.generator(kit.input_channels, kit.output_channels),
-            discriminator=kit.discriminator(kit.input_channels + kit.output_channels),
-            adversarial=kit.adversarial,
-            weights=kit.weights,
-            critic_turns=kit.critic_turns,
-            mixed_batch=kit.mixed_batch,
+            generator=parts.generator(parts.input_channels, parts.output_channels),
+            discriminator=parts.discriminator(parts.input_channels + parts.output_channels),
+            adversarial=parts.adversarial,
+            weights=parts.weights,
+            **options,
         )
 
     def play(self, batch: Pair, clock: Clock) -> Play:
         source, target = batch
-        moves = clock.every(self.critic_turns)
+        moves = clock.every(self.n_critic)
         with torch.set_grad_enabled(moves):
             fake = self.generator(source)
 
@@ -110,9 +108,7 @@ class Pix2Pix(Model):
             "generator",
             self.objectives["generator"](
                 adversarial=lambda: self.adversarial.fool(judge(fake)),
-                l1=lambda: l1(fake, target),
-                l2=lambda: l2(fake, target),
-                ssim=lambda: ssim(fake, target),
+                **self.compare(fake, target),
                 feature_matching=lambda: feature_matching(
                     self.discriminator.features(_beside(source, fake)),
                     self.discriminator.features(_beside(source, target)),
@@ -121,7 +117,7 @@ class Pix2Pix(Model):
         )
 
     def rhythm(self, clock: Clock) -> bool:
-        return clock.every(self.critic_turns)
+        return clock.every(self.n_critic)
 
     def show(self, batch: Pair) -> dict[str, Tensor]:
         return {

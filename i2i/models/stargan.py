@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from i2i.batch import Labelled
 from i2i.errors import OptionsError
-from i2i.game import Clock, Model, Play, Produced, objectives
+from i2i.game import Clock, MixedBatch, Model, NCritic, Parts, Play, Produced
 from i2i.labels import LabelSpace, with_planes
 from i2i.metrics.pictures import l1_distance
-from i2i.models import Kit
 from i2i.objectives import (
     Adversarial,
     Judgement,
@@ -29,12 +28,14 @@ from i2i.objectives import (
     mean_scores,
     r1,
 )
+from i2i.registry import register_model
 
 
+@register_model("stargan")
 class StarGAN(Model):
     """A generator that is told the labels to aim at, and a critic that also tells them.
 
-    The discriminator moves in every step, the generator in the last of each `critic_turns`. What
+    The discriminator moves in every step, the generator in the last of each `n_critic`. What
     pictures are to become are the labels of others in their batch: combinations that exist.
     Equations of the paper: `classification` is 3, `real_classification` 2, `reconstruction` 4.
 
@@ -44,13 +45,13 @@ class StarGAN(Model):
         labels: what the planes and the logits mean.
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
-        critic_turns: turns of the discriminator for each one of the generator.
+        n_critic: turns of the discriminator for each one of the generator.
         mixed_batch: whether real and generated pictures are judged in one batch.
     """
 
     data = "domains"
     decisive = "domain_accuracy"
-    settings: ClassVar[frozenset[str]] = frozenset({"critic_turns", "mixed_batch"})
+    comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("_reconstruction",)}
     generators = ("generator",)
     classifier = "discriminator"
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -69,39 +70,43 @@ class StarGAN(Model):
         labels: LabelSpace,
         adversarial: Adversarial,
         weights: Mapping[str, float],
-        critic_turns: int,
-        mixed_batch: bool = False,
+        *,
+        n_critic: NCritic = 1,
+        mixed_batch: MixedBatch = False,
     ) -> None:
         super().__init__()
         self.generator = generator
         self.discriminator: Any = discriminator
         self.labels = labels
         self.adversarial = adversarial
-        self.objectives = objectives(self.terms, weights)
-        self.critic_turns = critic_turns
+        self.set_objectives(weights)
+        self.n_critic = n_critic
         self.mixed_batch = mixed_batch
 
     @classmethod
-    def assemble(cls, kit: Kit) -> Self:
-        channels = kit.input_channels
-        if channels != kit.output_channels:
+    def assemble(cls, parts: Parts, **options: Any) -> Self:
+        channels = parts.input_channels
+        if channels != parts.output_channels:
             raise OptionsError(
-                f"data.output_channels (={kit.output_channels}) must be data.input_channels "
+                f"data.output_channels (={parts.output_channels}) must be data.input_channels "
                 f"(={channels}) for StarGAN, which translates its own results back."
             )
-        if not kit.labels.names or any(s.exclusive and len(s.names) < 2 for s in kit.labels.sets):
+        if not parts.labels.names or any(
+            s.exclusive and len(s.names) < 2 for s in parts.labels.sets
+        ):
             raise OptionsError(
-                f"data.domains (={list(kit.labels.names)}) must name two domains at least "
+                f"data.domains (={list(parts.labels.names)}) must name two domains at least "
                 "(or data.attributes an attribute) for StarGAN to know what it translates."
             )
         return cls(
-            generator=kit.generator(channels + kit.labels.planes, channels),
-            discriminator=kit.discriminator(channels, classes=len(kit.labels.names), size=kit.size),
-            labels=kit.labels,
-            adversarial=kit.adversarial,
-            weights=kit.weights,
-            critic_turns=kit.critic_turns,
-            mixed_batch=kit.mixed_batch,
+            generator=parts.generator(channels + parts.labels.planes, channels),
+            discriminator=parts.discriminator(
+                channels, classes=len(parts.labels.names), size=parts.size
+            ),
+            labels=parts.labels,
+            adversarial=parts.adversarial,
+            weights=parts.weights,
+            **options,
         )
 
     def translate(self, images: Tensor, condition: Tensor) -> Tensor:
@@ -142,7 +147,7 @@ class StarGAN(Model):
                 r1=lambda: r1(self.score, real),
             ).noting(judged.readings(self.adversarial.probability)),
         )
-        if not clock.every(self.critic_turns):
+        if not clock.every(self.n_critic):
             return
         fake = self.translate(real, wanted)
         scores, logits = self.discriminator(fake)
@@ -160,7 +165,7 @@ class StarGAN(Model):
         )
 
     def rhythm(self, clock: Clock) -> bool:
-        return clock.every(self.critic_turns)
+        return clock.every(self.n_critic)
 
     def show(self, batch: Labelled) -> dict[str, Tensor]:
         real, labels, mask = batch

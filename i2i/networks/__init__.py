@@ -1,7 +1,5 @@
 """Generators and discriminators: plain modules, plain arguments, published weight names."""
 
-from torch import nn
-
 from i2i.networks.blocks import NORMS, UPSAMPLINGS
 from i2i.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from i2i.networks.inference import STATISTICS, set_inference
@@ -14,25 +12,10 @@ from i2i.networks.resnet import ResNet
 from i2i.networks.sagan import SAGANDiscriminator, SAGANGenerator
 from i2i.networks.stargan import StarGANDiscriminator, StarGANGenerator
 from i2i.networks.unet import UNet
+from i2i.registry import networks, register_network
 
-GENERATORS: dict[str, type[nn.Module]] = {
-    "unet": UNet,
-    "resnet": ResNet,
-    "stargan": StarGANGenerator,
-    "dcgan": DCGANGenerator,
-    "mlp": MLPGenerator,
-    "sagan": SAGANGenerator,
-    "progan": ProGANGenerator,
-}
-DISCRIMINATORS: dict[str, type[nn.Module]] = {
-    "patchgan": PatchGAN,
-    "pixelgan": PixelGAN,
-    "stargan": StarGANDiscriminator,
-    "dcgan": DCGANDiscriminator,
-    "mlp": MLPDiscriminator,
-    "sagan": SAGANDiscriminator,
-    "progan": ProGANDiscriminator,
-}
+GENERATORS = networks("generator")
+DISCRIMINATORS = networks("discriminator")
 
 __all__ = [
     "DISCRIMINATORS",
@@ -57,5 +40,7 @@ __all__ = [
     "StarGANGenerator",
     "UNet",
     "initialise",
+    "networks",
+    "register_network",
     "set_inference",
 ]

@@ -7,6 +7,8 @@ tanh in the generator, leaky ReLU in the discriminator. Layers, kernels and name
 those of PyTorch's well-known example ("main.0.weight" ...), which has 64 pixels and width 64.
 """
 
+from typing import Annotated, Literal
+
 from torch import Tensor, nn
 
 from i2i.networks.condition import (
@@ -18,8 +20,15 @@ from i2i.networks.condition import (
     require_counts,
     require_square,
 )
+from i2i.networks.options import Width
+from i2i.registry import register_network
+
+AnyNorm = Annotated[
+    Literal["batch", "instance", "layer", "none"], "normalisation behind each convolution"
+]
 
 
+@register_network("generator", "dcgan")
 class DCGANGenerator(nn.Module):
     """Transposed convolutions from noise to a picture.
 
@@ -45,8 +54,8 @@ class DCGANGenerator(nn.Module):
         latent: int,
         out_channels: int,
         *,
-        width: int = 64,
-        norm: str = "batch",
+        width: Width = 64,
+        norm: AnyNorm = "batch",
         size: int,
         classes: int = 0,
     ) -> None:
@@ -81,6 +90,7 @@ class DCGANGenerator(nn.Module):
         return images
 
 
+@register_network("discriminator", "dcgan")
 class DCGANDiscriminator(nn.Module):
     """Strided convolutions from a picture to one score, the mirror of the generator.
 
@@ -105,8 +115,8 @@ class DCGANDiscriminator(nn.Module):
         self,
         in_channels: int,
         *,
-        width: int = 64,
-        norm: str = "batch",
+        width: Width = 64,
+        norm: AnyNorm = "batch",
         size: int,
         classes: int = 0,
         codes: int = 0,

@@ -7,13 +7,17 @@ it passes gradients everywhere as well, at half of the weights.
 """
 
 import math
+from typing import Annotated
 
+from annotated_types import Ge, Le, Lt
 from torch import Tensor, nn
 
 from i2i.errors import OptionsError
 from i2i.networks.condition import CodeHead, beside_noise, require_counts, require_square
+from i2i.registry import register_network
 
 
+@register_network("generator", "mlp")
 class MLPGenerator(nn.Module):
     """Fully connected layers with ReLU from noise to all pixels of a picture, tanh at the end.
 
@@ -34,8 +38,8 @@ class MLPGenerator(nn.Module):
         latent: int,
         out_channels: int,
         *,
-        width: int = 256,
-        layers: int = 2,
+        width: Annotated[int, Ge(1), Le(65536), "units of each hidden layer"] = 256,
+        layers: Annotated[int, Ge(1), Le(256), "hidden layers"] = 2,
         size: int,
         classes: int = 0,
     ) -> None:
@@ -58,6 +62,7 @@ class MLPGenerator(nn.Module):
         return pixels.reshape(-1, self.out_channels, self.size, self.size)
 
 
+@register_network("discriminator", "mlp")
 class MLPDiscriminator(nn.Module):
     """Fully connected layers with leaky ReLU from all pixels of a picture to one score, a logit.
 
@@ -79,9 +84,9 @@ class MLPDiscriminator(nn.Module):
         self,
         in_channels: int,
         *,
-        width: int = 256,
-        layers: int = 2,
-        dropout: float = 0.0,
+        width: Annotated[int, Ge(1), Le(65536), "units of each hidden layer"] = 256,
+        layers: Annotated[int, Ge(1), Le(256), "hidden layers"] = 2,
+        dropout: Annotated[float, Ge(0), Lt(1), "share of the hidden units dropped"] = 0.0,
         size: int,
         classes: int = 0,
         codes: int = 0,

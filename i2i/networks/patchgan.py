@@ -5,11 +5,19 @@ Isola et al., "Image-to-image translation with conditional adversarial networks"
 3.2.2 and appendix 6.1.2. The scores are logits; what they mean is up to the adversarial loss.
 """
 
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.networks.blocks import has_bias, normalisation, require_at_least, require_size
+from i2i.networks.options import Norm, Width
+from i2i.registry import register_network
 
 
+@register_network("discriminator", "patchgan")
 class PatchGAN(nn.Module):
     """A fully convolutional discriminator with a map of scores.
 
@@ -31,7 +39,16 @@ class PatchGAN(nn.Module):
 
     minimum: int
 
-    def __init__(self, in_channels: int, *, width: int, layers: int, norm: str) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        width: Width = 64,
+        layers: Annotated[
+            int, Ge(1), Le(16), "strided layers; 3 judge patches of 70 x 70 pixels"
+        ] = 3,
+        norm: Norm = "batch",
+    ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
         require_at_least("layers", layers, 1)
@@ -51,6 +68,13 @@ class PatchGAN(nn.Module):
             ]
         modules.append(nn.Conv2d(channels, 1, 4, stride=1, padding=1))
         self.model = nn.Sequential(*modules)
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to change for images of `size` pixels, of which a score must be left."""
+        if size >= 3 * 2 ** options["layers"]:
+            return {}
+        return {"layers": max(1, int(math.log2(size / 3)))}
 
     @property
     def receptive_field(self) -> int:
@@ -77,6 +101,7 @@ class PatchGAN(nn.Module):
         return scores
 
 
+@register_network("discriminator", "pixelgan")
 class PixelGAN(nn.Module):
     """A discriminator that judges each pixel by itself, by its colour alone.
 
@@ -96,7 +121,7 @@ class PixelGAN(nn.Module):
 
     receptive_field: int = 1
 
-    def __init__(self, in_channels: int, *, width: int, norm: str) -> None:
+    def __init__(self, in_channels: int, *, width: Width = 64, norm: Norm = "batch") -> None:
         super().__init__()
         require_at_least("width", width, 1)
         bias = has_bias(norm)

@@ -11,9 +11,10 @@ each further one half of those before, at least 1. (The published min(8192 / 2**
 same with 8192 = 16 * 512.)
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,6 +33,9 @@ from i2i.networks.equalised import (
     minibatch_deviation,
     pixel_norm,
 )
+from i2i.registry import register_network
+
+Width = Annotated[int, Ge(1), Le(65536), "most channels of a layer"]
 
 BASE = 4
 
@@ -126,6 +130,7 @@ class Growing(nn.Module):
         self.grow(state["stage"], state["alpha"])
 
 
+@register_network("generator", "progan")
 class ProGANGenerator(Growing):
     """The growing generator: noise, normalised, to pictures of the current resolution.
 
@@ -144,8 +149,16 @@ class ProGANGenerator(Growing):
         OptionsError: a number that is too small, or a `size` that cannot be reached.
     """
 
+    draws_own_weights = True
+
     def __init__(
-        self, latent: int, out_channels: int, *, width: int = 512, size: int, classes: int = 0
+        self,
+        latent: int,
+        out_channels: int,
+        *,
+        width: Width = 512,
+        size: int,
+        classes: int = 0,
     ) -> None:
         super().__init__(size)
         require_at_least("latent", latent, 1)
@@ -188,6 +201,7 @@ class ProGANGenerator(Growing):
         return images
 
 
+@register_network("discriminator", "progan")
 class ProGANDiscriminator(Growing):
     """The growing discriminator, the mirror of the generator.
 
@@ -207,8 +221,16 @@ class ProGANDiscriminator(Growing):
         OptionsError: a number that is too small, or a `size` that cannot be reached.
     """
 
+    draws_own_weights = True
+
     def __init__(
-        self, in_channels: int, *, width: int = 512, size: int, classes: int = 0, codes: int = 0
+        self,
+        in_channels: int,
+        *,
+        width: Width = 512,
+        size: int,
+        classes: int = 0,
+        codes: int = 0,
     ) -> None:
         super().__init__(size)
         require_at_least("width", width, 1)

@@ -6,6 +6,9 @@ losses for real-time style transfer and super-resolution", ECCV 2016, as adapted
 section 4 and appendix 7.2.
 """
 
+from collections.abc import Mapping
+from typing import Annotated, Any
+
 from torch import Tensor, nn
 
 from i2i.networks.blocks import (
@@ -16,6 +19,8 @@ from i2i.networks.blocks import (
     upsampling,
 )
 from i2i.networks.checkpointing import Block, Checkpointed
+from i2i.networks.options import Blocks, Norm, Upsample, Width
+from i2i.registry import register_network
 
 
 class ResidualBlock(Block):
@@ -40,6 +45,7 @@ class ResidualBlock(Block):
         return features + residual
 
 
+@register_network("generator", "resnet")
 class ResNet(Checkpointed):
     """Residual blocks between two halvings and two doublings.
 
@@ -70,11 +76,11 @@ class ResNet(Checkpointed):
         in_channels: int,
         out_channels: int,
         *,
-        width: int,
-        blocks: int,
-        norm: str,
-        dropout: bool = False,
-        upsample: str = "transposed",
+        width: Width = 64,
+        blocks: Blocks = 9,
+        norm: Norm = "batch",
+        dropout: Annotated[bool, "drop half of the features inside every block"] = False,
+        upsample: Upsample = "transposed",
     ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
@@ -101,6 +107,11 @@ class ResNet(Checkpointed):
             ]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to change for images of `size` pixels: 6 blocks below 256, as published."""
+        return {"blocks": min(options["blocks"], 6)} if size < 256 else {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1.

@@ -6,6 +6,9 @@ Both networks are spectrally normalised. With classes, the generator's batch nor
 on the class, and the discriminator adds to its score a product of the class and its features.
 """
 
+from typing import Annotated
+
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,7 +23,11 @@ from i2i.networks.condition import (
     require_square,
 )
 from i2i.networks.conditional_norm import ConditionalNorm2d
+from i2i.networks.options import Width
 from i2i.networks.spectral import SpectralConv2d, SpectralLinear
+from i2i.registry import register_network
+
+Attention = Annotated[int, Ge(1), Le(65536), "height and width of the map that is attended to"]
 
 BASE = 4
 MOST = 16
@@ -86,6 +93,7 @@ def _attended(size: int, attention: int) -> int:
     return n
 
 
+@register_network("generator", "sagan")
 class SAGANGenerator(nn.Module):
     """Residual blocks from noise to a picture, with self-attention behind one of them.
 
@@ -104,13 +112,15 @@ class SAGANGenerator(nn.Module):
         OptionsError: a number that is too small, or a size or resolution that does not occur.
     """
 
+    draws_own_weights = True
+
     def __init__(
         self,
         latent: int,
         out_channels: int,
         *,
-        width: int = 64,
-        attention: int = 32,
+        width: Width = 64,
+        attention: Attention = 32,
         size: int,
         classes: int = 0,
     ) -> None:
@@ -142,6 +152,7 @@ class SAGANGenerator(nn.Module):
         return images
 
 
+@register_network("discriminator", "sagan")
 class SAGANDiscriminator(nn.Module):
     """Residual blocks from a picture to one score, with self-attention behind one of them.
 
@@ -160,12 +171,14 @@ class SAGANDiscriminator(nn.Module):
         OptionsError: a number that is too small, or a size or resolution that does not occur.
     """
 
+    draws_own_weights = True
+
     def __init__(
         self,
         in_channels: int,
         *,
-        width: int = 64,
-        attention: int = 32,
+        width: Width = 64,
+        attention: Attention = 32,
         size: int,
         classes: int = 0,
         codes: int = 0,

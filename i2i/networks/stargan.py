@@ -5,12 +5,18 @@ translation", CVPR 2018, section 3.3 and appendix 7.2. Which domain is wanted is
 generator by planes of numbers behind the channels of the picture, one plane for each domain.
 """
 
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.errors import OptionsError
 from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size
 from i2i.networks.checkpointing import Block, Checkpointed
 from i2i.networks.condition import require_square
+from i2i.networks.options import Blocks, Width
+from i2i.registry import register_network
 
 
 def _norm(channels: int) -> InstanceNorm2d:
@@ -36,6 +42,7 @@ class ResidualBlock(Block):
         return features + residual
 
 
+@register_network("generator", "stargan")
 class StarGANGenerator(Checkpointed):
     """Residual blocks between two halvings and two doublings, all with zero padding.
 
@@ -59,7 +66,9 @@ class StarGANGenerator(Checkpointed):
 
     multiple: int = 4
 
-    def __init__(self, in_channels: int, out_channels: int, *, width: int, blocks: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, width: Width = 64, blocks: Blocks = 6
+    ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
         require_at_least("blocks", blocks, 0)
@@ -97,6 +106,7 @@ class StarGANGenerator(Checkpointed):
         return self.run(self.main, images)
 
 
+@register_network("discriminator", "stargan")
 class StarGANDiscriminator(nn.Module):
     """A critic with a map of scores and, from the same features, a classifier of the domain.
 
@@ -116,7 +126,13 @@ class StarGANDiscriminator(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, *, width: int, layers: int, classes: int, size: int
+        self,
+        in_channels: int,
+        *,
+        width: Width = 64,
+        layers: Annotated[int, Ge(1), Le(16), "strided layers"] = 6,
+        classes: int,
+        size: int,
     ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
@@ -140,6 +156,12 @@ class StarGANDiscriminator(nn.Module):
         self.main = nn.Sequential(*modules)
         self.conv1 = nn.Conv2d(before, 1, 3, padding=1, bias=False)
         self.conv2 = nn.Conv2d(before, classes, size // 2**layers, bias=False)
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to change for images of `size` pixels, which each layer halves."""
+        deepest = (size & -size).bit_length() - 1  # the number of times that 2 divides it
+        return {"layers": max(1, min(options["layers"], deepest))}
 
     def features(self, images: Tensor) -> Tensor:
         """Return the activations (N, F) just before the scores and logits."""

@@ -5,7 +5,12 @@ decoder also sees the encoder's features of its own size. Isola et al., "Image-t
 with conditional adversarial networks", CVPR 2017, section 3.2.1 and appendix 6.1.1.
 """
 
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.networks.blocks import (
@@ -16,6 +21,8 @@ from i2i.networks.blocks import (
     upsampling,
 )
 from i2i.networks.checkpointing import Checkpointed
+from i2i.networks.options import Norm, Upsample, Width
+from i2i.registry import register_network
 
 
 class Skip(Checkpointed):
@@ -34,6 +41,7 @@ class Skip(Checkpointed):
         return torch.cat([features, self.run(self.model, features)], dim=1)
 
 
+@register_network("generator", "unet")
 class UNet(Checkpointed):
     """Encoder and decoder of `downs` levels with skip connections.
 
@@ -68,11 +76,11 @@ class UNet(Checkpointed):
         in_channels: int,
         out_channels: int,
         *,
-        width: int,
-        downs: int,
-        norm: str,
-        dropout: bool = False,
-        upsample: str = "transposed",
+        width: Width = 64,
+        downs: Annotated[int, Ge(2), Le(16), "times that the size is halved"] = 8,
+        norm: Norm = "batch",
+        dropout: Annotated[bool, "drop half of the features of the decoder's full levels"] = False,
+        upsample: Upsample = "transposed",
     ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
@@ -118,6 +126,13 @@ class UNet(Checkpointed):
         )
         # The name comes twice because the published outermost level is a module of its own.
         self.model = nn.ModuleDict({"model": outermost})
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to change for images of `size` pixels, which are not halved below one."""
+        if size >= 2 ** options["downs"]:
+            return {}
+        return {"downs": max(2, int(math.log2(size)))}
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1.

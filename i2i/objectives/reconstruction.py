@@ -10,18 +10,21 @@ from torch import Tensor
 
 from i2i.errors import DataError
 from i2i.objectives.precision import at_least_float32
+from i2i.registry import register_loss
 
 WINDOW = 11
 _GAUSSIAN = [math.exp(-((i - WINDOW // 2) ** 2) / (2 * 1.5**2)) for i in range(WINDOW)]
 _GAUSSIAN = [value / sum(_GAUSSIAN) for value in _GAUSSIAN]
 
 
+@register_loss("l1")
 def l1(images: Tensor, targets: Tensor) -> Tensor:
     """Return the mean absolute difference, 0..2."""
     assert images.shape == targets.shape, (images.shape, targets.shape)
     return (at_least_float32(images) - at_least_float32(targets)).abs().mean()
 
 
+@register_loss("l2")
 def l2(images: Tensor, targets: Tensor) -> Tensor:
     """Return the mean squared difference, 0..4."""
     assert images.shape == targets.shape, (images.shape, targets.shape)
@@ -42,6 +45,7 @@ def feature_matching(fake: Tensor, real: Tensor) -> Tensor:
     return difference.square().mean()
 
 
+@register_loss("ssim")
 def ssim(images: Tensor, targets: Tensor) -> Tensor:
     """Return 1 - mean SSIM, 0..2, with the constants and the window of the paper.
 

@@ -12,13 +12,12 @@ room knows pydantic.
 
 from i2i.options.data import Data, LabelledData
 from i2i.options.game import Adversarial
-from i2i.options.networks import NETWORKS, Network
+from i2i.options.parts import Network, network_section
 from i2i.options.reading import Layer, read_options
 from i2i.options.training import Optimizer, decided_by
 from i2i.options.whole import Options
 
 __all__ = [
-    "NETWORKS",
     "Adversarial",
     "Data",
     "LabelledData",
@@ -27,5 +26,6 @@ __all__ = [
     "Optimizer",
     "Options",
     "decided_by",
+    "network_section",
     "read_options",
 ]

@@ -21,14 +21,6 @@ class Adversarial(Section):
         0.0, description="share of the discriminator's labels that are wrong"
     )
     saturating: bool = Field(False, description="vanilla: the generator of the original game")
-    pool: Annotated[int, Field(ge=0)] = Field(
-        0, description="older translations that a discriminator is shown now and then"
-    )
-    critic_turns: Count = Field(
-        1, description="turns of the discriminator for each one of the generator"
-    )
-    generator_turns: Count = Field(1, description="turns of the generator in one step")
-    mixed_batch: bool = Field(False, description="judge real and generated pictures in one batch")
     instance_noise: Annotated[float, Field(ge=0)] = Field(
         0.0, description="deviation of noise on the discriminator's input, at the beginning"
     )
@@ -45,14 +37,10 @@ class Latent(Section):
 
     size: Count = Field(100, description="numbers of noise")
     distribution: Literal["normal", "uniform"] = "normal"
-    labels: Literal["ignored", "required", "if known"] = Field(
-        "ignored", description="whether both networks are told the class of a picture"
-    )
     categorical: tuple[Annotated[int, Field(ge=2)], ...] = Field(
         (), description="categories of each categorical code"
     )
     continuous: Annotated[int, Field(ge=0)] = Field(0, description="number of continuous codes")
-    redraw: bool = Field(False, description="draw anew for the generator's turn")
 
 
 class Stage(Section):

@@ -1,13 +1,13 @@
 """All tables together."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import tomli_w
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
 from i2i.options.data import Data
 from i2i.options.game import Adversarial, Growth, Latent
-from i2i.options.networks import Discriminator, Generator
+from i2i.options.parts import Network
 from i2i.options.section import Section, Weight
 from i2i.options.training import Inference, Optimizer, Schedule, Train
 
@@ -18,9 +18,11 @@ class Options(Section):
     model: str
     summary: str = ""
     data: Data
-    generator: Annotated[Generator, Field(discriminator="network")]
-    discriminator: Annotated[Discriminator, Field(discriminator="network")]
-    adversarial: Adversarial
+    networks: dict[str, SerializeAsAny[Network]] = Field(
+        description="role -> the table of its network, such as [generator]"
+    )
+    game: SerializeAsAny[Section] = Field(description="the options of the model itself")
+    adversarial: Adversarial = Adversarial(loss="vanilla")
     objective: dict[str, Weight]
     latent: Latent | None = None
     growth: Growth | None = None
@@ -28,6 +30,16 @@ class Options(Section):
     schedule: Schedule = Schedule()
     train: Train
     inference: Inference = Inference()
+
+    @property
+    def generator(self) -> Network:
+        """The table [generator]."""
+        return self.networks["generator"]
+
+    @property
+    def discriminator(self) -> Network:
+        """The table [discriminator]."""
+        return self.networks["discriminator"]
 
     @model_validator(mode="after")
     def _growth_fits(self) -> "Options":
@@ -49,9 +61,16 @@ class Options(Section):
                 )
         return self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The classes of some tables are made from constructors and have no name to be found by.
+        from i2i.options.reading import read_options
+
+        return read_options, (self.to_dict(),)
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain dictionaries, lists, strings and numbers."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """Everything as plain dictionaries, lists, strings and numbers, as in a recipe."""
+        tables = self.model_dump(mode="json", exclude_none=True)
+        return tables | tables.pop("networks")
 
     def to_toml(self) -> str:
         """Everything as TOML: `read_options` of it gives equal options."""

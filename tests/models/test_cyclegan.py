@@ -168,7 +168,7 @@ def test_any_adversarial_loss_and_penalty_works(batch: Unpaired, loss: str, pena
 
 
 def test_the_pools_are_part_of_the_state_and_fill(batch: Unpaired) -> None:
-    trainer = build_trainer(shrunk("cyclegan", "adversarial.pool=3"))
+    trainer = build_trainer(shrunk("cyclegan", "game.image_pool=3"))
     trainer.step(batch)
     state = trainer.model.state_dict()
     assert state["pool_A.filled"].item() == state["pool_B.filled"].item() == 2

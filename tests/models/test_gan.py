@@ -226,14 +226,14 @@ def turns(model: GAN, steps: int) -> list[list[str]]:
 def test_who_moves_when() -> None:
     d, g = "discriminator", "generator"
     assert turns(gan(), 2) == [[d, g], [d, g]]
-    assert turns(gan("dcgan", "adversarial.critic_turns=3"), 4) == [[d], [d], [d, g], [d]]
-    assert turns(gan("dcgan", "adversarial.generator_turns=2"), 2) == [[d, g, g]] * 2
-    both = gan("dcgan", "adversarial.critic_turns=2", "adversarial.generator_turns=3")
+    assert turns(gan("dcgan", "game.n_critic=3"), 4) == [[d], [d], [d, g], [d]]
+    assert turns(gan("dcgan", "game.n_generator=2"), 2) == [[d, g, g]] * 2
+    both = gan("dcgan", "game.n_critic=2", "game.n_generator=3")
     assert turns(both, 2) == [[d], [d, g, g, g]]
 
 
 def test_each_turn_trains_its_player_alone() -> None:
-    options = shrunk("dcgan", "adversarial.generator_turns=2")
+    options = shrunk("dcgan", "game.n_generator=2")
     trainer = build_trainer(options)
     model: Any = trainer.model
     seen: list[set[str]] = []
@@ -259,9 +259,9 @@ def test_each_turn_trains_its_player_alone() -> None:
     ("settings", "draws"),
     [
         ([], 1),
-        (["latent.redraw=true"], 2),
-        (["adversarial.generator_turns=3"], 3),
-        (["latent.redraw=true", "adversarial.generator_turns=3"], 4),
+        (["game.resample_latents=true"], 2),
+        (["game.n_generator=3"], 3),
+        (["game.resample_latents=true", "game.n_generator=3"], 4),
     ],
 )
 def test_how_often_noise_is_drawn(
@@ -298,8 +298,8 @@ def told_of(model: GAN) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("choice", ["required", "if known"])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_labels_reach_both_networks(choice: str, mixed: bool) -> None:
-    model = gan("dcgan", f"latent.labels={choice}", f"adversarial.mixed_batch={mixed}".lower())
-    assert model.told
+    model = gan("dcgan", f"game.class_conditional={choice}", f"game.mixed_batch={mixed}".lower())
+    assert model.class_conditional
     labels = labelled(torch.zeros(ROWS, 3, 16, 16)).labels
     seen = told_of(model)
     assert len(seen["generator"]) == 1
@@ -310,8 +310,11 @@ def test_labels_reach_both_networks(choice: str, mixed: bool) -> None:
 
 
 def test_labels_are_ignored_or_not_known() -> None:
-    for model in (gan("dcgan"), gan("dcgan", "latent.labels=if known", "data.domains=['a']")):
-        assert not model.told
+    for model in (
+        gan("dcgan"),
+        gan("dcgan", "game.class_conditional=if known", "data.domains=['a']"),
+    ):
+        assert not model.class_conditional
         assert model.generator.classes == 0
         assert all(told is None for calls in told_of(model).values() for _, told in calls)
 
@@ -436,8 +439,8 @@ def test_agreement_is_about_the_categories_that_real_pictures_are_found_to_have(
         ("dcgan", ["discriminator.network=patchgan"], "'patchgan'.*does not go with this model"),
         ("dcgan", ["generator.network=unet"], "'unet'.*does not go with this model"),
         ("dcgan", ["objective.l1=1"], r"objective\.l1 is no term"),
-        ("dcgan", ["adversarial.pool=5"], r"adversarial\.pool \(=5\) means nothing to gan"),
-        ("pix2pix", ["adversarial.generator_turns=2"], "means nothing to pix2pix"),
+        ("dcgan", ["game.image_pool=5"], r"game\.image_pool is no option"),
+        ("pix2pix", ["game.n_generator=2"], r"game\.n_generator is no option"),
         ("wgan", ["optimizer.fused=true"], "not to be had with rmsprop"),
         ("dcgan", ["optimizer.player_learning_rates={critic=1.0}"], "names no player of gan"),
     ],
@@ -474,7 +477,7 @@ def test_the_recipes_have_the_published_values() -> None:
             (o.name, o.learning_rate, *o.betas),
             rates,
             options.adversarial.loss,
-            options.adversarial.critic_turns,
+            options.game.n_critic,
         )
 
     adam_ = ("adam", 2e-4, 0.5, 0.999)

@@ -256,7 +256,7 @@ def test_a_batch_in_pieces_and_other_precisions(batch: Labelled) -> None:
         ("data.output_channels=1", r"data\.output_channels \(=1\) must be"),
         ("discriminator.network=patchgan", r"network \(='patchgan'\) does not go with this model"),
         ("discriminator.layers=5", r"size \(=16\) must be a multiple of 32"),
-        ("adversarial.pool=5", r"adversarial\.pool \(=5\) means nothing to stargan"),
+        ("game.image_pool=5", r"game\.image_pool is no option"),
     ],
 )
 def test_what_does_not_go_together(setting: str, message: str) -> None:
@@ -285,7 +285,7 @@ def test_published_values() -> None:
     assert options.generator.model_dump()["blocks"] == 6
     assert (options.generator.width, options.discriminator.width) == (64, 64)
     assert options.discriminator.model_dump()["layers"] == 6
-    assert options.adversarial.critic_turns == 5
+    assert options.game.n_critic == 5
     weights = {"classification": 1, "reconstruction": 10, "gradient_penalty": 10}
     assert {name: options.objective[name] for name in weights} == weights
     assert options.optimizer.learning_rate == 1e-4

@@ -244,7 +244,7 @@ def test_mixed_batches_change_nothing_but_batch_norm(recipe: str) -> None:
         settings = [f"discriminator.norm={norm}"] if "norm" in fields else []
         settings += ["objective.gradient_penalty=0"] if recipe == "stargan" else []
         plain, mixed = (
-            build_trainer(shrunk(recipe, *settings, f"adversarial.mixed_batch={value}"))
+            build_trainer(shrunk(recipe, *settings, f"game.mixed_batch={value}"))
             for value in ("false", "true")
         )
         for _ in range(2):
@@ -279,7 +279,7 @@ def test_feature_matching_moves_the_generator_alone(recipe: str) -> None:
     settings = TERMS.get(recipe, ["objective.feature_matching=1"])
     options = shrunk(recipe)
     off = [f"objective.{name}=0" for name, weight in options.objective.items() if weight]
-    trainer = build_trainer(shrunk(recipe, *off, *settings, "adversarial.critic_turns=1"))
+    trainer = build_trainer(shrunk(recipe, *off, *settings, "game.n_critic=1"))
     before = {name: value.clone() for name, value in trainer.model.named_parameters()}
     losses = trainer.step(batch_for(trainer.model))
     assert any("feature_matching" in name for name in losses)
@@ -292,7 +292,7 @@ def test_feature_matching_moves_the_generator_alone(recipe: str) -> None:
 
 
 def test_the_moving_average_takes_running_statistics_along() -> None:
-    trainer = build_trainer(shrunk("dcgan", "train.average=0.9", "adversarial.critic_turns=2"))
+    trainer = build_trainer(shrunk("dcgan", "train.average=0.9", "game.n_critic=2"))
     model: Any = trainer.model
 
     def now() -> dict[str, np.ndarray]:
@@ -391,7 +391,7 @@ def test_players_may_learn_at_different_rates() -> None:
 
 @pytest.mark.parametrize("recipe", ["pix2pix", "stargan", "dcgan"])
 def test_a_critic_is_clipped_and_nobody_else(recipe: str) -> None:
-    trainer = build_trainer(shrunk(recipe, "adversarial.clip=0.005", "adversarial.critic_turns=1"))
+    trainer = build_trainer(shrunk(recipe, "adversarial.clip=0.005", "game.n_critic=1"))
     trainer.step(batch_for(trainer.model))
     model: Any = trainer.model
     largest = {

@@ -99,7 +99,7 @@ def test_twenty_recorded_steps_equal_played_ones(recipe: str) -> None:
 @pytest.mark.parametrize("recipe", ["cyclegan", "stargan", "dcgan"])
 def test_what_recipes_may_add_is_recorded_too(recipe: str, settings: tuple[str, ...]) -> None:
     if recipe == "stargan":
-        settings = (*settings, "adversarial.critic_turns=1", 'adversarial.loss="vanilla"')
+        settings = (*settings, "game.n_critic=1", 'adversarial.loss="vanilla"')
     played = trainer_of(recipe, *settings, recorder=None, length=20)
     recorded = trainer_of(recipe, *settings, recorder=TapeRecorder(), length=20)
     count = 4 if "train.accumulate=2" in settings else 2
@@ -120,7 +120,7 @@ def test_gradient_norms_make_another_kind_of_step() -> None:
 
 def test_each_cadence_has_a_recording() -> None:
     recorder = TapeRecorder()
-    trainer = trainer_of("stargan", "adversarial.critic_turns=2", recorder=recorder)
+    trainer = trainer_of("stargan", "game.n_critic=2", recorder=recorder)
     assert trainer.graphs is not None
     recorded = []
     for batch in batches(trainer, 9):

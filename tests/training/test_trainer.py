@@ -165,7 +165,7 @@ def test_pieces_of_a_step_equal_the_whole_in_every_model(
 ) -> None:
     """But for ProGAN, whose discriminator looks at how much the pictures of a piece differ."""
     options = shrunk(recipe)
-    settings = ["train.batch_size=4", "train.average=0", "adversarial.pool=0"]
+    settings = ["train.batch_size=4", "train.average=0", "game.image_pool=0"]
     # Random numbers and batch norm are those of a piece.
     if "gradient_penalty" in options.objective:
         settings += ["objective.gradient_penalty=0"]

@@ -1,0 +1,13 @@
+"""Types of the options that several networks have, with their ranges and meanings."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+Width = Annotated[int, Ge(1), Le(65536), "channels of the first layer"]
+Blocks = Annotated[int, Ge(0), Le(1024), "residual blocks"]
+Norm = Annotated[Literal["batch", "instance", "none"], "normalisation behind each convolution"]
+Upsample = Annotated[
+    Literal["transposed", "resize"],
+    "transposed convolutions, or enlarging and a convolution against checkerboard patterns",
+]

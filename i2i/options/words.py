@@ -1,0 +1,64 @@
+"""Old words: what options were called in version 0.1, and what they are called now.
+
+Recipes, settings and checkpoints with an old word are read for one more version, with a line that
+names the new one.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+RENAMED = {
+    "adversarial.critic_turns": "game.n_critic",
+    "adversarial.generator_turns": "game.n_generator",
+    "adversarial.pool": "game.image_pool",
+    "adversarial.mixed_batch": "game.mixed_batch",
+    "latent.labels": "game.class_conditional",
+    "latent.redraw": "game.resample_latents",
+}
+"""Old path -> new path."""
+
+NEUTRAL = {"n_critic": 1, "n_generator": 1, "image_pool": 0, "mixed_batch": False}
+"""What options of [game] were in version 0.1 for models that do not know them: nothing is lost."""
+
+VALUES: dict[str, dict[Any, Any]] = {}
+"""Path -> old value -> new value."""
+
+_said: set[str] = set()
+
+
+def with_new_words(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of which some may have their old names, with the new ones.
+
+    Where both stand, the new one counts.
+    """
+    new = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in layer.items()
+    }
+    for old, path in RENAMED.items():
+        table, key = old.split(".")
+        section = new.get(table)
+        if not isinstance(section, dict) or key not in section:
+            continue
+        _say(f"{old} is now called {path}")
+        to, name = path.split(".")
+        value = section.pop(key)
+        target = new.setdefault(to, {})
+        if isinstance(target, dict):
+            target.setdefault(name, value)
+    for path, values in VALUES.items():
+        table, key = path.split(".")
+        section = new.get(table)
+        if isinstance(section, dict) and isinstance(section.get(key), str):
+            value = section[key]
+            if value in values:
+                _say(f"{path} = {value!r} is now called {values[value]!r}")
+                section[key] = values[value]
+    return new
+
+
+def _say(line: str) -> None:
+    """Once is enough: a checkpoint has all of them."""
+    if line not in _said:
+        _said.add(line)
+        logging.getLogger("i2i").warning("note: %s; the old name is understood for now.", line)
