@@ -12,6 +12,7 @@ from typing import Any
 from i2i.errors import OptionsError, did_you_mean
 from i2i.options import Layer, Options, network_section, read_options
 from i2i.options.words import with_new_words
+from i2i.plugins import in_recipe
 from i2i.registry import MODELS, networks
 
 
@@ -58,6 +59,9 @@ def read_recipe(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
             f"The recipes are: {', '.join(known)}."
         )
     recipe = with_new_words(read_toml(path))
+    plugins = in_recipe(recipe, path.parent)
+    if plugins:
+        recipe["plugins"] = plugins
     base = recipe.pop("base", None)
     if base is None:
         return recipe
@@ -65,6 +69,8 @@ def read_recipe(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
         raise OptionsError(f"{path}: base (={base!r}) is no recipe of the package.")
     beside = path.parent / base
     below = read_recipe(str(beside) if beside.is_file() else base, (*above, name))
+    if plugins:
+        recipe["plugins"] = [*below.get("plugins", []), *plugins]
     return merge(below, recipe)
 
 

@@ -28,6 +28,7 @@ from i2i.data.loader import default_workers, make_loader
 from i2i.errors import I2iError, OptionsError, RunError
 from i2i.judging import classifier_of, distance_of, settle_judgement
 from i2i.options import Layer, Options, read_options
+from i2i.plugins import keep_copies
 from i2i.processes import Processes, together
 from i2i.processor import settle_threads
 from i2i.recipes import merge
@@ -305,6 +306,7 @@ def _open_run_folder(
     journal."""
     if resumed is None:
         create_run(run, about)
+        keep_copies((each.model_dump() for each in options.plugins), run.folder)
     else:
         run.forget_after(resumed)
         record_environment(run, about, resumed)

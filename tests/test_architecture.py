@@ -10,6 +10,7 @@ import i2i
 PACKAGE = Path(i2i.__file__).parent
 GROUND = {
     "errors",
+    "plugins",
     "registry",
     "batch",
     "labels",
@@ -27,6 +28,7 @@ MAY_IMPORT = {
     "growth": set(),
     "memory": set(),
     "processor": set(),
+    "plugins": set(),
     "registry": set(),
     "game": set(),
     "watch": set(),

@@ -15,6 +15,7 @@ COMMANDS = {
     "sample": "Make pictures from noise with a trained model.",
     "evaluate": "Measure how good pictures or a run are.",
     "models": "List the models that can be trained.",
+    "options": "List the options of a recipe, what they mean and who uses them.",
     "info": "Say what a checkpoint or a run is.",
     "report": "Make one page about a run: health, pictures, curves, options.",
     "import": "Make a run of weights that the authors' PyTorch code saved.",
@@ -23,6 +24,9 @@ COMMANDS = {
     "datasets": "List, fetch, check and paint data sets.",
 }
 """Name -> what `i2i --help` says of it; the command is `command` in `i2i.cli.NAME`."""
+
+TAKING_PLUGINS = COMMANDS.keys() - {"datasets", "import"}
+"""The commands that read recipes or checkpoints, which may need parts from outside."""
 
 
 class LazyGroup(click.Group):
@@ -35,6 +39,10 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             ctx.fail(f"No such command {cmd_name!r}.{did_you_mean(cmd_name, COMMANDS)}")
         command: click.Command = importlib.import_module(f"i2i.cli.{cmd_name}").command
+        if cmd_name in TAKING_PLUGINS and not any(p.name == "plugin" for p in command.params):
+            from i2i.cli.shared import plugin_options
+
+            command.params.extend(plugin_options())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -35,6 +35,47 @@ _OF_A_GENERATOR = (
 )
 
 
+PLUGINS = "i2i.plugins"
+"""Where a click context keeps what is noted of the plug-ins that were named."""
+
+
+def _load_plugins(ctx: click.Context, parameter: click.Parameter, files: tuple[str, ...]) -> None:
+    if files:
+        from i2i.plugins import load_plugin
+
+        ctx.meta[PLUGINS] = [load_plugin(file) for file in files]
+
+
+def _trust_plugins(ctx: click.Context, parameter: click.Parameter, trusted: bool) -> None:
+    if trusted:
+        from i2i.plugins import trust_plugins
+
+        trust_plugins()
+
+
+def plugin_options() -> list[click.Option]:
+    """The options --plugin and --trust-plugins, which run before all others are read."""
+    return [
+        click.Option(
+            ["--plugin"],
+            metavar="FILE",
+            multiple=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_load_plugins,
+            help="A Python file that adds models, networks, losses, ...; may be repeated.",
+        ),
+        click.Option(
+            ["--trust-plugins"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_trust_plugins,
+            help="Run the copies of such files that a run folder keeps.",
+        ),
+    ]
+
+
 def choosing_a_generator(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options `checkpoint`, `runs_dir`, `best` and `average`, which
     `i2i.loading` takes by these names."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from i2i.cli.shared import PLUGINS
+
 _FLAGS = {
     "dataroot": "data.root",
     "dataroot_b": "data.root_b",
@@ -192,7 +194,9 @@ def command(
         if size is not None:
             layer = with_size(layer, size)
         first = {} if speed is None else PLAIN if speed == "off" else fast(pick_device(device))
-        for change in [first, changes, *map(parse_setting, settings)]:
+        named = click.get_current_context().meta.get(PLUGINS, [])
+        plugins = {"plugins": [*layer.get("plugins", []), *named]} if named else {}
+        for change in [plugins, first, changes, *map(parse_setting, settings)]:
             layer = merge(layer, change)
         options = read_options(layer)
         if not options.data.root:

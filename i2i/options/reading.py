@@ -10,6 +10,7 @@ from i2i.options.parts import game_section, network_section
 from i2i.options.section import Section
 from i2i.options.whole import Options
 from i2i.options.words import NEUTRAL, with_new_words
+from i2i.plugins import require_plugins
 from i2i.registry import MODELS, networks
 
 Layer = Mapping[str, Any]
@@ -24,6 +25,7 @@ def read_options(layer: Layer) -> Options:
     tables = with_new_words(layer)
     if "model" not in tables:
         raise OptionsError("model is missing: the recipe must give it.")
+    require_plugins(_noted(tables.get("plugins", ())))
     model = MODELS.find(str(tables["model"]))
     problems: list[str] = []
     chosen = {role: _network(role, tables.pop(role, None), problems) for role in model.roles}
@@ -39,6 +41,13 @@ def read_options(layer: Layer) -> Options:
         raise OptionsError("\n".join(problems))
     assert isinstance(options, Options)
     return options
+
+
+def _noted(plugins: Any) -> list[Mapping[str, Any]]:
+    """What is said of plug-ins, if it is a list of tables; if not, it is a problem of its own."""
+    if not isinstance(plugins, list | tuple):
+        return []
+    return [each for each in plugins if isinstance(each, Mapping)]
 
 
 def _without_neutral(table: Any, section: type[Section]) -> Any:

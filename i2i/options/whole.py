@@ -12,10 +12,18 @@ from i2i.options.section import Section, Weight
 from i2i.options.training import Inference, Optimizer, Schedule, Train
 
 
+class Plugin(Section):
+    """A file whose parts a run uses: its name and the SHA-256 of its content."""
+
+    file: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class Options(Section):
     """Everything that decides what a run does."""
 
     model: str
+    plugins: tuple[Plugin, ...] = Field((), description="files that register parts")
     summary: str = ""
     data: Data
     networks: dict[str, SerializeAsAny[Network]] = Field(
@@ -70,7 +78,8 @@ class Options(Section):
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain dictionaries, lists, strings and numbers, as in a recipe."""
         tables = self.model_dump(mode="json", exclude_none=True)
-        return tables | tables.pop("networks")
+        chosen: dict[str, Any] = tables.pop("networks")
+        return tables | chosen
 
     def to_toml(self) -> str:
         """Everything as TOML: `read_options` of it gives equal options."""

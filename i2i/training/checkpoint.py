@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from i2i.errors import CheckpointError
+from i2i.plugins import require_plugins
 
 FORMAT = "i2i checkpoint"
 VERSION = 1
@@ -72,6 +73,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
             f"{path} has checkpoint version {state['version']}, this i2i reads up to {VERSION}: "
             "install a newer i2i."
         )
+    require_plugins(state["options"].get("plugins", ()), path.resolve().parent.parent)
     return state
 
 

@@ -1,0 +1,71 @@
+"""`i2i options`"""
+
+import click
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  i2i options                      everything
+  i2i options generator.width      one
+  i2i options train --recipe pix2pix    a table, with the values of a recipe"""
+)
+@click.argument("prefix", required=False, default="")
+@click.option(
+    "--recipe", metavar="NAME|FILE", help="Show what a recipe says, and its options only."
+)
+@click.option("--markdown", is_flag=True, help="As the tables of a page.")
+def command(prefix: str, recipe: str | None, markdown: bool) -> None:
+    """List the options of a recipe: type, default, range, meaning and who uses them.
+
+    PREFIX is the beginning of a dotted name: `train`, `generator.`, `train.precision`.
+    """
+    from i2i.errors import OptionsError, did_you_mean
+    from i2i.options.reference import all_options
+    from i2i.recipes import load_options
+
+    options = all_options()
+    said = None
+    if recipe is not None:
+        chosen = load_options(recipe)
+        said = _flat(chosen.to_dict())
+        users = {chosen.model, *(each.network for each in chosen.networks.values())}
+        options = [
+            option
+            for option in options
+            if (not option.users or users & {*option.users})
+            and option.path.split(".")[0] in {*chosen.to_dict(), "schedule", "inference"}
+        ]
+    shown = [option for option in options if option.path.startswith(prefix)]
+    if not shown:
+        paths = [option.path for option in options]
+        raise OptionsError(
+            f"no option begins with {prefix!r}.{did_you_mean(prefix, paths)} "
+            f"The tables are: {', '.join(dict.fromkeys(path.split('.')[0] for path in paths))}."
+        )
+    if markdown:
+        click.echo(
+            "| option | type | default | meaning | used by |\n| --- | --- | --- | --- | --- |"
+        )
+    for option in shown:
+        default = option.default if said is None else said.get(option.path, option.default)
+        by = ", ".join(option.users)
+        if markdown:
+            kind = option.type.replace("|", "\\|")
+            click.echo(f"| `{option.path}` | {kind} | `{default}` | {option.meaning} | {by} |")
+        else:
+            click.echo(f"{click.style(option.path, bold=True)} = {default}")
+            click.echo(f"    {option.type}{f'; of {by}' if by else ''}")
+            if option.meaning:
+                click.echo(f"    {option.meaning}")
+
+
+def _flat(tables: dict[str, object], above: str = "") -> dict[str, object]:
+    """Dotted path -> value."""
+    flat: dict[str, object] = {}
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{above}{key}.")
+        else:
+            flat[above + key] = value
+    return flat
