@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from vectors import Vectors, recorded
 
 from i2i.errors import DataError, OptionsError
 from i2i.networks.antialiased import AntialiasedPatchGAN, AntialiasedResNet, BlurDown, BlurUp
 from i2i.networks.init import initialise
 from i2i.networks.patch_sampler import PatchSampler, draw_positions
-from vectors import Vectors, recorded
 
 
 def generator(config: dict) -> AntialiasedResNet:
@@ -121,6 +121,28 @@ def test_a_row_of_the_sampler_describes_one_place_of_one_image():
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(4).double(), atol=1e-5, rtol=0)
 
 
+def test_gradients_of_a_single_image_are_those_of_two_copies():
+    """torch's nn.InstanceNorm2d computes others (2.14 and 2.15, CPU), if the gradient it is given
+    lies in memory as in channels_last."""
+    torch.manual_seed(0)
+    network = AntialiasedResNet(3, 3, width=4, blocks=5).double()
+    layers = [0, 4, 8, 12, 16]
+    sampler = PatchSampler(network.channels(layers), width=8).double()
+    image = torch.randn(1, 3, 16, 16, dtype=torch.float64, requires_grad=True)
+    places = draw_positions(network.features(image, layers), 8)
+    gradients = []
+    for images in (image, image.expand(2, -1, -1, -1)):
+        features = network.features(images, layers)
+        for each in features:
+            each.register_hook(lambda g: g.contiguous(memory_format=torch.channels_last))
+        loss = torch.stack([row.pow(3).mean() for row in sampler(features, places)]).sum()
+        inside = list(network.model[:17].parameters())
+        gradients.append(torch.autograd.grad(loss, inside))
+    scale = max(gradient.abs().max() for gradient in gradients[1])
+    for one, two in zip(*gradients, strict=True):
+        assert (one - two).abs().max() < 1e-12 * scale
+
+
 def test_initial_weights_of_the_sampler_are_xavier_times_the_gain():
     torch.manual_seed(0)
     sampler = PatchSampler([300], width=500)
@@ -222,6 +244,11 @@ def test_the_receptive_field_is_what_a_score_really_sees(layers):
 def test_scores_form_a_map_of_the_documented_size(height, width):
     network = AntialiasedPatchGAN(3, width=2)
     assert network.minimum == 24
-    assert network(torch.randn(1, 3, height, width)).shape == (1, 1, height // 8 - 2, width // 8 - 2)
+    assert network(torch.randn(1, 3, height, width)).shape == (
+        1,
+        1,
+        height // 8 - 2,
+        width // 8 - 2,
+    )
     with pytest.raises(DataError, match="23x40"):
         network(torch.zeros(1, 3, 23, 40))

@@ -5,27 +5,13 @@ import re
 import pytest
 import torch
 from torch import Tensor, nn
+from vectors import Vectors, plain_norm, recorded, spade_norm
 
 from i2i.errors import DataError, OptionsError
 from i2i.networks.init import initialise
 from i2i.networks.multiscale import SpectralPatchGAN
 from i2i.networks.spade import SPADE, SPADEGenerator, StyleEncoder, draw_style
 from i2i.networks.spectral import HookedConv2d
-from vectors import Vectors, recorded
-
-
-def spade_norm(name: str) -> dict:
-    """Our arguments for one of the authors' names, such as "spectralspadesyncbatch3x3"."""
-    spectral, norm, kernel = re.fullmatch(r"(spectral)?spade(\w+?)(\d)x\d", name).groups()
-    return {
-        "spectral": spectral is not None,
-        "norm": norm.removeprefix("sync"),
-        "kernel": int(kernel),
-    }
-
-
-def plain_norm(name: str) -> str:
-    return name.removeprefix("spectral").removeprefix("sync_").removeprefix("sync") or "none"
 
 
 def label_channels(config: dict) -> int:
