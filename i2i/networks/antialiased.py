@@ -7,8 +7,9 @@ it. Park et al., "Contrastive learning for unpaired image-to-image translation",
 its generator and its discriminator so.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +40,13 @@ class BlurDown(nn.Module):
         padded = F.pad(features, (1, 1, 1, 1), mode="reflect")
         return F.conv2d(padded, self.filt, stride=2, groups=len(self.filt))
 
+    def layers(self) -> tuple[nn.Module, nn.Module]:
+        """Layers of torch that compute the same, one after the other."""
+        channels = len(self.filt)
+        blur = nn.Conv2d(channels, channels, 3, stride=2, groups=channels, bias=False)
+        blur.weight = nn.Parameter(self.filt, requires_grad=False)
+        return nn.ReflectionPad2d(1), blur
+
 
 class BlurUp(nn.Module):
     """Doubles height and width: (N, C, H, W) to (N, C, 2H, 2W).
@@ -58,6 +66,15 @@ class BlurUp(nn.Module):
         padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
         # A padding of 3: 2 for the filter, and 1 to cut off what comes of the padding before.
         return F.conv_transpose2d(padded, self.filt, stride=2, padding=3, groups=len(self.filt))
+
+    def layers(self) -> tuple[nn.Module, nn.Module]:
+        """Layers of torch that compute the same, one after the other."""
+        channels = len(self.filt)
+        blur = nn.ConvTranspose2d(
+            channels, channels, 4, stride=2, padding=3, groups=channels, bias=False
+        )
+        blur.weight = nn.Parameter(self.filt, requires_grad=False)
+        return nn.ReplicationPad2d(1), blur
 
 
 def _binomial(row: list[int], channels: int) -> Tensor:
@@ -243,6 +260,13 @@ class AntialiasedPatchGAN(nn.Module):
             ]
         modules.append(nn.Conv2d(channels, 1, 4, padding=1))
         self.model = nn.Sequential(*modules)
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to change for images of `size` pixels, of which a score must be left."""
+        if size >= 3 * 2 ** options["layers"]:
+            return {}
+        return {"layers": max(1, int(math.log2(size / 3)))}
 
     @property
     def receptive_field(self) -> int:

@@ -4,8 +4,8 @@ Wang et al., "High-resolution image synthesis and semantic manipulation with con
 2018, section 3.1. Every convolution has a bias, whatever the normalisation.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 import torch.nn.functional as F
 from annotated_types import Ge, Le
@@ -60,6 +60,12 @@ class GlobalGenerator(Checkpointed):
             *_body(in_channels, width=width, downs=downs, blocks=blocks, norm=norm),
             *_to_image(width, out_channels),
         )
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to change for images of `size` pixels, which two are left of inside."""
+        deepest = size.bit_length() - 2
+        return {"downs": max(1, deepest)} if options["downs"] > deepest else {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1.
@@ -131,6 +137,11 @@ class LocalEnhancer(Checkpointed):
             ]
             self.add_module(f"model{n}_1", nn.Sequential(*first))
             self.add_module(f"model{n}_2", nn.Sequential(*second))
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to change for images of `size` pixels, which two are left of inside."""
+        return GlobalGenerator.fit_to(size >> options["enhancers"], options)
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1.

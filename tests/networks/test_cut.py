@@ -168,6 +168,19 @@ def test_blurs_against_their_definition():
     torch.testing.assert_close(upsampled, torch.outer(doubled, doubled)[None, None])
 
 
+@pytest.mark.parametrize("kind", [BlurDown, BlurUp])
+def test_blurs_say_which_layers_of_torch_they_are(kind):
+    blur = kind(3).double()
+    image = torch.randn(2, 3, 5, 8, dtype=torch.float64)
+    torch.testing.assert_close(nn.Sequential(*blur.layers())(image), blur(image))
+
+
+def test_networks_are_made_smaller_for_smaller_images():
+    assert AntialiasedPatchGAN.fit_to(24, {"layers": 3}) == {}
+    assert AntialiasedPatchGAN.fit_to(23, {"layers": 3}) == {"layers": 2}
+    assert AntialiasedPatchGAN(3, width=2, layers=2)(torch.zeros(1, 3, 23, 23)).numel() == 9
+
+
 def test_constants_stay_what_they_are():
     white = torch.ones(1, 3, 8, 8)
     torch.testing.assert_close(BlurDown(3)(white), torch.ones(1, 3, 4, 4))

@@ -169,6 +169,19 @@ def test_label_maps_are_encoded_as_by_the_authors(family):
         assert torch.equal(planes[::every], vectors["output.semantics"].flatten().float())
 
 
+@pytest.mark.parametrize("size", [4, 8, 16, 32])
+def test_generators_are_made_shallower_for_smaller_images(size):
+    options = {"downs": 4}
+    options |= GlobalGenerator.fit_to(size, options)
+    assert options["downs"] == {4: 1, 8: 2, 16: 3, 32: 4}[size]
+    network = GlobalGenerator(3, 3, width=2, blocks=1, **options)
+    assert network(torch.zeros(1, 3, size, size)).shape == (1, 3, size, size)
+    options = {"downs": 4, "enhancers": 1}
+    options |= LocalEnhancer.fit_to(2 * size, options)
+    network = LocalEnhancer(3, 3, width=2, blocks=1, local_blocks=1, **options)
+    assert network(torch.zeros(1, 3, 2 * size, 2 * size)).shape == (1, 3, 2 * size, 2 * size)
+
+
 def test_sizes_that_do_not_fit_are_errors_that_quote_them():
     network = GlobalGenerator(3, 3, width=2, downs=2, blocks=1)
     with pytest.raises(DataError, match="10x8"):
