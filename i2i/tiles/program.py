@@ -139,8 +139,8 @@ def _steps(module: nn.Module, index: int, following: int) -> list[Step]:
         case nn.Identity():
             return []
         case BlurDown() | BlurUp():
-            pad, blur = module.layers()
-            return [*_steps(pad, index, following), *_steps(blur, following, following + 1)]
+            first, second = module.layers()
+            return [*_steps(first, index, following), *_steps(second, following, following + 1)]
         case nn.Dropout() | nn.Dropout2d() if not module.training or not module.p:
             return []
         case nn.Dropout():

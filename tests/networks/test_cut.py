@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from recordings import Vectors, recorded
 from torch import Tensor, nn
 from torch.nn import functional as F
-from vectors import Vectors, recorded
 
 from i2i.errors import DataError, OptionsError
 from i2i.networks.antialiased import AntialiasedPatchGAN, AntialiasedResNet, BlurDown, BlurUp

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from recordings import Vectors, recorded
 from torch import nn
-from vectors import Vectors, recorded
 
 from i2i.errors import DataError, OptionsError
 from i2i.networks.label_maps import instance_edges, label_planes, one_hot

@@ -4,8 +4,8 @@ import re
 
 import pytest
 import torch
+from recordings import Vectors, plain_norm, recorded, spade_norm
 from torch import Tensor, nn
-from vectors import Vectors, plain_norm, recorded, spade_norm
 
 from i2i.errors import DataError, OptionsError
 from i2i.networks.init import initialise

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from recordings import Vectors, recorded
 from torch import Tensor
-from vectors import Vectors, recorded
 
 from i2i.objectives import contrastive
 from i2i.objectives.contrastive import (

@@ -4,8 +4,8 @@ import doctest
 
 import pytest
 import torch
+from recordings import Vectors, recorded
 from torch import Tensor
-from vectors import Vectors, recorded
 
 from i2i.networks.label_maps import label_planes
 from i2i.networks.multiscale import MultiScalePatchGAN, SpectralPatchGAN

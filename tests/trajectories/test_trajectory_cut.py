@@ -37,8 +37,8 @@ from itertools import chain
 
 import pytest
 import torch
+from recordings import Recording, trajectories
 from torch import Tensor
-from vectors import Recording, trajectories
 
 from i2i.networks.antialiased import AntialiasedPatchGAN, AntialiasedResNet
 from i2i.networks.blocks import InstanceNorm2d

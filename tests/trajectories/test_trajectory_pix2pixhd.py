@@ -19,7 +19,7 @@ as it is from the fake of 1; with batch norm the order of D's three passes count
 
 import pytest
 import torch
-from vectors import Recording, trajectories
+from recordings import Recording, trajectories
 
 from i2i.networks.label_maps import label_planes
 from i2i.networks.multiscale import MultiScalePatchGAN

@@ -26,8 +26,8 @@ from itertools import chain
 
 import pytest
 import torch
+from recordings import Recording, plain_norm, spade_norm, trajectories
 from torch import Tensor
-from vectors import Recording, plain_norm, spade_norm, trajectories
 
 from i2i.networks.label_maps import label_planes
 from i2i.networks.multiscale import SpectralPatchGAN
