@@ -66,7 +66,7 @@ def semantic_weights(keys: Tensor, *, images: int, gamma: float | Tensor) -> Ten
         gamma: the larger, the more equal are the weights; a number or a scalar on the device.
     """
     grouped = _grouped(keys.detach(), images)
-    weights = F.softmax(_but_self(grouped @ grouped.mT) / gamma, dim=2)
+    weights = F.softmax(_but_self(_products(grouped, grouped)) / gamma, dim=2)
     return weights / weights.amax(dim=2, keepdim=True)
 
 
@@ -117,7 +117,7 @@ def semantic_relation(queries: Tensor, keys: Tensor, *, images: int = 1) -> Tens
     logs = []
     for rows in (queries, keys.detach()):
         grouped = _grouped(rows, images)
-        logs.append(F.log_softmax(grouped @ grouped.mT, dim=2))
+        logs.append(F.log_softmax(_products(grouped, grouped), dim=2))
     middle = torch.logaddexp(*logs) - math.log(2)
     divergences = [(log.exp() * (log - middle)).sum() for log in logs]
     return (divergences[0] + divergences[1]) / 2
@@ -132,7 +132,13 @@ def _similarities(queries: Tensor, keys: Tensor, images: int) -> tuple[Tensor, T
     """Those with its own key, (images, R, 1), and with all keys of its group, (images, R, R)."""
     assert queries.shape == keys.shape, (queries.shape, keys.shape)
     queries, keys = _grouped(queries, images), _grouped(keys.detach(), images)
-    return (queries * keys).sum(dim=2, keepdim=True), queries @ keys.mT
+    return (queries * keys).sum(dim=2, keepdim=True), _products(queries, keys)
+
+
+def _products(rows: Tensor, others: Tensor) -> Tensor:
+    """Those of all pairs in a group; autocast would round them, which a temperature makes large."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return rows @ others.mT
 
 
 def _but_self(similarities: Tensor) -> Tensor:

@@ -144,3 +144,22 @@ def test_half_precision_is_computed_in_single():
     found = patch_nce(queries, keys, images=2)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, patch_nce(queries.float(), keys.float(), images=2))
+
+
+def test_autocast_rounds_no_similarity():
+    torch.manual_seed(0)
+    queries, keys = rows(8).float(), rows(8).float()
+
+    def losses() -> Tensor:
+        weights = semantic_weights(keys, images=2, gamma=0.1)
+        return torch.stack(
+            [
+                patch_nce(queries, keys, images=2),
+                hard_negative_nce(queries, keys, weights, images=2),
+                semantic_relation(queries, keys, images=2),
+            ]
+        )
+
+    expected = losses()
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(losses(), expected, rtol=1e-6, atol=1e-7)
