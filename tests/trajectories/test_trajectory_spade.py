@@ -37,7 +37,10 @@ from i2i.objectives.multiscale import layer_matching, over_scales
 from i2i.objectives.variational import kl_divergence
 
 
-@pytest.mark.parametrize("path", trajectories("spade", "spade_vae"), ids=lambda path: path.stem)
+LARGE = [pytest.param(path, marks=pytest.mark.slow) for path in trajectories("spade_vae")]
+
+
+@pytest.mark.parametrize("path", trajectories("spade") + LARGE, ids=lambda path: path.stem)
 def test_spade(path):
     record = Recording(path)
     config = record.config
