@@ -208,6 +208,16 @@ class SPADEGenerator(nn.Module):
             )
         return size[0] // self.multiple, size[1] // self.multiple
 
+    def _smallest(self, labels: Tensor) -> int:
+        """The least height and width: twice `multiple` if a norm would find but one number."""
+        if torch.compiler.is_exporting() or max(labels.shape[2:]) > self.multiple:
+            return self.multiple
+        norm = self.head_0.norm_0.param_free_norm
+        alone = True
+        if isinstance(norm, BatchNorm2d):
+            alone = labels.shape[0] == 1 if self.training else norm.per_picture
+        return 2 * self.multiple if alone else self.multiple
+
     def forward(self, labels: Tensor, style: Tensor | None = None) -> Tensor:
         """Map labels (N, in_channels, H, W), and a style (N, style), to images in -1..1.
 
@@ -215,9 +225,10 @@ class SPADEGenerator(nn.Module):
             (N, out_channels, H, W).
 
         Raises:
-            DataError: H or W is not a multiple of `multiple`.
+            DataError: H or W is not a multiple of `multiple`; or the first map is a single pixel,
+                and is to be normalised by itself.
         """
-        require_size(labels, minimum=self.multiple, multiple=self.multiple)
+        require_size(labels, minimum=self._smallest(labels), multiple=self.multiple)
         assert (style is not None) == (self.style > 0), "a style exactly if the network has one"
         if style is None:
             height, width = labels.shape[2] // self.multiple, labels.shape[3] // self.multiple

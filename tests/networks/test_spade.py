@@ -8,6 +8,7 @@ from recordings import Vectors, plain_norm, recorded, spade_norm
 from torch import Tensor, nn
 
 from i2i.errors import DataError, OptionsError
+from i2i.networks.inference import set_inference
 from i2i.networks.init import initialise
 from i2i.networks.multiscale import SpectralPatchGAN
 from i2i.networks.spade import SPADE, SPADEGenerator, StyleEncoder, draw_style
@@ -145,6 +146,21 @@ def test_every_depth_gives_images_of_the_size_of_the_labels(upsampling, doubling
     assert images.abs().max() <= 1
     with pytest.raises(DataError, match="multiples"):
         network(torch.rand(2, 2, size[0] + 1, size[1]), *z)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_a_single_pixel_that_cannot_be_normalised_is_an_error(norm):
+    network = SPADEGenerator(2, 3, width=1, hidden=2, norm=norm)
+    with pytest.raises(DataError, match="32x32"):
+        network(torch.rand(1, 2, 32, 32))
+    assert network(torch.rand(1, 2, 32, 64)).shape == (1, 3, 32, 64)
+    if norm == "batch":
+        assert network(torch.rand(2, 2, 32, 32)).shape == (2, 3, 32, 32)
+        set_inference(network, norm="running", dropout=False)
+        assert network(torch.rand(1, 2, 32, 32)).shape == (1, 3, 32, 32)
+    set_inference(network, norm="picture", dropout=False)
+    with pytest.raises(DataError, match="32x32"):
+        network(torch.rand(2, 2, 32, 32))
 
 
 def test_mistakes_are_errors_that_quote_the_value():

@@ -36,7 +36,6 @@ from i2i.objectives.adversarial import Adversarial
 from i2i.objectives.multiscale import layer_matching, over_scales
 from i2i.objectives.variational import kl_divergence
 
-
 LARGE = [pytest.param(path, marks=pytest.mark.slow) for path in trajectories("spade_vae")]
 
 
