@@ -62,8 +62,12 @@ class BatchNorm2d(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
+        scale = torch.rsqrt(variance + self.eps)
+        if self.affine:
+            scale = self.weight * scale
+        shift = -mean * scale
+        if self.affine:
+            shift = self.bias + shift
         return (exact * scale[:, None, None] + shift[:, None, None]).to(images.dtype)
 
 

@@ -24,18 +24,28 @@ from i2i.registry import register_network
 
 
 class ResidualBlock(Block):
-    """Two 3x3 convolutions, padded by reflection, whose result is added to their input."""
+    """Two 3x3 convolutions, padded by reflection, whose result is added to their input.
 
-    def __init__(self, channels: int, *, norm: str, dropout: bool) -> None:
+    Args:
+        channels: of the input and of the output.
+        norm: "batch", "instance" or "none".
+        dropout: drop half of the features between the convolutions.
+        bias: whether the convolutions have one; None: as `has_bias` says.
+    """
+
+    def __init__(
+        self, channels: int, *, norm: str, dropout: bool = False, bias: bool | None = None
+    ) -> None:
         super().__init__()
+        bias = has_bias(norm) if bias is None else bias
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=has_bias(norm)),
+            nn.Conv2d(channels, channels, 3, bias=bias),
             normalisation(norm, channels),
             nn.ReLU(inplace=True),
             *([nn.Dropout(0.5)] if dropout else []),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=has_bias(norm)),
+            nn.Conv2d(channels, channels, 3, bias=bias),
             normalisation(norm, channels),
         )
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from i2i.networks.antialiased import BlurDown, BlurUp
 from i2i.networks.blocks import BatchNorm2d, InstanceNorm2d, require_size
 from i2i.tiles.layers import (
     Add,
@@ -60,7 +61,7 @@ class Step:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        own = isinstance(m, BatchNorm2d | InstanceNorm2d)
+        own = isinstance(m, BatchNorm2d | InstanceNorm2d | BlurDown | BlurUp)
         return own or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -130,13 +131,16 @@ def _steps(module: nn.Module, index: int, following: int) -> list[Step]:
     """Return the steps that a module consists of.
 
     Arguments:
-        module: a layer of torch or a normalisation of ours.
+        module: a layer of torch, or a normalisation or a blur of ours.
         index: the step that it reads.
         following: the number that its first step will have.
     """
     match module:
         case nn.Identity():
             return []
+        case BlurDown() | BlurUp():
+            first, second = module.layers()
+            return [*_steps(first, index, following), *_steps(second, following, following + 1)]
         case nn.Dropout() | nn.Dropout2d() if not module.training or not module.p:
             return []
         case nn.Dropout():

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import i2i
 from i2i.networks import ResNet, UNet, initialise, set_inference
+from i2i.networks.antialiased import AntialiasedResNet
 from i2i.networks.stargan import StarGANGenerator
 from i2i.tiles import SMALLEST_TILE, Plan, plan
 
@@ -31,6 +32,8 @@ def generator(name: str, norm: str, upsample: str, *, width: int = 4, seed: int 
             network = UNet(3, 2, width=width, downs=5, norm=norm, upsample=upsample)
         case "stargan":
             network = StarGANGenerator(3, 2, width=width, blocks=2)
+        case "antialiased":
+            network = AntialiasedResNet(3, 2, width=width, blocks=2, norm=norm)
     initialise(network, "kaiming")
     for module in network.modules():
         if getattr(module, "running_mean", None) is not None:
@@ -53,7 +56,7 @@ CASES = [
     for name in ("resnet", "unet")
     for norm in ("instance", "batch", "none")
     for upsample in ("transposed", "resize")
-] + [("stargan", "instance", "transposed")]
+] + [("stargan", "instance", "transposed"), ("antialiased", "instance", "blurred")]
 
 
 @pytest.mark.parametrize(("name", "norm", "upsample"), CASES)

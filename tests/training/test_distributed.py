@@ -154,10 +154,11 @@ def test_one_process_can_use_a_model_apart() -> None:
     assert norm.mean_of_all is never
 
 
-def test_synchronised_batch_norm_alone_is_batch_norm() -> None:
+@pytest.mark.parametrize("affine", [True, False])
+def test_synchronised_batch_norm_alone_is_batch_norm(affine: bool) -> None:
     """And keeps its digits where the mean is a thousand times the deviation."""
     generator = np.random.default_rng(0)
-    ours, theirs = BatchNorm2d(3), nn.BatchNorm2d(3)
+    ours, theirs = BatchNorm2d(3, affine=affine), nn.BatchNorm2d(3, affine=affine)
     ours.mean_of_all = lambda values: values
     for _ in range(3):
         images = torch.from_numpy(generator.normal(1000, 1, (4, 3, 8, 8))).float()
