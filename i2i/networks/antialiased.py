@@ -20,6 +20,7 @@ from i2i.errors import OptionsError
 from i2i.networks.blocks import has_bias, normalisation, require_at_least, require_size
 from i2i.networks.checkpointing import Checkpointed
 from i2i.networks.resnet import ResidualBlock
+from i2i.registry import register_network
 
 
 class BlurDown(nn.Module):
@@ -83,6 +84,7 @@ def _binomial(row: list[int], channels: int) -> Tensor:
     return (plane / plane.sum()).expand(channels, 1, -1, -1).clone()
 
 
+@register_network("generator", "antialiased-resnet")
 class AntialiasedResNet(Checkpointed):
     """The residual generator of CycleGAN, with blurred steps; what is inside it can be had.
 
@@ -210,6 +212,7 @@ class AntialiasedResNet(Checkpointed):
             )
 
 
+@register_network("discriminator", "antialiased-patchgan")
 class AntialiasedPatchGAN(nn.Module):
     """A fully convolutional discriminator with a map of scores, and with blurred steps.
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from i2i.networks.blocks import normalisation, require_at_least, require_size
 from i2i.networks.pix2pixhd import halved
 from i2i.networks.spectral import HookedConv2d
+from i2i.registry import register_network
 
 MOST = 512
 """Channels double from layer to layer, but not beyond this number."""
@@ -77,6 +78,7 @@ class MultiScale(nn.Module, ABC):
 
 
 @final
+@register_network("discriminator", "multiscale-patchgan")
 class MultiScalePatchGAN(MultiScale):
     """The discriminator of pix2pixHD: PatchGANs whose convolutions are padded by 2.
 
@@ -138,6 +140,7 @@ class MultiScalePatchGAN(MultiScale):
 
 
 @final
+@register_network("discriminator", "multiscale-spectral-patchgan")
 class SpectralPatchGAN(MultiScale):
     """The discriminator of SPADE: PatchGANs with spectral normalisation between first and last.
 

@@ -11,11 +11,13 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.networks.blocks import require_at_least
+from i2i.registry import register_network
 
 EPS = 1e-7
 """Added to the length that a vector is divided by."""
 
 
+@register_network("patch_sampler", "mlp")
 class PatchSampler(nn.Module):
     """Picks positions of feature maps, and makes a vector of length 1 of each.
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from i2i.networks.blocks import normalisation, require_at_least, require_size
 from i2i.networks.checkpointing import Checkpointed
 from i2i.networks.resnet import ResidualBlock
+from i2i.registry import register_network
 
 Width = Annotated[int, Ge(1), Le(4096), "channels of the first layer at full size"]
 Downs = Annotated[int, Ge(1), Le(16), "times that the global generator halves the size"]
@@ -21,6 +22,7 @@ Blocks = Annotated[int, Ge(0), Le(256), "residual blocks at the smallest size"]
 Norm = Annotated[Literal["batch", "instance", "none"], "normalisation of the features"]
 
 
+@register_network("generator", "pix2pixhd-global")
 class GlobalGenerator(Checkpointed):
     """Residual blocks between `downs` halvings and as many doublings.
 
@@ -77,6 +79,7 @@ class GlobalGenerator(Checkpointed):
         return self.run(self.model, images)
 
 
+@register_network("generator", "pix2pixhd-enhancer")
 class LocalEnhancer(Checkpointed):
     """A global generator, and enhancers around it, each at twice the size of what is inside.
 

@@ -22,6 +22,7 @@ from i2i.networks.blocks import (
 )
 from i2i.networks.multiscale import behind
 from i2i.networks.spectral import HookedConv2d
+from i2i.registry import register_network
 
 NORMS = ("batch", "instance")
 DOUBLINGS = {"normal": 5, "more": 6, "most": 7}
@@ -116,6 +117,7 @@ class SPADEBlock(nn.Module):
         return output
 
 
+@register_network("generator", "spade")
 class SPADEGenerator(nn.Module):
     """Blocks that double a small map, each of which is told the labels.
 
@@ -246,6 +248,7 @@ class SPADEGenerator(nn.Module):
         return images
 
 
+@register_network("style_encoder", "spade")
 class StyleEncoder(nn.Module):
     """Looks at an image and says which styles it may have: a normal distribution of each number.
 
