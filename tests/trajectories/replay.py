@@ -11,7 +11,11 @@ NAN_TO = 1e5
 
 
 def step(
-    optimizer: torch.optim.Optimizer, loss: Tensor, networks: Iterable[nn.Module], *, finite: bool = False
+    optimizers: Iterable[torch.optim.Optimizer],
+    loss: Tensor,
+    networks: Iterable[nn.Module],
+    *,
+    finite: bool = False,
 ) -> None:
     """One step on `loss`.
 
@@ -23,8 +27,9 @@ def step(
     for parameter, gradient in zip(parameters, gradients, strict=True):
         given = torch.zeros_like(parameter) if gradient is None else gradient
         parameter.grad = given.nan_to_num(0, NAN_TO, -NAN_TO) if finite else given
-    optimizer.step()
-    optimizer.zero_grad()
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def part_of(record: Vectors, prefix: str, index: int | None) -> dict[str, Tensor]:

@@ -159,7 +159,7 @@ def replay(file: str | Path) -> dict[str, float]:
 
         def play(name: str, turn: Turn, row: dict = row) -> None:
             row.update({key: value.item() for key, value in turn.figures.items()})
-            step(optimizers[name], turn.loss, [getattr(game, name)], finite=True)
+            step([optimizers[name]], turn.loss, [getattr(game, name)], finite=True)
 
         def drawn(phase: str, index: int) -> Draws:
             return part_of(record, f"batches.{phase}.", index)
