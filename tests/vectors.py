@@ -49,7 +49,7 @@ def exact(tensor: Tensor) -> Tensor:
 
 
 def load(network: nn.Module, state: dict[str, Tensor], *, constants: tuple[str, ...] = ()) -> None:
-    """Give a network recorded weights; only `constants`, by the end of their names, may be missing."""
+    """Give recorded weights; what ends like one of `constants` may be missing."""
     missing, unexpected = network.load_state_dict(state, strict=False)
     assert not unexpected, unexpected
     assert all(name.endswith(constants) for name in missing) if constants else not missing, missing

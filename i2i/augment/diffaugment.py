@@ -69,7 +69,7 @@ class DiffAugment:
                 )
         return draws
 
-    def apply(self, images: Tensor, draws: Draws, *, colour: bool = True) -> Tensor:
+    def transform(self, images: Tensor, draws: Draws, *, colour: bool = True) -> Tensor:
         """Augment (N, C, H, W); without `colour` it is moved and cut only."""
         for policy in self.policies:
             if policy == "translation":
@@ -84,7 +84,7 @@ class DiffAugment:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Draw and apply."""
-        return self.apply(images, self.draw(images))
+        return self.transform(images, self.draw(images))
 
 
 def brighten(images: Tensor, draw: Tensor) -> Tensor:

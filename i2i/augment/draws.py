@@ -15,7 +15,7 @@ class Augmentation(Protocol):
     def draw(self, images: Tensor, generator: torch.Generator | None = None) -> Draws:
         """Draw the numbers for images (N, C, H, W), on their device."""
 
-    def apply(self, images: Tensor, draws: Draws, *, colour: bool = True) -> Tensor:
+    def transform(self, images: Tensor, draws: Draws, *, colour: bool = True) -> Tensor:
         """Augment (N, C, H, W) with the numbers drawn for it or for its like.
 
         Without `colour` it is moved and cut only, as a label map must be.

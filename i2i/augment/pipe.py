@@ -85,7 +85,7 @@ class AugmentPipe(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Draw and apply."""
-        return self.apply(images, self.draw(images))
+        return self.transform(images, self.draw(images))
 
     def draw(self, images: Tensor, generator: torch.Generator | None = None) -> Draws:
         """Draw the numbers for images (N, C, H, W), in the published order.
@@ -95,22 +95,28 @@ class AugmentPipe(nn.Module):
             Of "rotate" there are two, "rotate_pre" before "aniso" and "rotate_post" behind it; of
             "cutout" the gate and "cutout.center" (N, 2). Hue and saturation need colours.
         """
-        count, where = len(images), {"device": images.device, "generator": generator}
+        count = len(images)
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(shape, device=images.device, generator=generator)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(shape, device=images.device, generator=generator)
+
         draws: Draws = {}
         for name in _ORDER:
             if name not in self._drawn(images.shape[1]):
                 continue
             if name == "cutout":
-                draws["cutout.gate"] = torch.rand(count, **where)
-                draws["cutout.center"] = torch.rand(count, 2, **where)
+                draws["cutout.gate"] = uniform(count)
+                draws["cutout.center"] = uniform(count, 2)
                 continue
             shape = (count, 2) if name in ("xint", "xfrac") else (count,)
-            fresh = torch.randn if name in NORMAL else torch.rand
-            draws[f"{name}.value"] = fresh(shape, **where)
-            draws[f"{name}.gate"] = torch.rand(count, **where)
+            draws[f"{name}.value"] = normal(*shape) if name in NORMAL else uniform(*shape)
+            draws[f"{name}.gate"] = uniform(count)
         return draws
 
-    def apply(self, images: Tensor, draws: Draws, *, colour: bool = True) -> Tensor:
+    def transform(self, images: Tensor, draws: Draws, *, colour: bool = True) -> Tensor:
         """Augment (N, C, H, W); without `colour` it is moved and cut only.
 
         Args:
@@ -294,7 +300,9 @@ def recolour(images: Tensor, matrix: Tensor) -> Tensor:
     the three colours would."""
     match images.shape[1]:
         case 3:
-            return torch.einsum("nij,njhw->nihw", matrix[:, :3, :3], images) + matrix[:, :3, 3:, None]
+            return (
+                torch.einsum("nij,njhw->nihw", matrix[:, :3, :3], images) + matrix[:, :3, 3:, None]
+            )
         case 1:
             mean = matrix[:, :3].mean(dim=1)[:, :, None, None]
             return images * mean[:, :3].sum(dim=1, keepdim=True) + mean[:, 3:]

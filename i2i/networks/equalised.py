@@ -81,9 +81,7 @@ class EqualisedLinear(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, in_features) to (N, out_features)."""
-        bias = self.bias
-        if bias is not None and self.rate != 1:
-            bias = bias * self.rate
+        bias = None if self.bias is None else self.bias * self.rate
         return F.linear(features, self.weight * self.scale, bias)
 
 

@@ -41,10 +41,19 @@ Expansion = Annotated[int, Ge(1), Le(16), "how many times wider a block is insid
 
 
 class Convolution(nn.Module):
-    """A convolution without bias, of stride 1 and of the same size; weights N(0, gain / sqrt(fan-in))."""
+    """A convolution without bias that keeps the size.
+
+    Its weight is drawn from N(0, s**2), s = gain / sqrt(fan-in), fan-in being that of a group.
+    """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, *, groups: int = 1, gain: float = 1.0
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        groups: int = 1,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.Layer = nn.Module()  # the published name of a layer within a layer
@@ -59,7 +68,7 @@ class Convolution(nn.Module):
 
 
 class Linear(nn.Module):
-    """A fully connected layer without bias; weights N(0, gain / sqrt(fan-in))."""
+    """A fully connected layer without bias; its weight is drawn in the same way."""
 
     def __init__(self, in_features: int, out_features: int, *, gain: float = 1.0) -> None:
         super().__init__()
@@ -280,9 +289,7 @@ class R3GANDiscriminator(nn.Module):
         least = stages[0][0]
         known = (embedding or least) if classes else 1
         layers: list[nn.Module] = []
-        for (channels, residual), (after, _) in zip(
-            stages[:0:-1], stages[-2::-1], strict=True
-        ):
+        for (channels, residual), (after, _) in zip(stages[:0:-1], stages[-2::-1], strict=True):
             layers.append(_Stage([*residual, Downsampling(channels, after)]))
         layers.append(_Stage([*stages[0][1], DiscriminativeBasis(least, known)]))
         self.Model = nn.ModuleDict(
@@ -323,9 +330,11 @@ class R3GANDiscriminator(nn.Module):
     @property
     def basis(self) -> DiscriminativeBasis:
         """The last layer of the last stage."""
-        layers = self.Model["MainLayers"]
-        assert isinstance(layers, nn.Sequential)
-        last = layers[-1].Layers[-1]
+        stages = self.Model["MainLayers"]
+        assert isinstance(stages, nn.Sequential)
+        stage = stages[-1]
+        assert isinstance(stage, _Stage)
+        last = stage.Layers[-1]
         assert isinstance(last, DiscriminativeBasis)
         return last
 
@@ -351,7 +360,11 @@ def _transition(in_channels: int, out_channels: int) -> Convolution | None:
 
 
 def _stages(
-    size: int, width: tuple[int, ...], groups: tuple[int, ...], blocks: tuple[int, ...], expansion: int
+    size: int,
+    width: tuple[int, ...],
+    groups: tuple[int, ...],
+    blocks: tuple[int, ...],
+    expansion: int,
 ) -> list[tuple[int, list[ResidualBlock]]]:
     """The channels and the residual blocks at each size, from 4x4 up."""
     sizes = sizes_of(size)
@@ -375,8 +388,8 @@ def _each(option: str, values: tuple[int, ...], sizes: int) -> tuple[int, ...]:
     """One number for each size."""
     if len(values) not in (1, sizes):
         raise OptionsError(
-            f"{option} has {len(values)} numbers, but must have {sizes}, one for each size from 4x4 "
-            "up, or one for all."
+            f"{option} has {len(values)} numbers, but must have {sizes}, one for each size from "
+            "4x4 up, or one for all."
         )
     if min(values) < 1:
         raise OptionsError(f"{option} is {list(values)}, but each must be at least 1.")

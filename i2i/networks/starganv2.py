@@ -9,6 +9,7 @@ without the masks that need facial landmarks.
 """
 
 import math
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -58,7 +59,8 @@ class ResidualBlock(nn.Module):
         shortcut = self._halved(features)
         if self.conv1x1 is not None:
             shortcut = self.conv1x1(shortcut)
-        return (shortcut + residual) / math.sqrt(2)
+        result: Tensor = (shortcut + residual) / math.sqrt(2)
+        return result
 
     def _halved(self, features: Tensor) -> Tensor:
         return F.avg_pool2d(features, 2) if self.down else features
@@ -151,7 +153,7 @@ class StarGANv2Generator(nn.Module):
         downs = max(_halvings(size) - 2, 0)
         self.size, self.multiple = size, 2**downs
         widths = _widths(width, max_width, downs)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         same = [(widths[-1], widths[-1])] * 2
         self.from_rgb = nn.Conv2d(in_channels, width, 3, padding=1)
         self.encode = nn.ModuleList(
@@ -300,18 +302,13 @@ def _widths(width: int, max_width: int, downs: int) -> list[int]:
     return widths
 
 
-def _trunk(
-    in_channels: int, size: int, width: int, max_width: int
-) -> tuple[nn.Sequential, int]:
+def _trunk(in_channels: int, size: int, width: int, max_width: int) -> tuple[nn.Sequential, int]:
     """Halve images down to 4x4, then convolve that to one place; returns the channels, too."""
     require_at_least("width", width, 1)
     widths = _widths(width, max_width, _halvings(size))
     last = widths[-1]
     layers = nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1))
-    layers.extend(
-        ResidualBlock(before, after, down=True)
-        for before, after in zip(widths, widths[1:], strict=False)
-    )
+    layers.extend(ResidualBlock(before, after, down=True) for before, after in pairwise(widths))
     layers.extend([nn.LeakyReLU(SLOPE), nn.Conv2d(last, last, BASE), nn.LeakyReLU(SLOPE)])
     return layers, last
 
@@ -319,7 +316,7 @@ def _trunk(
 def _perceptron(sizes: list[int]) -> nn.Sequential:
     """Fully connected layers with ReLU between them."""
     layers = nn.Sequential(nn.Linear(sizes[0], sizes[1]))
-    for before, after in zip(sizes[1:], sizes[2:], strict=False):
+    for before, after in pairwise(sizes[1:]):
         layers.extend([nn.ReLU(), nn.Linear(before, after)])
     return layers
 

@@ -229,9 +229,7 @@ class SynthesisNetwork(nn.Module):
         for each in self.sizes:
             channels = channels_at(each, channel_base, channel_max)
             painted = out_channels if architecture == "skip" or each == size else 0
-            self.add_module(
-                f"b{each}", SynthesisBlock(before, channels, style, each, painted)
-            )
+            self.add_module(f"b{each}", SynthesisBlock(before, channels, style, each, painted))
             before = channels
 
     def forward(self, ws: Tensor, noise: Noise | None = None) -> Tensor:

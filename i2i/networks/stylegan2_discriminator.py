@@ -76,14 +76,16 @@ class DiscriminatorBlock(nn.Module):
         self.fromrgb = Convolution(in_channels, channels, 1) if in_channels else None
         self.conv0 = Convolution(channels, channels, 3)
         self.conv1 = Convolution(channels, out_channels, 3, down=True)
-        self.skip = Convolution(channels, out_channels, 1, down=True, plain=True) if residual else None
+        self.skip = (
+            Convolution(channels, out_channels, 1, down=True, plain=True) if residual else None
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, channels, H, W) to (N, out_channels, H / 2, W / 2)."""
         result: Tensor = self.conv1(self.conv0(features))
-        if self.skip is None:
-            return result
-        return (result + self.skip(features)) * math.sqrt(0.5)
+        if self.skip is not None:
+            result = (result + self.skip(features)) * math.sqrt(0.5)
+        return result
 
 
 class Epilogue(nn.Module):

@@ -1,15 +1,9 @@
 """The pipe of StyleGAN2-ADA against recorded vectors, and what they don't show."""
 
-import math
-
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from i2i.augment import AdaptiveProbability, AugmentPipe
-from i2i.augment.pipe import BGC, R3GAN, SYM6, resample
-from i2i.errors import OptionsError
 from vectors import Vectors, errors
 
 BOUND = 1e-9
@@ -22,7 +16,7 @@ def test_the_pipe_is_the_published_one_to_the_second_derivative(file):
     pipe.p.fill_(record["state.p"])
     images = record["input.image"].requires_grad_()
     cotangent = record["input.cotangent"].requires_grad_()
-    result = pipe.apply(images, record.below("draws."))
+    result = pipe.transform(images, record.below("draws."))
     ours = {"image": result}
     (ours["input_gradient"],) = torch.autograd.grad(
         result.square().mean(), images, retain_graph=True

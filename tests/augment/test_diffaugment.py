@@ -1,13 +1,11 @@
 """DiffAugment against recorded vectors, and what they don't show."""
 
-import numpy as np
 import pytest
 import torch
 
 from i2i.augment import DiffAugment
 from i2i.augment.diffaugment import brighten, saturate, stretch_contrast
-from i2i.errors import OptionsError
-from vectors import Vectors, error, errors
+from vectors import Vectors, errors
 
 BOUND = 1e-9
 
@@ -17,7 +15,7 @@ def test_the_policies_are_the_published_ones(policy):
     record = Vectors(f"diffaugment_{policy}")
     images = record["input.image"].requires_grad_()
     draws = record.below("draws.")
-    result = DiffAugment(record.config["policy"]).apply(images, draws)
+    result = DiffAugment(record.config["policy"]).transform(images, draws)
     (gradient,) = torch.autograd.grad(result.square().mean(), images)
     ours = {"image": result, "input_gradient": gradient}
     if policy == "color":

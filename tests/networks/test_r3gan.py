@@ -1,11 +1,8 @@
 """The networks of R3GAN compute what the authors' do; what the recorded vectors don't show."""
 
-import math
-
 import pytest
 import torch
 
-from i2i.errors import OptionsError
 from i2i.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from vectors import Vectors, errors, load
 

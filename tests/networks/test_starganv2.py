@@ -1,11 +1,8 @@
 """The networks of StarGAN v2 compute what the authors' do; what the recorded vectors don't show."""
 
 import pytest
-import torch
 from torch import nn
 
-from i2i.errors import DataError, OptionsError
-from i2i.networks import initialise
 from i2i.networks.starganv2 import (
     StarGANv2Discriminator,
     StarGANv2Generator,
@@ -30,15 +27,15 @@ def networks(config: dict) -> dict[str, nn.Module]:
     }
 
 
-@pytest.mark.parametrize(
-    "name", ["generator", "mapping_network", "style_encoder", "discriminator"]
-)
+@pytest.mark.parametrize("name", ["generator", "mapping_network", "style_encoder", "discriminator"])
 def test_the_networks_are_the_published_ones(name):
     record = Vectors(f"starganv2_{name}")
     network = networks(record.config)[name].double()
     load(network, record.below("state."))
     first = record["input.latent" if name == "mapping_network" else "input.image"].requires_grad_()
-    second = record["input.style"].requires_grad_() if name == "generator" else record["input.domain"]
+    second = (
+        record["input.style"].requires_grad_() if name == "generator" else record["input.domain"]
+    )
     output = network(first, second)
     output.square().mean().backward()
     ours = {"image": output, "style": output, "logit": output, "input_gradient": first.grad}

@@ -1,21 +1,11 @@
 """The networks of StyleGAN2 compute what the authors' do; what the recorded vectors don't show."""
 
-import math
-
 import pytest
 import torch
-from torch import Tensor
 
-from i2i.errors import DataError, OptionsError
-from i2i.networks.equalised import EqualisedLinear, minibatch_deviation
-from i2i.networks.modulated import modulated_conv2d
-from i2i.networks.resample import binomial_filter, downsample, smooth, upsample
 from i2i.networks.stylegan2 import (
     MappingNetwork,
-    StyleGAN2Generator,
     SynthesisNetwork,
-    draw_crossover,
-    mix_styles,
     truncated_styles,
 )
 from i2i.networks.stylegan2_discriminator import StyleGAN2Discriminator

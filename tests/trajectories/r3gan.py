@@ -62,7 +62,7 @@ class Game:
     def score(self, images: Tensor, draws: Draws, side: str) -> Tensor:
         prefix = f"augment_{side}."
         drawn = {k.removeprefix(prefix): v for k, v in draws.items() if k.startswith(prefix)}
-        return self.D(self.augment.apply(images, drawn), self.labels(draws))
+        return self.D(self.augment.transform(images, drawn), self.labels(draws))
 
     def discriminate(self, draws: Draws, gamma: float) -> tuple[Tensor, Draws]:
         real = draws["real"].detach().requires_grad_()
@@ -97,7 +97,7 @@ def replay(file: str | Path) -> dict[str, float]:
     record = Vectors(file)
     config = record.config
     game = Game(record, "initial")
-    G_ema = copy.deepcopy(game.G)
+    g_ema = copy.deepcopy(game.G)
     optimizers = {
         name: torch.optim.Adam(network.parameters(), eps=1e-8)
         for name, network in (("G", game.G), ("D", game.D))
@@ -120,8 +120,8 @@ def replay(file: str | Path) -> dict[str, float]:
         row |= {name: value.item() for name, value in figures.items()}
         beta = 0.5 ** (config["batch"] / max(row["ema_nimg"], 1e-8))
         with torch.no_grad():
-            for mean, value in zip(G_ema.parameters(), game.G.parameters(), strict=True):
+            for mean, value in zip(g_ema.parameters(), game.G.parameters(), strict=True):
                 mean.copy_(value.lerp(mean, beta))
         losses.append(row)
-    networks = {"G": game.G, "D": game.D, "G_ema": G_ema}
+    networks = {"G": game.G, "D": game.D, "G_ema": g_ema}
     return dict(differences(record, losses, networks, BUFFERS))

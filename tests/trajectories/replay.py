@@ -39,7 +39,10 @@ def part_of(record: Vectors, prefix: str, index: int | None) -> dict[str, Tensor
 
 
 def differences(
-    record: Vectors, losses: list[dict[str, float]], networks: dict[str, nn.Module], constants: tuple[str, ...]
+    record: Vectors,
+    losses: list[dict[str, float]],
+    networks: dict[str, nn.Module],
+    constants: tuple[str, ...],
 ) -> Iterator[tuple[str, float]]:
     """How far a replayed training is from the recorded one: each column, and each final tensor."""
     import json

@@ -8,9 +8,9 @@ is multiplied by its interval), G always in training mode:
 2. **Greg**, in steps 0, k_G, 2 k_G ... Draws: labels, z (of which the first n // shrink are used);
    [fake]; noise of the path length. Loss k_G * weight * penalty. Adam on G, the same optimizer.
    With a weight of 0 nothing is done, not even an optimizer's step.
-3. **Dmain**, each step. Draws: labels, z; [fake], by the G of 2, without gradient; [augmentation of
-   the fake]; [augmentation of the real]. Loss softplus(D(fake)) + softplus(-D(real)), in two passes,
-   the fake first. Adam on D.
+3. **Dmain**, each step. Draws: labels, z; [fake], by the G of 2, without gradient; [augmentation
+   of the fake]; [augmentation of the real]. Loss softplus(D(fake)) + softplus(-D(real)), in two
+   passes, the fake first. Adam on D.
 4. **Dreg**, in steps 0, k_D, 2 k_D ... Draws: labels, z (neither is used); [augmentation of the
    real], the same images as in 3. Loss k_D * gamma / 2 * ||d D(augmented real) / d real||**2.
    Adam on D, the same optimizer.
@@ -100,7 +100,7 @@ class Game:
     def score(self, images: Tensor, labels: Tensor | None, draws: Draws, side: str) -> Tensor:
         prefix = f"augment_{side}."
         drawn = {k.removeprefix(prefix): v for k, v in draws.items() if k.startswith(prefix)}
-        return self.D(self.augment.apply(images, drawn), labels)
+        return self.D(self.augment.transform(images, drawn), labels)
 
     def gmain(self, draws: Draws) -> Turn:
         images, _, labels = self.fake(draws)
@@ -140,12 +140,14 @@ def replay(file: str | Path) -> dict[str, float]:
     record = Vectors(file)
     config = record.config
     game = Game(record, "initial")
-    G_ema = copy.deepcopy(game.G)
+    g_ema = copy.deepcopy(game.G)
 
     def adam(network: torch.nn.Module, interval: int) -> torch.optim.Adam:
         share = interval / (interval + 1)
         betas = tuple(beta**share for beta in config["betas"])
-        return torch.optim.Adam(network.parameters(), lr=config["lr"] * share, betas=betas, eps=1e-8)
+        return torch.optim.Adam(
+            network.parameters(), lr=config["lr"] * share, betas=betas, eps=1e-8
+        )
 
     every = {"G": config["G_reg_interval"], "D": config["D_reg_interval"]}
     optimizers = {name: adam(getattr(game, name), every[name]) for name in ("G", "D")}
@@ -181,12 +183,12 @@ def replay(file: str | Path) -> dict[str, float]:
             half_life = min(half_life, i * config["batch"] * config["ema_rampup"])
         row["ema_beta"] = 0.5 ** (config["batch"] / max(half_life, 1e-8))
         with torch.no_grad():
-            for mean, value in zip(G_ema.parameters(), game.G.parameters(), strict=True):
+            for mean, value in zip(g_ema.parameters(), game.G.parameters(), strict=True):
                 mean.copy_(value.lerp(mean, row["ema_beta"]))
-            for mean, value in zip(G_ema.buffers(), game.G.buffers(), strict=True):
+            for mean, value in zip(g_ema.buffers(), game.G.buffers(), strict=True):
                 mean.copy_(value)
         if adaptive is not None and (i + 1) % config["ada_interval"] == 0:
             adaptive.adjust(game.augment.p, config["batch"] * config["ada_interval"])
         losses.append(row)
-    networks = {"G": game.G, "D": game.D, "G_ema": G_ema}
+    networks = {"G": game.G, "D": game.D, "G_ema": g_ema}
     return dict(differences(record, losses, networks, (*BUFFERS, "noise_const")))
