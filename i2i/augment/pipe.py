@@ -227,19 +227,29 @@ def resample(images: Tensor, matrix: Tensor) -> Tensor:
     """Move images (N, C, H, W) by the maps (N, 3, 3) of output pixels to input pixels about the
     centre.
 
-    What lies outside of an image is its reflection, as far as a side away, and then zero.
+    What lies outside of an image is its reflection, as far as any image of the batch needs it for
+    the places of its corners and at most a side away, and then zero.
     """
     _, channels, height, width = images.shape
-    left, right, top, bottom = _margins(matrix, height, width)
+    margins = _margins(matrix, height, width)
+    known = _may_wait(images)
+    if known:
+        left, right, top, bottom = (int(each) for each in margins)
+    else:
+        left, right, top, bottom = width - 1, width - 1, height - 1, height - 1
     images = F.pad(images, (left, right, top, bottom), "reflect")
-    taps = torch.tensor(SYM6, dtype=torch.float64)
-    taps = (taps / taps.sum()).to(images.dtype).to(images.device)
+    if not known:
+        images = images * _within(margins, height, width, images, 1)
+    # Numbers, not a tensor made of them: a device would have to wait for that.
+    taps = torch.cat([images.new_full((1,), tap / sum(SYM6)) for tap in SYM6])
     across = taps.expand(channels, 1, 1, -1)
     down = across.transpose(2, 3)
 
     for weight, stride in ((across, (1, 2)), (down, (2, 1))):
         padding = tuple((each - 1) * (MARGIN - 1) for each in stride)
         images = F.conv_transpose2d(images, 2 * weight, None, stride, padding, groups=channels)
+    if not known:
+        images = images * _within(margins, height, width, images, 2)
 
     grid = _places(
         matrix,
@@ -253,23 +263,34 @@ def resample(images: Tensor, matrix: Tensor) -> Tensor:
     return images
 
 
-def _margins(matrix: Tensor, height: int, width: int) -> tuple[int, int, int, int]:
-    """How far the maps reach beyond the image: left, right, top, bottom, in pixels.
+def _may_wait(images: Tensor) -> bool:
+    """Whether sizes may depend on numbers: where nothing has to wait for a device, and no graph is
+    recorded. Elsewhere the largest margins are taken, and zeros put where smaller ones end."""
+    return images.device.type == "cpu" and not torch.compiler.is_compiling()
 
-    On an accelerator nothing must wait for that, and all sizes must stay: it is a whole side. The
-    result is the same.
-    """
-    if matrix.device.type != "cpu" or torch.compiler.is_compiling():
-        return width - 1, width - 1, height - 1, height - 1
-    x, y = (width - 1) / 2, (height - 1) / 2
-    corners = matrix.new_tensor([[-x, x, x, -x], [-y, -y, y, y], [1, 1, 1, 1]])
-    reached = matrices.compose(matrix, corners.expand(len(matrix), -1, -1))[:, :2]
-    low, high = -reached.amin(dim=(0, 2)), reached.amax(dim=(0, 2))
+
+def _margins(matrix: Tensor, height: int, width: int) -> Tensor:
+    """How far the maps reach beyond the image: left, right, top, bottom, in whole pixels, (4,)."""
     margins = []
-    for dim, (half, side) in enumerate(((x, width), (y, height))):
-        for most in (low[dim].item(), high[dim].item()):
-            margins.append(math.ceil(min(max(most + MARGIN - half, 0), side - 1)))
-    return margins[0], margins[1], margins[2], margins[3]
+    halves = (width - 1) / 2, (height - 1) / 2
+    for i, side in ((0, width), (1, height)):
+        a, b, c = matrix[:, i].unbind(dim=1)
+        reach = a.abs() * halves[0] + b.abs() * halves[1]  # of the farthest of the corners
+        for most in (reach - c, reach + c):
+            margins.append((most.amax() + (MARGIN - halves[i])).clamp(0, side - 1).ceil())
+    return torch.stack(margins)
+
+
+def _within(margins: Tensor, height: int, width: int, images: Tensor, scale: int) -> Tensor:
+    """1 within the margins and 0 beyond, for images with the largest margins, times `scale`."""
+    kept = torch.ones((), dtype=torch.bool, device=images.device)
+    left, right, top, bottom = margins.unbind()
+    for dim, side, before, behind in ((3, width, left, right), (2, height, top, bottom)):
+        places = torch.arange(images.shape[dim], device=images.device)
+        inside = places >= scale * (side - 1 - before)
+        inside = inside & (places < scale * (2 * side - 1 + behind))
+        kept = kept & inside.reshape([-1 if each == dim else 1 for each in range(4)])
+    return kept.to(images.dtype)
 
 
 def _places(

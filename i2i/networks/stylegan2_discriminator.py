@@ -18,8 +18,6 @@ from i2i.networks.equalised import EqualisedConv2d, EqualisedLinear, minibatch_d
 from i2i.networks.resample import binomial_filter, downsample, smooth
 from i2i.networks.stylegan2 import BASE, MappingNetwork, activate, channels_at, sizes_of
 
-MAPPING_LAYERS = 8
-
 
 class Convolution(EqualisedConv2d):
     """An equalised convolution that may halve height and width, and may be activated.
@@ -141,6 +139,7 @@ class StyleGAN2Discriminator(nn.Module):
         ] = "resnet",
         group: Annotated[int, Ge(1), Le(4096), "images whose deviation is told to the score"] = 4,
         deviations: Annotated[int, Ge(0), Le(64), "channels that tell of it, 0 for none"] = 1,
+        mapping_layers: Annotated[int, Ge(1), Le(64), "layers behind the labels, if any"] = 8,
     ) -> None:
         super().__init__()
         require_counts(classes=classes, codes=codes)
@@ -167,7 +166,7 @@ class StyleGAN2Discriminator(nn.Module):
             maps=deviations,
         )
         self.mapping = (
-            MappingNetwork(0, classes, width=last, layers=MAPPING_LAYERS, average=False)
+            MappingNetwork(0, classes, width=last, layers=mapping_layers, average=False)
             if classes
             else None
         )

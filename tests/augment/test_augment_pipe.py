@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from i2i.augment import AdaptiveProbability, AugmentPipe
-from vectors import Vectors, errors
+from vectors import Vectors, error, errors
 
 BOUND = 1e-9
 
@@ -43,3 +43,13 @@ def test_p_moves_as_published():
         adaptive.adjust(p, int(batch * interval))
         assert p.item() == pytest.approx(after.item(), abs=1e-12)
         assert adaptive.scores == adaptive.signs == 0
+
+
+@pytest.mark.parametrize("file", ["ada_bgc", "ada_r3gan"])
+def test_fixed_sizes_give_the_same(file, monkeypatch):
+    monkeypatch.setattr("i2i.augment.pipe._may_wait", lambda images: False)
+    record = Vectors(file)
+    pipe = AugmentPipe(record.config["kwargs"]).double()
+    pipe.p.fill_(record["state.p"])
+    result = pipe.transform(record["input.image"], record.below("draws."))
+    assert error(result, record["output.image"]) < BOUND

@@ -13,8 +13,8 @@ domain y_ref for each image, and two latents z and z2. s(z) is the mapping's sty
 6. lambda_ds, if above 0, falls by its first value / ds_iter.
 
 All four use the networks as they are: the fakes of 3 are made again by the same G as in 1 and 2,
-but judged by the D after both; the fakes of 4 come from the G after 3. The target s(z) of the style is
-not detached. Weight decay is part of the gradient (L2), and acts on what no gradient reaches.
+but judged by the D after both; the fakes of 4 come from the G after 3. The target s(z) of the style
+is not detached. Weight decay is part of the gradient (L2), and acts on what no gradient reaches.
 """
 
 import copy
