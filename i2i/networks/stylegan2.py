@@ -148,7 +148,7 @@ class SynthesisLayer(nn.Module):
         if isinstance(noise, str):
             match noise:
                 case "random":
-                    shape = (len(features), 1, self.size, self.size)
+                    shape = (features.shape[0], 1, self.size, self.size)
                     noise = torch.randn(shape, device=features.device, dtype=features.dtype)
                 case "const":
                     noise = self.noise_const
@@ -253,7 +253,7 @@ class SynthesisNetwork(nn.Module):
             block = self.get_submodule(f"b{size}")
             assert isinstance(block, SynthesisBlock)
             if features is None:
-                features = block.const.expand(len(ws), -1, -1, -1)
+                features = block.const.expand(ws.shape[0], -1, -1, -1)
             else:
                 features = block.conv0(features, w[2 * i - 1], of(f"b{size}.conv0"))
             features = block.conv1(features, w[2 * i], of(f"b{size}.conv1"))
