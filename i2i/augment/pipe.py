@@ -12,6 +12,7 @@ image is doubled with a low-pass filter, sampled between pixels, and halved with
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import reduce
 
 import torch
@@ -124,8 +125,9 @@ class AugmentPipe(nn.Module):
             draws: those of `draw` for images of the same number; sizes may differ.
             colour: whether the colours are changed.
         """
+        # Places need all their digits. Tensors without data know no autocast.
         kind = images.device.type
-        with torch.autocast(kind, enabled=False):
+        with torch.autocast(kind, enabled=False) if kind != "meta" else nullcontext():
             result = images.to(torch.promote_types(images.dtype, torch.float32))
             chosen = _Chosen(draws, self.strengths, self.p, result)
             if any(name in self.strengths for name in GEOMETRY):

@@ -9,8 +9,11 @@ is divided out again::
 
 A convolution being linear, scaling the input by s and the output by the root gives the same numbers
 as a weight for each image. It is one ordinary convolution, where the other is one with a group for
-each image, so it is what is computed here (on a CPU 1.1 to 3 times as fast, forward and backward).
+each image, so it is what is computed here: forward and backward on a CPU about as fast for 32 to 64
+channels, 1.5 to 3 times as fast for 256, 13 to 16 times for 512 at 4x4.
 """
+
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -56,5 +59,10 @@ def modulated_conv2d(
 def demodulation(weight: Tensor, style: Tensor) -> Tensor:
     """Return the factors of the output channels, (N, out), for a weight (out, in, k, k) and styles
     (N, in)."""
-    energy = style.square() @ weight.square().sum(dim=(2, 3)).T
-    return torch.rsqrt(energy + EPSILON)
+    # A sum of thousands of squares is beyond float16, and its digits beyond bfloat16. Tensors
+    # without data know no autocast.
+    kind = style.device.type
+    with torch.autocast(kind, enabled=False) if kind != "meta" else nullcontext():
+        style = style.to(weight.dtype)
+        energy = style.square() @ weight.square().sum(dim=(2, 3)).T
+        return torch.rsqrt(energy + EPSILON)

@@ -209,3 +209,8 @@ def test_without_scores_p_stays():
     adaptive.observe(torch.ones(4, 1, 3, 3))
     adaptive.adjust(p, 10_000)
     assert p.item() == pytest.approx(0.27)
+
+
+def test_tensors_without_data_pass():
+    pipe = AugmentPipe(R3GAN, 0.5).to("meta")
+    assert pipe(torch.empty(4, 3, 16, 24, device="meta")).shape == (4, 3, 16, 24)
