@@ -122,7 +122,8 @@ class AugmentPipe(nn.Module):
 
         Args:
             images: of any number of channels without `colour`, else 1 or 3.
-            draws: those of `draw` for images of the same number; sizes may differ.
+            draws: those of `draw` for images of the same number, and of colours if these are to be
+                changed; sizes may differ.
             colour: whether the colours are changed.
         """
         # Places need all their digits. Tensors without data know no autocast.
@@ -190,7 +191,8 @@ class AugmentPipe(nn.Module):
             if (factors := chosen("saturation")) is not None:
                 stretch = (SATURATION * factors).exp2()
                 steps.append(matrices.along_grey(torch.zeros_like(stretch), stretch))
-        return reduce(lambda done, step: matrices.compose(step, done), steps)
+        nothing = matrices.identity(len(chosen.images), 4, chosen.images)
+        return reduce(lambda done, step: matrices.compose(step, done), steps, nothing)
 
 
 _ORDER = (

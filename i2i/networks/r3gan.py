@@ -203,6 +203,8 @@ class R3GANGenerator(nn.Module):
             length, or groups that do not divide the channels inside a block.
     """
 
+    draws_own_weights = True
+
     def __init__(
         self,
         latent: int,
@@ -266,6 +268,8 @@ class R3GANDiscriminator(nn.Module):
     Raises:
         OptionsError: as of the generator.
     """
+
+    draws_own_weights = True
 
     def __init__(
         self,

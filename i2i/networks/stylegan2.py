@@ -282,6 +282,8 @@ class StyleGAN2Generator(nn.Module):
         OptionsError: a number that is too small, or a size that cannot be reached.
     """
 
+    draws_own_weights = True
+
     def __init__(
         self,
         latent: int,

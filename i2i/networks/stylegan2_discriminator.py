@@ -122,6 +122,8 @@ class StyleGAN2Discriminator(nn.Module):
             cannot be parted.
     """
 
+    draws_own_weights = True
+
     def __init__(
         self,
         in_channels: int,

@@ -140,6 +140,7 @@ def test_grey_images_have_neither_hue_nor_saturation():
     result = in_grey.transform(images, colours)
     in_colour = in_grey.transform(images.expand(-1, 3, -1, -1), colours)
     torch.testing.assert_close(result, in_colour.mean(1, keepdim=True))
+    assert torch.equal(pipe_of(hue=1)(images), images)
 
 
 def test_an_image_and_its_label_map_move_alike():
