@@ -152,6 +152,8 @@ class SynthesisLayer(nn.Module):
                     noise = torch.randn(shape, device=features.device, dtype=features.dtype)
                 case "const":
                     noise = self.noise_const
+                case _:
+                    assert noise == "none", noise
         if isinstance(noise, Tensor):
             features = features + (noise.to(self.noise_strength) * self.noise_strength).to(
                 features.dtype

@@ -215,3 +215,22 @@ def test_without_scores_p_stays():
 def test_tensors_without_data_pass():
     pipe = AugmentPipe(R3GAN, 0.5).to("meta")
     assert pipe(torch.empty(4, 3, 16, 24, device="meta")).shape == (4, 3, 16, 24)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_computes_the_same_without_being_waited_for():
+    pipe, images = AugmentPipe(R3GAN, 0.8), images_of(4, 3, 16, 24).float()
+    draws = pipe.draw(images)
+    expected = pipe.transform(images, draws)
+    pipe.to("cuda")
+    images = images.cuda()
+    draws = {name: value.cuda() for name, value in draws.items()}
+    for mode in ("default", "error"):  # libraries may wait while they warm up
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            pipe(images)
+            result = pipe.transform(images, draws)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(result.cpu(), expected, atol=1e-3, rtol=0)

@@ -1,5 +1,6 @@
 """What the hand-written trainings have in common."""
 
+import json
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -32,10 +33,9 @@ def step(
         optimizer.zero_grad()
 
 
-def part_of(record: Vectors, prefix: str, index: int | None) -> dict[str, Tensor]:
-    """The tensors below `prefix`, of each the entry `index` if there is one."""
-    found = record.below(prefix)
-    return found if index is None else {name: value[index] for name, value in found.items()}
+def part_of(record: Vectors, prefix: str, index: int) -> dict[str, Tensor]:
+    """The entry `index` of each tensor below `prefix`."""
+    return {name: value[index] for name, value in record.below(prefix).items()}
 
 
 def differences(
@@ -44,9 +44,10 @@ def differences(
     networks: dict[str, nn.Module],
     constants: tuple[str, ...],
 ) -> Iterator[tuple[str, float]]:
-    """How far a replayed training is from the recorded one: each column, and each final tensor."""
-    import json
+    """How far a replayed training is from the recorded one: each column, and each final tensor.
 
+    Of the tensors only those whose names end with one of `constants` may be left out.
+    """
     columns = json.loads(record.metadata["columns"])
     recorded = record["losses"]
     for i, column in enumerate(columns):

@@ -147,4 +147,6 @@ def replay(file: str | Path) -> dict[str, float]:
         if game.lambda_ds > 0:
             game.lambda_ds -= config["lambda_ds"] / config["ds_iter"]
         losses.append(row)
-    return dict(differences(record, losses, game.networks | averages, ()))
+    # Biases that no gradient reaches in exact arithmetic are recorded only if they decay.
+    left_out = () if config["weight_decay"] else (".bias",)
+    return dict(differences(record, losses, game.networks | averages, left_out))
