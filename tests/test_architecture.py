@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "fast": {"options"},
     "networks": set(),
     "objectives": set(),
+    "augment": set(),
     "data": set(),
     "metrics": {"data"},
     "models": {"game", "networks", "objectives", "metrics"},

@@ -16,12 +16,14 @@ GAIN = math.sqrt(2)
 
 
 class EqualisedConv2d(nn.Module):
-    """A convolution of stride 1 whose weight N(0, 1) is multiplied by gain / sqrt(fan-in).
+    """A convolution whose weight N(0, 1) is multiplied by gain / sqrt(fan-in).
 
     Args:
         in_channels, out_channels: of the pictures.
         kernel: height and width of the kernel.
+        stride: of the convolution.
         padding: zeros at each edge; by default as many as keep the size for an odd kernel.
+        bias: whether a number is added to each channel.
         gain: sqrt(2), or 1 for a layer without activation.
     """
 
@@ -31,34 +33,56 @@ class EqualisedConv2d(nn.Module):
         out_channels: int,
         kernel: int,
         *,
+        stride: int = 1,
         padding: int | None = None,
+        bias: bool = True,
         gain: float = GAIN,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.stride = stride
         self.padding = kernel // 2 if padding is None else padding
         self.scale = gain / math.sqrt(in_channels * kernel**2)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H', W')."""
-        return F.conv2d(images, self.weight * self.scale, self.bias, padding=self.padding)
+        weight = self.weight * self.scale
+        return F.conv2d(images, weight, self.bias, stride=self.stride, padding=self.padding)
 
 
 class EqualisedLinear(nn.Module):
-    """A fully connected layer whose weight N(0, 1) is multiplied by gain / sqrt(fan-in)."""
+    """A fully connected layer whose weight N(0, 1) is multiplied by gain / sqrt(fan-in).
+
+    Args:
+        in_features, out_features: numbers before and behind the layer.
+        bias: whether there is one.
+        gain: sqrt(2), or 1 for a layer without activation.
+        start: what the bias starts from.
+        rate: how fast the layer learns beside others: weights are drawn from N(0, 1 / rate**2), and
+            weights and biases are multiplied by `rate` as well.
+    """
 
     def __init__(
-        self, in_features: int, out_features: int, *, bias: bool = True, gain: float = GAIN
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        gain: float = GAIN,
+        start: float = 0.0,
+        rate: float = 1.0,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_features, in_features))
-        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
-        self.scale = gain / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / rate)
+        self.bias = nn.Parameter(torch.full((out_features,), start)) if bias else None
+        self.scale = gain * rate / math.sqrt(in_features)
+        self.rate = rate
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, in_features) to (N, out_features)."""
-        return F.linear(features, self.weight * self.scale, self.bias)
+        bias = None if self.bias is None else self.bias * self.rate
+        return F.linear(features, self.weight * self.scale, bias)
 
 
 def pixel_norm(features: Tensor, epsilon: float = 1e-8) -> Tensor:
@@ -77,25 +101,30 @@ class PixelNorm(nn.Module):
         return pixel_norm(features)
 
 
-def minibatch_deviation(features: Tensor, epsilon: float = 1e-8) -> Tensor:
-    """Add one channel: how much the pictures of a group differ (section 3 of the paper).
+def minibatch_deviation(
+    features: Tensor, epsilon: float = 1e-8, *, group: int = 4, maps: int = 1
+) -> Tensor:
+    """Add channels: how much the pictures of a group differ (section 3 of the paper).
 
     That is the standard deviation over the group, averaged over channels and places, one number for
-    each group. Of N pictures the i-th is in group i mod N / 4; where 4 does not divide N the groups
-    are of 3, of 2, or there is one only.
+    each group. Of N pictures the i-th is in group i mod N / `group`; where `group` does not divide
+    N the groups are of the next smaller number that does, or there is one only.
 
     Args:
         features: (N, C, H, W).
         epsilon: added to the variance.
+        group: pictures of a group.
+        maps: channels to add, each for an equal part of the C channels.
 
     Returns:
-        (N, C + 1, H, W).
+        (N, C + maps, H, W).
     """
     count = len(features)
-    members = next(n for n in (4, 3, 2, count) if count % n == 0)
+    smaller = range(min(group, count), 1, -1)
+    members = next(n for n in (*smaller, count) if count % n == 0)
     groups = features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
-    groups = groups.reshape(members, count // members, -1)
+    groups = groups.reshape(members, count // members, maps, -1)
     variance = (groups - groups.mean(dim=0)).square().mean(dim=0)
-    deviation = (variance + epsilon).sqrt().mean(dim=1).to(features.dtype)
-    plane = deviation.repeat(members)[:, None, None, None].expand(-1, 1, *features.shape[2:])
-    return torch.cat([features, plane], dim=1)
+    deviation = (variance + epsilon).sqrt().mean(dim=2).to(features.dtype)
+    planes = deviation.repeat(members, 1)[:, :, None, None].expand(-1, -1, *features.shape[2:])
+    return torch.cat([features, planes], dim=1)

@@ -164,6 +164,28 @@ class Adversarial:
                 return F.relu(1 + scores)
 
 
+def relativistic(judged: Tensor, rival: Tensor) -> Tensor:
+    """Return E[softplus(-(judged - rival))]: what is paid unless `judged` scores above `rival`.
+
+    Jolicoeur-Martineau, "The relativistic discriminator", ICLR 2019; Huang et al., "The GAN is
+    dead; long live the GAN! A modern GAN baseline", NeurIPS 2024, equation 2: each real image is
+    paired with a generated one. The discriminator pays relativistic(D(x), D(y)), the generator
+    relativistic(D(y), D(x)), to which no gradient through D(x) belongs.
+
+    >>> relativistic(torch.tensor([[3.0]]), torch.tensor([[3.0]]))
+    tensor(0.6931)
+
+    Args:
+        judged: scores of one side, of any shape: one per image or a map of patches.
+        rival: those of the other side, of the same shape.
+
+    Returns:
+        A scalar.
+    """
+    assert judged.shape == rival.shape, (judged.shape, rival.shape)
+    return F.softplus(at_least_float32(rival) - at_least_float32(judged)).mean()
+
+
 def _cut_off(scores: Tensor) -> Tensor:
     return at_least_float32(scores).clamp(0, 1)
 

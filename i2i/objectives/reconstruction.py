@@ -31,6 +31,16 @@ def l2(images: Tensor, targets: Tensor) -> Tensor:
     return (at_least_float32(images) - at_least_float32(targets)).square().mean()
 
 
+def diversity(images: Tensor, others: Tensor) -> Tensor:
+    """Return how far images lie from those of other styles: mean |images - others|, 0..2.
+
+    Mao et al., "Mode seeking generative adversarial networks for diverse image synthesis", CVPR
+    2019; Choi et al., "StarGAN v2", CVPR 2020, equation 3. A generator is rewarded for it, so the
+    weight is negative. No gradient reaches `others`.
+    """
+    return l1(images, others.detach())
+
+
 def feature_matching(fake: Tensor, real: Tensor) -> Tensor:
     """Return the squared distance of mean features, mean over features of (E f(y) - E f(x))**2.
 

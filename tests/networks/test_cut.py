@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from recordings import Vectors, recorded
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -10,6 +9,7 @@ from i2i.errors import DataError, OptionsError
 from i2i.networks.antialiased import AntialiasedPatchGAN, AntialiasedResNet, BlurDown, BlurUp
 from i2i.networks.init import initialise
 from i2i.networks.patch_sampler import PatchSampler, draw_positions
+from recordings import Vectors, recorded
 
 
 def generator(config: dict) -> AntialiasedResNet:

@@ -24,7 +24,8 @@ from i2i.networks import (
 from i2i.networks.recognition import recognise
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-HERE = [file for file in sorted(REFERENCE.glob("*.safetensors")) if "trajectory" not in file.name]
+KINDS = ("unet", "resnet", "patchgan", "pixelgan", "stargan")
+HERE = sorted(file for kind in KINDS for file in REFERENCE.glob(f"{kind}_*.safetensors"))
 
 channels = st.integers(1, 8)
 widths = st.integers(1, 5)

@@ -4,7 +4,6 @@ import re
 
 import pytest
 import torch
-from recordings import Vectors, plain_norm, recorded, spade_norm
 from torch import Tensor, nn
 
 from i2i.errors import DataError, OptionsError
@@ -13,6 +12,7 @@ from i2i.networks.init import initialise
 from i2i.networks.multiscale import SpectralPatchGAN
 from i2i.networks.spade import SPADE, SPADEGenerator, StyleEncoder, draw_style
 from i2i.networks.spectral import HookedConv2d
+from recordings import Vectors, plain_norm, recorded, spade_norm
 
 
 def label_channels(config: dict) -> int:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from i2i.errors import OptionsError
-from i2i.objectives import ADVERSARIAL_LOSSES, Adversarial
+from i2i.objectives import ADVERSARIAL_LOSSES, Adversarial, relativistic
 
 SCORES = arrays(np.float64, array_shapes(max_dims=4, max_side=4), elements=st.floats(-20, 20))
 
@@ -142,3 +142,16 @@ def test_labels_that_make_no_sense_are_an_error():
     with pytest.raises(OptionsError, match=r"probabilities .* fake_label -0.1"):
         Adversarial("vanilla", fake_label=-0.1)
     assert Adversarial("least-squares", fake_label=-1).fake(torch.tensor(-1.0)) == 0
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 1), (2, 1, 3, 4)])
+def test_the_relativistic_loss_is_the_published_formula(shape):
+    generator = np.random.default_rng(0)
+    judged, rival = 3 * generator.normal(size=shape), 3 * generator.normal(size=shape)
+    expected = np.log1p(np.exp(rival - judged)).mean()
+    ours = relativistic(torch.from_numpy(judged), torch.from_numpy(rival))
+    assert ours.item() == pytest.approx(expected, abs=1e-12)
+    same = torch.zeros(shape, dtype=torch.bfloat16)
+    assert relativistic(same, same).dtype == torch.float32
+    with pytest.raises(AssertionError):
+        relativistic(torch.zeros(2, 1), torch.zeros(2))

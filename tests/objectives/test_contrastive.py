@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from recordings import Vectors, recorded
 from torch import Tensor
 
 from i2i.objectives import contrastive
@@ -17,6 +16,7 @@ from i2i.objectives.contrastive import (
     semantic_relation,
     semantic_weights,
 )
+from recordings import Vectors, recorded
 
 
 def test_examples():

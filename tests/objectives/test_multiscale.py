@@ -4,7 +4,6 @@ import doctest
 
 import pytest
 import torch
-from recordings import Vectors, recorded
 from torch import Tensor
 
 from i2i.networks.label_maps import label_planes
@@ -12,6 +11,7 @@ from i2i.networks.multiscale import MultiScalePatchGAN, SpectralPatchGAN
 from i2i.objectives import multiscale
 from i2i.objectives.adversarial import Adversarial
 from i2i.objectives.multiscale import layer_matching, over_scales
+from recordings import Vectors, recorded
 
 
 def test_examples():

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from i2i.networks import PatchGAN
-from i2i.objectives import gradient_penalty, r1
+from i2i.objectives import gradient_penalty, r1, squared_slopes
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -173,3 +173,23 @@ def test_pictures_that_do_not_match_are_a_broken_invariant():
     real, fake = pair()
     with pytest.raises(AssertionError):
         gradient_penalty(linear(real[0]), real, fake[:2])
+
+
+def test_slopes_of_images_already_judged_are_those_of_r1():
+    torch.manual_seed(0)
+    critic = PatchGAN(3, width=4, layers=2, norm="instance").double()
+    images = torch.randn(3, 3, 16, 16, dtype=torch.float64, requires_grad=True)
+    slopes = squared_slopes(critic(images), images)
+    assert slopes.shape == (3,)
+    expected = r1(critic, images)
+    torch.testing.assert_close(slopes.mean() / 2, expected)
+    ours, theirs = (
+        torch.autograd.grad(loss, list(critic.parameters()), materialize_grads=True)
+        for loss in (slopes.mean() / 2, expected)
+    )
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their)
+    # What lies between the images and the critic is differentiated, too.
+    doubled = squared_slopes(critic(2 * images), images)
+    same = squared_slopes(critic(twice := 2 * images), twice)
+    torch.testing.assert_close(doubled, 4 * same)

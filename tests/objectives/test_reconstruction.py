@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2i.errors import DataError
-from i2i.objectives import l1, l2, ssim
+from i2i.objectives import diversity, l1, l2, ssim
 
 
 def pictures(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -115,3 +115,13 @@ def test_pictures_smaller_than_the_window_are_an_error_that_quotes_their_size(si
 def test_pictures_that_do_not_match_are_a_broken_invariant(loss):
     with pytest.raises(AssertionError):
         loss(torch.zeros(2, 3, 16, 16), torch.zeros(1, 3, 16, 16))
+
+
+def test_diversity_is_a_distance_to_others_that_stay():
+    torch.manual_seed(0)
+    images, others = (torch.randn(2, 3, 4, 4, requires_grad=True) for _ in range(2))
+    loss = diversity(images, others)
+    assert loss.item() == pytest.approx((images - others).abs().mean().item())
+    loss.backward()
+    assert others.grad is None
+    torch.testing.assert_close(images.grad, (images - others).detach().sign() / images.numel())

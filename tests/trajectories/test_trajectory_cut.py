@@ -37,7 +37,6 @@ from itertools import chain
 
 import pytest
 import torch
-from recordings import Recording, trajectories
 from torch import Tensor
 
 from i2i.networks.antialiased import AntialiasedPatchGAN, AntialiasedResNet
@@ -45,6 +44,7 @@ from i2i.networks.blocks import InstanceNorm2d
 from i2i.networks.patch_sampler import PatchSampler
 from i2i.objectives.adversarial import Adversarial
 from i2i.objectives.contrastive import patch_nce
+from recordings import Recording, trajectories
 
 
 def _in_channels_last(tensor: Tensor) -> bool:
