@@ -26,7 +26,7 @@ from i2i.builder import (
 from i2i.data.ahead import on_device
 from i2i.data.loader import default_workers, make_loader
 from i2i.errors import I2iError, OptionsError, RunError
-from i2i.judging import classifier_of, distance_of, settle_judgement
+from i2i.judging import classifier_of, distance_of, require_measured, settle_judgement
 from i2i.options import Layer, Options, read_options
 from i2i.processes import Processes, together
 from i2i.processor import settle_threads
@@ -207,7 +207,8 @@ def _train(
         processes=processes,
     )
     if validation is not None and state is None:
-        keeper.require_measured(validation.names(trainer))
+        measures = validation.distance, validation.classifier
+        require_measured(options, model, validation.batches[0], *measures)
 
     echo = 0.0 if processes.alone else ECHO
     with Interrupt(echo=echo, silent=not processes.first) as own_interrupt:

@@ -8,7 +8,17 @@ import pytest
 import i2i
 
 PACKAGE = Path(i2i.__file__).parent
-GROUND = {"errors", "batch", "labels", "latent", "growth", "processor", "memory", "__init__"}
+GROUND = {
+    "errors",
+    "batch",
+    "labels",
+    "latent",
+    "growth",
+    "processor",
+    "memory",
+    "signals",
+    "__init__",
+}
 MAY_IMPORT = {
     "errors": set(),
     "batch": set(),
@@ -17,6 +27,7 @@ MAY_IMPORT = {
     "growth": set(),
     "memory": set(),
     "processor": set(),
+    "signals": set(),
     "game": set(),
     "watch": set(),
     "work": set(),
@@ -53,7 +64,7 @@ MAY_IMPORT = {
         "sources",
         "training",
     },
-    "judging": {"data", "metrics", "models", "options", "recipes", "sources"},
+    "judging": {"data", "game", "metrics", "models", "options", "recipes", "sources"},
     "doctor": {"data", "models", "options", "recipes", "training"},
     "capacity": set(),
     "estimate": {"builder", "capacity", "game", "options", "work"},

@@ -16,8 +16,9 @@ from i2i.judging import settle_judgement
 from i2i.loading import describe_checkpoint, load_translator
 from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
 from i2i.metrics.kernel import kernel_distance
-from i2i.options import Options, decided_by
+from i2i.options import Options
 from i2i.recipes import load_options
+from i2i.signals import decided_by
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.health import Verdict
 from i2i.training.run import Run, find_checkpoint

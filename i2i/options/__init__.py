@@ -14,7 +14,7 @@ from i2i.options.data import Data, LabelledData
 from i2i.options.game import Adversarial
 from i2i.options.networks import NETWORKS, Network
 from i2i.options.reading import Layer, read_options
-from i2i.options.training import Optimizer, decided_by
+from i2i.options.training import Optimizer
 from i2i.options.whole import Options
 
 __all__ = [
@@ -26,6 +26,5 @@ __all__ = [
     "Network",
     "Optimizer",
     "Options",
-    "decided_by",
     "read_options",
 ]

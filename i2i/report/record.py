@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from i2i.errors import OptionsError, RunError, did_you_mean
-from i2i.options import decided_by, read_options
+from i2i.options import read_options
 from i2i.recipes import read_recipe, read_toml, recipes
+from i2i.signals import decided_by
 from i2i.training.checkpoint import refuse_exported
 from i2i.training.log import Row, read_log
 from i2i.training.run import Run
