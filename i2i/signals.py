@@ -8,6 +8,7 @@ and what explains a name to a person all ask it; a measure from outside is added
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
 from i2i.errors import OptionsError, did_you_mean
@@ -133,6 +134,18 @@ def explain(name: str, sides: tuple[str, str] = ("A", "B")) -> str:
     by = f", by {signal.by}" if signal.by else ""
     text = f"{metric.meaning}{by}{of.get(signal.side, '')}"
     return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+def side_names(root: str, root_b: object) -> tuple[str, str]:
+    """What to call two domains: as their folders are called, where each has one; else A and B.
+
+    Arguments:
+        root, root_b: of the data set, `data.root` and `data.root_b`.
+    """
+    if not root or not root_b:
+        return "A", "B"
+    a, b = PurePath(root).name, PurePath(str(root_b)).name
+    return (a, b) if a and b and a != b else ("A", "B")
 
 
 def decided_by(measure: str) -> tuple[str, Better] | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from i2i.advice import without_gpu
 from i2i.builder import (
     batch_sizes,
     build_model,
@@ -31,6 +32,7 @@ from i2i.options import Layer, Options, read_options
 from i2i.processes import Processes, together
 from i2i.processor import settle_threads
 from i2i.recipes import merge
+from i2i.signals import explain, side_names
 from i2i.sources import open_source, remarks, settle_options
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.complaints import HealthWatch
@@ -161,6 +163,8 @@ def _train(
         with contextlib.suppress(I2iError, OSError):  # it is the training that matters
             for remark in remarks(options, model.data, source):
                 say(remark)
+        if line := without_gpu(options, device.type):
+            say(line)
     stop = run_length(options, source.pictures)
     trainer = build_trainer(
         options,
@@ -290,7 +294,9 @@ def _train(
         return Outcome(run.folder, steps, interrupt.exit_code)
     best = ""
     if train.decisive is not None and keeper.best is not None:
-        best = f", best validation {train.decisive[0]} {keeper.best:.4g}"
+        name = train.decisive[0]
+        meaning = explain(name, side_names(options.data.root, options.data.root_b))
+        best = f", best validation {name} {keeper.best:.4g}{meaning and f' ({meaning})'}"
     if validation is not None:
         for line in health.summary():
             say(line)

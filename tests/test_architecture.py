@@ -64,6 +64,7 @@ MAY_IMPORT = {
         "sources",
         "training",
     },
+    "advice": {"options", "recipes"},
     "judging": {"data", "game", "metrics", "models", "options", "recipes", "sources"},
     "doctor": {"data", "models", "options", "recipes", "training"},
     "capacity": set(),

@@ -17,10 +17,10 @@ from i2i import __version__
 from i2i.batch import to_signed
 from i2i.evaluation.figures import Evaluation, Figure
 from i2i.metrics.features import as_colour, fitted
-from i2i.signals import explain
+from i2i.signals import explain, read_signal
 from i2i.training.sheet import picture_sheet
 
-HEADINGS = ("measure", "value", "95 % interval", "inputs", "better", "pictures")
+HEADINGS = ("measure", "value", "95 % interval", "inputs", "better", "pictures", "what it is")
 
 
 def table(evaluation: Evaluation) -> str:
@@ -147,7 +147,10 @@ def _row(figure: Figure) -> tuple[str, ...]:
         interval = f"{_number(figure.low)} .. {_number(figure.high)}"
     inputs = "" if figure.inputs is None else _number(figure.inputs)
     better = "" if figure.better == "neither" else figure.better
-    return figure.name, _number(figure.value), interval, inputs, better, str(figure.pictures)
+    metric = read_signal(figure.name).metric
+    meaning = metric.meaning if metric else ""
+    numbers = _number(figure.value), interval, inputs, better, str(figure.pictures)
+    return figure.name, *numbers, meaning
 
 
 def _details(figure: Figure) -> str:

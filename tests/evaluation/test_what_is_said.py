@@ -29,7 +29,7 @@ def tools(tmp_path: Path) -> Tools:
 
 
 def pairs(count: int, equal: int = 0) -> Comparison:
-    """Images and truths that differ by 1 of 255 in the first, 2 in the second, ...; some in none."""
+    """Images and truths that differ by 1 of 255 in the first, 2 in the second; some in nothing."""
     truth = torch.full((count, 3, 16, 16), 100, dtype=torch.uint8)
     images = truth.clone()
     for number in range(equal, count):
