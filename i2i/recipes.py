@@ -5,6 +5,7 @@ validated as a whole (`i2i.options`).
 """
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,6 +110,33 @@ def parse_setting(text: str) -> dict[str, Any]:
     return parsed  # type: ignore[no-any-return]
 
 
+def settings_layer(*settings: str | Layer) -> dict[str, Any]:
+    """Turn changes of options, however they are written, into one layer.
+
+    Arguments:
+        settings: "objective.l1=50", {"objective.l1": 50} or {"objective": {"l1": 50}}; later ones
+            count more.
+
+    Raises:
+        OptionsError: a text is no setting.
+    """
+    layer: dict[str, Any] = {}
+    for setting in settings:
+        layer = merge(layer, parse_setting(setting) if isinstance(setting, str) else _deep(setting))
+    return layer
+
+
+def _deep(layer: Layer) -> dict[str, Any]:
+    """A layer without dots in its keys: {"train.seed": 1} becomes {"train": {"seed": 1}}."""
+    deep: dict[str, Any] = {}
+    for key, value in layer.items():
+        inner: Any = _deep(value) if isinstance(value, Mapping) else value
+        for part in reversed(key.split(".")):
+            inner = {part: inner}
+        deep = merge(deep, inner)
+    return deep
+
+
 def with_size(options: Layer, size: int) -> dict[str, Any]:
     """Fit the sizes of a recipe to square pictures of `size` pixels.
 
@@ -119,10 +147,11 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
     options = read_options(options).to_dict()
     data, generator, discriminator = (options[k] for k in ("data", "generator", "discriminator"))
     changes: dict[str, Any] = {
+        "summary": re.sub(r"\b\d+ pixels\b", f"{size} pixels", options["summary"]),
         "data": {
             "crop_size": size,
             "load_size": round(size * data["load_size"] / data["crop_size"]),
-        }
+        },
     }
     if "growth" in options:
         stages = [stage for stage in options["growth"]["stages"] if stage["size"] <= size]
@@ -140,12 +169,12 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
     return merge(options, changes)
 
 
-def load_options(recipe: str, *settings: str, size: int | None = None) -> Options:
+def load_options(recipe: str, *settings: str | Layer, size: int | None = None) -> Options:
     """Read a recipe and change it.
 
     Arguments:
         recipe: the name of a recipe of the package ("pix2pix"), or the path of a TOML file.
-        settings: changes such as "objective.l1=50", as for `--set`.
+        settings: changes such as "objective.l1=50", as for `--set`; or see `settings_layer`.
         size: fit the recipe to square pictures of this many pixels.
 
     Raises:
@@ -154,6 +183,4 @@ def load_options(recipe: str, *settings: str, size: int | None = None) -> Option
     layer = read_recipe(recipe)
     if size is not None:
         layer = with_size(layer, size)
-    for setting in settings:
-        layer = merge(layer, parse_setting(setting))
-    return read_options(layer)
+    return read_options(merge(layer, settings_layer(*settings)))

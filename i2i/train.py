@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from i2i.judging import classifier_of, distance_of, require_measured, settle_jud
 from i2i.options import Layer, Options, read_options
 from i2i.processes import Processes, together
 from i2i.processor import settle_threads
-from i2i.recipes import merge
+from i2i.recipes import merge, settings_layer
 from i2i.signals import explain, side_names
 from i2i.sources import open_source, remarks, settle_options
 from i2i.training.checkpoint import load_checkpoint
@@ -110,7 +110,7 @@ def start(
 
 def resume(
     run_or_checkpoint: Path | str,
-    changes: Layer | None = None,
+    changes: str | Layer | Sequence[str | Layer] | None = None,
     *,
     device: str = "auto",
     say: Say = print,
@@ -119,7 +119,8 @@ def resume(
 
     Arguments:
         run_or_checkpoint: a run folder, or a checkpoint file in one.
-        changes: options that may differ: the length of the run, and where and how data is read.
+        changes: options that may differ: the length of the run, and where and how data is read;
+            as for `load_options`: "train.steps=300", {"train.steps": 300}, or several of these.
         device: "auto", "cpu", "cuda", ...
         say: prints a line for a person.
     """
@@ -132,7 +133,8 @@ def resume(
                 f"{path} holds imported weights without the state of their training, so it can be "
                 "used with `i2i translate`, but not resumed."
             )
-        options = read_options(merge(state["options"], changes or {}))
+        several = [changes] if isinstance(changes, str | Mapping) else changes or ()
+        options = read_options(merge(state["options"], settings_layer(*several)))
         say = _voice(say, processes)
         say(f"resuming from {why}")
         return _train(options, run, state, processes, device, say)
@@ -296,7 +298,7 @@ def _train(
     if train.decisive is not None and keeper.best is not None:
         name = train.decisive[0]
         meaning = explain(name, side_names(options.data.root, options.data.root_b))
-        best = f", best validation {name} {keeper.best:.4g}{meaning and f' ({meaning})'}"
+        best = f", best validation {name} {keeper.best:.4g}{meaning and f', {meaning}'}"
     if validation is not None:
         for line in health.summary():
             say(line)

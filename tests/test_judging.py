@@ -129,8 +129,13 @@ def test_a_run_ends_when_it_gets_no_better(
     assert [p.name for p in Run(outcome.folder).checkpoints()] == ["step-00000008.pt"]
     assert load_checkpoint(Run(outcome.folder).best)["step"] == 2
     # It can be resumed with more patience.
-    changes = {"train": {"stop_after": 5}}
+    changes = {"train.stop_after": 5}
     assert train.resume(outcome.folder, changes, device="cpu", say=silent).steps == 12
+    said.clear()
+    again = train.resume(outcome.folder, "train.stop_after=6", device="cpu", say=said.append)
+    assert again.steps == 14
+    explained = "mean absolute difference from the truth (0..2; lower is better)"
+    assert f"best validation l1 0, {explained}" in said[-1]
 
 
 def test_too_dear_validations_are_left_out_but_for_the_first_and_the_last(
