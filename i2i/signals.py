@@ -164,8 +164,9 @@ def decided_by(measure: str) -> tuple[str, Better] | None:
     if measure in ("auto", "none"):
         return None
     name, _, said = measure.rpartition(":")
-    if name and (said == "lower" or said == "higher"):
-        return name, said
+    directions: dict[str, Better] = {"lower": "lower", "higher": "higher"}
+    if name and said in directions:
+        return name, directions[said]
     metric = read_signal(measure).metric
     if metric is None or metric.higher_is_better is None:
         known = [each.name for each in metrics() if each.higher_is_better is not None]

@@ -26,6 +26,8 @@ Examples:
 @click.argument("reference", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--checkpoint",
+    "--run",
+    "checkpoint",
     metavar="RUN_OR_FILE",
     type=click.Path(path_type=Path),
     help="Evaluate a run, or a checkpoint file, instead of folders: it translates the held-out "

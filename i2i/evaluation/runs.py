@@ -26,6 +26,7 @@ from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
 from i2i.options import Options, read_options
 from i2i.processes import ALONE, Processes, share
 from i2i.sampler import Sampler
+from i2i.signals import side_names
 from i2i.sources import Source, elsewhere, open_source
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.run import find_checkpoint
@@ -182,6 +183,9 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
         flip=context.options.data.flip,
         progress=context.progress,
     )
+    data = context.options.data
+    called = side_names(data.root, data.root_b)
+    notes = [] if called == ("A", "B") else [f"A is {called[0]}, B is {called[1]}."]
     for of, to in ("AB", "BA"):
         direction = f"{of}to{to}"
         translator = context.translator(direction=direction)
@@ -192,6 +196,7 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
             sources=real[of],
             judge=Judge(judge, to) if same else None,
             generated_error=partial(_generated_error, context, f"_{to}"),
+            notes=notes,
         )
 
 
