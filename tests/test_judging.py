@@ -84,6 +84,23 @@ def test_distances_of_known_sets() -> None:
     assert kernel(Mean()).name == "kid(mean)"
 
 
+def test_features_of_a_set_that_is_gone_are_not_those_of_another() -> None:
+    """A tensor that is freed leaves its place, and its `id`, to the next."""
+
+    class Mean:
+        name, dimension = "mean", 3
+
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            return images.float().mean(dim=(2, 3)) / 255
+
+    made, distance = torch.full((8, 3, 4, 4), 7, dtype=torch.uint8), kernel(Mean())
+    for number in range(20):
+        reference = torch.full((8, 3, 4, 4), 10 * number, dtype=torch.uint8)
+        expected = kernel_distance(Mean()(made), Mean()(reference)).mean
+        assert distance.between(made, reference) == expected
+        del reference
+
+
 def test_an_unpaired_run_is_judged_for_each_direction(unpaired: Path, tmp_path: Path) -> None:
     said: list[str] = []
     outcome = train.start(on(unpaired, "cyclegan"), tmp_path, "a", device="cpu", say=said.append)

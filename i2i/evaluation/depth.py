@@ -36,7 +36,7 @@ def read_values(path: Path) -> Values:
         values = words.astype(np.float32)
         if values.shape[2] in (2, 4):
             alpha = values[:, :, -1:] / 65535
-            values = values[:, :, :-1] * alpha + 65535 * (1 - alpha)
+            values = (values[:, :, :-1] * alpha + 65535 * (1 - alpha)).astype(np.float32)
         return values
     image = open_picture(path)
     if image.mode == "F" or image.mode.startswith("I"):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -141,7 +141,7 @@ class FolderPictures:
         """A picture (3, H, W) in float32: -1 at the first value of the span, 1 at the other."""
         assert self.span is not None
         low, high = self.span
-        values = (read_values(path) - low) / (max(high - low, 1e-12) / 2) - 1
+        values: Any = (read_values(path) - low) / (max(high - low, 1e-12) / 2) - 1
         if self._fit is not None:
             values = self._fit(0, 0, values)[0]
         return torch.from_numpy(np.ascontiguousarray(values)).permute(2, 0, 1).expand(3, -1, -1)
