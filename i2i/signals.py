@@ -58,6 +58,7 @@ class Signal:
         by: what it was measured with, such as a network or a size; "" if there is no choice.
         side: "A", "B", "AtoB", "BtoA", or "" for all.
         held_out: whether it was measured on pictures that are not trained on.
+        copying: whether it is what inputs that are handed on unchanged would have, a baseline.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Signal:
     by: str = ""
     side: str = ""
     held_out: bool = False
+    copying: bool = False
 
 
 _METRICS: dict[tuple[Group, str], Metric] = {}
@@ -99,6 +101,8 @@ def read_signal(name: str) -> Signal:
     """Take the name of a number apart; a name of a result alone is one, as in `train.best_by`."""
     held_out = name.startswith("validation/")
     path = name.removeprefix("validation/")
+    copying = path.startswith("copying/")
+    path = path.removeprefix("copying/")
     owner, _, term = path.rpartition("/")
     group: Group
     if owner == "health":
@@ -111,9 +115,11 @@ def read_signal(name: str) -> Signal:
         group = "training" if owner else "result"
     found = _NAME.fullmatch(term)
     if found is None:
-        return Signal(name, group, term, _METRICS.get((group, term)), owner, held_out=held_out)
+        metric = _METRICS.get((group, term))
+        return Signal(name, group, term, metric, owner, "", "", held_out, copying)
     base, by, side = found["base"], found["by"] or "", found["side"] or ""
-    return Signal(name, group, base, _METRICS.get((group, base)), owner, by, side, held_out)
+    metric = _METRICS.get((group, base))
+    return Signal(name, group, base, metric, owner, by, side, held_out, copying)
 
 
 def explain(name: str, sides: tuple[str, str] = ("A", "B")) -> str:
@@ -133,6 +139,8 @@ def explain(name: str, sides: tuple[str, str] = ("A", "B")) -> str:
     of = {"A": f", of {a}", "B": f", of {b}", "AtoB": f", {a} to {b}", "BtoA": f", {b} to {a}"}
     by = f", by {signal.by}" if signal.by else ""
     text = f"{metric.meaning}{by}{of.get(signal.side, '')}"
+    if signal.copying:
+        text = f"what handing on the input would give: {text}"
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 
@@ -224,6 +232,10 @@ _TABLE: dict[Group, tuple[tuple[str, bool | None, str, str], ...]] = {
         ("health/copy_truth", NEITHER, "the same of the truth", ""),
         ("health/colour", HIGHER, "correlation of colours with the original", "-1 is a negative"),
         ("health/colour_shift", LOWER, "difference of the mean colours", "0..2"),
+        ("health/contrast", HIGHER, "contrast within an output over that of real images", ""),
+        ("health/grid", LOWER, "how far a periodic pattern stands out", "1 is as real"),
+        ("health/progress", NEITHER, "share of the run that is over", "0..1"),
+        ("health/chance", NEITHER, "accuracy of a classifier that guesses", "0..1"),
     ),
     "training": (
         ("total", NEITHER, "what the player pays: the weighted sum of its terms", ""),

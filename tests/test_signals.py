@@ -82,6 +82,14 @@ def test_names_are_taken_apart() -> None:
     assert read_signal("generator/ssim").metric != read_signal("validation/ssim").metric
     assert read_signal("learning_rate/generator").owner == "generator"
     assert read_signal("something/else").metric is None
+    found = read_signal("validation/copying/psnr")
+    assert (found.group, found.base, found.copying, found.held_out) == (
+        "result",
+        "psnr",
+        True,
+        True,
+    )
+    assert explain(found.name).startswith("what handing on the input would give: peak signal")
 
 
 def test_names_are_explained_with_those_of_the_domains() -> None:
