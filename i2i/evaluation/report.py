@@ -134,7 +134,8 @@ def worst_sheet(evaluation: Evaluation, count: int) -> tuple[Image.Image, str] |
             name: torch.cat([to_signed(fitted(as_colour(each), height, width)) for each in images])
             for name in ("input", "result", "truth")
             if (images := columns.get(name))
-        }
+        },
+        [evaluation.pictures[at][0] for at in worst],
     )
     rows = [evaluation.pictures[at] for at in worst]
     names = ", ".join(f"{name} ({values[by]:.4g})" for name, values in rows)
