@@ -8,6 +8,7 @@ The tree::
      ├── CheckpointError    a file that is truncated, foreign, or made for something else
      ├── RunError           a run folder that already exists, or has nothing to resume
      ├── TrainingError      a loss that is no longer finite, a turn that trains nobody
+     ├── WorkerError        a process that prepares batches is gone
      └── ProcessError       another process of the same job has failed
 
 Every message is one sentence or a short list that quotes the value, says what was expected and what
@@ -16,6 +17,9 @@ to do. A broken invariant of our own is an `assert`, never one of these.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+DISTRIBUTION = "i2i-toolkit"
+"""What `pip install` knows the package by: the name `i2i` there is somebody else's."""
 
 
 class I2iError(Exception):
@@ -52,6 +56,11 @@ class ProcessError(I2iError):
     def __init__(self, text: str, *, silent: bool = False) -> None:
         super().__init__(text)
         self.silent = silent
+
+
+def how_to_install(extra: str) -> str:
+    """The command that brings what an extra of the package is for."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from i2i.errors import CheckpointError, DataError
 from i2i.exported.description import SUFFIX, Description, Quantisation
 from i2i.exported.graph import describe_file, largest_difference, write_graph
-from i2i.exported.judging import HeldOut, held_out, in_batches, in_bf16, pictures_per_second
+from i2i.exported.judging import (
+    MOST,
+    HeldOut,
+    held_out,
+    in_batches,
+    in_bf16,
+    pictures_per_second,
+)
 from i2i.exported.libraries import library
 from i2i.exported.phases import in_phases
 from i2i.exported.quantise import SCHEMES, convolutions, quantise
@@ -259,7 +266,7 @@ def _quantised(
             measure=pictures.measure,
             fp32=quality,
             int8=pictures.quality(after).mean().item(),
-            to_fp32=psnr(after, before).mean().item(),
+            to_fp32=psnr(after, before, MOST).mean().item(),
         )
         say(f"int8: {done}")
         if done.loss < max_loss:

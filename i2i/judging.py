@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
+from i2i.batch import to_device
 from i2i.data.cache import cache_folder
-from i2i.errors import OptionsError
+from i2i.errors import OptionsError, did_you_mean
+from i2i.game import Model
 from i2i.metrics.classifier import LARGEST, Classifier, brought, cached_classifier
 from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
 from i2i.metrics.features import find_features
@@ -26,18 +28,57 @@ def settle_judgement(options: Options, device: torch.device | str, say: Say) -> 
     """Write into the options of a new run which measure decides on its best checkpoint.
 
     Raises:
-        OptionsError: a package or the weights for the distance are missing, or `stop_after` has
-            nothing to go by.
+        OptionsError: a package or the weights for the distance are missing, nobody knows which way
+            of the measure is better, or `stop_after` has nothing to go by.
     """
     if options.train.best_by == "auto":
         options = _settled(options, device, say)
-    if options.train.stop_after is not None and options.train.decisive is None:
+    decisive = options.train.decisive
+    if options.train.stop_after is not None and decisive is None:
         raise OptionsError(
             f"train.stop_after (={options.train.stop_after}) needs a measure that decides: nothing "
             f"does with train.best_by = {options.train.best_by!r} and train.distance = "
             f"{options.train.distance!r}."
         )
     return options
+
+
+def require_measured(
+    options: Options,
+    model: Model,
+    batch: Any,
+    distance: Distance | None,
+    classifier: Callable[[], Classifier] | None,
+) -> None:
+    """Refuse a run whose deciding measure will never be measured; its dry run asks the same.
+
+    Arguments:
+        options: of which `settle_judgement` knows.
+        model: in training mode, wherever it is.
+        batch: a few validation samples, as byte images.
+        distance, classifier: what a validation has beside the model's own measures.
+
+    Raises:
+        OptionsError: says what is measured.
+    """
+    decisive = options.train.decisive
+    if decisive is None:
+        return
+    device = next(model.parameters()).device
+    model.eval()  # nothing is learnt of these images
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            names = [name for name in model.measure(to_device(batch, device)) if "/" not in name]
+    finally:
+        model.train()
+    # What has a truth is compared with it, not with a set.
+    names += [distance.name] if distance and model.data != "paired" else []
+    names += ["domain_accuracy"] if classifier else []
+    if decisive[0] not in names:
+        raise OptionsError(
+            f"train.best_by (={options.train.best_by!r}) is not among what is measured."
+            f"{did_you_mean(decisive[0], names)} That is: {', '.join(names)}."
+        )
 
 
 def _settled(options: Options, device: torch.device | str, say: Say) -> Options:

@@ -346,6 +346,8 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
         )
     else:
         lines.append("trained:    elsewhere; imported")
+    if model.data != "pictures":
+        lines.append(f"images:     {options.data.crop_size} pixels")
     for each in options.data.labels.sets:
         kind = "classes:" if model.data == "pictures" else "domains:"
         kind = kind if each.exclusive else "attributes:"

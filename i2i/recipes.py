@@ -4,6 +4,7 @@ A recipe may name another as its `base` and change some of it. What the layers s
 validated as a whole (`i2i.options`).
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -115,6 +116,33 @@ def parse_setting(text: str) -> dict[str, Any]:
     return with_new_words(parsed)
 
 
+def settings_layer(*settings: str | Layer) -> dict[str, Any]:
+    """Turn changes of options, however they are written, into one layer.
+
+    Arguments:
+        settings: "objective.l1=50", {"objective.l1": 50} or {"objective": {"l1": 50}}; later ones
+            count more.
+
+    Raises:
+        OptionsError: a text is no setting.
+    """
+    layer: dict[str, Any] = {}
+    for setting in settings:
+        layer = merge(layer, parse_setting(setting) if isinstance(setting, str) else _deep(setting))
+    return layer
+
+
+def _deep(layer: Layer) -> dict[str, Any]:
+    """A layer without dots in its keys: {"train.seed": 1} becomes {"train": {"seed": 1}}."""
+    deep: dict[str, Any] = {}
+    for key, value in layer.items():
+        inner: Any = _deep(value) if isinstance(value, Mapping) else value
+        for part in reversed(key.split(".")):
+            inner = {part: inner}
+        deep = merge(deep, inner)
+    return deep
+
+
 def with_size(options: Layer, size: int) -> dict[str, Any]:
     """Fit the sizes of a recipe to square pictures of `size` pixels.
 
@@ -125,10 +153,11 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
     options = read_options(options).to_dict()
     data = options["data"]
     changes: dict[str, Any] = {
+        "summary": re.sub(r"\b\d+ pixels\b", f"{size} pixels", options["summary"]),
         "data": {
             "crop_size": size,
             "load_size": round(size * data["load_size"] / data["crop_size"]),
-        }
+        },
     }
     if "growth" in options:
         stages = [stage for stage in options["growth"]["stages"] if stage["size"] <= size]
@@ -141,12 +170,12 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
     return merge(options, changes)
 
 
-def load_options(recipe: str, *settings: str, size: int | None = None) -> Options:
+def load_options(recipe: str, *settings: str | Layer, size: int | None = None) -> Options:
     """Read a recipe and change it.
 
     Arguments:
         recipe: the name of a recipe of the package ("pix2pix"), or the path of a TOML file.
-        settings: changes such as "objective.l1=50", as for `--set`.
+        settings: changes such as "objective.l1=50", as for `--set`; or see `settings_layer`.
         size: fit the recipe to square pictures of this many pixels.
 
     Raises:
@@ -155,6 +184,4 @@ def load_options(recipe: str, *settings: str, size: int | None = None) -> Option
     layer = read_recipe(recipe)
     if size is not None:
         layer = with_size(layer, size)
-    for setting in settings:
-        layer = merge(layer, parse_setting(setting))
-    return read_options(layer)
+    return read_options(merge(layer, settings_layer(*settings)))

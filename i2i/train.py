@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from i2i.advice import without_gpu
 from i2i.builder import (
     batch_sizes,
     build_model,
@@ -26,12 +27,13 @@ from i2i.builder import (
 from i2i.data.ahead import on_device
 from i2i.data.loader import default_workers, make_loader
 from i2i.errors import I2iError, OptionsError, RunError
-from i2i.judging import classifier_of, distance_of, settle_judgement
+from i2i.judging import classifier_of, distance_of, require_measured, settle_judgement
 from i2i.options import Layer, Options, read_options
 from i2i.plugins import keep_copies
 from i2i.processes import Processes, together
 from i2i.processor import settle_threads
-from i2i.recipes import merge
+from i2i.recipes import merge, settings_layer
+from i2i.signals import explain, side_names
 from i2i.sources import open_source, remarks, settle_options
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.complaints import HealthWatch
@@ -109,7 +111,7 @@ def start(
 
 def resume(
     run_or_checkpoint: Path | str,
-    changes: Layer | None = None,
+    changes: str | Layer | Sequence[str | Layer] | None = None,
     *,
     device: str = "auto",
     say: Say = print,
@@ -118,7 +120,8 @@ def resume(
 
     Arguments:
         run_or_checkpoint: a run folder, or a checkpoint file in one.
-        changes: options that may differ: the length of the run, and where and how data is read.
+        changes: options that may differ: the length of the run, and where and how data is read;
+            as for `load_options`: "train.steps=300", {"train.steps": 300}, or several of these.
         device: "auto", "cpu", "cuda", ...
         say: prints a line for a person.
     """
@@ -131,7 +134,8 @@ def resume(
                 f"{path} holds imported weights without the state of their training, so it can be "
                 "used with `i2i translate`, but not resumed."
             )
-        options = read_options(merge(state["options"], changes or {}))
+        several = [changes] if isinstance(changes, str | Mapping) else changes or ()
+        options = read_options(merge(state["options"], settings_layer(*several)))
         say = _voice(say, processes)
         say(f"resuming from {why}")
         return _train(options, run, state, processes, device, say)
@@ -162,6 +166,8 @@ def _train(
         with contextlib.suppress(I2iError, OSError):  # it is the training that matters
             for remark in remarks(options, model.data, source):
                 say(remark)
+        if line := without_gpu(options, device.type):
+            say(line)
     stop = run_length(options, source.pictures)
     trainer = build_trainer(
         options,
@@ -208,7 +214,8 @@ def _train(
         processes=processes,
     )
     if validation is not None and state is None:
-        keeper.require_measured(validation.names(trainer))
+        measures = validation.distance, validation.classifier
+        require_measured(options, model, validation.batches[0], *measures)
 
     echo = 0.0 if processes.alone else ECHO
     with Interrupt(echo=echo, silent=not processes.first) as own_interrupt:
@@ -290,7 +297,9 @@ def _train(
         return Outcome(run.folder, steps, interrupt.exit_code)
     best = ""
     if train.decisive is not None and keeper.best is not None:
-        best = f", best validation {train.decisive[0]} {keeper.best:.4g}"
+        name = train.decisive[0]
+        meaning = explain(name, side_names(options.data.root, options.data.root_b))
+        best = f", best validation {name} {keeper.best:.4g}{meaning and f', {meaning}'}"
     if validation is not None:
         for line in health.summary():
             say(line)

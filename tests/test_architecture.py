@@ -18,6 +18,7 @@ GROUND = {
     "growth",
     "processor",
     "memory",
+    "signals",
     "__init__",
 }
 MAY_IMPORT = {
@@ -30,6 +31,7 @@ MAY_IMPORT = {
     "processor": set(),
     "plugins": set(),
     "registry": set(),
+    "signals": set(),
     "game": set(),
     "watch": set(),
     "work": set(),
@@ -67,7 +69,8 @@ MAY_IMPORT = {
         "sources",
         "training",
     },
-    "judging": {"data", "metrics", "models", "options", "recipes", "sources"},
+    "advice": {"options", "recipes"},
+    "judging": {"data", "game", "metrics", "models", "options", "recipes", "sources"},
     "doctor": {"data", "models", "options", "recipes", "training"},
     "capacity": set(),
     "estimate": {"builder", "capacity", "game", "options", "work"},

@@ -259,7 +259,7 @@ def test_what_cannot_be_exported_is_refused(
     with pytest.raises(DataError, match="--calibrate-on"):
         export_int8(checkpoint, tmp_path / "a.onnx", say=lambda line: None)
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(OptionsError, match=r"pip install 'i2i\[onnx\]'"):
+    with pytest.raises(OptionsError, match=r"pip install 'i2i-toolkit\[onnx\]'"):
         export_onnx(checkpoint, tmp_path / "a.onnx")
     assert not (tmp_path / "a.onnx").exists()
 

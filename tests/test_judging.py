@@ -16,8 +16,9 @@ from i2i.judging import settle_judgement
 from i2i.loading import describe_checkpoint, load_translator
 from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
 from i2i.metrics.kernel import kernel_distance
-from i2i.options import Options, decided_by
+from i2i.options import Options
 from i2i.recipes import load_options
+from i2i.signals import decided_by
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.health import Verdict
 from i2i.training.run import Run, find_checkpoint
@@ -83,6 +84,23 @@ def test_distances_of_known_sets() -> None:
     assert kernel(Mean()).name == "kid(mean)"
 
 
+def test_features_of_a_set_that_is_gone_are_not_those_of_another() -> None:
+    """A tensor that is freed leaves its place, and its `id`, to the next."""
+
+    class Mean:
+        name, dimension = "mean", 3
+
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            return images.float().mean(dim=(2, 3)) / 255
+
+    made, distance = torch.full((8, 3, 4, 4), 7, dtype=torch.uint8), kernel(Mean())
+    for number in range(20):
+        reference = torch.full((8, 3, 4, 4), 10 * number, dtype=torch.uint8)
+        expected = kernel_distance(Mean()(made), Mean()(reference)).mean
+        assert distance.between(made, reference) == expected
+        del reference
+
+
 def test_an_unpaired_run_is_judged_for_each_direction(unpaired: Path, tmp_path: Path) -> None:
     said: list[str] = []
     outcome = train.start(on(unpaired, "cyclegan"), tmp_path, "a", device="cpu", say=said.append)
@@ -128,8 +146,13 @@ def test_a_run_ends_when_it_gets_no_better(
     assert [p.name for p in Run(outcome.folder).checkpoints()] == ["step-00000008.pt"]
     assert load_checkpoint(Run(outcome.folder).best)["step"] == 2
     # It can be resumed with more patience.
-    changes = {"train": {"stop_after": 5}}
+    changes = {"train.stop_after": 5}
     assert train.resume(outcome.folder, changes, device="cpu", say=silent).steps == 12
+    said.clear()
+    again = train.resume(outcome.folder, "train.stop_after=6", device="cpu", say=said.append)
+    assert again.steps == 14
+    explained = "mean absolute difference from the truth (0..2; lower is better)"
+    assert f"best validation l1 0, {explained}" in said[-1]
 
 
 def test_too_dear_validations_are_left_out_but_for_the_first_and_the_last(

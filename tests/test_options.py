@@ -7,7 +7,15 @@ import pytest
 from i2i.errors import OptionsError
 from i2i.networks import DISCRIMINATORS, GENERATORS
 from i2i.options import network_section, read_options
-from i2i.recipes import load_options, merge, parse_setting, read_recipe, recipes, shipped
+from i2i.recipes import (
+    load_options,
+    merge,
+    parse_setting,
+    read_recipe,
+    recipes,
+    settings_layer,
+    shipped,
+)
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -192,3 +200,18 @@ def test_options_are_frozen() -> None:
 def test_shipped_data_is_found() -> None:
     assert (shipped("options") / "pix2pix.toml").is_file()
     assert shipped("datasets").is_dir()
+
+
+def test_settings_are_named_alike_however_they_are_written() -> None:
+    expected = load_options("pix2pix", "train.steps=300", "objective.l1=50")
+    assert load_options("pix2pix", {"train.steps": 300, "objective": {"l1": 50.0}}) == expected
+    assert load_options("pix2pix", {"train": {"steps": 300}}, "objective.l1=50") == expected
+    layer = settings_layer({"train.steps": 1, "train": {"seed": 2}}, "train.seed=3")
+    assert layer == {"train": {"steps": 1, "seed": 3}}
+    with pytest.raises(OptionsError, match=r"train\.sede is no option\. Did you mean 'seed'"):
+        load_options("pix2pix", {"train.sede": 1})
+
+
+def test_a_summary_says_the_true_size() -> None:
+    assert load_options("pix2pix-quick", size=16).summary.startswith("pix2pix at 16 pixels: ")
+    assert load_options("pix2pix", size=16).summary == load_options("pix2pix").summary

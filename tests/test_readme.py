@@ -52,7 +52,8 @@ def test_the_model_that_is_shown_is_the_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/noise.md", "docs/export.md"]
+    "page",
+    ["README.md", "CONTRIBUTING.md", "docs/noise.md", "docs/export.md", "docs/evaluate.md"],
 )
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -60,7 +61,9 @@ def test_links_lead_somewhere(page: str) -> None:
         assert ((ROOT / page).parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/noise.md", "docs/export.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/noise.md", "docs/export.md", "docs/evaluate.md"]
+)
 def test_commands_are_those_that_there_are(page: str) -> None:
     """Every line that begins with i2i is one that the command line understands."""
     lines = re.findall(r"^(?: {4})?i2i (.+)$", (ROOT / page).read_text(encoding="utf-8"), re.M)

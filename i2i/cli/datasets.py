@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -75,9 +76,9 @@ def get(name: str) -> None:
     direction = "" if card.direction == "AtoB" else f" --direction {card.direction}"
     for kind in card.kinds:
         if kind in _TRAIN:
-            click.echo(f"  i2i train --model {_TRAIN[kind]} --dataroot {name}{direction}")
+            click.echo(f"  i2i train --model {_TRAIN[kind]} --dataroot {quote(name)}{direction}")
         elif kind == "pictures":
-            click.echo(f"  i2i translate {folder} OUTPUT_DIR")
+            click.echo(f"  i2i translate {quote(str(folder))} OUTPUT_DIR")
 
 
 def _get_named(name: str) -> None:

@@ -17,15 +17,20 @@ def dry_run(options: "Options", device_name: str, say: Callable[[str], None]) ->
     """
     from i2i.builder import build_model, data_kind, pick_device
     from i2i.estimate import measure_apart, measure_memory
+    from i2i.judging import classifier_of, distance_of, require_measured, settle_judgement
     from i2i.memory import free_memory
     from i2i.sources import open_source, remarks, settle_options
 
     device = pick_device(device_name)
     options = settle_options(options, data_kind(options))
+    options = settle_judgement(options, "cpu", say)
     model = build_model(options)
     for notice in model.notices:
         say(f"note: {notice}")
     source = open_source(options, model.data, say)
+    if source.validation_pictures:
+        measures = distance_of(options, "cpu", say), classifier_of(options, source, "cpu", say)
+        require_measured(options, model, source.validation_batches(2)[0], *measures)
     for remark in remarks(options, model.data, source):
         say(remark)
     free = free_memory(device)

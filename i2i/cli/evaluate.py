@@ -17,6 +17,7 @@ Examples:
   i2i evaluate translated/ facades/val/photos/
   i2i evaluate translated/ zebras/ --measures fid,kid --features efficientnet-lite0
   i2i evaluate translated/ faces/test/ --domains
+  i2i evaluate depth_maps/ truth/ --span 0 4095 --csv each.csv
   i2i evaluate --checkpoint runs/facades
   i2i evaluate --checkpoint runs/facades --dataroot other_facades --json figures.json
 """
@@ -25,6 +26,8 @@ Examples:
 @click.argument("reference", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--checkpoint",
+    "--run",
+    "checkpoint",
     metavar="RUN_OR_FILE",
     type=click.Path(path_type=Path),
     help="Evaluate a run, or a checkpoint file, instead of folders: it translates the held-out "
@@ -80,6 +83,14 @@ Examples:
     type=click.IntRange(min=8),
     help="With folders: bring each picture to a square of N pixels first.",
 )
+@click.option(
+    "--span",
+    nargs=2,
+    type=float,
+    metavar="BLACK WHITE",
+    help="With folders of images of more than 8 bits: the values that PSNR, SSIM and the others "
+    "take for black and white.  [default: the least and the greatest of REFERENCE]",
+)
 @click.option("--count", type=click.IntRange(min=1), help="How many pictures are looked at.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
@@ -94,6 +105,12 @@ Examples:
     type=click.Path(path_type=Path),
     help="Folder for the sheet of the worst pictures.  [default: with --checkpoint, the "
     "run's evaluation/; else none is written]",
+)
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(path_type=Path),
+    help="Write the values of each pair of images.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all as JSON.")
 @click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder to write scalars to.")
@@ -110,10 +127,12 @@ def command(
     features: str,
     weights: Path | None,
     size: int | None,
+    span: tuple[float, float] | None,
     count: int | None,
     seed: int,
     worst: int,
     out: Path | None,
+    csv_file: Path | None,
     json_file: Path | None,
     tensorboard: Path | None,
 ) -> None:
@@ -130,14 +149,17 @@ def command(
         ("--best", best or None, checkpoint),
         ("--size", size, result),
         ("--domains", domains or None, result),
+        ("--span", span, result),
     ):
         if given is not None and needs is None:
             other = "--checkpoint" if result is not None else "two folders"
             raise click.UsageError(f"{name} goes with {other}.")
+    if span is not None and not span[0] < span[1]:
+        raise click.UsageError(f"--span {span[0]:g} {span[1]:g}: BLACK must be below WHITE.")
 
     from i2i.evaluation.figures import MEASURES, require_measures
     from i2i.evaluation.measure import evaluate, possible, require_possible
-    from i2i.evaluation.report import table, to_json, to_tensorboard, worst_sheet
+    from i2i.evaluation.report import table, to_csv, to_json, to_tensorboard, worst_sheet
     from i2i.processes import together
 
     wanted = tuple(name.strip() for name in measures.split(",")) if measures else ()
@@ -172,10 +194,18 @@ def command(
             assert result is not None
             assert reference is not None
             comparisons = folder_comparisons(
-                result, reference, domains=domains, count=count, size=size, progress=progress
+                result,
+                reference,
+                domains=domains,
+                count=count,
+                size=size,
+                span=span,
+                progress=progress,
             )
             about = {"result": str(result), "reference": str(reference)}
         require_possible(comparisons, wanted)
+        if csv_file is not None and not any(each.pairs for each in comparisons):
+            raise click.UsageError("--csv writes the values of pairs, and no image has a partner.")
         if not processes.first:
             return  # the others have shared the making; the first one measures
         needed = set(wanted or MEASURES)
@@ -199,6 +229,9 @@ def command(
                 out.mkdir(parents=True, exist_ok=True)
                 sheet.save(path)
                 click.echo(f"picture sheet: {path}")
+    if csv_file is not None:
+        csv_file.parent.mkdir(parents=True, exist_ok=True)
+        csv_file.write_text(to_csv(evaluations), encoding="utf-8")
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(to_json(evaluations, about) + "\n", encoding="utf-8")

@@ -10,6 +10,8 @@ import click
 _OF_A_GENERATOR = (
     click.option(
         "--checkpoint",
+        "--run",
+        "checkpoint",
         metavar="RUN_OR_FILE",
         type=click.Path(path_type=Path),
         help="A run folder or a checkpoint file.  [default: the newest run]",

@@ -45,5 +45,8 @@ class Comparison:
     agreement: Callable[[], float] | None = None
     """Computes how well the categories that a model has found agree with the classes."""
 
+    notes: Sequence[str] = ()
+    """What a person has to know of it before they look at a number, a sentence each."""
+
     generated_error: Callable[[], float] | None = None
     """Computes the average generated error of the model's own discriminator."""

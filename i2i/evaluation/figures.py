@@ -6,8 +6,7 @@ from typing import Literal, get_args
 
 from i2i.errors import OptionsError, did_you_mean
 from i2i.evaluation.comparisons import Comparison
-
-Better = Literal["lower", "higher", "neither"]
+from i2i.signals import Better, read_signal
 
 PerPicture = Literal["psnr", "ssim", "ms-ssim", "lpips"]
 
@@ -24,12 +23,7 @@ MEASURES = (
 )
 """What can be measured, by the names that a person chooses them by."""
 
-WORST_BY: tuple[tuple[PerPicture, Better], ...] = (
-    ("lpips", "lower"),
-    ("ms-ssim", "higher"),
-    ("ssim", "higher"),
-    ("psnr", "higher"),
-)
+WORST_BY: tuple[PerPicture, ...] = ("lpips", "ms-ssim", "ssim", "psnr")
 """What decides on the worst pictures, the best judge first."""
 
 
@@ -38,18 +32,26 @@ class Figure:
     """One number.
 
     Its `name` tells it from every other: it says by which network features were computed.
-    `low` and `high` are the 95 % bootstrap interval of a mean; `inputs` is the same figure for what
-    the generator was given, a baseline; `details` are further numbers that belong to it.
+    `low` and `high` are the 95 % bootstrap interval of a mean, and `few` says that there is none
+    for want of values; `inputs` is the same figure for what the generator was given, a baseline;
+    `details` are further numbers that belong to it.
     """
 
     name: str
     value: float
-    better: Better
     pictures: int
     low: float | None = None
     high: float | None = None
     inputs: float | None = None
     details: Mapping[str, float] = field(default_factory=dict)
+    few: bool = False
+
+    @property
+    def better(self) -> Better:
+        """Which way is better."""
+        metric = read_signal(self.name).metric
+        assert metric is not None, self.name
+        return metric.better
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,15 @@ class Evaluation:
     def worst(self, count: int) -> tuple[str, list[int]]:
         """The numbers of the worst pairs, the worst first, and the name of what decided."""
         known = self.pictures[0][1] if self.pictures else {}
-        for kind, better in WORST_BY:
+        for kind in WORST_BY:
             for name in known:
-                if name.partition("(")[0].removesuffix("-unweighted") == kind:
+                signal = read_signal(name)
+                if signal.base.removesuffix("-unweighted") == kind:
+                    assert signal.metric is not None
                     order = sorted(
                         range(len(self.pictures)),
                         key=lambda i: self.pictures[i][1][name],
-                        reverse=better == "lower",
+                        reverse=not signal.metric.higher_is_better,
                     )
                     return name, order[:count]
         return "", []

@@ -1,5 +1,6 @@
 """Comparisons of two folders."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -14,6 +15,7 @@ from i2i.data.check import check_pictures, usable_pictures
 from i2i.data.reading import list_pictures
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
+from i2i.evaluation.depth import Span, span_of
 from i2i.evaluation.pictures import FolderPictures, PictureSet
 from i2i.metrics.classifier import LARGEST, Classifier, brought, cached_classifier
 
@@ -26,6 +28,9 @@ CLASSIFIER_STEPS = 1000
 CLASSIFIER_BATCH = 64
 """A minute or two on one core."""
 
+SHOWN = 5
+"""Names in a note."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -36,11 +41,14 @@ def folder_comparisons(
     domains: bool = False,
     count: int | None = None,
     size: int | None = None,
+    span: Span | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> list[Comparison]:
     """Compare the pictures in a folder with the real ones in another.
 
-    Pictures of the same name below the two folders (the suffix may differ) are partners.
+    Pictures of the same name below the two folders (the suffix may differ) are partners. Where
+    pictures are named as the authors' code does (NAME_fake_B beside NAME_real_B), the fakes of the
+    result count, and the real ones of that side in the reference.
 
     Arguments:
         result: what was made.
@@ -51,6 +59,8 @@ def folder_comparisons(
         count: how many pictures of each folder are looked at, evenly from all over the result;
             of the reference their partners, if there are some.
         size: bring each picture to a square of this size.
+        span: the values of black and white, for files of more than 8 bits; by default the least
+            and the greatest value of the reference.
         progress: told what is being done, and how much of how much is.
 
     Raises:
@@ -58,8 +68,8 @@ def folder_comparisons(
             cannot be read.
     """
     if not domains:
-        made, truth, pairs = _both(result, reference, count, size, progress)
-        return [Comparison("", made, truth, pairs)]
+        made, truth, pairs, notes = _both(result, reference, count, size, span, progress)
+        return [Comparison("", made, truth, pairs, notes=notes)]
     names = [
         each.name
         for each in sorted(reference.iterdir() if reference.is_dir() else ())
@@ -70,12 +80,14 @@ def folder_comparisons(
             f"Domains are sub-folders of the same name in '{result}' and '{reference}', two at "
             f"least; there are: {', '.join(names) or 'none'}."
         )
-    sets = {name: _both(result / name, reference / name, count, size, progress) for name in names}
-    real = {name: truth for name, (_, truth, _) in sets.items()}
+    sets = {
+        name: _both(result / name, reference / name, count, size, span, progress) for name in names
+    }
+    real = {name: truth for name, (_, truth, _, _) in sets.items()}
     judge = shared_classifier(lambda: (real, None), progress=progress)
     return [
-        Comparison(name, made, truth, pairs, judge=Judge(judge, name))
-        for name, (made, truth, pairs) in sets.items()
+        Comparison(name, made, truth, pairs, judge=Judge(judge, name), notes=notes)
+        for name, (made, truth, pairs, notes) in sets.items()
     ]
 
 
@@ -129,10 +141,17 @@ def _labelled(sets: Mapping[str, PictureSet], names: Sequence[str]) -> tuple[Ten
 
 
 def _both(
-    result: Path, reference: Path, count: int | None, size: int | None, progress: Progress
-) -> tuple[FolderPictures, FolderPictures, list[tuple[int, int]]]:
-    """The pictures of two folders, and which of them are partners."""
-    made, real = _named(result), _named(reference)
+    result: Path,
+    reference: Path,
+    count: int | None,
+    size: int | None,
+    span: Span | None,
+    progress: Progress,
+) -> tuple[FolderPictures, FolderPictures, list[tuple[int, int]], list[str]]:
+    """The pictures of two folders, which of them are partners, and what is to be said of them."""
+    made, side, notes = _results(result)
+    real = _truths(reference, side)
+    notes += _without_partner(made, real)
     chosen = _few(list(made), count)
     partners = [name for name in chosen if name in real]
     others = partners or _few(list(real), count)
@@ -140,11 +159,87 @@ def _both(
         others = list(real)
     numbers = {name: number for number, name in enumerate(others)}
     pairs = [(n, numbers[name]) for n, name in enumerate(chosen) if name in numbers]
-    return (
-        _pictures({name: made[name] for name in chosen}, size, progress),
-        _pictures({name: real[name] for name in others}, size, progress),
-        pairs,
+    truth = _pictures({name: real[name] for name in others}, size, None, progress)
+    span = span or span_of(truth.paths)
+    truth.span = span
+    if span is not None:
+        notes.append(
+            f"these are images of more than 8 bits, measured with {span[0]:.6g} for black and "
+            f"{span[1]:.6g} for white (--span says other values)."
+        )
+    results = _pictures({name: made[name] for name in chosen}, size, span, progress)
+    return results, truth, pairs, notes
+
+
+AUTHORS = re.compile(r"(?P<name>.+)_(?P<what>fake|real|rec|idt)(?:_(?P<side>[AB]))?")
+"""How the authors' PyTorch code of pix2pix and CycleGAN names what it writes."""
+
+
+def _results(folder: Path) -> tuple[dict[str, Path], str, list[str]]:
+    """What was made, by name, of which side ("A", "B", or "" where nothing says so), and notes."""
+    named = _named(folder)
+    found = _authors(named)
+    if not found:
+        return named, "", []
+    sides = {side for what, side in found if what == "fake"}
+    if len(sides) > 1:
+        raise DataError(
+            f"'{folder}' holds results of both directions (NAME_fake_A and NAME_fake_B): give each "
+            "a folder of its own."
+        )
+    (side,) = sides
+    made = found["fake", side]
+    others = sorted(f"_{what}{f'_{of}' if of else ''}" for what, of in found if what != "fake")
+    note = (
+        f"'{folder}' is named as the authors' code does: {len(made)} of {len(named)} images, those "
+        f"that end in _fake{f'_{side}' if side else ''}, are the results; {', '.join(others)} and "
+        "any others are left out."
     )
+    return made, side, [note]
+
+
+def _truths(folder: Path, side: str) -> dict[str, Path]:
+    """Real pictures by name: of the authors' layout those of the side that results belong to."""
+    named = _named(folder)
+    found = _authors(named)
+    if not found:
+        return named
+    if ("real", side) not in found or not side:
+        raise DataError(
+            f"'{folder}' holds results as the authors' code writes them, but no NAME_real_"
+            f"{side or 'B'} to compare with: name a folder of real images."
+        )
+    return found["real", side]
+
+
+def _authors(named: Mapping[str, Path]) -> dict[tuple[str, str], dict[str, Path]]:
+    """Pictures by what they are and of which side, if their names are those of the authors' code:
+    some fake stands beside a real one of the same name."""
+    found: dict[tuple[str, str], dict[str, Path]] = {}
+    for name, path in named.items():
+        if parts := AUTHORS.fullmatch(name):
+            found.setdefault((parts["what"], parts["side"] or ""), {})[parts["name"]] = path
+    fakes, reals = (
+        {name for (what, _), own in found.items() if what == kind for name in own}
+        for kind in ("fake", "real")
+    )
+    return found if fakes & reals else {}
+
+
+def _without_partner(made: Mapping[str, Path], real: Mapping[str, Path]) -> list[str]:
+    """Say which truths nothing was made for, and the other way round, if any two are partners."""
+    if not made.keys() & real.keys():
+        return []
+    notes = []
+    for these, those, words in (
+        (real, made, "truths have no result"),
+        (made, real, "results have no truth"),
+    ):
+        alone = [name for name in these if name not in those]
+        if alone:
+            shown = ", ".join(alone[:SHOWN]) + (", ..." if len(alone) > SHOWN else "")
+            notes.append(f"{len(alone)} of {len(these)} {words} ({shown}).")
+    return notes
 
 
 def _named(folder: Path) -> dict[str, Path]:
@@ -161,13 +256,15 @@ def _named(folder: Path) -> dict[str, Path]:
     }
 
 
-def _pictures(paths: Mapping[str, Path], size: int | None, progress: Progress) -> FolderPictures:
+def _pictures(
+    paths: Mapping[str, Path], size: int | None, span: Span | None, progress: Progress
+) -> FolderPictures:
     checked = check_pictures(
         paths.values(), cache_folder(), progress=lambda d, n: progress("checking pictures", d, n)
     )
     usable = usable_pictures(list(paths.values()), checked)
     shapes = [(checked.sizes[path][1], checked.sizes[path][0]) for path in usable]
-    return FolderPictures(usable, list(paths), shapes, size)
+    return FolderPictures(usable, list(paths), shapes, size, span)
 
 
 def _few(items: Sequence[T], count: int | None) -> list[T]:

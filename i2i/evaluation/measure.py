@@ -1,6 +1,7 @@
 """Measuring a comparison."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +10,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from i2i.batch import to_signed
+from i2i.batch import to_bytes
 from i2i.errors import DataError, I2iError, OptionsError
 from i2i.evaluation.comparisons import Comparison
 from i2i.evaluation.figures import (
     MEASURES,
-    WORST_BY,
     Evaluation,
     Figure,
     PerPicture,
@@ -31,6 +31,10 @@ from i2i.metrics.perceptual import Perceptual
 from i2i.metrics.pictures import MS_SSIM_WEIGHTS, WINDOW, ms_ssim, ms_ssim_scales, psnr, ssim_index
 from i2i.metrics.sliced import Normalisation, patch_distance
 from i2i.metrics.statistics import extract, remembered
+
+FEW = 10
+"""Values of which a bootstrap interval says nothing yet: it is far too narrow, and of one value it
+is that value."""
 
 OWN_CLASSIFIER: Literal["classifier"] = "classifier"
 
@@ -197,7 +201,7 @@ class _Measuring:
         inputs = None if self.sources is None else frechet_distance(self.sources, self.reference)
         if warning := sample_warning(self.count, self.network.dimension):
             self.warnings.append(f"{name}: {warning}")
-        return [Figure(name, value, "lower", self.count, inputs=inputs)]
+        return [Figure(name, value, self.count, inputs=inputs)]
 
     def _kid(self) -> list[Figure]:
         seed = self.tools.seed
@@ -209,7 +213,7 @@ class _Measuring:
         if found.deviation is not None:
             details["deviation over subsets"] = found.deviation
         name = f"kid({self.network.name})"
-        return [Figure(name, found.mean, "lower", self.count, inputs=inputs, details=details)]
+        return [Figure(name, found.mean, self.count, inputs=inputs, details=details)]
 
     def _precision_recall(self) -> list[Figure]:
         found = precision_recall(self.generated, self.reference)
@@ -218,7 +222,6 @@ class _Measuring:
             Figure(
                 f"{name}({self.network.name})",
                 getattr(found, name),
-                "higher",
                 self.count,
                 inputs=None if inputs is None else getattr(inputs, name),
             )
@@ -244,7 +247,7 @@ class _Measuring:
         inputs = None
         if len(sets) > 2 and sets[2][0:1].shape[1] == sets[1][0:1].shape[1]:
             inputs = distance(sets[2])[0]
-        return [Figure(name, value, "lower", self.count, inputs=inputs, details=details)]
+        return [Figure(name, value, self.count, inputs=inputs, details=details)]
 
     def _domain_accuracy(self) -> list[Figure]:
         judge = self.comparison.judge
@@ -263,40 +266,32 @@ class _Measuring:
             found = map(classifier.recognised, pictures.batches(), labels)
             return torch.cat(list(found)).float().tolist()
 
-        interval = mean_interval(share(self.comparison.generated), seed=self.tools.seed)
+        found = share(self.comparison.generated)
         inputs = None
         if self.comparison.sources is not None:
             sources = share(self.comparison.sources)
             inputs = sum(sources) / len(sources)
-        return [
-            Figure(
-                f"domain-accuracy(classifier-{classifier.digest})",
-                interval.mean,
-                "higher",
-                len(self.comparison.generated),
-                interval.low,
-                interval.high,
-                inputs,
-                {"on real ones": classifier.accuracy, "number of these": classifier.held_out},
-            )
-        ]
+        name = f"domain-accuracy(classifier-{classifier.digest})"
+        details = {"on real ones": classifier.accuracy, "number of these": classifier.held_out}
+        return [self._mean(name, found, inputs, details)]
 
     def _agreement(self) -> list[Figure]:
         assert self.comparison.agreement is not None
-        return [Figure("agreement", self.comparison.agreement(), "higher", self.count)]
+        return [Figure("agreement", self.comparison.agreement(), self.count)]
 
     def _generated_error(self) -> list[Figure]:
         assert self.comparison.generated_error is not None
         value = self.comparison.generated_error()
-        return [Figure("average-generated-error", value, "neither", self.count)]
+        return [Figure("average-generated-error", value, self.count)]
 
     def _pairs(self, kind: PerPicture) -> list[Figure]:
         pairs = self.comparison.pairs
         name, compare = self._per_picture(kind)
         values = []
         for done, (number, partner) in enumerate(pairs, 1):
-            images = self.comparison.generated[number : number + 1]
-            truth = self.comparison.reference[partner : partner + 1]
+            part, its = slice(number, number + 1), slice(partner, partner + 1)
+            images = self.comparison.generated.signed(part)
+            truth = self.comparison.reference.signed(its)
             if images.shape != truth.shape:
                 raise DataError(
                     f"{self.comparison.generated.names[number]!r} has {_size(images)} and its "
@@ -305,31 +300,48 @@ class _Measuring:
             values.append(compare(images, truth).item())
             self.tools.progress(f"measuring {kind}", done, len(pairs))
         self.each[name] = values
+        finite = [value for value in values if math.isfinite(value)]
+        if len(finite) == len(values):
+            return [self._mean(name, values)]
+        # Of equal images the PSNR is infinite, and so would any mean be.
+        details = {"identical to their truth, left out": len(values) - len(finite)}
+        return [self._mean(name, finite or [math.inf], details=details)]
+
+    def _mean(
+        self,
+        name: str,
+        values: Sequence[float],
+        inputs: float | None = None,
+        details: Mapping[str, float] | None = None,
+    ) -> Figure:
+        """A mean, with its interval if there are enough values for one."""
+        details = details or {}
+        if len(values) < FEW:
+            mean = sum(values) / len(values)
+            return Figure(name, mean, len(values), None, None, inputs, details, few=True)
         interval = mean_interval(values, seed=self.tools.seed)
-        better = dict(WORST_BY)[kind]
-        return [Figure(name, interval.mean, better, len(values), interval.low, interval.high)]
+        return Figure(
+            name, interval.mean, len(values), interval.low, interval.high, inputs, details
+        )
 
     def _per_picture(self, kind: PerPicture) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
-        """The name of a measure, and what computes it for byte pictures."""
+        """The name of a measure, and what computes it for signed pictures."""
         if kind == "lpips":
             if self.tools.perceptual is None:
                 raise OptionsError(self.tools.why)
-            return self.tools.perceptual.name, self.tools.perceptual
+            perceptual = self.tools.perceptual
+            return perceptual.name, lambda one, two: perceptual(to_bytes(one), to_bytes(two))
         if kind == "psnr":
-            return kind, _signed(psnr)
+            return kind, psnr
         shapes = self.comparison.generated.some([n for n, _ in self.comparison.pairs]).shapes()
         scales = min(ms_ssim_scales(*shape) for shape in shapes)
         if not scales:
             raise DataError(f"it looks at windows of {WINDOW} x {WINDOW} pixels.")
         if kind == "ssim":
-            return kind, _signed(ssim_index)
+            return kind, ssim_index
         fewer = scales < len(MS_SSIM_WEIGHTS)
         name = f"{kind}({scales} scales)" if fewer else kind
-        return name, _signed(lambda images, truth: ms_ssim(images, truth, scales))
-
-
-def _signed(measure: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda images, truth: measure(to_signed(images), to_signed(truth))
+        return name, lambda images, truth: ms_ssim(images, truth, scales)
 
 
 def _size(images: Tensor) -> str:

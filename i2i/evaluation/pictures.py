@@ -5,14 +5,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from i2i.batch import to_bytes, to_signed
 from i2i.data.paired import to_tensor
 from i2i.data.reading import read_picture
 from i2i.data.transforms import evaluation_geometry
+from i2i.evaluation.depth import Span, read_values
 
 BATCH = 16
 
@@ -31,6 +34,10 @@ class PictureSet(Protocol):
         Raises:
             DataError: one cannot be read.
         """
+        ...
+
+    def signed(self, part: slice) -> Tensor:
+        """Some of them as float32, -1..1 from black to white, with all the depth that they have."""
         ...
 
     def batches(self) -> Iterator[Tensor]:
@@ -63,6 +70,8 @@ class FolderPictures:
         names: one for each.
         shapes: height and width of each, upright.
         side: of the squares that they are brought to (`PictureSet.sized`); None: as they are.
+        span: the values that become black and white, for files of more than 8 bits; None: those of
+            the format.
     """
 
     def __init__(
@@ -71,11 +80,13 @@ class FolderPictures:
         names: Sequence[str],
         shapes: Sequence[tuple[int, int]],
         side: int | None = None,
+        span: Span | None = None,
     ) -> None:
         assert len(paths) == len(names) == len(shapes), (len(paths), len(names), len(shapes))
         self.paths = list(paths)
         self.names: Sequence[str] = list(names)
         self.side = side
+        self.span = span
         self._shapes = list(shapes)
         self._fit = evaluation_geometry(side, "shorter side") if side else None
 
@@ -84,6 +95,11 @@ class FolderPictures:
 
     def __getitem__(self, part: slice, /) -> Tensor:
         return torch.stack(self._read(self.paths[part]))
+
+    def signed(self, part: slice) -> Tensor:
+        if self.span is None:
+            return to_signed(self[part])
+        return torch.stack([self._in_span(path) for path in self.paths[part]])
 
     def batches(self) -> Iterator[Tensor]:
         for at in range(0, len(self), BATCH):
@@ -94,7 +110,7 @@ class FolderPictures:
         return {(self.side, self.side)} if self.side else set(self._shapes)
 
     def content(self) -> str:
-        found = hashlib.sha256(repr((self.side, len(self))).encode())
+        found = hashlib.sha256(repr((self.side, len(self), self.span)).encode())
         for path in self.paths:
             found.update(hashlib.sha256(path.read_bytes()).digest())
         return found.hexdigest()
@@ -105,18 +121,30 @@ class FolderPictures:
             [self.names[number] for number in numbers],
             [self._shapes[number] for number in numbers],
             self.side,
+            self.span,
         )
 
     def sized(self, side: int) -> "FolderPictures":
-        return FolderPictures(self.paths, self.names, self._shapes, side)
+        return FolderPictures(self.paths, self.names, self._shapes, side, self.span)
 
     def _read(self, paths: Sequence[Path]) -> list[Tensor]:
         with ThreadPoolExecutor() as pool:
             return list(pool.map(self._read_one, paths))
 
     def _read_one(self, path: Path) -> Tensor:
+        if self.span is not None:
+            return to_bytes(self._in_span(path))
         pixels = read_picture(path, 3)
         return to_tensor(pixels if self._fit is None else self._fit(0, 0, pixels)[0])
+
+    def _in_span(self, path: Path) -> Tensor:
+        """A picture (3, H, W) in float32: -1 at the first value of the span, 1 at the other."""
+        assert self.span is not None
+        low, high = self.span
+        values: Any = (read_values(path) - low) / (max(high - low, 1e-12) / 2) - 1
+        if self._fit is not None:
+            values = self._fit(0, 0, values)[0]
+        return torch.from_numpy(np.ascontiguousarray(values)).permute(2, 0, 1).expand(3, -1, -1)
 
 
 class TensorPictures:
@@ -133,6 +161,9 @@ class TensorPictures:
 
     def __getitem__(self, part: slice, /) -> Tensor:
         return self.images[part]
+
+    def signed(self, part: slice) -> Tensor:
+        return to_signed(self.images[part])
 
     def batches(self) -> Iterator[Tensor]:
         yield from self.images.split(BATCH)

@@ -1,6 +1,9 @@
 """Evaluations as a table, as JSON, as TensorBoard scalars, and as sheets of the worst pictures."""
 
+import csv
+import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,9 +17,10 @@ from i2i import __version__
 from i2i.batch import to_signed
 from i2i.evaluation.figures import Evaluation, Figure
 from i2i.metrics.features import as_colour, fitted
+from i2i.signals import explain, read_signal
 from i2i.training.sheet import picture_sheet
 
-HEADINGS = ("measure", "value", "95 % interval", "inputs", "better", "pictures")
+HEADINGS = ("measure", "value", "95 % interval", "inputs", "better", "pictures", "what it is")
 
 
 def table(evaluation: Evaluation) -> str:
@@ -31,6 +35,7 @@ def table(evaluation: Evaluation) -> str:
     ]
     details = [f"{f.name}: {_details(f)}" for f in evaluation.figures if f.details]
     lines += ["", *details] if details else []
+    lines += [f"Note: {note}" for note in evaluation.comparison.notes]
     lines += [f"Warning: {warning}" for warning in evaluation.warnings]
     name = evaluation.comparison.name
     if name == "real":  # nobody has made these
@@ -49,8 +54,16 @@ def to_json(evaluations: Sequence[Evaluation], about: dict[str, Any]) -> str:
             "comparisons": [
                 {
                     "name": each.comparison.name,
-                    "figures": [asdict(figure) for figure in each.figures],
-                    "pictures": [{"name": name, **values} for name, values in each.pictures],
+                    "figures": [
+                        {k: _finite(v) for k, v in asdict(figure).items()}
+                        | {"better": figure.better, "meaning": explain(figure.name)}
+                        for figure in each.figures
+                    ],
+                    "pictures": [
+                        {"name": name, **{k: _finite(v) for k, v in values.items()}}
+                        for name, values in each.pictures
+                    ],
+                    "notes": list(each.comparison.notes),
                     "warnings": each.warnings,
                     "not measured": each.skipped,
                 }
@@ -58,7 +71,32 @@ def to_json(evaluations: Sequence[Evaluation], about: dict[str, Any]) -> str:
             ],
         },
         indent=2,
+        allow_nan=False,
     )
+
+
+def to_csv(evaluations: Sequence[Evaluation]) -> str:
+    """The values of each pair: a line for each image, with the names of the measures above.
+
+    A measure that a comparison lacks is an empty cell; the PSNR of an image that is equal to its
+    truth is "inf".
+    """
+    names = dict.fromkeys(
+        name for each in evaluations for _, values in each.pictures for name in values
+    )
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["comparison", "image", *names])
+    for each in evaluations:
+        for name, values in each.pictures:
+            cells = (values.get(measure, "") for measure in names)
+            writer.writerow([each.comparison.name, name, *cells])
+    return text.getvalue()
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def to_tensorboard(evaluations: Sequence[Evaluation], folder: Path, step: int) -> None:
@@ -96,7 +134,8 @@ def worst_sheet(evaluation: Evaluation, count: int) -> tuple[Image.Image, str] |
             name: torch.cat([to_signed(fitted(as_colour(each), height, width)) for each in images])
             for name in ("input", "result", "truth")
             if (images := columns.get(name))
-        }
+        },
+        [evaluation.pictures[at][0] for at in worst],
     )
     rows = [evaluation.pictures[at] for at in worst]
     names = ", ".join(f"{name} ({values[by]:.4g})" for name, values in rows)
@@ -104,16 +143,19 @@ def worst_sheet(evaluation: Evaluation, count: int) -> tuple[Image.Image, str] |
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
-    interval = ""
+    interval = "too few to say" if figure.few else ""
     if figure.low is not None and figure.high is not None:
         interval = f"{_number(figure.low)} .. {_number(figure.high)}"
     inputs = "" if figure.inputs is None else _number(figure.inputs)
     better = "" if figure.better == "neither" else figure.better
-    return figure.name, _number(figure.value), interval, inputs, better, str(figure.pictures)
+    metric = read_signal(figure.name).metric
+    meaning = metric.meaning if metric else ""
+    numbers = _number(figure.value), interval, inputs, better, str(figure.pictures)
+    return figure.name, *numbers, meaning
 
 
 def _details(figure: Figure) -> str:
-    return ", ".join(f"{name} {_number(value)}" for name, value in figure.details.items())
+    return ", ".join(f"{name}: {_number(value)}" for name, value in figure.details.items())
 
 
 def _number(value: float) -> str:

@@ -1,7 +1,7 @@
 """Comparisons for a run: what it makes of the held-out pictures of its data set."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import mul
 from pathlib import Path
@@ -13,17 +13,20 @@ from torch import Tensor
 from i2i.batch import Labelled, to_device
 from i2i.builder import build_model, data_kind, inference_mode, pick_device
 from i2i.data.cache import cache_folder
+from i2i.data.content_hash import Member
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
 from i2i.evaluation.folders import CLASSIFIER_PICTURES, shared_classifier
 from i2i.evaluation.pictures import TensorPictures
 from i2i.evaluation.samples import Kind, kinds_of, labelled, numbered, of_kind, sides
+from i2i.evaluation.seen import trained_on
 from i2i.game import Clock, Model
 from i2i.loading import load_sampler, load_translator
 from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
 from i2i.options import Options, read_options
 from i2i.processes import ALONE, Processes, share
 from i2i.sampler import Sampler
+from i2i.signals import side_names
 from i2i.sources import Source, elsewhere, open_source
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.run import find_checkpoint
@@ -58,6 +61,7 @@ class _Context:
     options: Options
     source: Source
     state: dict[str, Any]
+    average: bool | None
     count: int | None
     load: Callable[..., Any]
     device: torch.device
@@ -136,10 +140,16 @@ def run_comparisons(
     load = (
         partial(_translator, path, average, str(where))
         if kind != "pictures"
-        else partial(_sampler, path, average, str(where), processes)
+        else partial(_sampler, path, average, device, processes)
     )
-    context = _Context(options, source, state, count, load, where, progress, processes)
-    return RunComparisons(path, state["step"], options, tuple(makers[kind](context)))
+    context = _Context(options, source, state, average, count, load, where, progress, processes)
+    splits: Mapping[str, Sequence[Member]] = getattr(source, "splits", {})
+    notes = trained_on(path.absolute().parent.parent, splits.get("val", ()))
+    comparisons = tuple(
+        each if each.name == "real" else replace(each, notes=[*each.notes, *notes])
+        for each in makers[kind](context)
+    )
+    return RunComparisons(path, state["step"], options, comparisons)
 
 
 def _translator(path: Path, average: bool | None, device: str, **more: Any) -> Translator:
@@ -173,6 +183,9 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
         flip=context.options.data.flip,
         progress=context.progress,
     )
+    data = context.options.data
+    called = side_names(data.root, data.root_b)
+    notes = [] if called == ("A", "B") else [f"A is {called[0]}, B is {called[1]}."]
     for of, to in ("AB", "BA"):
         direction = f"{of}to{to}"
         translator = context.translator(direction=direction)
@@ -183,6 +196,7 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
             sources=real[of],
             judge=Judge(judge, to) if same else None,
             generated_error=partial(_generated_error, context, f"_{to}"),
+            notes=notes,
         )
 
 
@@ -291,7 +305,8 @@ def _translated(
 def _whole_model(context: _Context) -> Any:
     """The model with its discriminators: these as in training, the generators as they are used."""
     state, model = context.state, build_model(context.options)
-    found = model.load_state_dict(state["model"] | state["average"], strict=False)
+    average = {} if context.average is False else state["average"]
+    found = model.load_state_dict(state["model"] | average, strict=False)
     players = {name for names in model.players.values() for name in names}
     missing = [key for key in found.missing_keys if key.split(".")[0] in players]
     if missing:

@@ -6,5 +6,5 @@ its one output, "translated", is (N, C', H, W) in -1..1. H and W are multiples o
 of itself (`description`), and so is everything else that a user of it must know.
 
 `graph` writes a network, `quantise` makes integers of its convolutions, `judging` says what that
-costs, and `session` runs what was written. The libraries are those of the extra `i2i[onnx]`.
+costs, and `session` runs what was written. The libraries are those of the extra `onnx`.
 """

@@ -20,6 +20,9 @@ CALIBRATION, JUDGED = 32, 100
 
 BATCH = 8
 
+MOST = 120.0
+"""dB that count for equal images, so that differences and means stay finite."""
+
 Network = Callable[[Tensor], Tensor]
 
 
@@ -91,14 +94,14 @@ def held_out(
 
 
 def _paired(batch: Pair) -> _Samples:
-    return _Samples(batch.source, lambda made: psnr(made, batch.target), "PSNR to the truth")
+    return _Samples(batch.source, lambda made: psnr(made, batch.target, MOST), "PSNR to the truth")
 
 
 def _there_and_back(batch: Unpaired, model: Model, direction: str) -> _Samples:
     inputs = batch["AB".index(direction[0])]
     back = model.get_submodule(model.directions["BtoA" if direction == "AtoB" else "AtoB"])
     measure = "PSNR of the way there and back to the input"
-    return _Samples(inputs, lambda made: psnr(in_batches(back, made), inputs), measure)
+    return _Samples(inputs, lambda made: psnr(in_batches(back, made), inputs, MOST), measure)
 
 
 def _to_others_and_back(batch: Labelled, model: Model, labels: LabelSpace) -> _Samples:
@@ -109,7 +112,7 @@ def _to_others_and_back(batch: Labelled, model: Model, labels: LabelSpace) -> _S
     home = labels.condition(own, mask)
 
     def quality(made: Tensor) -> Tensor:
-        return psnr(in_batches(generator, with_planes(made, home)), images)
+        return psnr(in_batches(generator, with_planes(made, home)), images, MOST)
 
     measure = "PSNR of the way to another domain and back to the input"
     return _Samples(with_planes(images, there), quality, measure)

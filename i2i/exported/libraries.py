@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from i2i.errors import OptionsError
+from i2i.errors import OptionsError, how_to_install
 
 
 def library(name: str) -> ModuleType:
@@ -17,5 +17,5 @@ def library(name: str) -> ModuleType:
     except ImportError as error:
         raise OptionsError(
             f"{name.partition('.')[0]} is not installed, which ONNX files need: "
-            "pip install 'i2i[onnx]'."
+            f"{how_to_install('onnx')}."
         ) from error

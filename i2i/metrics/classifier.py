@@ -7,10 +7,12 @@ has not learnt from belongs beside every such figure.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 import torch.nn.functional as F
@@ -244,7 +246,7 @@ def cached_classifier(
 def save_classifier(classifier: Classifier, path: Path) -> None:
     """Write a classifier to a file, which appears under its name only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.partial")
     torch.save(
         {
             "i2i classifier": _VERSION,

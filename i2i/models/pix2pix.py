@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from i2i.batch import Pair
 from i2i.game import Clock, MixedBatch, Model, NCritic, Parts, Play, Produced
-from i2i.metrics.pictures import l1_distance, psnr, ssim_index
+from i2i.metrics.pictures import l1_distance, mean_psnr, psnr, ssim_index
 from i2i.objectives import (
     Adversarial,
     Judgement,
@@ -140,6 +140,9 @@ class Pix2Pix(Model):
             "discriminator/score_real": mean_scores(self.discriminator(_beside(source, target))),
             "discriminator/score_fake": mean_scores(self.discriminator(_beside(source, output))),
         }
+
+    def summarise(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
+        return {**super().summarise(measured), "psnr": mean_psnr(measured["psnr"]).item()}
 
 
 def _beside(source: Tensor, image: Tensor) -> Tensor:

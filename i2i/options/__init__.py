@@ -14,7 +14,7 @@ from i2i.options.data import Data, LabelledData
 from i2i.options.game import Adversarial
 from i2i.options.parts import Network, network_section
 from i2i.options.reading import Layer, read_options
-from i2i.options.training import Optimizer, decided_by
+from i2i.options.training import Optimizer
 from i2i.options.whole import Options
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Network",
     "Optimizer",
     "Options",
-    "decided_by",
     "network_section",
     "read_options",
 ]

@@ -1,24 +1,13 @@
 """[optimizer], [schedule], [train], [inference]: how a run goes, and how its generator is used."""
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from i2i.options.section import Count, Positive, Section, Share
+from i2i.signals import decided_by
 
 PrecisionName = Literal["fp32", "bf16", "fp16", "auto"]
-
-
-HIGHER = r"psnr|ssim|accuracy|domain_accuracy|agreement|health/(diversity|copy|colour(?!_shift))"
-"""How the names of measures begin of which more is better."""
-
-
-def decided_by(measure: str) -> tuple[str, str] | None:
-    """A measure that decides, and whether "lower" or "higher" is better; None if none does."""
-    if measure in ("auto", "none"):
-        return None
-    return measure, "higher" if re.match(HIGHER, measure) else "lower"
 
 
 class Optimizer(Section):
@@ -88,7 +77,9 @@ class Train(Section):
         600, description="domains: training of a classifier that judges translations; 0 for none"
     )
     best_by: str = Field(
-        "auto", description="the measure that decides which checkpoint is the best; or none"
+        "auto",
+        description="the measure that decides which checkpoint is the best; NAME:lower or "
+        "NAME:higher for one that i2i does not know; or none",
     )
     stop_after: Count | None = Field(
         None, description="validations without a better one, after which a run ends"

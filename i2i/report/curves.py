@@ -1,10 +1,11 @@
 """The scalars of a log as charts: which belong together, and how many points a screen can show."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from i2i.signals import Signal, read_signal
 
 POINTS = 600
 """Points of a curve at most, about the width of a chart in pixels."""
@@ -32,24 +33,6 @@ class Chart:
     curves: Mapping[str, list[Point]]
 
 
-_ADVERSARIAL = r"(adversarial|real|fake)(_\w+)?"
-
-_GROUPS: tuple[tuple[str, str, str], ...] = (
-    (r"validation/health/(?P<title>.+?)(_truth)?", "Health", "{title}"),
-    (r"validation/(?P<title>[^/]+)/score_.+", "Health", "{title}: scores of held-out pictures"),
-    (r"validation/(?P<title>.+)", "Validation", "{title}"),
-    (r"learning_rate/.+", "Machine", "learning rate"),
-    (r"speed/(?P<title>.+)", "Machine", "{title}"),
-    (r"(?P<title>[^/]+)/score_\w+", "Health", "{title}: scores in training"),
-    (r"[^/]+/accuracy\w*", "Health", "accuracy of the discriminators"),
-    (r"[^/]+/gradient_norm\w*", "Health", "gradient norms"),
-    (rf"(?P<title>[^/]+)/{_ADVERSARIAL}", "Losses", "{title}: adversarial terms"),
-    (r"(?P<title>[^/]+)/(?!total$).+", "Losses", "{title}: other terms"),
-    (r"[^/]+/total", "Losses", "totals (weighted)"),
-    (r".*", "Other", "other"),
-)
-"""Pattern of names, section and title of their chart; the first that fits."""
-
 SECTIONS = ("Losses", "Validation", "Health", "Machine", "Other")
 
 
@@ -73,16 +56,43 @@ def charts(rows: Iterable[Mapping[str, Any]]) -> list[Chart]:
 
 
 def _is_of_batches(names: Iterable[str]) -> bool:
-    return not any(re.match("validation/|learning_rate/|speed/", name) for name in names)
+    signals = map(read_signal, names)
+    return not any(each.held_out or each.group == "machine" for each in signals)
 
 
 def _group(name: str) -> tuple[int, int, str]:
     """The places of a scalar's section and group, by which charts are sorted, and its title."""
-    for place, (pattern, section, title) in enumerate(_GROUPS):
-        if found := re.fullmatch(pattern, name):
-            title = title.format(**found.groupdict()).replace("_", " ")
-            return SECTIONS.index(section), place, title
-    raise AssertionError(name)  # the last pattern fits everything
+    signal = read_signal(name)
+    section, place, title = _place(signal)
+    return SECTIONS.index(section), place, title.replace("_", " ")
+
+
+def _place(signal: Signal) -> tuple[str, int, str]:
+    """Section, place in it, and title of the chart that a scalar belongs to."""
+    owner, base = signal.owner, signal.base
+    match signal.group:
+        case "health":
+            return "Health", 0, base.removeprefix("health/").removesuffix("_truth")
+        case "result" if signal.held_out:
+            return "Validation", 0, f"{base}({signal.by})" if signal.by else base
+        case "machine":
+            return "Machine", int(base != "learning_rate"), base.rpartition("/")[2]
+        case "result":
+            return "Other", 0, "other"
+    if signal.held_out:
+        return "Health", 1, f"{owner}: scores of held-out pictures"
+    match base:
+        case "score_real" | "score_fake":
+            return "Health", 2, f"{owner}: scores in training"
+        case "accuracy":
+            return "Health", 3, "accuracy of the discriminators"
+        case "gradient_norm":
+            return "Health", 4, "gradient norms"
+        case "adversarial" | "real" | "fake":
+            return "Losses", 0, f"{owner}: adversarial terms"
+        case "total":
+            return "Losses", 2, "totals (weighted)"
+    return "Losses", 1, f"{owner}: other terms"
 
 
 def thin(points: list[Point], most: int = POINTS) -> list[Point]:

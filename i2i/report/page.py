@@ -22,6 +22,7 @@ from i2i.errors import RunError
 from i2i.report.curves import Chart, charts
 from i2i.report.record import Record, read_record
 from i2i.report.sheets import BUDGET, Sheet, embed
+from i2i.signals import explain
 from i2i.training.health import KINDS, TOO_EARLY, is_early, judged, verdicts
 
 VISIBLE_SIDE = 600
@@ -191,7 +192,10 @@ def _curves(own: list[Chart]) -> str:
     ]
     parts = [
         f"<h3>{escape(section)}</h3><div class=charts>"
-        + "".join(f"<div class='card chart'><h4>{escape(c.title)}</h4></div>" for c in group)
+        + "".join(
+            f"<div class='card chart'><h4 title='{escape(_legend(c))}'>{escape(c.title)}</h4></div>"
+            for c in group
+        )
         + "</div>"
         for section, group in groupby(own, key=lambda chart: chart.section)
     ]
@@ -203,6 +207,12 @@ def _curves(own: list[Chart]) -> str:
 </div>
 {"".join(parts)}
 <script type="application/json" id=curves>{_json(data)}</script>"""
+
+
+def _legend(chart: Chart) -> str:
+    """What the curves of a chart are, a line each."""
+    lines = {name: explain(name) for name in chart.curves}
+    return "\n".join(f"{name}: {meaning}" for name, meaning in lines.items() if meaning)
 
 
 def _json(data: Any) -> str:
@@ -220,14 +230,17 @@ def _figures(record: Record) -> str:
             low, high = (pick(points, key=lambda point: point[1]) for pick in (min, max))
             cells = [_number(points[-1][1]), *(f"{_number(v)} (step {s})" for s, v in (low, high))]
             title = name.removeprefix("validation/")
-            rows.append((title, "".join(f"<td class=number>{cell}</td>" for cell in cells)))
+            numbers = "".join(f"<td class=number>{cell}</td>" for cell in cells)
+            meaning = explain(name, record.sides)
+            rows.append((title, f"{numbers}<td class=soft>{escape(meaning)}</td>"))
     if not rows:
         return ""
     head = "".join(f"<th class=number>{title}</th>" for title in ("last", "lowest", "highest"))
     body = "".join(f"<tr><th>{escape(title)}</th>{cells}</tr>" for title, cells in rows)
     return (
         "<h2>Validation figures</h2><div class='card table'>"
-        f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<table><thead><tr><th></th>{head}<th></th></tr></thead><tbody>{body}</tbody></table>"
+        "</div>"
     )
 
 

@@ -5,17 +5,19 @@ Nothing has to be there and nothing has to be whole: what is missing or broken b
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from i2i.errors import OptionsError, RunError, did_you_mean
-from i2i.options import decided_by, read_options
+from i2i.errors import OptionsError, RunError
+from i2i.options import read_options
 from i2i.recipes import read_recipe, read_toml, recipes
+from i2i.signals import decided_by, side_names
 from i2i.training.checkpoint import refuse_exported
 from i2i.training.log import Row, read_log
-from i2i.training.run import Run
+from i2i.training.run import Run, no_run
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Record:
     notes: list[str]
 
     @property
+    def sides(self) -> tuple[str, str]:
+        """What the two domains are called: by their folders, where they are two."""
+        return side_names(str(self.options.get("data.root", "")), self.options.get("data.root_b"))
+
+    @property
     def steps(self) -> int:
         """The last step that is known of."""
         logged = max((row["step"] for row in self.rows), default=0)
@@ -66,11 +73,7 @@ def read_record(folder: Path) -> Record:
     run = Run(folder)
     options_file = folder / "options.toml"
     if not (options_file.exists() or run.log.exists() or run.best.parent.is_dir()):
-        siblings = [path.name for path in folder.parent.glob("*") if path.is_dir()]
-        raise RunError(
-            f"{folder} is no run folder: it has neither options.toml nor log.jsonl nor "
-            f"checkpoints/ inside.{did_you_mean(folder.name, siblings)}"
-        )
+        raise no_run(folder, "it has neither options.toml nor log.jsonl nor checkpoints/ inside")
     notes: list[str] = []
     options = _read_options(options_file, notes)
     rows = _read_log(run.log, notes)
@@ -82,17 +85,23 @@ def read_record(folder: Path) -> Record:
         notes.append("There are no picture sheets.")
     if not checkpoints:
         notes.append("There is no checkpoint.")
-    recipe, usual = _compare(options)
+    environments = sorted(_environments(folder, notes), key=lambda pair: pair[0])
+    recipe, usual = _compare(options, _named_recipe(environments))
+    decisive = None
+    try:
+        decisive = decided_by(str(options.get("train.best_by", "none")))
+    except OptionsError as error:  # of a plug-in that is not here
+        notes.append(str(error))
     return Record(
         name=folder.resolve().name,
         options=options,
         recipe=recipe,
         usual=usual,
-        environments=sorted(_environments(folder, notes), key=lambda pair: pair[0]),
+        environments=environments,
         rows=rows,
         sheets=sorted(sheets),
         checkpoints=checkpoints + [run.best.name] * run.best.exists(),
-        decisive=decided_by(str(options.get("train.best_by", "none"))),
+        decisive=decisive,
         notes=notes,
     )
 
@@ -120,15 +129,36 @@ def flat(options: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def _compare(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _named_recipe(environments: Sequence[tuple[int, Mapping[str, Any]]]) -> str | None:
+    """The recipe of the package that the command of a run names; None if none is seen."""
+    words = environments[0][1].get("command") if environments else None
+    if not isinstance(words, list):
+        return None
+    given = [str(word) for word in words]
+    for number, word in enumerate(given):
+        flag, equals, value = word.partition("=")
+        if flag in ("--recipe", "--model"):
+            name = value if equals else "".join(given[number + 1 : number + 2])
+            return name if name in recipes() else None
+    return None
+
+
+@cache
+def _values_of(recipe: str) -> Mapping[str, Any]:
+    """All values of a recipe of the package by their dotted paths."""
+    return flat(read_options(read_recipe(recipe)).to_dict())
+
+
+def _compare(options: Mapping[str, Any], named: str | None) -> tuple[str, dict[str, Any]]:
     """The recipe that a run stands on, and what that says where the run differs.
 
-    A run does not say its recipe. It is the one of the same model with the same summary; or else,
-    for a recipe of somebody's own, the one with the fewest differences.
+    It is the one that the command of the run names. Of a run of a program it is the one of the same
+    model with the same summary; or else, for a recipe of somebody's own, the one with the fewest
+    differences.
     """
     candidates = []
-    for name in recipes():
-        usual = flat(read_options(read_recipe(name)).to_dict())
+    for name in [named] if named else recipes():
+        usual = _values_of(name)
         if usual["model"] == options.get("model"):
             # What a recipe leaves open ("auto") every run settles.
             differing = {

@@ -1,10 +1,9 @@
 """Which checkpoints of a run are kept."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from i2i.errors import OptionsError, did_you_mean
 from i2i.processes import ALONE, Processes
 from i2i.training.checkpoint import save_checkpoint
 from i2i.training.distributed import gather_own_states
@@ -74,15 +73,6 @@ class Keeper:
             self.best, self.stale = former
             raise
         return True
-
-    def require_measured(self, names: Collection[str]) -> None:
-        """Raise OptionsError if what is to decide is not among what will be measured."""
-        if self.decisive is not None and self.decisive[0] not in names:
-            name = self.decisive[0]
-            raise OptionsError(
-                f"train.best_by (={name!r}) is not among what is measured."
-                f"{did_you_mean(name, names)} That is: {', '.join(names)}."
-            )
 
     def _state(self, trainer: Trainer) -> dict[str, Any]:
         return {

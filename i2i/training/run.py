@@ -14,6 +14,7 @@
 
 import json
 import platform
+import shlex
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,12 +87,12 @@ class Run:
 def refuse_existing(folder: Path) -> None:
     """Raise RunError if there is something in the folder of a new run already."""
     if folder.is_file():
-        raise RunError(f"{folder} is a file: give the new run another --name.")
+        raise RunError(f"{folder} is a file: give the new run another name.")
     if folder.is_dir() and any(folder.iterdir()):
-        resume = f"resume it with `i2i train --resume {folder}`"
+        resume = f"resume it with `i2i train --resume {shlex.quote(str(folder))}`"
         if not Run(folder).checkpoints():
             resume = "it has no checkpoint to resume, so remove it"
-        raise RunError(f"{folder} exists already: {resume}, or give the new run another --name.")
+        raise RunError(f"{folder} exists already: {resume}, or give the new run another name.")
 
 
 def create_run(run: Run, about: dict[str, Any]) -> None:
@@ -106,7 +107,7 @@ def create_run(run: Run, about: dict[str, Any]) -> None:
         run.samples.mkdir(exist_ok=True)
     except FileExistsError:
         raise RunError(
-            f"{run.folder} was made by somebody else just now: give the new run another --name."
+            f"{run.folder} was made by somebody else just now: give the new run another name."
         ) from None
     except OSError as error:
         raise RunError(f"{run.folder} cannot be made: {error.strerror}.") from error
@@ -127,12 +128,29 @@ def _step_of(line: str) -> int | None:
 
 def open_run(folder: Path) -> Run:
     """The run in an existing folder."""
-    if not folder.is_dir():
-        siblings = [path.name for path in folder.parent.glob("*") if path.is_dir()]
-        raise RunError(f"{folder} is no run folder.{did_you_mean(folder.name, siblings)}")
     if not (folder / "checkpoints").is_dir():
-        raise RunError(f"{folder} is no run folder: it has no checkpoints/ inside.")
+        raise no_run(folder, "it has no checkpoints/ inside")
     return Run(folder)
+
+
+def no_run(folder: Path, why: str) -> RunError:
+    """What is to be said of a folder that is none of a run, with the runs that may be meant."""
+    if not folder.is_dir():
+        near = did_you_mean(folder.name, [path.name for path in _runs_in(folder.parent)])
+        return RunError(f"there is no run folder {folder}.{near}")
+    runs = _runs_in(folder)
+    if runs:
+        return RunError(
+            f"{folder} is no run but holds {len(runs)}: name one of them, such as the newest, "
+            f"{shlex.quote(str(runs[-1]))}."
+        )
+    return RunError(f"{folder} is no run folder: {why}.")
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The runs in a folder, by the time of their last change."""
+    found = [path.parent for path in folder.glob("*/checkpoints") if path.is_dir()]
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
 def new_name(what: str, dataroot: str) -> str:

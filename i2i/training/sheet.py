@@ -1,7 +1,7 @@
 """Picture sheets: one row for each picture, one column for each thing to see of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,16 +13,20 @@ from i2i.batch import to_bytes
 GAP = 4
 COLUMNS = 8
 """Pictures in a row of a contact sheet, at least."""
+LABEL = 24
+"""Characters of the name of a row, at most."""
 PAPER = 255
 VISIBLE = 96
 """Pixels: smaller pictures are enlarged, by as much as fits into this."""
 
 
-def picture_sheet(columns: Mapping[str, Tensor]) -> Image.Image:
+def picture_sheet(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image.Image:
     """Lay pictures out in a grid under the names of the columns.
 
     Arguments:
         columns: name -> (N, C, H, W), bytes or in -1..1, with 1 or 3 channels, N the same in all.
+        rows: what stands left of each row, N or none; of a long name the end, which tells files
+            apart.
     """
     largest = max(max(images.shape[-2:]) for images in columns.values())
     pictures = {name: _as_colour(visible(images, largest)) for name, images in columns.items()}
@@ -31,12 +35,18 @@ def picture_sheet(columns: Mapping[str, Tensor]) -> Image.Image:
     widths = [
         max(images.shape[2], int(font.getlength(name)) + 2) for name, images in pictures.items()
     ]
-    rows = len(next(iter(pictures.values())))
+    count = len(next(iter(pictures.values())))
+    assert len(rows) in (0, count), (len(rows), count)
+    labels = [row if len(row) <= LABEL else f"…{row[1 - LABEL :]}" for row in rows]
+    margin = max((int(font.getlength(label)) + GAP for label in labels), default=0)
     height = max(images.shape[1] for images in pictures.values())
-    size = (sum(widths) + GAP * (len(widths) + 1), heading + rows * (height + GAP))
+    size = (margin + sum(widths) + GAP * (len(widths) + 1), heading + count * (height + GAP))
     sheet = Image.new("RGB", size, (PAPER, PAPER, PAPER))
     draw = ImageDraw.Draw(sheet)
-    left = GAP
+    for row, label in enumerate(labels):
+        middle = heading + row * (height + GAP) + height // 2
+        draw.text((GAP, middle), label, fill=0, font=font, anchor="lm")
+    left = margin + GAP
     for (name, images), width in zip(pictures.items(), widths, strict=True):
         draw.text((left, 2), name, fill=0, font=font)
         for row, image in enumerate(images):

@@ -65,13 +65,6 @@ class Validation:
         sets = {name: _joined([each[name] for each in produced]) for name in produced[0]}
         return measured | self._signals(sets) | self._distances(sets) | self._accuracy(sets)
 
-    def names(self, trainer: Trainer) -> list[str]:
-        """What will be measured that could decide on the best checkpoint."""
-        with self._as_used(trainer):
-            found = list(trainer.model.measure(self._to(trainer, self.batches[0])))
-        found += [self.distance.name] if self.distance else []
-        return found + (["domain_accuracy"] if self.classifier else [])
-
     def make_ready(self) -> None:
         """Do what is done only once and may take a while: train the classifier."""
         if self.classifier is not None:

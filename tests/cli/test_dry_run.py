@@ -76,3 +76,19 @@ def test_batch_sizes_that_fit() -> None:
 def test_durations() -> None:
     spans = (3, 90, 5400, 86400, 3 * 86400)
     assert [duration(s) for s in spans] == ["3 s", "2 min", "1.5 h", "24.0 h", "3.0 days"]
+
+
+@pytest.mark.parametrize("measure", ["kid", "swd-reference", "iou", "iou:higher"])
+def test_what_a_training_refuses_to_be_decided_by_its_dry_run_refuses_in_the_same_words(
+    facades: Path, tmp_path: Path, measure: str
+) -> None:
+    asked = ["train", "--model", "pix2pix", "--dataroot", facades, "--steps", 1, *SMALL]
+    asked += ["--set", f"train.best_by={measure}"]
+    refused = [
+        str(CliRunner().invoke(cli, [*map(str, asked), *more]).exception)
+        for more in (["--dry-run"], ["--runs-dir", str(tmp_path)])
+    ]
+    assert refused[0] == refused[1]
+    expected = "Say which way" if measure == "iou" else "That is: l1, psnr, ssim."
+    assert expected in refused[0]
+    assert not list(tmp_path.glob("pix2pix-*"))

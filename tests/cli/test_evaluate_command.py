@@ -73,7 +73,7 @@ def test_two_folders_with_partners(facades: Path, tmp_path: Path) -> None:
         found
     )
     assert 15 < found["psnr"]["value"] < 30
-    assert found["psnr"]["low"] <= found["psnr"]["value"] <= found["psnr"]["high"]
+    assert found["psnr"]["few"]  # for an interval
     assert len(json.loads(out.read_text())["comparisons"][0]["pictures"]) == 7
     # The table says the same; the warning, what is missing and the worst pictures are there.
     (line,) = [each for each in result.stdout.splitlines() if each.startswith("psnr ")]
@@ -225,3 +225,48 @@ def test_a_run_that_makes_pictures_from_noise(
     assert kinds["real"] == expected[:3]  # which have no generator
     assert all(figure["pictures"] == 6 for of in found.values() for figure in of.values())
     assert next(iter(found[""])).startswith("kid(classifier-")
+
+
+def test_the_weights_as_trained_are_those_of_every_measure(facades: Path, tmp_path: Path) -> None:
+    run = run_of("pix2pix", facades, tmp_path / "run", "train.average=0.9")
+    errors = []
+    for number, flag in enumerate(("--raw", "--average")):
+        out = tmp_path / f"{number}.json"
+        result = invoke(
+            "--checkpoint", run, flag, "--measures", "generated-error", "--json", out
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        errors.append(figures(out)[""]["average-generated-error"]["value"])
+    assert errors[0] != errors[1]
+
+
+def test_each_process_finds_its_own_device(
+    domains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process makes of "auto" ("cuda:1") is no device that several could be told."""
+    run = run_of("dcgan", domains, tmp_path / "run")
+    told: list[str] = []
+
+    def loaded(*arguments: Any, device: str, **more: Any) -> Any:
+        told.append(device)
+        raise DataError("enough")
+
+    monkeypatch.setattr(runs, "load_sampler", loaded)
+    with pytest.raises(DataError, match="enough"):
+        runs.run_comparisons(run, device="auto")
+    assert told == ["auto"]
+
+
+def test_values_of_each_image_and_what_is_missing(facades: Path, tmp_path: Path) -> None:
+    made = noisy(facades / "train", tmp_path / "made")
+    (made / "3.png").unlink()
+    out = tmp_path / "deep" / "each.csv"
+    result = invoke(made, facades / "train", "--measures", "psnr,ssim", "--csv", out)
+    assert result.exit_code == 0, result.output
+    lines = out.read_text().splitlines()
+    assert lines[0] == "comparison,image,psnr,ssim"
+    assert len(lines) == 1 + 6
+    assert "Note: 1 of 7 truths have no result (3)." in result.stdout
+    result = invoke(made, facades / "val", "--measures", "swd", "--csv", out, "--span", 5, 5)
+    assert result.exit_code == 2
+    assert "BLACK must be below WHITE" in result.stderr

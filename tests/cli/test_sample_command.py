@@ -139,3 +139,8 @@ def test_each_kind_of_model_has_its_command(told: Path, facades: Path, tmp_path:
         "translate", facades / "val", tmp_path / "y", "--checkpoint", told, "--device", "cpu"
     )
     assert "gan, which makes pictures from noise: use `i2i sample`" in wrong
+
+
+def test_a_run_can_be_called_one(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["sample", str(tmp_path / "a"), "--run", "nowhere"])
+    assert "nowhere is neither a run folder nor a checkpoint file" in str(result.exception)

@@ -84,9 +84,8 @@ def test_pairs_are_measured_one_by_one(tools: Tools, truth: Path, result: Path) 
     evaluation = evaluate(comparison, tools, ["psnr", "ssim", "ms-ssim"])
     psnr, ssim, ms_ssim = evaluation.figures
     assert ms_ssim.name == "ms-ssim(2 scales)"
-    assert psnr.low is not None
-    assert psnr.high is not None
-    assert psnr.low < psnr.value < psnr.high
+    assert psnr.few  # for an interval
+    assert psnr.low is psnr.high is None
     rows = dict(evaluation.pictures)
     assert set(rows) == {f"day/{n}" for n in range(3)} | {f"night/{n}" for n in range(3, 6)}
     expected = {}

@@ -96,7 +96,8 @@ def test_missing_libraries_are_named_with_what_brings_them(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(OptionsError, match=r"onnxruntime is not .* pip install 'i2i\[onnx\]'"):
+    command = r"pip install 'i2i-toolkit\[onnx\]'"
+    with pytest.raises(OptionsError, match=rf"onnxruntime is not .* {command}"):
         ExportedNetwork(path)
 
 

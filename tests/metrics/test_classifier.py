@@ -156,3 +156,22 @@ def test_grey_and_colour_are_brought_to_each_other() -> None:
     assert grey.unique().tolist() == [round(0.299 * 100 + 0.587 * 50 + 0.114 * 200)]
     assert torch.equal(brought(grey, 3, 8), grey.repeat(1, 3, 1, 1))
     assert brought(colour, 3, 4).shape == (1, 3, 4, 4)
+
+
+def test_two_processes_may_write_one_classifier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when two evaluations of the same images end at the same time."""
+    images, labels = torch.rand(20, 1, 8, 8).mul(255).byte(), torch.arange(20) % 2
+    classifier = train_classifier(images, labels, ["a", "b"], steps=1, batch_size=4)
+    path, save = tmp_path / "classifier.pt", torch.save
+
+    def slowly(*arguments: object, **more: object) -> None:
+        monkeypatch.setattr(torch, "save", save)
+        save_classifier(classifier, path)  # the other one, from beginning to end
+        save(*arguments, **more)
+
+    monkeypatch.setattr(torch, "save", slowly)
+    save_classifier(classifier, path)
+    assert load_classifier(path).names == classifier.names
+    assert list(tmp_path.iterdir()) == [path]

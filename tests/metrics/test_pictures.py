@@ -1,12 +1,23 @@
+import math
+
 import numpy as np
 import pytest
 import scipy.ndimage
 import scipy.signal
+import skimage.metrics
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i.metrics.pictures import l1_distance, ms_ssim, ms_ssim_scales, psnr, ssim_index
+from i2i.batch import to_signed
+from i2i.metrics.pictures import (
+    l1_distance,
+    mean_psnr,
+    ms_ssim,
+    ms_ssim_scales,
+    psnr,
+    ssim_index,
+)
 
 
 @given(st.integers(1, 3), st.sampled_from([1, 3]), st.integers(0, 1000))
@@ -21,7 +32,11 @@ def test_against_numpy(count: int, channels: int, seed: int) -> None:
 def test_known_answers() -> None:
     black, white = -torch.ones(2, 3, 16, 16), torch.ones(2, 3, 16, 16)
     assert psnr(black, white).tolist() == [0.0, 0.0]
-    assert psnr(black, black).tolist() == pytest.approx([120.0, 120.0])
+    assert psnr(black, black).tolist() == [math.inf, math.inf]
+    assert psnr(black, black, 120.0).tolist() == [120.0, 120.0]
+    values = psnr(torch.cat([black, black]), torch.cat([black, white]))
+    assert mean_psnr(values).item() == 0.0  # of the two that are finite
+    assert mean_psnr(values[:2]).item() == math.inf
     assert l1_distance(black, white).tolist() == [2.0, 2.0]
     assert ssim_index(white, white).tolist() == pytest.approx([1.0, 1.0])
     # Two flat pictures x and y: SSIM = (2xy + c1) / (x^2 + y^2 + c1), c1 = 0.01^2. Their variance,
@@ -88,3 +103,20 @@ def test_ms_ssim_of_equal_and_of_inverted_pictures() -> None:
     pictures = torch.rand(2, 3, 64, 64) * 2 - 1
     assert ms_ssim(pictures, pictures).tolist() == pytest.approx([1.0, 1.0])
     assert ms_ssim(pictures, -pictures).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_psnr_and_ssim_are_those_of_scikit_image(channels: int) -> None:
+    """Of bytes, with the settings that are those of the paper (Wang et al., 2004)."""
+    generator = np.random.default_rng(channels)
+    truth = scipy.ndimage.gaussian_filter(generator.uniform(size=(channels, 40, 52)), (0, 2, 2))
+    truth = np.rint(255 * (truth - truth.min()) / np.ptp(truth)).astype(np.uint8)
+    image = np.clip(truth + generator.normal(scale=20, size=truth.shape), 0, 255).astype(np.uint8)
+    signed = [to_signed(torch.from_numpy(each)[None]) for each in (image, truth)]
+    expected = skimage.metrics.peak_signal_noise_ratio(truth, image, data_range=255)
+    assert psnr(*signed).item() == pytest.approx(expected, rel=1e-5)
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    expected = skimage.metrics.structural_similarity(
+        truth, image, data_range=255, channel_axis=0, **settings
+    )
+    assert ssim_index(*signed).item() == pytest.approx(expected, abs=1e-5)

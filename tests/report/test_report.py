@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import math
+import os
+import re
 import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -22,6 +24,7 @@ from i2i.report import read_record, render, write_report
 from i2i.report.curves import charts, thin
 from i2i.report.sheets import embed, evenly
 from i2i.training.log import read_log
+from i2i.training.run import find_checkpoint
 
 HOSTILE = (
     """</script><script>alert("x")</script><img src=http://example.com/a.png onerror='x'>&amp;"""
@@ -349,3 +352,70 @@ def test_what_belongs_together_is_in_one_chart() -> None:
     assert len({(chart.section, chart.title) for chart in found}) == len(found)
     assert not next(c for c in found if "learning_rate/generators" in c.curves).smooth
     assert next(c for c in found if "generators/total" in c.curves).smooth
+
+
+def test_names_are_explained_where_they_stand(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    rows = [{"step": 1, "validation/cycle_A": 0.1, "validation/cycle_B": 0.2, "generator/l1": 1.0}]
+    write_log(run, rows)
+    page = page_of(run)
+    assert (
+        "mean absolute difference after there and back, of A (0..2; lower is better)" in page.text
+    )
+    titles = [each.get("title", "") for each in page.all("h4")]
+    assert any(
+        title.startswith("validation/cycle_A: mean") and "\nvalidation/cycle_B: mean" in title
+        for title in titles
+    )
+
+
+def test_domains_are_called_as_their_folders(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    text = (run / "options.toml").read_text()
+    text = text.replace('root = "photos"', 'root = "my/Summer"')
+    text = re.sub(r'root_b = ".*"', 'root_b = "my/Winter"', text)
+    (run / "options.toml").write_text(text)
+    write_log(run, [{"step": 1, "validation/swd-reference_AtoB": 0.1}])
+    assert ", Summer to Winter (lower is better)" in page_of(run).text
+
+
+def test_the_recipe_is_the_one_that_the_command_names(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    for words, recipe in (
+        (["i2i", "train", "--model", "pix2pix"], "pix2pix"),
+        (["i2i", "train", "--recipe=pix2pix-small"], "pix2pix-small"),
+        (["i2i", "train", "--recipe", "mine.toml"], "pix2pix-quick"),  # that of the same summary
+        (["train.py"], "pix2pix-quick"),
+        ("nothing", "pix2pix-quick"),
+    ):
+        (run / "environment.json").write_text(json.dumps({"command": words}))
+        assert read_record(run).recipe == recipe
+
+
+def test_a_folder_of_runs_is_none_and_names_the_newest(tmp_path: Path) -> None:
+    runs = tmp_path / "my runs"
+    for number, name in enumerate(("first", "second")):
+        folder = make_run(runs / name) / "checkpoints"
+        os.utime(folder, (number, number))
+    with pytest.raises(RunError) as refused:
+        read_record(runs)
+    assert str(refused.value) == (
+        f"{runs} is no run but holds 2: name one of them, such as the newest, '{runs / 'second'}'."
+    )
+    with pytest.raises(RunError, match="Did you mean 'second'"):
+        read_record(runs / "secnod")
+    with pytest.raises(RunError, match="is no run but holds 2"):
+        find_checkpoint(runs, tmp_path)
+    empty = runs / "first" / "samples"
+    with pytest.raises(RunError) as refused:
+        read_record(empty)
+    assert "Did you mean" not in str(refused.value)
+
+
+def test_a_measure_that_nobody_knows_any_more_is_a_note(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    options = (run / "options.toml").read_text().replace('best_by = "l1"', 'best_by = "iou"')
+    (run / "options.toml").write_text(options)
+    record = read_record(run)
+    assert record.decisive is None
+    assert any("(='iou')" in note for note in record.notes)

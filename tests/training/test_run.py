@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,15 @@ def test_environment_names_the_versions() -> None:
     about = environment(torch.device("cpu"))
     assert about["packages"]["torch"] == torch.__version__.split("+")[0]
     assert json.loads(json.dumps(about)) == about
+
+
+def test_commands_that_are_named_can_be_pasted(tmp_path: Path) -> None:
+    folder = tmp_path / "my runs" / "it's one"
+    (folder / "checkpoints").mkdir(parents=True)
+    Run(folder).checkpoint(5).touch()
+    with pytest.raises(RunError) as refused:
+        refuse_existing(folder)
+    command = str(refused.value).partition("`")[2].rpartition("`")[0]
+    assert shlex.split(command) == ["i2i", "train", "--resume", str(folder)]
+    # Of an import the name is no flag.
+    assert "--name" not in str(refused.value)

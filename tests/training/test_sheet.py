@@ -32,3 +32,16 @@ def test_a_contact_sheet_goes_on_in_the_next_row() -> None:
     assert sheet.shape == (2 * 101 - 1, 8 * 121 - 1, 3)
     assert [sheet[50, 60 + 121 * column, 0] for column in range(8)] == [*range(8)]
     assert [sheet[151, 60 + 121 * column, 0] for column in range(3)] == [8, 9, 255]
+
+
+def test_rows_have_names_beside_them_and_pictures_are_where_they_were() -> None:
+    images = torch.zeros(2, 1, 100, 100, dtype=torch.uint8)
+    plain = np.asarray(picture_sheet({"a": images}))
+    named = np.asarray(picture_sheet({"a": images}, ["first.png", "a/" * 30 + "last.png"]))
+    margin = named.shape[1] - plain.shape[1]
+    assert 0 < margin < 250  # however long a name is
+    assert named.shape[0] == plain.shape[0]
+    np.testing.assert_array_equal(named[:, margin:], plain)
+    beside = named[:, :margin].mean(axis=(1, 2))
+    assert (beside[20:120] < 255).any()
+    assert (beside[124:224] < 255).any()
