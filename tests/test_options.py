@@ -50,7 +50,7 @@ def test_published_values_of_pix2pix() -> None:
         ("data.augment.rotaton=3", "data.augment.rotaton is no option. Did you mean 'rotation'?"),
         (
             "generator.network=reset",
-            "generator.network (='reset') must be one of dcgan, mlp, progan, resnet, ",
+            "unet. Did you mean 'resnet'?",
         ),
         ("generator.blocks=3", "generator.blocks is no option"),
         ("train.precision=bf61", r"train.precision (='bf61'): input should be 'fp32', 'bf16'"),
