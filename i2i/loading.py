@@ -21,12 +21,14 @@ from i2i.errors import CheckpointError, OptionsError
 from i2i.exported.description import is_exported
 from i2i.exported.session import ExportedNetwork
 from i2i.game import Model
+from i2i.gate import not_finite
 from i2i.labels import Asked
 from i2i.models.gan import GAN
+from i2i.opening import open_checkpoint
 from i2i.options import Options, read_options
 from i2i.processes import ALONE, Processes
 from i2i.sampler import Sampler
-from i2i.training.checkpoint import load_checkpoint
+from i2i.training.checkpoint import about
 from i2i.training.run import find_checkpoint
 from i2i.translator import Translator
 
@@ -299,8 +301,7 @@ def load_model(
         the options of its run, the model, and which checkpoint it is and why, in words.
     """
     path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
-    state = load_checkpoint(path)
-    options = read_options(state["options"])
+    options, state = open_checkpoint(path)
     if average and not state["average"]:
         raise CheckpointError(f"{path} has no moving average: it was trained without one.")
     weights = state["model"] | (state["average"] if average is not False else {})
@@ -310,6 +311,11 @@ def load_model(
         own = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
         if own or name in model.generators:
             network.load_state_dict(own)
+            if name in model.generators and (wrong := not_finite(own)):
+                raise CheckpointError(
+                    f"{path} has weights of the {name} that are not finite ({wrong}): its training "
+                    "has failed, and all that it makes is black; take an older one."
+                )
         elif name == model.classifier:
             model.classifier_known = False
     return options, model, why
@@ -332,12 +338,13 @@ def describe_checkpoint(path: Path, *, with_options: bool = False) -> str:
 
 
 def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
-    state = load_checkpoint(path)
-    options = read_options(state["options"])
+    options, state = open_checkpoint(path)
     model = build_model(options)
     lines = [
         f"model:      {options.model} - {options.summary}",
     ]
+    if by := about(path):
+        lines.append(f"written:    {by}")
     if state["optimizers"]:
         lines.append(
             f"trained:    {_amount(options, state['step'])} on "

@@ -17,9 +17,10 @@ from torch import Tensor
 from i2i.builder import build_model, data_kind
 from i2i.errors import CheckpointError
 from i2i.networks.recognition import Architecture, recognise
+from i2i.opening import open_checkpoint
 from i2i.options import Options, read_options
 from i2i.recipes import merge, read_recipe
-from i2i.training.checkpoint import load_checkpoint, save_checkpoint
+from i2i.training.checkpoint import save_checkpoint
 from i2i.training.run import Run, create_run, environment, find_checkpoint, refuse_existing
 
 Say = Callable[[str], None]
@@ -146,8 +147,7 @@ def export_published(
     """
     path, why = find_checkpoint(checkpoint, Path())
     say(why)
-    state = load_checkpoint(path)
-    options = read_options(state["options"])
+    options, state = open_checkpoint(path)
     if options.model not in FILES:
         raise CheckpointError(
             f"{path} is of the model {options.model!r}, for which the authors' code has no "

@@ -8,9 +8,20 @@ import pytest
 import i2i
 
 PACKAGE = Path(i2i.__file__).parent
-GROUND = {"errors", "batch", "labels", "latent", "growth", "processor", "memory", "__init__"}
+GROUND = {
+    "errors",
+    "gate",
+    "batch",
+    "labels",
+    "latent",
+    "growth",
+    "processor",
+    "memory",
+    "__init__",
+}
 MAY_IMPORT = {
     "errors": set(),
+    "gate": set(),
     "batch": set(),
     "labels": set(),
     "latent": set(),
@@ -56,9 +67,10 @@ MAY_IMPORT = {
     "judging": {"data", "metrics", "models", "options", "recipes", "sources"},
     "doctor": {"data", "models", "options", "recipes", "training"},
     "capacity": set(),
+    "opening": {"builder", "game", "options", "training"},
     "estimate": {"builder", "capacity", "game", "options", "work"},
     "sources": {"data", "doctor", "options", "processes", "progress", "recipes"},
-    "published": {"builder", "loading", "networks", "options", "recipes", "training"},
+    "published": {"builder", "loading", "networks", "opening", "options", "recipes", "training"},
     "train": None,  # the whole of a run
     "cli": None,
     "__init__": None,
