@@ -17,6 +17,9 @@ to do. A broken invariant of our own is an `assert`, never one of these.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST = 200
+"""Letters of a name that are compared with others; it takes their square in time."""
+
 
 class I2iError(Exception):
     """A mistake that a person can mend; its text is all that they are shown."""
@@ -59,6 +62,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     Capitals do not count.
     """
+    found = closest(name, known)
+    return "" if found is None else f" Did you mean {found!r}?"
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that is closest to a name, if one is close; see above."""
     by_lower = {each.lower(): each for each in known}
-    close = get_close_matches(name.lower(), by_lower, n=1)
-    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+    close = get_close_matches(name[:LONGEST].lower(), by_lower, n=1)
+    return by_lower[close[0]] if close else None

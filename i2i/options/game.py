@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from i2i.options.section import Count, Section
+from i2i.options.section import Count, Few, Section, Side, Width
 
 
 class Adversarial(Section):
@@ -21,13 +21,13 @@ class Adversarial(Section):
         0.0, description="share of the discriminator's labels that are wrong"
     )
     saturating: bool = Field(False, description="vanilla: the generator of the original game")
-    pool: Annotated[int, Field(ge=0)] = Field(
+    pool: Annotated[int, Field(ge=0, le=100_000)] = Field(
         0, description="older translations that a discriminator is shown now and then"
     )
-    critic_turns: Count = Field(
+    critic_turns: Few = Field(
         1, description="turns of the discriminator for each one of the generator"
     )
-    generator_turns: Count = Field(1, description="turns of the generator in one step")
+    generator_turns: Few = Field(1, description="turns of the generator in one step")
     mixed_batch: bool = Field(False, description="judge real and generated pictures in one batch")
     instance_noise: Annotated[float, Field(ge=0)] = Field(
         0.0, description="deviation of noise on the discriminator's input, at the beginning"
@@ -43,29 +43,31 @@ class Adversarial(Section):
 class Latent(Section):
     """What a generator is told that makes pictures from noise."""
 
-    size: Count = Field(100, description="numbers of noise")
+    size: Width = Field(100, description="numbers of noise")
     distribution: Literal["normal", "uniform"] = "normal"
     labels: Literal["ignored", "required", "if known"] = Field(
         "ignored", description="whether both networks are told the class of a picture"
     )
-    categorical: tuple[Annotated[int, Field(ge=2)], ...] = Field(
-        (), description="categories of each categorical code"
+    categorical: tuple[Annotated[int, Field(ge=2, le=16384)], ...] = Field(
+        (), max_length=100, description="categories of each categorical code"
     )
-    continuous: Annotated[int, Field(ge=0)] = Field(0, description="number of continuous codes")
+    continuous: Annotated[int, Field(ge=0, le=16384)] = Field(
+        0, description="number of continuous codes"
+    )
     redraw: bool = Field(False, description="draw anew for the generator's turn")
 
 
 class Stage(Section):
     """A resolution of networks that grow: how long the new layers fade in and then hold."""
 
-    size: Count
+    size: Side
     batch_size: Count | None = Field(None, description="by default train.batch_size")
-    fade: Annotated[int, Field(ge=0)] = Field(description="steps")
-    hold: Annotated[int, Field(ge=0)] = Field(description="steps")
+    fade: Annotated[int, Field(ge=0, le=10**12)] = Field(description="steps")
+    hold: Annotated[int, Field(ge=0, le=10**12)] = Field(description="steps")
 
 
 class Growth(Section):
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=16)]
 
     @model_validator(mode="after")
     def _sizes_double(self) -> "Growth":

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from i2i.options.section import Count, Positive, Section
+from i2i.options.section import Blocks, Halvings, Layers, Positive, Section, Side, Width
 
 Norm = Literal["batch", "instance", "none"]
 Upsample = Literal["transposed", "resize"]
@@ -12,7 +12,7 @@ InitScheme = Literal["normal", "xavier", "kaiming", "orthogonal", "torch"]
 
 
 class Network(Section):
-    width: Count = Field(64, description="channels of the first layer")
+    width: Width = Field(64, description="channels of the first layer")
     init: InitScheme = "normal"
     init_gain: Positive = 0.02
 
@@ -23,21 +23,21 @@ class NormedNetwork(Network):
 
 class UNet(NormedNetwork):
     network: Literal["unet"]
-    downs: Annotated[int, Field(ge=2)] = Field(8, description="times that the size is halved")
+    downs: Annotated[Halvings, Field(ge=2)] = Field(8, description="times that the size is halved")
     dropout: bool = False
     upsample: Upsample = "transposed"
 
 
 class ResNet(NormedNetwork):
     network: Literal["resnet"]
-    blocks: Annotated[int, Field(ge=0)] = Field(9, description="residual blocks")
+    blocks: Blocks = Field(9, description="residual blocks")
     dropout: bool = False
     upsample: Upsample = "transposed"
 
 
 class PatchGAN(NormedNetwork):
     network: Literal["patchgan"]
-    layers: Count = Field(3, description="strided layers; 3 judge patches of 70 x 70")
+    layers: Halvings = Field(3, description="strided layers; 3 judge patches of 70 x 70")
 
 
 class PixelGAN(NormedNetwork):
@@ -46,12 +46,12 @@ class PixelGAN(NormedNetwork):
 
 class StarGANGenerator(Network):
     network: Literal["stargan"]
-    blocks: Annotated[int, Field(ge=0)] = Field(6, description="residual blocks")
+    blocks: Blocks = Field(6, description="residual blocks")
 
 
 class StarGANDiscriminator(Network):
     network: Literal["stargan"]
-    layers: Count = Field(6, description="strided layers")
+    layers: Halvings = Field(6, description="strided layers")
 
 
 class DCGAN(Network):
@@ -61,8 +61,8 @@ class DCGAN(Network):
 
 class MLPGenerator(Network):
     network: Literal["mlp"]
-    width: Count = Field(256, description="units of each hidden layer")
-    layers: Count = Field(2, description="hidden layers")
+    width: Width = Field(256, description="units of each hidden layer")
+    layers: Layers = Field(2, description="hidden layers")
 
 
 class MLPDiscriminator(MLPGenerator):
@@ -72,12 +72,12 @@ class MLPDiscriminator(MLPGenerator):
 class SAGAN(Network):
     network: Literal["sagan"]
     init: Literal["torch"] = Field("torch", description="its layers draw their own weights")
-    attention: Count = Field(32, description="height and width of the map that is attended to")
+    attention: Side = Field(32, description="height and width of the map that is attended to")
 
 
 class ProGAN(Network):
     network: Literal["progan"]
-    width: Count = Field(512, description="most channels of a layer")
+    width: Width = Field(512, description="most channels of a layer")
     init: Literal["torch"] = Field("torch", description="its layers draw their own weights")
 
 
