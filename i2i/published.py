@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from i2i import gate
 from i2i.builder import build_model, data_kind
 from i2i.errors import CheckpointError
 from i2i.networks.recognition import Architecture, recognise
@@ -251,11 +252,11 @@ def _age(when: str) -> tuple[bool, bool, int]:
 def _read(path: Path) -> _Network:
     """Read a file and find out which network it holds."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes that are no pickle can raise anything
+        state = gate.load_tensors(path, old=True)
+    except (gate.Refused, OSError) as error:
         raise CheckpointError(
             f"{path} cannot be read: expected a file of weights as PyTorch saves it, whole and "
-            f"with nothing but tensors in it ({type(error).__name__})."
+            f"with nothing but tensors in it ({error})."
         ) from error
     if isinstance(state, dict) and "format" in state and "options" in state:
         raise CheckpointError(f"{path} is a checkpoint of i2i already: use it as it is.")

@@ -174,12 +174,14 @@ def _one_of(*known: Any) -> tuple[Callable[[Any], bool], str]:
 
 def _is_quantisation(value: Any) -> bool:
     """Whether it has all fields of `Quantisation`, by their types; numbers may be whole."""
-    types = {"str": str, "int": int, "float": int | float}
-    wanted = {field.name: types[str(field.type)] for field in fields(Quantisation)}
+    wanted: dict[str, Any] = {field.name: field.type for field in fields(Quantisation)}
     return value is None or (
         isinstance(value, dict)
         and value.keys() == wanted.keys()
-        and all(isinstance(value[name], kind) for name, kind in wanted.items())
+        and all(
+            isinstance(value[name], int | float if kind is float else kind)
+            for name, kind in wanted.items()
+        )
     )
 
 
@@ -187,8 +189,8 @@ _WANTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "options": (lambda value: isinstance(value, dict), "a table"),
     "made_from": (lambda value: isinstance(value, str), "a text"),
     "direction": _one_of("AtoB", "BtoA"),
-    "input_channels": _one_of(1, 3, 4),
-    "output_channels": _one_of(1, 3, 4),
+    "input_channels": _whole(1, 65536),
+    "output_channels": _whole(1, 65536),
     "planes": (
         lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
         "a list of texts",

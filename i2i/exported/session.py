@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from i2i.errors import CheckpointError, OptionsError
 from i2i.exported.description import Description
 from i2i.exported.libraries import library
+from i2i.gate import shortened
 from i2i.processor import cores, has_vnni
 from i2i.tiles import UntileableError
 
@@ -53,6 +54,14 @@ class ExportedNetwork(nn.Module):
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.description = Description.from_metadata(metadata, path)
         self.multiple = self.description.multiple
+        self._path = path
+        told = self.description.input_channels + len(self.description.planes)
+        taken = [(each.name, list(each.shape[1:2])) for each in self._session.get_inputs()]
+        if taken != [(INPUT, [told])] or [o.name for o in self._session.get_outputs()] != [OUTPUT]:
+            raise CheckpointError(
+                f"{path} takes {shortened(taken)}, where {INPUT!r} of {told} channels was expected "
+                "by its metadata: it is damaged; export it again."
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate (N, C, H, W) to (N, C', H, W) in -1..1, float32 on the processor.
@@ -67,7 +76,10 @@ class ExportedNetwork(nn.Module):
         except Exception as error:
             if "allocate memory" in str(error) or "bad_alloc" in str(error):
                 raise torch.OutOfMemoryError(str(error)) from error
-            raise
+            raise CheckpointError(
+                f"{self._path} cannot be computed for {tuple(images.shape)}: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
         return torch.from_numpy(translated)
 
 

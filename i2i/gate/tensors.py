@@ -242,6 +242,8 @@ class _Outliner(pickle.Unpickler):
                 return _Ordered
             case "torch._utils", "_rebuild_tensor_v2":
                 return _tensor
+            case "torch._utils", "_rebuild_parameter":
+                return _parameter
             case "torch", _ if name in _STORAGES:
                 return _STORAGES[name]
         raise Refused(f"holds more than tensors and plain values ({module}.{name})")
@@ -265,6 +267,12 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Ten
     if math.prod(shape) > storage.count or (0 not in shape and last >= storage.count):
         raise Refused("is damaged: it has a tensor larger than its numbers")
     return TensorOutline(shape, storage.dtype)
+
+
+def _parameter(tensor: Any, *_: Any) -> TensorOutline:
+    if not isinstance(tensor, TensorOutline):
+        raise Refused("is damaged: it has a parameter that is no tensor")
+    return tensor
 
 
 def _is_count(value: Any) -> bool:

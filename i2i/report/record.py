@@ -6,6 +6,7 @@ Nothing has to be there and nothing has to be whole: what is missing or broken b
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def _compare(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """
     candidates = []
     for name in recipes():
-        usual = flat(read_options(read_recipe(name)).to_dict())
+        usual = _usual(name)
         if usual["model"] == options.get("model"):
             # What a recipe leaves open ("auto") every run settles.
             differing = {
@@ -139,6 +140,11 @@ def _compare(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         return "", {}
     _, _, name, differing = min(candidates, key=lambda each: each[:3])
     return name, differing
+
+
+@cache
+def _usual(recipe: str) -> dict[str, Any]:
+    return flat(read_options(read_recipe(recipe)).to_dict())
 
 
 def _read_log(path: Path, notes: list[str]) -> list[Row]:

@@ -45,8 +45,9 @@ _MORE: dict[str, tuple[type, ...]] = {
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` to `path` atomically: after a crash there is the old file or the new one.
 
-    Beside it stand the version of the format, that of i2i, and the time (UTC). Absolute paths of
-    data are left out of its options (`gate.without_places`).
+    Beside it stand the version of the format, that of i2i, and the time (UTC). In a run folder,
+    whose `options.toml` says where the data is, absolute paths are left out of its own options
+    (`gate.without_places`): a checkpoint is handed on, and says nothing of this machine.
 
     Raises:
         CheckpointError: the file cannot be written (the disk is full, say).
@@ -54,7 +55,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     written = datetime.now(UTC).isoformat(timespec="seconds")
     state = {"format": FORMAT, "version": VERSION, "i2i": __version__, "written": written, **state}
-    if "options" in state:
+    if "options" in state and gate.is_file(_options_file(path)):
         state["options"] = gate.without_places(state["options"])
     try:
         with partial.open("wb") as file:
@@ -204,10 +205,16 @@ def _by(outline: Mapping[str, Any]) -> str:
     return f", written by i2i {by[:20]} on {written[:10]}"
 
 
+def _options_file(path: Path) -> Path:
+    """Where the run of a checkpoint has its options, if it lies in the folder of one."""
+    folder = path.absolute().parent
+    return folder.with_name("options.toml") if folder.name == "checkpoints" else Path()
+
+
 def _told(path: Path) -> Any:
     """The options that the run folder around a checkpoint tells, or nothing."""
-    file = path.absolute().parent.parent / "options.toml"
-    if path.absolute().parent.name != "checkpoints" or not gate.is_file(file):
+    file = _options_file(path)
+    if not gate.is_file(file):
         return {}
     try:
         return gate.parse_toml(gate.read_text(file, gate.MOST_TOML))
