@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from i2i import gate
 from i2i.builder import build_model
@@ -49,7 +50,7 @@ def require_room(options: Options) -> Model:
     Raises:
         OptionsError: the options do not go together, or ask for more memory than is free.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _Empty():
         model = build_model(options)
     size = sum(each.nbytes for each in model.state_dict().values() if isinstance(each, Tensor))
     free = free_memory(torch.device("cpu"))
@@ -61,6 +62,19 @@ def require_room(options: Options) -> Model:
             f"{options.discriminator.width}, data.crop_size = {options.data.crop_size})."
         )
     return model
+
+
+class _Empty(TorchFunctionMode):
+    """Leaves weights as they are, where they would be filled with numbers.
+
+    On the meta device there are none; but torch would import a second of libraries to know how
+    random ones would look.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _options(state: Mapping[str, Any], path: Path) -> Options:

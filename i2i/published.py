@@ -253,7 +253,7 @@ def _read(path: Path) -> _Network:
     """Read a file and find out which network it holds."""
     try:
         state = gate.load_tensors(path, old=True)
-    except (gate.Refused, OSError) as error:
+    except (gate.RefusedError, OSError) as error:
         raise CheckpointError(
             f"{path} cannot be read: expected a file of weights as PyTorch saves it, whole and "
             f"with nothing but tensors in it ({error})."

@@ -13,7 +13,6 @@ from i2i import gate
 from i2i.errors import OptionsError, did_you_mean
 from i2i.options import NETWORKS, Layer, Options, read_options
 
-
 MOST_BASES = 16
 """Recipes that stand on each other."""
 
@@ -38,7 +37,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; OptionsError says what is wrong with it."""
     try:
         return gate.parse_toml(gate.read_text(path, gate.MOST_TOML))
-    except gate.Refused as error:
+    except gate.RefusedError as error:
         raise OptionsError(f"{path} {error}.") from error
 
 
@@ -114,13 +113,13 @@ def parse_setting(text: str) -> dict[str, Any]:
         )
     try:
         parsed = gate.parse_toml(f"value = {value}")["value"]
-    except gate.Refused:
+    except gate.RefusedError:
         parsed = value.strip()
     for key in reversed(keys):
         parsed = {key: parsed}
     try:
         gate.require_plain(parsed)
-    except gate.Refused as error:
+    except gate.RefusedError as error:
         raise OptionsError(f"--set {gate.shortened(text)} {error}.") from error
     assert isinstance(parsed, dict)
     return parsed

@@ -245,7 +245,7 @@ else:
 def _read_card(path: Path) -> Card:
     try:
         values = gate.parse_toml(gate.read_text(path, gate.MOST_TOML))
-    except gate.Refused as error:
+    except gate.RefusedError as error:
         raise DataError(f"The card '{path}' {error}.") from error
     archive = values.pop("archive", None)
     if archive is not None:
@@ -285,4 +285,5 @@ def _checked(kind: type[_Made], values: Any, what: str) -> _Made:
     ]
     if missing:
         raise DataError(f"{what}: {missing[0]} is missing.")
-    return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return kind(**plain)

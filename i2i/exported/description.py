@@ -123,7 +123,7 @@ class Description:
         values["planes"] = tuple(values["planes"])
         if values["quantisation"] is not None:
             values["quantisation"] = Quantisation(**values["quantisation"])
-        more = {name: _text(metadata, name, path) for name in ("i2i", "written")}
+        more: dict[str, Any] = {name: _text(metadata, name, path) for name in ("i2i", "written")}
         return cls(**values, **more, version=version)
 
 
@@ -136,9 +136,9 @@ def _entry(metadata: Mapping[str, str], name: str, path: Path) -> Any:
         ) from None
     try:
         if len(text) > gate.MOST_JSON:
-            raise gate.Refused(f"has more than {gate.MOST_JSON:,} letters")
+            raise gate.RefusedError(f"has more than {gate.MOST_JSON:,} letters")
         return gate.parse_json(text)
-    except gate.Refused as error:
+    except gate.RefusedError as error:
         raise CheckpointError(
             f"{path} is damaged, since {_PREFIX + name!r} in its metadata {error}: export it again."
         ) from error

@@ -48,10 +48,10 @@ class ExportedNetwork(nn.Module):
         providers = _providers(device, runtime.get_available_providers())
         try:
             self._session = runtime.InferenceSession(path, _settings(runtime), providers)
+            metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # its exceptions have no base of their own
-            why = str(error).splitlines()[0]
+            why = str(error).partition("\n")[0]
             raise CheckpointError(f"{path} cannot be read as an ONNX file: {why}") from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
         self.description = Description.from_metadata(metadata, path)
         self.multiple = self.description.multiple
         self._path = path

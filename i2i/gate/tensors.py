@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from i2i.gate.values import MOST_LETTERS, Refused, require_plain
+from i2i.gate.values import MOST_LETTERS, RefusedError, require_plain
 
 MOST_PICKLE = 2**22
 """Bytes of the pickle: room for 20,000 tensors, twenty times as many as the largest recipe has."""
@@ -112,7 +112,7 @@ class _Ordered(dict[Any, Any]):
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, dict) or not state.keys() <= {"_metadata"}:
-            raise Refused("gives a table attributes of its own")
+            raise RefusedError("gives a table attributes of its own")
         notes = state.get("_metadata", {})
         plain = isinstance(notes, dict) and all(
             isinstance(note, dict)
@@ -120,7 +120,7 @@ class _Ordered(dict[Any, Any]):
             for note in notes.values()
         )
         if not plain:
-            raise Refused("has notes on its versions that are none")
+            raise RefusedError("has notes on its versions that are none")
 
 
 def outline(path: Path) -> Any:
@@ -133,8 +133,8 @@ def outline(path: Path) -> Any:
         plain values within the bounds of `values`, with a `TensorOutline` in place of each tensor.
 
     Raises:
-        Refused: the file is damaged, holds something else than tensors and plain values, or says
-            that it holds more than it does.
+        RefusedError: the file is damaged, holds something else than tensors and plain values, or
+            says that it holds more than it does.
     """
     try:
         with path.open("rb") as file:
@@ -144,15 +144,15 @@ def outline(path: Path) -> Any:
                 content = archive.read(pickled)
         _look_through(content)
         found = _Outliner(content, storages).load()
-    except Refused:
+    except RefusedError:
         raise
     except MemoryError:
-        raise Refused("is damaged: it asks for more memory than there is") from None
+        raise RefusedError("is damaged: it asks for more memory than there is") from None
     except OSError as error:
-        raise Refused(f"cannot be read: {error.strerror or error}") from error
+        raise RefusedError(f"cannot be read: {error.strerror or error}") from error
     except Exception as error:  # damaged zips and pickles raise nearly anything
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Refused(f"is damaged: {why}") from error
+        raise RefusedError(f"is damaged: {why}") from error
     require_plain(found, (TensorOutline,))
     return found
 
@@ -166,7 +166,7 @@ def load_tensors(path: Path, device: torch.device | str = "cpu", *, old: bool = 
         old: whether the format before PyTorch 1.6 is read too, of which there is no outline.
 
     Raises:
-        Refused: as for `outline`.
+        RefusedError: as for `outline`.
     """
     if not old or zipfile.is_zipfile(path):
         outline(path)
@@ -176,7 +176,7 @@ def load_tensors(path: Path, device: torch.device | str = "cpu", *, old: bool = 
         raise
     except Exception as error:  # bytes that are no pickle can raise anything
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Refused(f"cannot be read: {why}") from error
+        raise RefusedError(f"cannot be read: {why}") from error
 
 
 def _require_short_list(file: Any) -> int:
@@ -186,9 +186,9 @@ def _require_short_list(file: Any) -> int:
     tail = file.read()
     at = tail.rfind(b"PK\5\6")
     if at < 0:
-        raise Refused(f"is truncated ({size:,} bytes)")
+        raise RefusedError(f"is truncated ({size:,} bytes)")
     if _MOST_LIST < int.from_bytes(tail[at + 12 : at + 16], "little") < 2**32 - 1:
-        raise Refused("has too many members")
+        raise RefusedError("has too many members")
     return int(size)
 
 
@@ -196,20 +196,20 @@ def _members(archive: zipfile.ZipFile, size: int) -> tuple[zipfile.ZipInfo, dict
     """The pickle, and name -> bytes of each storage."""
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS:
-        raise Refused(f"has {len(members):,} members (at most {_MOST_MEMBERS:,})")
+        raise RefusedError(f"has {len(members):,} members (at most {_MOST_MEMBERS:,})")
     if len({member.filename for member in members}) < len(members):
-        raise Refused("has two members of one name")
+        raise RefusedError("has two members of one name")
     if any(m.compress_type != zipfile.ZIP_STORED or m.flag_bits & 1 for m in members):
-        raise Refused("is compressed or encrypted, as PyTorch writes nothing")
+        raise RefusedError("is compressed or encrypted, as PyTorch writes nothing")
     if any(m.file_size != m.compress_size for m in members) or (
         sum(member.file_size for member in members) > size
     ):
-        raise Refused("says that it holds more than it has bytes")
+        raise RefusedError("says that it holds more than it has bytes")
     pickles = [member for member in members if member.filename.split("/")[1:] == ["data.pkl"]]
     if len(pickles) != 1:
-        raise Refused("is no file of tensors as PyTorch saves them")
+        raise RefusedError("is no file of tensors as PyTorch saves them")
     if pickles[0].file_size > MOST_PICKLE:
-        raise Refused(f"describes its tensors in more than {MOST_PICKLE:,} bytes")
+        raise RefusedError(f"describes its tensors in more than {MOST_PICKLE:,} bytes")
     below = f"{pickles[0].filename.split('/')[0]}/data/"
     return pickles[0], {
         member.filename.removeprefix(below): member.file_size
@@ -222,11 +222,11 @@ def _look_through(content: bytes) -> None:
     """Refuse a pickle that would do or take more than to list tensors and plain values."""
     for code, argument, _ in pickletools.genops(content):
         if code.name not in _HARMLESS:
-            raise Refused(f"holds more than tensors and plain values ({code.name})")
-        if code.name.endswith("PUT") and argument > len(content):
-            raise Refused("is damaged: it numbers its values beyond their number")
+            raise RefusedError(f"holds more than tensors and plain values ({code.name})")
+        if code.name.endswith("PUT") and isinstance(argument, int) and argument > len(content):
+            raise RefusedError("is damaged: it numbers its values beyond their number")
         if isinstance(argument, str) and len(argument) > MOST_LETTERS:
-            raise Refused(f"holds a text of {len(argument):,} letters")
+            raise RefusedError(f"holds a text of {len(argument):,} letters")
 
 
 class _Outliner(pickle.Unpickler):
@@ -246,32 +246,32 @@ class _Outliner(pickle.Unpickler):
                 return _parameter
             case "torch", _ if name in _STORAGES:
                 return _STORAGES[name]
-        raise Refused(f"holds more than tensors and plain values ({module}.{name})")
+        raise RefusedError(f"holds more than tensors and plain values ({module}.{name})")
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, name, place, count = pid
         if kind != "storage" or not isinstance(dtype, torch.dtype) or not isinstance(place, str):
-            raise Refused("is damaged: it has a storage of no known kind")
+            raise RefusedError("is damaged: it has a storage of no known kind")
         if not _is_count(count) or count * dtype.itemsize != self.storages.get(name):
-            raise Refused("is damaged: it has fewer or more numbers than it says")
+            raise RefusedError("is damaged: it has fewer or more numbers than it says")
         return _Storage(dtype, count)
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> TensorOutline:
     if not isinstance(storage, _Storage) or not isinstance(shape, tuple):
-        raise Refused("is damaged: it has a tensor of no known kind")
+        raise RefusedError("is damaged: it has a tensor of no known kind")
     counts = (offset, *shape, *strides)
     if not all(map(_is_count, counts)) or not len(shape) == len(strides) <= _MOST_DIMENSIONS:
-        raise Refused("is damaged: it has a tensor of an impossible shape")
+        raise RefusedError("is damaged: it has a tensor of an impossible shape")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if math.prod(shape) > storage.count or (0 not in shape and last >= storage.count):
-        raise Refused("is damaged: it has a tensor larger than its numbers")
+        raise RefusedError("is damaged: it has a tensor larger than its numbers")
     return TensorOutline(shape, storage.dtype)
 
 
 def _parameter(tensor: Any, *_: Any) -> TensorOutline:
     if not isinstance(tensor, TensorOutline):
-        raise Refused("is damaged: it has a parameter that is no tensor")
+        raise RefusedError("is damaged: it has a parameter that is no tensor")
     return tensor
 
 

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from i2i.gate.values import Refused, require_plain
+from i2i.gate.values import RefusedError, require_plain
 
 MOST_TOML = 2**20
 """Bytes. The longest recipe of the package has 4,000; labels may add names by the thousand."""
@@ -34,41 +34,43 @@ def read_text(path: Path, most: int) -> str:
         most: bytes that it may have.
 
     Raises:
-        Refused: it is missing, no plain file, too large, or no text.
+        RefusedError: it is missing, no plain file, too large, or no text.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for a writer
+            raise RefusedError("cannot be read: it is no plain file")
         with path.open("rb") as file:
-            if not stat.S_ISREG(path.stat().st_mode):
-                raise Refused("is no plain file")
             found = file.read(most + 1)
     except OSError as error:
-        raise Refused(f"cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise error if isinstance(error, Refused) else Refused(f"cannot be read: {error}") from None
+        raise RefusedError(f"cannot be read: {error.strerror or error}") from error
+    except RefusedError:
+        raise
+    except ValueError as error:  # a name with a zero in it
+        raise RefusedError(f"cannot be read: {error}") from None
     if len(found) > most:
-        raise Refused(f"has more than {most:,} bytes")
+        raise RefusedError(f"has more than {most:,} bytes")
     try:
         return found.decode()
     except UnicodeDecodeError as error:
-        raise Refused(f"is no text in UTF-8: {error}") from None
+        raise RefusedError(f"is no text in UTF-8: {error}") from None
 
 
 def parse_toml(text: str) -> dict[str, Any]:
     """Read TOML into plain values; dates are none.
 
     Raises:
-        Refused: it is not valid, or beyond the bounds of `values`.
+        RefusedError: it is not valid, or beyond the bounds of `values`.
     """
     if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
-        raise Refused(f"is nested too deep: it has a line of more than {_MOST_DOTS:,} dots")
+        raise RefusedError(f"is nested too deep: it has a line of more than {_MOST_DOTS:,} dots")
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Refused(f"is not valid TOML: {error}") from None
+        raise RefusedError(f"is not valid TOML: {error}") from None
     except (RecursionError, MemoryError):
-        raise Refused("is nested too deep") from None
+        raise RefusedError("is nested too deep") from None
     except ValueError as error:  # whole numbers of more digits than Python reads
-        raise Refused(f"is not valid TOML: {_first(error)}") from None
+        raise RefusedError(f"is not valid TOML: {_first(error)}") from None
     require_plain(found)
     return found
 
@@ -77,14 +79,14 @@ def parse_json(text: str) -> Any:
     """Read JSON into plain values.
 
     Raises:
-        Refused: it is not valid, or beyond the bounds of `values`.
+        RefusedError: it is not valid, or beyond the bounds of `values`.
     """
     try:
         found = json.loads(text)
     except (RecursionError, MemoryError):
-        raise Refused("is nested too deep") from None
+        raise RefusedError("is nested too deep") from None
     except ValueError as error:
-        raise Refused(f"is not valid JSON: {_first(error)}") from None
+        raise RefusedError(f"is not valid JSON: {_first(error)}") from None
     require_plain(found)
     return found
 

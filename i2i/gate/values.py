@@ -17,7 +17,7 @@ LARGEST = 2**64
 _SHOWN = 80
 
 
-class Refused(ValueError):
+class RefusedError(ValueError):
     """What is in a file is not let in; the text completes the sentence "FILE ...".
 
     This is for the code that reads files; a person gets one of `i2i.errors`, with the file's name.
@@ -25,7 +25,7 @@ class Refused(ValueError):
 
 
 def require_plain(value: Any, leaves: tuple[type, ...] = ()) -> None:
-    """Raise `Refused` unless a value is plain and within bounds.
+    """Raise `RefusedError` unless a value is plain and within bounds.
 
     No recursion: the value may be nested as deep as it likes, and may hold itself.
 
@@ -39,13 +39,13 @@ def require_plain(value: Any, leaves: tuple[type, ...] = ()) -> None:
         each, depth = waiting.pop()
         seen += 1
         if seen > MOST_VALUES:
-            raise Refused(f"holds more than {MOST_VALUES:,} values")
+            raise RefusedError(f"holds more than {MOST_VALUES:,} values")
         if depth > MOST_DEPTH:
-            raise Refused(f"is nested more than {MOST_DEPTH} levels deep")
+            raise RefusedError(f"is nested more than {MOST_DEPTH} levels deep")
         if isinstance(each, dict):
             for key in each:
                 if not isinstance(key, str | int):
-                    raise Refused(f"has a key of the type {type(key).__name__}")
+                    raise RefusedError(f"has a key of the type {type(key).__name__}")
                 _require_bounded(key)
             waiting += [(inner, depth + 1) for inner in each.values()]
         elif isinstance(each, list | tuple) and not isinstance(each, leaves):
@@ -53,14 +53,14 @@ def require_plain(value: Any, leaves: tuple[type, ...] = ()) -> None:
         elif each is None or isinstance(each, str | int | float):
             _require_bounded(each)
         elif not isinstance(each, leaves):
-            raise Refused(f"holds a value of the type {type(each).__name__}")
+            raise RefusedError(f"holds a value of the type {type(each).__name__}")
 
 
 def _require_bounded(value: Any) -> None:
     if isinstance(value, str) and len(value) > MOST_LETTERS:
-        raise Refused(f"holds a text of {len(value):,} letters (at most {MOST_LETTERS:,})")
+        raise RefusedError(f"holds a text of {len(value):,} letters (at most {MOST_LETTERS:,})")
     if isinstance(value, int) and not -LARGEST < value < LARGEST:
-        raise Refused(f"holds a whole number of {value.bit_length()} bits (at most 64)")
+        raise RefusedError(f"holds a whole number of {value.bit_length()} bits (at most 64)")
 
 
 def shortened(value: object) -> str:

@@ -289,9 +289,12 @@ def _require_fit(outline: Any) -> None:
     """Raise an error unless a file holds a classifier and the weights of its network."""
     assert outline["i2i classifier"] == _VERSION
     names, accuracy = outline["names"], outline["accuracy"]
-    assert isinstance(names, list) and all(isinstance(name, str) for name in names)
-    assert isinstance(accuracy, float) and isinstance(outline["held_out"], int)
-    assert outline["channels"] in (1, 3) and outline["size"] in range(1, LARGEST + 1)
+    assert isinstance(names, list)
+    assert all(isinstance(name, str) for name in names)
+    assert isinstance(accuracy, float)
+    assert isinstance(outline["held_out"], int)
+    assert outline["channels"] in (1, 3)
+    assert outline["size"] in range(1, LARGEST + 1)
     with torch.device("meta"):
         network = Network(outline["channels"], outline["size"], len(names))
     assert not gate.misfits(network.state_dict(), outline["weights"])

@@ -175,6 +175,6 @@ def _object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; empty if something else is in it."""
     try:
         value = gate.parse_json(gate.read_text(path, gate.MOST_JSON))
-    except gate.Refused:
+    except gate.RefusedError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -98,7 +98,7 @@ def load_checkpoint(
     require(read_outline(path))
     try:
         state: dict[str, Any] = gate.load_tensors(path, device)
-    except gate.Refused as error:
+    except gate.RefusedError as error:
         raise _refusal(path, error) from error
     state.pop("written", None)
     if "options" in state:
@@ -122,13 +122,13 @@ def read_outline(path: Path) -> dict[str, Any]:
         )
     try:
         outline = gate.outline(path)
-    except gate.Refused as error:
+    except gate.RefusedError as error:
         raise _refusal(path, error) from error
     _require_ours(outline, path)
     return dict(outline)
 
 
-def _refusal(path: Path, error: gate.Refused) -> CheckpointError:
+def _refusal(path: Path, error: gate.RefusedError) -> CheckpointError:
     return CheckpointError(
         f"{path} cannot be read as a checkpoint of i2i, because it {error}: take an older one "
         "from the same folder."
@@ -146,13 +146,13 @@ def _require_ours(outline: Any, path: Path) -> None:
         )
     if version > VERSION:
         raise CheckpointError(
-            f"{path} has checkpoint version {version}{_by(outline)}, this i2i ({__version__}) reads "
-            f"up to {VERSION}: install a newer i2i."
+            f"{path} has checkpoint version {version}{_by(outline)}, this i2i ({__version__}) "
+            f"reads up to {VERSION}: install a newer i2i."
         )
 
 
 def require_parts(outline: Mapping[str, Any], path: Path) -> None:
-    """Raise `CheckpointError` unless all parts of the checkpoint of a run are there, by their types.
+    """Raise `CheckpointError` unless all parts of a checkpoint are there, by their types.
 
     Arguments:
         outline: of the file, or all of it.
@@ -218,7 +218,7 @@ def _told(path: Path) -> Any:
         return {}
     try:
         return gate.parse_toml(gate.read_text(file, gate.MOST_TOML))
-    except gate.Refused:  # whatever is wrong with it, the checkpoint is as good as before
+    except gate.RefusedError:  # whatever is wrong with it, the checkpoint is as good as before
         return {}
 
 

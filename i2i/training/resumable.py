@@ -1,6 +1,6 @@
 """Whether a trainer can go on from a checkpoint: looked at before anything of it is taken over."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,7 +33,7 @@ def require_resumable(trainer: Trainer, state: Mapping[str, Any], name: str) -> 
         )
 
 
-def _problems(trainer: Trainer, state: Mapping[str, Any]) -> Iterable[str]:
+def _problems(trainer: Trainer, state: Mapping[str, Any]) -> Iterator[str]:
     if wrong := misfits(trainer.model.state_dict(), state["model"]):
         yield f"its weights do not fit: {wrong}"
     for part in ("stale", "histories"):
@@ -70,7 +70,7 @@ def _problems(trainer: Trainer, state: Mapping[str, Any]) -> Iterable[str]:
 
 def _optimizer(
     player: str, kept: Any, parameters: Sequence[Tensor], names: set[str] | None
-) -> Iterable[str]:
+) -> Iterator[str]:
     if not isinstance(kept, dict):
         yield f"the optimizer of the {player} has no state"
         return
@@ -88,7 +88,7 @@ def _optimizer(
                     yield f"{name} of weight {number} of the {player} has another shape"
 
 
-def _ranks(ranks: Any, own: Mapping[str, Any]) -> Iterable[str]:
+def _ranks(ranks: Any, own: Mapping[str, Any]) -> Iterator[str]:
     """What the other processes of a run had: buffers of the model, a dictionary each."""
     fits = isinstance(ranks, list | tuple) and all(
         isinstance(each, dict)
