@@ -55,12 +55,12 @@ class ExportedNetwork(nn.Module):
         self.description = Description.from_metadata(metadata, path)
         self.multiple = self.description.multiple
         self._path = path
-        told = self.description.input_channels + len(self.description.planes)
-        taken = [(each.name, list(each.shape[1:2])) for each in self._session.get_inputs()]
-        if taken != [(INPUT, [told])] or [o.name for o in self._session.get_outputs()] != [OUTPUT]:
+        ends = [each.name for each in self._session.get_inputs()]
+        ends += [each.name for each in self._session.get_outputs()]
+        if ends != [INPUT, OUTPUT]:
             raise CheckpointError(
-                f"{path} takes {shortened(taken)}, where {INPUT!r} of {told} channels was expected "
-                "by its metadata: it is damaged; export it again."
+                f"{path} has the inputs and outputs {shortened(ends)}, where {INPUT!r} and "
+                f"{OUTPUT!r} were expected: it is damaged; export it again."
             )
 
     def forward(self, images: Tensor) -> Tensor:
