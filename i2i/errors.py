@@ -20,6 +20,8 @@ from difflib import get_close_matches
 
 DISTRIBUTION = "i2i-toolkit"
 """What `pip install` knows the package by: the name `i2i` there is somebody else's."""
+LONGEST = 200
+"""Letters of a name that are compared with others; it takes their square in time."""
 
 
 class I2iError(Exception):
@@ -68,6 +70,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     Capitals do not count.
     """
+    found = closest(name, known)
+    return "" if found is None else f" Did you mean {found!r}?"
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that is closest to a name, if one is close; see above."""
     by_lower = {each.lower(): each for each in known}
-    close = get_close_matches(name.lower(), by_lower, n=1)
-    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+    close = get_close_matches(name[:LONGEST].lower(), by_lower, n=1)
+    return by_lower[close[0]] if close else None

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -26,6 +27,7 @@ from i2i.exported.phases import in_phases
 from i2i.exported.quantise import SCHEMES, convolutions, quantise
 from i2i.exported.session import ExportedNetwork
 from i2i.game import Model
+from i2i.gate import without_places
 from i2i.loading import build_translator, load_model
 from i2i.metrics.pictures import psnr
 from i2i.networks import set_inference
@@ -166,7 +168,7 @@ def _generator(
         )
     run = f"{path.absolute().parent.parent.name}/" if path.parent.name == "checkpoints" else ""
     description = Description(
-        options=options.to_dict(),
+        options=without_places(options.to_dict()),
         made_from=f"{run}{path.name}{' (as trained, without average)' if average is False else ''}",
         direction=direction or options.data.direction,
         input_channels=translator.input_channels,
@@ -174,6 +176,7 @@ def _generator(
         planes=translator.conditioner.labels.plane_names if translator.conditioner else (),
         multiple=int(network.multiple),  # type: ignore[arg-type]
         norm=options.inference.norm,
+        written=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return _Generator(network, model, options, description)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from i2i import __version__
 from i2i.builder import (
     build_model,
     chosen_precision,
@@ -21,12 +22,14 @@ from i2i.errors import CheckpointError, OptionsError
 from i2i.exported.description import is_exported
 from i2i.exported.session import ExportedNetwork
 from i2i.game import Model
+from i2i.gate import not_finite, shortened
 from i2i.labels import Asked
 from i2i.models.gan import GAN
+from i2i.opening import open_checkpoint
 from i2i.options import Options, read_options
 from i2i.processes import ALONE, Processes
 from i2i.sampler import Sampler
-from i2i.training.checkpoint import load_checkpoint
+from i2i.training.checkpoint import about
 from i2i.training.run import find_checkpoint
 from i2i.translator import Translator
 
@@ -225,7 +228,7 @@ def load_exported(
             f"direction (={direction!r}) is not that of {path}, which translates "
             f"{told.direction}: leave it out, or export the other direction."
         )
-    options = read_options(told.options)
+    options = _exported_options(network, path)
     return Translator(
         network,
         input_channels=told.input_channels,
@@ -235,6 +238,25 @@ def load_exported(
         device="cpu",  # where its tensors lie, wherever it is computed
         conditioner=_conditioner(options, None, domain),
     )
+
+
+def _exported_options(network: ExportedNetwork, path: Path) -> Options:
+    told = network.description
+    try:
+        options = read_options(told.options)
+        planes = options.data.labels.plane_names if data_kind(options) == "domains" else ()
+    except OptionsError as error:
+        raise CheckpointError(
+            f"{path} has options that this i2i does not understand (version {told.version} of its "
+            f"metadata, written by i2i {told.i2i or 'of an older version'}; this is {__version__}):"
+            f"\n{error}\nInstall the i2i that wrote it, or a newer one."
+        ) from error
+    if planes != told.planes:
+        raise CheckpointError(
+            f"{path} says that it takes the planes {shortened(told.planes)}, but its options name "
+            f"{shortened(planes)}: it is damaged; export it again."
+        )
+    return options
 
 
 def _refuse_what_is_settled(
@@ -299,8 +321,7 @@ def load_model(
         the options of its run, the model, and which checkpoint it is and why, in words.
     """
     path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
-    state = load_checkpoint(path)
-    options = read_options(state["options"])
+    options, state = open_checkpoint(path)
     if average and not state["average"]:
         raise CheckpointError(f"{path} has no moving average: it was trained without one.")
     weights = state["model"] | (state["average"] if average is not False else {})
@@ -310,6 +331,11 @@ def load_model(
         own = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
         if own or name in model.generators:
             network.load_state_dict(own)
+            if name in model.generators and (wrong := not_finite(own)):
+                raise CheckpointError(
+                    f"{path} has weights of the {name} that are not finite ({wrong}): its training "
+                    "has failed, and all that it makes is black; take an older one."
+                )
         elif name == model.classifier:
             model.classifier_known = False
     return options, model, why
@@ -332,12 +358,13 @@ def describe_checkpoint(path: Path, *, with_options: bool = False) -> str:
 
 
 def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
-    state = load_checkpoint(path)
-    options = read_options(state["options"])
+    options, state = open_checkpoint(path)
     model = build_model(options)
     lines = [
         f"model:      {options.model} - {options.summary}",
     ]
+    if by := about(path):
+        lines.append(f"written:    {by}")
     if state["optimizers"]:
         lines.append(
             f"trained:    {_amount(options, state['step'])} on "
@@ -382,11 +409,13 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
 
 
 def _about_exported(path: Path) -> tuple[list[str], Options]:
-    told = ExportedNetwork(path).description
-    options = read_options(told.options)
+    network = ExportedNetwork(path)
+    told = network.description
+    options = _exported_options(network, path)
     lines = [
         f"model:      {options.model} - {options.summary}",
         f"exported:   from {told.made_from}{'' if told.planes else f', {told.direction}'}",
+        *([f"written:    i2i {told.i2i} on {told.written}"] if told.i2i and told.written else []),
         f"computes:   {told.quantisation or 'in fp32'}",
         f"pictures:   {told.input_channels} channels to {told.output_channels}, height and width "
         f"multiples of {told.multiple}",

@@ -1,9 +1,13 @@
 """How much memory there is."""
 
 import os
+import sys
 from pathlib import Path
 
 import torch
+
+if sys.platform != "win32":
+    import resource
 
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError)
 """What may be raised when memory is short; `is_out_of_memory` tells."""
@@ -29,8 +33,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def free_memory(device: torch.device) -> int | None:
     """Return how many bytes a computation on `device` may still take; None if nobody knows.
 
-    On the CPU this is what the system can give without swapping, or, inside a container, what its
-    control group may still take if that is less.
+    On the CPU this is what the system can give without swapping, or, if that is less, what is left
+    of the limit of the control group (in a container) or of the process (`ulimit -v`).
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -38,7 +42,7 @@ def free_memory(device: torch.device) -> int | None:
         return free + cached
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    known = [free for free in (_system(), _control_group()) if free is not None]
+    known = [free for free in (_system(), _control_group(), _address_space()) if free is not None]
     return min(known) if known else None
 
 
@@ -69,6 +73,17 @@ def _control_group() -> int | None:
             statistics = dict(line.split() for line in _lines(f"{folder}/memory.stat"))
             return int(limits[0]) - int(uses[0]) + int(statistics.get(cache, 0))
     return None
+
+
+def _address_space() -> int | None:
+    """What is left of the limit of the addresses of this process."""
+    if sys.platform == "win32":
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    pages = _lines("/proc/self/statm")
+    if limit == resource.RLIM_INFINITY or not pages:
+        return None
+    return max(0, limit - int(pages[0].split()[0]) * resource.getpagesize())
 
 
 def _lines(path: str) -> list[str]:

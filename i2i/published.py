@@ -14,12 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from i2i import gate
 from i2i.builder import build_model, data_kind
 from i2i.errors import CheckpointError
 from i2i.networks.recognition import Architecture, recognise
+from i2i.opening import open_checkpoint
 from i2i.options import Options, read_options
 from i2i.recipes import merge, read_recipe
-from i2i.training.checkpoint import load_checkpoint, save_checkpoint
+from i2i.training.checkpoint import save_checkpoint
 from i2i.training.run import Run, create_run, environment, find_checkpoint, refuse_existing
 
 Say = Callable[[str], None]
@@ -146,8 +148,7 @@ def export_published(
     """
     path, why = find_checkpoint(checkpoint, Path())
     say(why)
-    state = load_checkpoint(path)
-    options = read_options(state["options"])
+    options, state = open_checkpoint(path)
     if options.model not in FILES:
         raise CheckpointError(
             f"{path} is of the model {options.model!r}, for which the authors' code has no "
@@ -251,11 +252,11 @@ def _age(when: str) -> tuple[bool, bool, int]:
 def _read(path: Path) -> _Network:
     """Read a file and find out which network it holds."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes that are no pickle can raise anything
+        state = gate.load_tensors(path, old=True)
+    except (gate.RefusedError, OSError) as error:
         raise CheckpointError(
             f"{path} cannot be read: expected a file of weights as PyTorch saves it, whole and "
-            f"with nothing but tensors in it ({type(error).__name__})."
+            f"with nothing but tensors in it ({error})."
         ) from error
     if isinstance(state, dict) and "format" in state and "options" in state:
         raise CheckpointError(f"{path} is a checkpoint of i2i already: use it as it is.")

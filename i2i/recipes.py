@@ -5,16 +5,19 @@ validated as a whole (`i2i.options`).
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from i2i import gate
 from i2i.errors import OptionsError, did_you_mean
 from i2i.options import Layer, Options, network_section, read_options
 from i2i.options.words import with_new_words
 from i2i.plugins import in_recipe
 from i2i.registry import MODELS, networks
+
+MOST_BASES = 16
+"""Recipes that stand on each other."""
 
 
 def shipped(folder: str) -> Path:
@@ -36,11 +39,9 @@ def _stem(path: Path) -> str:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; OptionsError says what is wrong with it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OptionsError(f"{path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{path} is not valid TOML: {error}.") from error
+        return gate.parse_toml(gate.read_text(path, gate.MOST_TOML))
+    except gate.RefusedError as error:
+        raise OptionsError(f"{path} {error}.") from error
 
 
 def read_recipe(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -52,11 +53,15 @@ def read_recipe(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     """
     if name in above:
         raise OptionsError(f"the recipe {name!r} stands on itself: {' on '.join([*above, name])}.")
+    if len(above) >= MOST_BASES:
+        raise OptionsError(
+            f"the recipe {above[0]!r} stands on more than {MOST_BASES} others: put some together."
+        )
     known = recipes()
     path = known.get(name, Path(name))
-    if name not in known and not path.is_file():
+    if name not in known and not gate.is_file(path):
         raise OptionsError(
-            f"{name!r} is neither a recipe nor a file.{did_you_mean(name, known)} "
+            f"{gate.shortened(name)} is neither a recipe nor a file.{did_you_mean(name, known)} "
             f"The recipes are: {', '.join(known)}."
         )
     recipe = with_new_words(read_toml(path))
@@ -66,10 +71,14 @@ def read_recipe(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     base = recipe.pop("base", None)
     if base is None:
         return recipe
+    if not isinstance(base, str):
+        raise OptionsError(
+            f"{path}: base (={gate.shortened(base)}) must be the name of a recipe or of a file."
+        )
     if name in known and base not in known:
-        raise OptionsError(f"{path}: base (={base!r}) is no recipe of the package.")
+        raise OptionsError(f"{path}: base (={gate.shortened(base)}) is no recipe of the package.")
     beside = path.parent / base
-    below = read_recipe(str(beside) if beside.is_file() else base, (*above, name))
+    below = read_recipe(str(beside) if gate.is_file(beside) else base, (*above, name))
     if plugins:
         recipe["plugins"] = [*below.get("plugins", []), *plugins]
     return merge(below, recipe)
@@ -88,7 +97,7 @@ def merge(lower: Layer, upper: Layer) -> dict[str, Any]:
             merged[key] = value
             continue
         name = value.get("network", below.get("network"))
-        if name != below.get("network") and name in networks(key):
+        if name != below.get("network") and isinstance(name, str) and name in networks(key):
             fields = network_section(networks(key).find(name)).model_fields
             below = {name: kept for name, kept in below.items() if name in fields}
         if key == "train" and value.keys() & {"steps", "epochs"}:
@@ -106,13 +115,20 @@ def parse_setting(text: str) -> dict[str, Any]:
     path, equals, value = text.partition("=")
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):
-        raise OptionsError(f"--set {text!r} must look like section.key=value (objective.l1=50).")
+        raise OptionsError(
+            f"--set {gate.shortened(text)} must look like section.key=value (objective.l1=50)."
+        )
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        parsed = gate.parse_toml(f"value = {value}")["value"]
+    except gate.RefusedError:
         parsed = value.strip()
     for key in reversed(keys):
         parsed = {key: parsed}
+    try:
+        gate.require_plain(parsed)
+    except gate.RefusedError as error:
+        raise OptionsError(f"--set {gate.shortened(text)} {error}.") from error
+    assert isinstance(parsed, dict)
     return with_new_words(parsed)
 
 

@@ -28,6 +28,7 @@ from i2i.data.ahead import on_device
 from i2i.data.loader import default_workers, make_loader
 from i2i.errors import I2iError, OptionsError, RunError
 from i2i.judging import classifier_of, distance_of, require_measured, settle_judgement
+from i2i.opening import open_checkpoint, require_room
 from i2i.options import Layer, Options, read_options
 from i2i.plugins import keep_copies
 from i2i.processes import Processes, together
@@ -35,7 +36,6 @@ from i2i.processor import settle_threads
 from i2i.recipes import merge, settings_layer
 from i2i.signals import explain, side_names
 from i2i.sources import open_source, remarks, settle_options
-from i2i.training.checkpoint import load_checkpoint
 from i2i.training.complaints import HealthWatch
 from i2i.training.distributed import (
     Agreement,
@@ -49,6 +49,7 @@ from i2i.training.keeper import Keeper
 from i2i.training.loop import fit
 from i2i.training.memory import Rescue
 from i2i.training.monitor import Journal, Monitor
+from i2i.training.resumable import require_resumable
 from i2i.training.run import (
     Run,
     create_run,
@@ -127,7 +128,7 @@ def resume(
     """
     with together(device) as processes:
         path, why = find_checkpoint(Path(run_or_checkpoint), Path())
-        state = load_checkpoint(path)
+        _, state = open_checkpoint(path)
         run = open_run(path.resolve().parent.parent)
         if not state["optimizers"]:
             raise RunError(
@@ -158,6 +159,7 @@ def _train(
     pieces = train.accumulate if state is None else 1
     for batch_size in batch_sizes(options):
         batch_share(batch_size, pieces, processes)
+    require_room(options)
     model = build_model(options)
     for notice in model.notices:
         say(f"note: {notice}")
@@ -187,6 +189,7 @@ def _train(
     before = samples_before(options)
     send_weights(model, processes)
     if state is not None:
+        require_resumable(trainer, state, f"the checkpoint of step {state['step']} of {run.folder}")
         trainer.load_state_dict(state)
         if (changed := restore_own_state(model, state, processes)) is not None:
             say(f"note: {changed}")

@@ -12,6 +12,7 @@ GROUND = {
     "errors",
     "plugins",
     "registry",
+    "gate",
     "batch",
     "labels",
     "latent",
@@ -23,6 +24,7 @@ GROUND = {
 }
 MAY_IMPORT = {
     "errors": set(),
+    "gate": set(),
     "batch": set(),
     "labels": set(),
     "latent": set(),
@@ -73,9 +75,10 @@ MAY_IMPORT = {
     "judging": {"data", "game", "metrics", "models", "options", "recipes", "sources"},
     "doctor": {"data", "models", "options", "recipes", "training"},
     "capacity": set(),
+    "opening": {"builder", "game", "options", "training"},
     "estimate": {"builder", "capacity", "game", "options", "work"},
     "sources": {"data", "doctor", "options", "processes", "progress", "recipes"},
-    "published": {"builder", "loading", "networks", "options", "recipes", "training"},
+    "published": {"builder", "loading", "networks", "opening", "options", "recipes", "training"},
     "train": None,  # the whole of a run
     "cli": None,
     "__init__": None,

@@ -19,11 +19,13 @@ def dry_run(options: "Options", device_name: str, say: Callable[[str], None]) ->
     from i2i.estimate import measure_apart, measure_memory
     from i2i.judging import classifier_of, distance_of, require_measured, settle_judgement
     from i2i.memory import free_memory
+    from i2i.opening import require_room
     from i2i.sources import open_source, remarks, settle_options
 
     device = pick_device(device_name)
     options = settle_options(options, data_kind(options))
     options = settle_judgement(options, "cpu", say)
+    require_room(options)
     model = build_model(options)
     for notice in model.notices:
         say(f"note: {notice}")

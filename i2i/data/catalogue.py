@@ -11,13 +11,13 @@ import hashlib
 import shutil
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar, get_origin, get_type_hints
 
+from i2i import gate
 from i2i.data.download import download, require_space
 from i2i.data.reading import require_folder
 from i2i.data.torchvision_names import TORCHVISION
@@ -68,6 +68,9 @@ class Card:
             return self.archive.size or "unknown"
         megabytes = self.archive.bytes / 1e6
         return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+
+
+_Made = TypeVar("_Made", Archive, Card)
 
 
 def read_catalogue(cards: Path) -> dict[str, Card]:
@@ -240,10 +243,47 @@ else:
 
 
 def _read_card(path: Path) -> Card:
-    values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    archive: Mapping[str, Any] | None = values.pop("archive", None)
-    return Card(
-        name=path.stem,
-        archive=Archive(**{**archive, "urls": tuple(archive["urls"])}) if archive else None,
-        **{**values, "kinds": tuple(values["kinds"])},
-    )
+    try:
+        values = gate.parse_toml(gate.read_text(path, gate.MOST_TOML))
+    except gate.RefusedError as error:
+        raise DataError(f"The card '{path}' {error}.") from error
+    archive = values.pop("archive", None)
+    if archive is not None:
+        values["archive"] = _checked(Archive, archive, f"[archive] of the card '{path}'")
+        if values["archive"].format not in ("zip", "tar.gz"):
+            raise DataError(
+                f"[archive] of the card '{path}': format (={values['archive'].format!r}) must be "
+                "zip or tar.gz."
+            )
+    return _checked(Card, {**values, "name": path.stem}, f"the card '{path}'")
+
+
+def _checked(kind: type[_Made], values: Any, what: str) -> _Made:
+    """Make a card, or its archive, of what its file says."""
+    known = get_type_hints(kind)
+    if not isinstance(values, Mapping):
+        raise DataError(f"{what} (={gate.shortened(values)}) must be a table.")
+    for key, value in values.items():
+        if key not in known:
+            raise DataError(
+                f"{what}: {key!r} is no key.{did_you_mean(key, known)} Known: {', '.join(known)}."
+            )
+        wanted = known[key]
+        several = get_origin(wanted) is tuple
+        fits = (
+            isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+            if several
+            else isinstance(value, wanted) and not isinstance(value, bool)
+        )
+        if not fits:
+            kinds = "a list of texts" if several else "a whole number" if key == "bytes" else "text"
+            raise DataError(f"{what}: {key} (={gate.shortened(value)}) must be {kinds}.")
+    missing = [
+        field.name
+        for field in fields(kind)
+        if field.default is MISSING and field.name not in values
+    ]
+    if missing:
+        raise DataError(f"{what}: {missing[0]} is missing.")
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return kind(**plain)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from i2i.data.declared import require_room
 from i2i.data.reading import orientation, reason, to_channels, upright
 
 FINGERPRINT_BITS = 256
@@ -79,6 +80,8 @@ def look_at(path: Path, *, decode: bool = True) -> Look | str:
             width, height = image.size
             mode, format_, frames = image.mode, image.format or "", _frames(image)
             bits = _bits(image)
+            if decode:
+                require_room(image, len(data))
             # Pillow turns a TIFF while it loads and forgets that it had to; `image.size` knows.
             turned = format_ == "TIFF"
             turn = getattr(image, "tag_v2", {}).get(0x0112, 1) if turned else 1

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from i2i.data.declared import require_room
 from i2i.errors import DataError, did_you_mean
 
 Pixels = npt.NDArray[np.uint8]
@@ -92,6 +93,11 @@ def read_picture(path: Path, channels: int) -> Pixels:
         return to_pixels(image, channels)
     except DataError as error:
         raise DataError(f"'{path}' cannot be used: {error}") from error
+    except MemoryError as error:
+        raise DataError(
+            f"'{path}' cannot be used: its {image.width} x {image.height} pixels take more memory "
+            "than there is."
+        ) from error
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -103,8 +109,11 @@ def open_picture(path: Path) -> Image.Image:
     try:
         # From a path Pillow maps some TIFFs into memory, and turns those wrongly (13.0).
         with path.open("rb") as file, Image.open(file) as image:
+            require_room(image, path.stat().st_size)
             image.load()
             return upright(image)
+    except MemoryError as error:
+        raise DataError(f"'{path}' cannot be read: there is too little memory for it.") from error
     except Exception as error:  # decoders of broken files raise nearly anything
         raise DataError(f"'{path}' cannot be read: {reason(error)}.") from error
 

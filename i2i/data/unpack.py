@@ -158,7 +158,7 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
             yield _Member(
                 member.filename,
                 member.file_size,
-                member.is_dir(),
+                member.filename.endswith("/"),
                 refused,
                 partial(opened.open, member),
                 done,

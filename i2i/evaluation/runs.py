@@ -23,12 +23,12 @@ from i2i.evaluation.seen import trained_on
 from i2i.game import Clock, Model
 from i2i.loading import load_sampler, load_translator
 from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
-from i2i.options import Options, read_options
+from i2i.opening import open_checkpoint
+from i2i.options import Options
 from i2i.processes import ALONE, Processes, share
 from i2i.sampler import Sampler
 from i2i.signals import side_names
 from i2i.sources import Source, elsewhere, open_source
-from i2i.training.checkpoint import load_checkpoint
 from i2i.training.run import find_checkpoint
 from i2i.translator import Translator
 
@@ -119,8 +119,7 @@ def run_comparisons(
     """
     path, why = find_checkpoint(checkpoint, runs_dir, best=best)
     say(why)
-    state = load_checkpoint(path)
-    options = read_options(state["options"])
+    options, state = open_checkpoint(path)
     kind = data_kind(options)
     if dataroot is not None:
         options = elsewhere(options, dataroot, kind)

@@ -1,11 +1,12 @@
 """What an exported file says of itself: everything that its user must know, in its metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from i2i import __version__, gate
 from i2i.errors import CheckpointError
 
 SUFFIX = ".onnx"
@@ -72,6 +73,8 @@ class Description:
         norm: what pictures are normalised with: the "picture"'s own statistics or "running" ones.
         quantisation: how it became integers; None in fp32.
         version: of this list.
+        i2i: the version of i2i that wrote it; "" of an older one that did not say.
+        written: when, by the clock of UTC; likewise.
     """
 
     options: dict[str, Any]
@@ -84,6 +87,8 @@ class Description:
     norm: str
     quantisation: Quantisation | None = None
     version: int = VERSION
+    i2i: str = __version__
+    written: str = ""
 
     def to_metadata(self) -> dict[str, str]:
         """Return the entries of the metadata."""
@@ -94,24 +99,107 @@ class Description:
         """Read what `to_metadata` wrote; `path` is the file, for errors.
 
         Raises:
-            CheckpointError: the file is of another program or of a newer version.
+            CheckpointError: the file is of another program or of a newer version, or an entry is
+                missing or of another type.
         """
         if f"{_PREFIX}version" not in metadata:
             raise CheckpointError(
                 f"{path} was not written by i2i, and so does not say what it takes: expected a "
                 "file that `i2i export --format onnx` or `--format int8` has written."
             )
-        version = json.loads(metadata[f"{_PREFIX}version"])
+        version = _entry(metadata, "version", path)
+        if not isinstance(version, int) or isinstance(version, bool):
+            raise _damaged(path, "version", version, "a whole number")
         if version > VERSION:
+            by = _text(metadata, "i2i", path)
             raise CheckpointError(
-                f"{path} has version {version}, this i2i reads up to {VERSION}: install a newer "
-                "i2i."
+                f"{path} has version {version}{f' of i2i {by}' * bool(by)}, this i2i "
+                f"({__version__}) reads up to {VERSION}: install a newer i2i."
             )
-        values = {field.name: json.loads(metadata[_PREFIX + field.name]) for field in fields(cls)}
+        values = {name: _entry(metadata, name, path) for name in _WANTED}
+        for name, (fits, wanted) in _WANTED.items():
+            if not fits(values[name]):
+                raise _damaged(path, name, values[name], wanted)
         values["planes"] = tuple(values["planes"])
         if values["quantisation"] is not None:
             values["quantisation"] = Quantisation(**values["quantisation"])
-        return cls(**values)
+        more: dict[str, Any] = {name: _text(metadata, name, path) for name in ("i2i", "written")}
+        return cls(**values, **more, version=version)
+
+
+def _entry(metadata: Mapping[str, str], name: str, path: Path) -> Any:
+    try:
+        text = metadata[_PREFIX + name]
+    except KeyError:
+        raise CheckpointError(
+            f"{path} has no {_PREFIX + name!r} in its metadata, so it is damaged: export it again."
+        ) from None
+    try:
+        if len(text) > gate.MOST_JSON:
+            raise gate.RefusedError(f"has more than {gate.MOST_JSON:,} letters")
+        return gate.parse_json(text)
+    except gate.RefusedError as error:
+        raise CheckpointError(
+            f"{path} is damaged, since {_PREFIX + name!r} in its metadata {error}: export it again."
+        ) from error
+
+
+def _text(metadata: Mapping[str, str], name: str, path: Path) -> str:
+    """An entry that older files do not have."""
+    if _PREFIX + name not in metadata:
+        return ""
+    found = _entry(metadata, name, path)
+    if not isinstance(found, str):
+        raise _damaged(path, name, found, "a text")
+    return found
+
+
+def _damaged(path: Path, name: str, value: object, wanted: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} has {_PREFIX}{name} (={gate.shortened(value)}) in its metadata, where {wanted} "
+        "was expected, so it is damaged: export it again."
+    )
+
+
+def _whole(least: int, most: int) -> tuple[Callable[[Any], bool], str]:
+    def fits(value: Any) -> bool:
+        return type(value) is int and least <= value <= most
+
+    return fits, f"a whole number in {least}..{most}"
+
+
+def _one_of(*known: Any) -> tuple[Callable[[Any], bool], str]:
+    return (lambda value: value in known), f"one of {', '.join(map(repr, known))}"
+
+
+def _is_quantisation(value: Any) -> bool:
+    """Whether it has all fields of `Quantisation`, by their types; numbers may be whole."""
+    wanted: dict[str, Any] = {field.name: field.type for field in fields(Quantisation)}
+    return value is None or (
+        isinstance(value, dict)
+        and value.keys() == wanted.keys()
+        and all(
+            isinstance(value[name], int | float if kind is float else kind)
+            for name, kind in wanted.items()
+        )
+    )
+
+
+_WANTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "options": (lambda value: isinstance(value, dict), "a table"),
+    "made_from": (lambda value: isinstance(value, str), "a text"),
+    "direction": _one_of("AtoB", "BtoA"),
+    "input_channels": _whole(1, 65536),
+    "output_channels": _whole(1, 65536),
+    "planes": (
+        lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+        "a list of texts",
+    ),
+    "multiple": _whole(1, 65536),
+    "norm": _one_of("picture", "running"),
+    "quantisation": (_is_quantisation, "nothing or a table of how it was done"),
+}
+"""Each entry that must be there: what it may be, and that in words."""
 
 
 def is_exported(checkpoint: Path | str | None) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from i2i.errors import CheckpointError, OptionsError
 from i2i.exported.description import Description
 from i2i.exported.libraries import library
+from i2i.gate import shortened
 from i2i.processor import cores, has_vnni
 from i2i.tiles import UntileableError
 
@@ -47,12 +48,20 @@ class ExportedNetwork(nn.Module):
         providers = _providers(device, runtime.get_available_providers())
         try:
             self._session = runtime.InferenceSession(path, _settings(runtime), providers)
+            metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # its exceptions have no base of their own
-            why = str(error).splitlines()[0]
+            why = str(error).partition("\n")[0]
             raise CheckpointError(f"{path} cannot be read as an ONNX file: {why}") from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
         self.description = Description.from_metadata(metadata, path)
         self.multiple = self.description.multiple
+        self._path = path
+        ends = [each.name for each in self._session.get_inputs()]
+        ends += [each.name for each in self._session.get_outputs()]
+        if ends != [INPUT, OUTPUT]:
+            raise CheckpointError(
+                f"{path} has the inputs and outputs {shortened(ends)}, where {INPUT!r} and "
+                f"{OUTPUT!r} were expected: it is damaged; export it again."
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate (N, C, H, W) to (N, C', H, W) in -1..1, float32 on the processor.
@@ -67,7 +76,10 @@ class ExportedNetwork(nn.Module):
         except Exception as error:
             if "allocate memory" in str(error) or "bad_alloc" in str(error):
                 raise torch.OutOfMemoryError(str(error)) from error
-            raise
+            raise CheckpointError(
+                f"{self._path} cannot be computed for {tuple(images.shape)}: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
         return torch.from_numpy(translated)
 
 

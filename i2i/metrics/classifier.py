@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from i2i import gate
 from i2i.errors import CheckpointError, DataError
 from i2i.metrics.features import fitted
 
@@ -269,8 +270,8 @@ def load_classifier(path: Path, device: torch.device | str = "cpu") -> Classifie
         CheckpointError: the file is missing, or something else.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        assert state["i2i classifier"] == _VERSION
+        _require_fit(gate.outline(path))
+        state = gate.load_tensors(path)
         network = Network(state["channels"], state["size"], len(state["names"]))
         network.load_state_dict(state["weights"])
     except Exception as error:  # broken and foreign files raise nearly anything
@@ -284,6 +285,21 @@ def load_classifier(path: Path, device: torch.device | str = "cpu") -> Classifie
         state["accuracy"],
         state["held_out"],
     )
+
+
+def _require_fit(outline: Any) -> None:
+    """Raise an error unless a file holds a classifier and the weights of its network."""
+    assert outline["i2i classifier"] == _VERSION
+    names, accuracy = outline["names"], outline["accuracy"]
+    assert isinstance(names, list)
+    assert all(isinstance(name, str) for name in names)
+    assert isinstance(accuracy, float)
+    assert isinstance(outline["held_out"], int)
+    assert outline["channels"] in (1, 3)
+    assert outline["size"] in range(1, LARGEST + 1)
+    with torch.device("meta"):
+        network = Network(outline["channels"], outline["size"], len(names))
+    assert not gate.misfits(network.state_dict(), outline["weights"])
 
 
 def brought(images: Tensor, channels: int, size: int) -> Tensor:

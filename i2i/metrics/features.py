@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from i2i import gate
 from i2i.data.download import download
 from i2i.data.transforms import resize_pixels
 from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean, how_to_install
@@ -298,7 +299,7 @@ def _require_tensors(path: Path) -> str:
     torch-fidelity unpickles whatever is in it, which could be a program: look at it first.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = gate.load_tensors(path, old=True)
     except Exception as error:  # broken and malicious files raise nearly anything
         raise CheckpointError(
             f"'{path}' cannot be read as a file of weights: {type(error).__name__}."

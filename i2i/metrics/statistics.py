@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from i2i import gate
 from i2i.metrics.features import Features
 
 _VERSION = 1
@@ -52,7 +53,7 @@ def remembered(
     key = hashlib.sha256(f"{_VERSION} {features.name} {content}".encode()).hexdigest()[:32]
     path = cache / f"features-{key}.pt"
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = gate.load_tensors(path)
         assert found["features"].shape[1] == features.dimension
         assert found["name"] == features.name
         kept: Tensor = found["features"]

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-Width = Annotated[int, Ge(1), Le(65536), "channels of the first layer"]
-Blocks = Annotated[int, Ge(0), Le(1024), "residual blocks"]
+Width = Annotated[int, Ge(1), Le(16384), "channels of the first layer"]
+Blocks = Annotated[int, Ge(0), Le(128), "residual blocks"]
 Norm = Annotated[Literal["batch", "instance", "none"], "normalisation behind each convolution"]
 Upsample = Annotated[
     Literal["transposed", "resize"],

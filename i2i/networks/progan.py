@@ -35,7 +35,7 @@ from i2i.networks.equalised import (
 )
 from i2i.registry import register_network
 
-Width = Annotated[int, Ge(1), Le(65536), "most channels of a layer"]
+Width = Annotated[int, Ge(1), Le(16384), "most channels of a layer"]
 
 BASE = 4
 

@@ -1,12 +1,13 @@
 """[data]: where the pictures are, and how they become training samples."""
 
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from i2i.errors import did_you_mean
 from i2i.labels import LabelSet, LabelSpace
-from i2i.options.section import Count, Names, Positive, Section, Share
+from i2i.options.section import Names, Positive, Section, Share, Side
 
 
 class Augment(Section):
@@ -33,7 +34,9 @@ class LabelledData(Section):
     domains: Names = Field((), description="folders or classes to learn from; empty: all")
     table: str = Field("", description="file of attributes; its place is given from the root")
     attributes: Names = Field((), description="columns of the table; empty: all there are")
-    groups: tuple[Names, ...] = Field((), description="attributes of which only one can hold")
+    groups: tuple[Names, ...] = Field(
+        (), max_length=1000, description="attributes of which only one can hold"
+    )
 
     @property
     def label_set(self) -> LabelSet:
@@ -50,8 +53,9 @@ class LabelledData(Section):
                     f"{name!r} cannot be the name of a folder of results: rename it without "
                     "slashes and control characters"
                 )
+        known = set(self.attributes)
         for name in (name for group in self.groups for name in group):
-            if self.attributes and name not in self.attributes:
+            if known and name not in known:
                 raise ValueError(
                     f"groups: {name!r} is none of the attributes."
                     f"{did_you_mean(name, self.attributes)} "
@@ -63,18 +67,20 @@ class LabelledData(Section):
 class Data(LabelledData):
     """Where the pictures are and how they become training samples."""
 
-    more: tuple[LabelledData, ...] = Field((), description="domains: further data sets")
+    more: tuple[LabelledData, ...] = Field(
+        (), max_length=100, description="domains: further data sets"
+    )
     balance: bool = Field(False, description="domains: show all of them equally often")
     root_b: str = Field("", description="unpaired: the folder of domain B, if it lies apart")
-    load_size: Count
-    crop_size: Annotated[int, Field(ge=16)]
+    load_size: Side
+    crop_size: Annotated[Side, Field(ge=16)]
     resize: Literal["stretch", "shorter side", "none"] = "stretch"
     crop: Literal["random", "center"] = "random"
     flip: bool = True
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     input_channels: Literal[1, 3] = 3
     output_channels: Literal[1, 3] = 3
-    workers: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    workers: Literal["auto"] | Annotated[int, Field(ge=0, le=1024)] = "auto"
     keep: Literal["auto", "memory", "disk", "off"] = Field(
         "auto", description="where decoded pictures are kept; auto: in memory, if they fit"
     )
@@ -89,9 +95,8 @@ class Data(LabelledData):
 
     @model_validator(mode="after")
     def _labels_are_told_apart(self) -> "Data":
-        names = self.labels.names
-        for name in names:
-            if names.count(name) > 1:
+        for name, times in Counter(self.labels.names).items():
+            if times > 1:
                 raise ValueError(
                     f"the label {name!r} is there more than once: rename its folder or column"
                 )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from i2i.options.section import Count, Section
+from i2i.options.section import Count, Section, Side, Width
 
 
 class Adversarial(Section):
@@ -35,25 +35,27 @@ class Adversarial(Section):
 class Latent(Section):
     """What a generator is told that makes pictures from noise."""
 
-    size: Count = Field(100, description="numbers of noise")
+    size: Width = Field(100, description="numbers of noise")
     distribution: Literal["normal", "uniform"] = "normal"
-    categorical: tuple[Annotated[int, Field(ge=2)], ...] = Field(
-        (), description="categories of each categorical code"
+    categorical: tuple[Annotated[int, Field(ge=2, le=16384)], ...] = Field(
+        (), max_length=100, description="categories of each categorical code"
     )
-    continuous: Annotated[int, Field(ge=0)] = Field(0, description="number of continuous codes")
+    continuous: Annotated[int, Field(ge=0, le=16384)] = Field(
+        0, description="number of continuous codes"
+    )
 
 
 class Stage(Section):
     """A resolution of networks that grow: how long the new layers fade in and then hold."""
 
-    size: Count
+    size: Side
     batch_size: Count | None = Field(None, description="by default train.batch_size")
-    fade: Annotated[int, Field(ge=0)] = Field(description="steps")
-    hold: Annotated[int, Field(ge=0)] = Field(description="steps")
+    fade: Annotated[int, Field(ge=0, le=10**12)] = Field(description="steps")
+    hold: Annotated[int, Field(ge=0, le=10**12)] = Field(description="steps")
 
 
 class Growth(Section):
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=16)]
 
     @model_validator(mode="after")
     def _sizes_double(self) -> "Growth":

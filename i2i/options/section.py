@@ -4,11 +4,35 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1)]
+# Options also come from checkpoints and recipes of strangers, and from slips of the finger. Each
+# bound is far beyond what anybody can use, and far below what takes hours merely to build.
+Count = Annotated[int, Field(ge=1, le=10**12)]
+"""A million steps a second take eleven days."""
+
+Few = Annotated[int, Field(ge=1, le=1000)]
+"""Turns in a step, rows of a sheet."""
+
+Width = Annotated[int, Field(ge=1, le=16384)]
+"""Channels. The widest published GANs have 2,048 (eight times 256)."""
+
+Layers = Annotated[int, Field(ge=1, le=128)]
+Blocks = Annotated[int, Field(ge=0, le=128)]
+"""Layers of one kind. A residual network for images has 9; the deepest for anything about 1,000,
+but those of a generator all work at a quarter of the size of the image."""
+
+Halvings = Annotated[int, Field(ge=1, le=16)]
+"""Times that the size is halved: what the largest side has."""
+
+Side = Annotated[int, Field(ge=1, le=65536)]
+"""Pixels; JPEG ends at 65,535."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
-Names = tuple[Annotated[str, Field(min_length=1)], ...]
+Names = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=255)], ...], Field(max_length=32768)
+]
+"""Of folders, which have 255 letters at most on any system; ImageNet has 21,841 classes."""
 
 
 class Section(BaseModel):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from i2i.options.section import Count, Positive, Section, Share
+from i2i.options.section import Count, Few, Positive, Section, Share
 from i2i.signals import decided_by
 
 PrecisionName = Literal["fp32", "bf16", "fp16", "auto"]
@@ -65,7 +65,7 @@ class Train(Section):
     validate_every: Count = Field(1000, description="steps between two validations")
     save_every: Count = Field(1000, description="steps between two checkpoints")
     keep: Count = Field(2, description="checkpoints kept, beside the best")
-    sheet: Count = Field(8, description="validation pictures in the picture sheet")
+    sheet: Few = Field(8, description="validation pictures in the picture sheet")
     validation_pictures: Count = Field(100, description="validation pictures that are measured")
     validation_share: Annotated[float, Field(gt=0, le=1)] = Field(
         0.05, description="of the time that validations may take; else there are fewer of them"
@@ -73,7 +73,7 @@ class Train(Section):
     distance: Literal["swd", "efficientnet-lite0", "inception", "off"] = Field(
         "swd", description="between generated and real pictures: of patches, or by a network"
     )
-    classifier_steps: Annotated[int, Field(ge=0)] = Field(
+    classifier_steps: Annotated[int, Field(ge=0, le=10**12)] = Field(
         600, description="domains: training of a classifier that judges translations; 0 for none"
     )
     best_by: str = Field(

@@ -3,7 +3,6 @@
 Nothing has to be there and nothing has to be whole: what is missing or broken becomes a note.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from i2i import gate
 from i2i.errors import OptionsError, RunError
 from i2i.options import read_options
 from i2i.recipes import read_recipe, read_toml, recipes
@@ -188,17 +188,17 @@ def _read_log(path: Path, notes: list[str]) -> list[Row]:
 
 def _environments(folder: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     for path in folder.glob("environment*.json"):
-        environment = _object(path.read_text(encoding="utf-8", errors="replace"))
+        environment = _object(path)
         if environment:
             yield _number(path) or 0, environment
         else:
             notes.append(f"{path.name} cannot be read.")
 
 
-def _object(text: str) -> dict[str, Any]:
-    """A JSON object; empty if the text is something else."""
+def _object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty if something else is in it."""
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = gate.parse_json(gate.read_text(path, gate.MOST_JSON))
+    except gate.RefusedError:
         return {}
     return value if isinstance(value, dict) else {}

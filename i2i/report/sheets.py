@@ -57,6 +57,10 @@ def embed(
     return [], 0
 
 
+LARGEST = 2**27
+"""Pixels of a sheet: what declares more was not made by a training."""
+
+
 def evenly(total: int, count: int) -> list[int]:
     """Return `count` of the numbers below `total`, evenly spaced, the last among them."""
     return [total - 1 - n * (total - 1) // max(count - 1, 1) for n in reversed(range(count))]
@@ -65,8 +69,10 @@ def evenly(total: int, count: int) -> list[int]:
 def _encode(step: int, path: Path) -> Sheet | None:
     try:
         with Image.open(path) as opened:
+            if opened.width * opened.height > LARGEST:
+                return None
             picture = opened.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):  # cut short, no picture, too large
+    except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything)
         return None
     picture.thumbnail((SIDE, SIDE))
     file = BytesIO()

@@ -308,7 +308,7 @@ def test_cards_know_their_keys(tmp_path: Path) -> None:
     text = (SHIPPED / "facades.toml").read_text(encoding="utf-8")
     assert tomllib.loads(text)["licence"]
     (tmp_path / "facades.toml").write_text(text.replace("licence", "license"), encoding="utf-8")
-    with pytest.raises(TypeError, match="license"):
+    with pytest.raises(DataError, match="license"):
         read_catalogue(tmp_path)
 
 
