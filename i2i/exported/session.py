@@ -54,6 +54,9 @@ class ExportedNetwork(nn.Module):
         self.description = Description.from_metadata(metadata, path)
         self.multiple = self.description.multiple
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ExportedNetwork":
+        return self  # nothing of it ever changes
+
     def forward(self, images: Tensor) -> Tensor:
         """Translate (N, C, H, W) to (N, C', H, W) in -1..1, float32 on the processor.
 
