@@ -51,8 +51,8 @@ def require_threads() -> None:
     if _threads_lost and torch.get_num_threads() > 1:
         raise ProcessError(
             "this process was forked from one in which torch had computed with "
-            f"{torch.get_num_threads()} threads, which are not there any more: load the model after "
-            "the fork (gunicorn: without --preload), start processes by 'spawn', or call "
+            f"{torch.get_num_threads()} threads, which are not there any more: load the model "
+            "after the fork (gunicorn: without --preload), start processes by 'spawn', or call "
             "torch.set_num_threads(1) first."
         )
 

@@ -1,6 +1,6 @@
 """The files that i2i has written, told from those of other people, which it never replaces.
 
-A folder of results has a file `MARKER`. Each of its lines is a JSON object about one result: its
+A folder of results has a file `LEDGER`. Each of its lines is a JSON object about one result: its
 name, from the folder, and the digest of its content. A file of that name with other content is
 somebody else's, or has been worked on since.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from i2i.errors import DataError
 
-MARKER = ".i2i-results"
+LEDGER = ".i2i-written"
 
 
 class ExistsError(DataError):
@@ -94,7 +94,7 @@ class Results:
     def _note(self, path: Path, part: Path) -> None:
         line = json.dumps({"name": self._name(path), "digest": _digest(part)}) + "\n"
         # In one piece at the end, also where other processes do the same.
-        file = os.open(self.folder / MARKER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        file = os.open(self.folder / LEDGER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             os.write(file, line.encode())
         finally:
@@ -104,7 +104,7 @@ class Results:
         """Name -> the digests that it has had; lines that are none are passed over."""
         known: dict[str, set[str]] = {}
         try:
-            lines = (self.folder / MARKER).read_bytes().splitlines()
+            lines = (self.folder / LEDGER).read_bytes().splitlines()
         except OSError:
             return known
         for line in lines:

@@ -251,8 +251,8 @@ def _half(image: Picture, side: str, path: Path) -> Picture:
     width = image.pixels.shape[1]
     if width % 2:
         raise DataError(
-            f"'{path}' cannot be used: it is {width} pixels wide, which has no half: pairs lie side "
-            "by side in an even number."
+            f"'{path}' cannot be used: it is {width} pixels wide, of which no half is whole: pairs "
+            "lie side by side in an even width."
         )
     part = slice(0, width // 2) if side == "A" else slice(width // 2, None)
     alpha = None if image.alpha is None else image.alpha[:, part]
@@ -273,9 +273,7 @@ def _remarks(
             "right one."
         )
     far = [
-        shorter
-        for _, shorter in sizes
-        if trained and not trained / FAR < shorter < trained * FAR
+        shorter for _, shorter in sizes if trained and not trained / FAR < shorter < trained * FAR
     ]
     if far:
         remarks.append(

@@ -519,7 +519,7 @@ def _reflection(length: int, multiple: int) -> tuple[int, Tensor]:
 
 def _require_range(images: Tensor) -> None:
     low, high = (value.item() for value in images.aminmax())
-    if not (-1 - OVERSHOOT <= low and high <= 1 + OVERSHOOT):  # not: NaN must be refused as well
+    if not (low >= -1 - OVERSHOOT and high <= 1 + OVERSHOOT):  # not: NaN must be refused as well
         raise DataError(
             f"The images hold values of {low:.4g}..{high:.4g}: floating point is expected within "
             "-1..1 (x / 127.5 - 1 of 0..255); give uint8 for 0..255."

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, neg, nn
 
-from i2i.results import MARKER
+from i2i.results import LEDGER
 from i2i.translator import Translator
 
 RNG = np.random.default_rng(0)
@@ -68,6 +68,6 @@ def load(path: Path) -> np.ndarray:
 
 
 def files(folder: Path) -> list[str]:
-    """Everything under `folder` that is not a folder, hidden files too; but not the markers."""
-    paths = [path for path in folder.rglob("*") if not path.is_dir() and path.name != MARKER]
+    """Everything under `folder` that is not a folder, hidden files too; but not the ledgers."""
+    paths = [path for path in folder.rglob("*") if not path.is_dir() and path.name != LEDGER]
     return sorted(str(path.relative_to(folder)) for path in paths)

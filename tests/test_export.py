@@ -145,7 +145,7 @@ def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path
     assert "--format onnx" in complaint("export", run, tmp_path / "published")
     assert invoke("export", run, tmp_path / "file.ONNX").exit_code == 0  # the format of the ending
     torch.testing.assert_close(
-        load_translator(tmp_path / "file.ONNX")[0](images), theirs(images), rtol=0, atol=0
+        load_translator(tmp_path / "file.ONNX")(images), theirs(images), rtol=0, atol=0
     )
     with pytest.raises(CheckpointError, match="is an exported generator"):
         load_checkpoint(file)
@@ -222,7 +222,7 @@ def test_a_model_of_domains(domains: Path, photos: Path, tmp_path: Path) -> None
     assert description.input_channels == 3
     graph = onnx.load(file).graph
     assert graph.input[0].type.tensor_type.shape.dim[1].dim_value == 6
-    theirs, ours = load_translator(file)[0], load_translator(checkpoint)[0]
+    theirs, ours = load_translator(file), load_translator(checkpoint)
     images = torch.rand(2, 3, 10, 19) * 2 - 1
     results = [theirs(images, name) for name in ("red", "blue")]
     assert not torch.allclose(*results)

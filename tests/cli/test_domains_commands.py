@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from commands import complaint, invoke
+from known import files
 from PIL import Image
 
 from i2i import train
@@ -47,10 +48,6 @@ def photos(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(generator.integers(0, 256, (18, 22, 3), dtype=np.uint8)).save(path)
     return folder
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
 def test_one_domain(run: Path, photos: Path, tmp_path: Path) -> None:

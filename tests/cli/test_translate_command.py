@@ -31,17 +31,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was asked to load a translator."""
     calls: list[Any] = []
 
-    def load_translator(checkpoint: Path | None, **arguments: Any) -> tuple[Translator, str]:
+    def load_translator(checkpoint: Path | None, **arguments: Any) -> Translator:
         calls.append((checkpoint, arguments))
-        translator = Translator(
+        return Translator(
             Negative(),
             input_channels=3,
             output_channels=3,
             norm="picture",
             dropout=False,
             device="cpu",
+            description="newest run under runs/: runs/facades",
         )
-        return translator, "newest run under runs/: runs/facades"
 
     loading = ModuleType("i2i.loading")
     loading.load_translator = load_translator
