@@ -51,10 +51,13 @@ class Results:
         if not existing:
             return
         if not overwrite:
+            what = f"{len(existing)} of {len(paths)} results exist already ({_some(existing)})"
+            if len(paths) == 1:
+                what = f"'{existing[0]}' exists already"
             skip = "--skip-existing to go on with the others, " if skippable else ""
             raise ExistsError(
-                f"{len(existing)} of {len(paths)} results exist already ({_some(existing)}): pass "
-                f"{skip}--overwrite to replace them, or choose another output."
+                f"{what}: pass {skip}--overwrite to replace what i2i has written, or choose "
+                "another output."
             )
         own = self.own(existing)
         if foreign := [path for path in existing if path not in own]:

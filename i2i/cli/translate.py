@@ -177,6 +177,8 @@ def command(
         raise click.UsageError("Say either --domain or --set-attribute.")
     if overwrite and skip_existing:
         raise click.UsageError("Say either --overwrite or --skip-existing.")
+    if skip_existing and sheet and domain and (target / "sheet.png").is_file():
+        sheet = False
     complete = True
     with together() as processes:  # the pictures need no network of GPUs
         translator = load_translator(

@@ -171,7 +171,8 @@ class _Features:
     ) -> "_Features":
         kwargs = kwargs or {}
         if function in _FUNCTIONS and not kwargs:
-            return args[0].program.append(Pointwise(_FUNCTIONS[function]), args[0])
+            program: _Program = args[0].program
+            return program.append(Pointwise(_FUNCTIONS[function]), args[0])
         if function is torch.add and not kwargs:
             first, second = args
             return cast(_Features, first + second)
@@ -179,7 +180,7 @@ class _Features:
             parts, *dimension = args
             if (dimension[0] if dimension else kwargs.get("dim", 0)) in (1, -3):
                 program = next(part.program for part in parts if isinstance(part, _Features))
-                return cast(_Features, program.append(Concatenate(), *parts))
+                return program.append(Concatenate(), *parts)
         raise UntileableError(f"it contains {getattr(function, '__name__', function)}")
 
 
