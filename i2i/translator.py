@@ -249,7 +249,8 @@ class Translator:
 
     def _array(self, images: AnyArray, domain: Asked, labels: Tensor | None) -> AnyArray:
         channels = self.input_channels
-        if images.dtype not in (np.uint8, np.uint16) and images.dtype.kind != "f":
+        native = images.dtype.newbyteorder("=")
+        if native not in (np.uint8, np.uint16) and native.kind != "f":
             raise DataError(
                 f"The images are {images.dtype}: expected uint8 (0..255), uint16 (0..65535) or "
                 "floating point (-1..1)."
@@ -263,8 +264,7 @@ class Translator:
                 f"{channels} channels."
             )
         # A copy, since torch reads neither foreign byte orders nor what is mirrored.
-        native = np.array(pixels, dtype=pixels.dtype.newbyteorder("="), order="C")
-        tensor = torch.from_numpy(native).movedim(-1, -3)
+        tensor = torch.from_numpy(np.array(pixels, dtype=native, order="C")).movedim(-1, -3)
         translated: AnyArray = self._tensor(tensor, domain, labels).movedim(-3, -1).numpy()
         translated = translated.astype(images.dtype, copy=False)
         return translated[:, :, 0] if is_flat and self.output_channels == 1 else translated
