@@ -1,5 +1,6 @@
 """`i2i export --format onnx` and `--format int8`, and what `i2i translate` makes of the files."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,24 @@ def apart(one: Path, other: Path) -> np.ndarray:
         for path in paths
     ]
     return np.concatenate([each.ravel() for each in differences])
+
+
+def test_the_lines_of_the_docs_translate_as_we_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parent.parent / "docs" / "export.md"
+    [code] = re.findall("```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    options = shrunk("pix2pix-quick")
+    run = checkpoint_of(options, tmp_path / "runs" / "a" / "checkpoints" / "step-00000000.pt")
+    export_onnx(run, tmp_path / "facades.onnx", say=lambda line: None)
+    monkeypatch.chdir(tmp_path)
+    translate = load_translator("facades.onnx")
+    for size in ((21, 18), (16, 16), (5, 33), (1, 9)):
+        pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save("photo.png")
+        exec(code, {})
+        with Image.open("result.png") as result:
+            np.testing.assert_array_equal(np.array(result), translate(pixels))
 
 
 def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path: Path) -> None:

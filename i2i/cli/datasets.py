@@ -1,5 +1,6 @@
 """`i2i datasets`"""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,10 @@ def get(name: str) -> None:
     direction = "" if card.direction == "AtoB" else f" --direction {card.direction}"
     for kind in card.kinds:
         if kind in _TRAIN:
-            click.echo(f"  i2i train --model {_TRAIN[kind]} --dataroot {name}{direction}")
+            root = shlex.quote(name)
+            click.echo(f"  i2i train --model {_TRAIN[kind]} --dataroot {root}{direction}")
         elif kind == "pictures":
-            click.echo(f"  i2i translate {folder} OUTPUT_DIR")
+            click.echo(f"  i2i translate {shlex.quote(str(folder))} OUTPUT_DIR")
 
 
 def _get_named(name: str) -> None:

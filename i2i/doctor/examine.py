@@ -1,5 +1,6 @@
 """The examination of a data set, at length and in brief."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -129,7 +130,7 @@ def brief(
     ]
     lines = [f"{finding.severity}: {finding.text}" for finding in bad[:BRIEF_LINES]]
     if bad:
-        lines.append(f"`i2i doctor {root}` says more.")
+        lines.append(f"`i2i doctor {shlex.quote(str(root))}` says more.")
     return lines
 
 

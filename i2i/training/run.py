@@ -14,6 +14,7 @@
 
 import json
 import platform
+import shlex
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,7 +89,7 @@ def refuse_existing(folder: Path) -> None:
     if folder.is_file():
         raise RunError(f"{folder} is a file: give the new run another --name.")
     if folder.is_dir() and any(folder.iterdir()):
-        resume = f"resume it with `i2i train --resume {folder}`"
+        resume = f"resume it with `i2i train --resume {shlex.quote(str(folder))}`"
         if not Run(folder).checkpoints():
             resume = "it has no checkpoint to resume, so remove it"
         raise RunError(f"{folder} exists already: {resume}, or give the new run another --name.")
