@@ -16,7 +16,7 @@ from PIL import Image
 from i2i.builder import build_model
 from i2i.cli.export import command
 from i2i.data.reading import read_picture
-from i2i.errors import CheckpointError, DataError, OptionsError
+from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError
 from i2i.export import export_int8, export_onnx
 from i2i.exported.session import ExportedNetwork
 from i2i.loading import build_translator, describe_checkpoint, load_model, load_translator
@@ -166,6 +166,9 @@ def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path
     torch.testing.assert_close(
         load_translator(tmp_path / "file.ONNX")(images), theirs(images), rtol=0, atol=0
     )
+    theirs.network._process += 1  # as after a fork
+    with pytest.raises(ProcessError, match=r"was forked .* ONNX file"):
+        theirs(images)
     with pytest.raises(CheckpointError, match="is an exported generator"):
         load_checkpoint(file)
     for wish in (("train", "--resume"), ("doctor",), ("evaluate", "--checkpoint"), ("report",)):

@@ -247,3 +247,10 @@ def test_a_sheet_of_this_folder(
     assert files(tmp_path / "out") == ["sheet.png"]
     said = complaint("translate", "1.png", "out.png", "--checkpoint", run, "--sheet")
     assert "needs a folder" in said
+
+
+def test_all_domains_need_a_folder(run: Path, photos: Path, tmp_path: Path) -> None:
+    one = next(photos.rglob("*.png"))
+    said = complaint("translate", one, tmp_path / "one.png", "--checkpoint", run, "--domain", "all")
+    assert "one.png' is named like a file, but there may be several results" in said
+    assert not (tmp_path / "one.png").exists()
