@@ -543,5 +543,5 @@ def _write(work: _Work, results: Results, *, overwrite: bool) -> None:
     except (OSError, ValueError) as error:
         raise DataError(
             f"'{path}' cannot be written ({error}): make room, mend the permissions, or choose "
-            "another output or format."
+            "another output or format; --skip-existing goes on with what is not done yet."
         ) from error

@@ -104,7 +104,7 @@ def test_a_variation_is_a_sheet_with_a_row_for_each_seed(tmp_path: Path) -> None
     with pytest.raises(OptionsError, match="'continuous9' is no code"):
         write_variation(made, tmp_path / "b", "continuous9", [4])
     assert not (tmp_path / "b").exists()
-    with pytest.raises(DataError, match="exist already"):
+    with pytest.raises(DataError, match="exists already"):
         write_variation(made, tmp_path, "continuous1", [4])
 
 

@@ -208,6 +208,8 @@ def write(picture: Picture, path: Path, suffix: str) -> None:
         _WRITE_16_BITS[suffix](words, path, fitting_profile(picture))
     else:
         image = to_image(in_bytes(picture))
+        if suffix == ".gif" and image.mode == "LA":  # whose alpha Pillow would drop
+            image = image.convert("RGBA")
         image.save(path, **FORMATS[suffix], icc_profile=image.info.get("icc_profile"))
 
 

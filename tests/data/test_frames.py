@@ -129,3 +129,13 @@ def test_a_broken_frame_is_the_fault_of_its_file(tmp_path: Path) -> None:
     (tmp_path / "a.webp").write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(DataError, match=r"a\.webp' cannot be read"):
         read(tmp_path / "a.webp")
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_a_grey_image_keeps_its_transparency(tmp_path: Path, suffix: str) -> None:
+    alpha = np.zeros((8, 8), np.uint8)
+    alpha[:4] = 255
+    frames.write(Frames([Picture(np.full((8, 8, 1), 90, np.uint8), alpha)]), tmp_path / "a", suffix)
+    [found] = read(tmp_path / "a", 1, suffix).images
+    np.testing.assert_array_equal(found.alpha, alpha)
+    assert (found.pixels[:4] == 90).all()
