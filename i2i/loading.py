@@ -91,14 +91,15 @@ def build_translator(
         seed=options.train.seed,
         conditioner=_conditioner(options, classifier, domain),
         trained_size=_trained_size(options),
-        paired=model.data == "paired",
+        paired=model.data == "paired" and bool(options.data.root),
     )
 
 
 def _trained_size(options: Options) -> int | None:
-    """The shorter side of whole images in the training; None where they keep their own."""
+    """The shorter side of whole images in the training; None where they keep their own, or where
+    i2i has not trained it."""
     data = options.data
-    if data.resize == "none":
+    if data.resize == "none" or not data.root:
         return None
     # A little more than is cropped is meant for variety; use is as in validation, without it.
     return data.crop_size if data.load_size <= 1.25 * data.crop_size else data.load_size
@@ -248,7 +249,7 @@ def load_exported(
         device="cpu",  # where its tensors lie, wherever it is computed
         conditioner=_conditioner(options, None, domain),
         trained_size=_trained_size(options),
-        paired=data_kind(options) == "paired",
+        paired=data_kind(options) == "paired" and bool(options.data.root),
         checkpoint=path,
         description=str(path),
     )

@@ -130,3 +130,15 @@ def test_auto_precision_is_settled_before_it_is_written_down(
         settled = settle_precision(asked, cpu)
         assert settled.train.precision == best
         assert settled == load_options("pix2pix", f"train.precision={best}")
+
+
+def test_a_translator_knows_what_the_training_saw() -> None:
+    for recipe, settings, size, paired in (
+        ("pix2pix", ["data.root=x", "data.load_size=18"], 16, True),
+        ("pix2pix", ["data.root=x", "data.load_size=64"], 64, True),
+        ("cyclegan", ["data.root=x", "data.resize=none"], None, False),
+        ("pix2pix", [], None, False),  # imported, or trained in a loop of one's own
+    ):
+        options = shrunk(recipe, *settings)
+        translator = build_translator(options, build_model(options))
+        assert (translator.trained_size, translator.paired) == (size, paired)
