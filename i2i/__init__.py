@@ -7,7 +7,7 @@ costs nothing::
     model = i2i.build_model(options)
     trainer = i2i.build_trainer(options, model, device="cuda")
     losses = trainer.step(i2i.Pair(source, target))
-    translator, which = i2i.load_translator("runs/NAME")
+    translator = i2i.load_translator("runs/NAME")
 """
 
 import importlib

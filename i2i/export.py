@@ -158,9 +158,9 @@ def _generator(
     say(why)
     options, model, _ = load_model(path, average=average)
     translator = build_translator(options, model, direction=direction)
-    for name in model.generators:
-        set_inference(model.get_submodule(name), norm=options.inference.norm, dropout=False)
     network = translator.network
+    for each in (network, *map(model.get_submodule, model.generators)):
+        set_inference(each, norm=options.inference.norm, dropout=False)
     if options.inference.dropout and any(isinstance(m, nn.Dropout) for m in network.modules()):
         say(
             "note: exported without dropout, which this model leaves on in use: a file draws no "

@@ -3,6 +3,7 @@
 A checkpoint knows everything about itself; nothing has to be said again.
 """
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -45,7 +46,8 @@ def build_translator(
 ) -> Translator:
     """Build what translates pictures with a generator of a model.
 
-    The generator itself is put into inference mode, not a copy of it, and so is a classifier.
+    The generator is copied, and so is a classifier: what becomes of the model afterwards changes no
+    translation.
 
     Arguments:
         options: of the model.
@@ -54,7 +56,7 @@ def build_translator(
             options.
         domain: what to translate to unless a call says otherwise, for models of many domains; or
             which attributes to change, and whether they shall hold.
-        device: to compute on; the generator moves there.
+        device: to compute on.
         precision: to compute in: "fp32", "bf16", "fp16", or "auto" for the best of the device.
 
     Raises:
@@ -80,7 +82,7 @@ def build_translator(
         and model.classifier
         and not all(each.exclusive for each in options.data.labels.sets)
     ):
-        classifier = model.get_submodule(model.classifier).eval().to(device)
+        classifier = deepcopy(model.get_submodule(model.classifier)).eval().to(device)
     return Translator(
         model.get_submodule(ways[wanted]),
         input_channels=channels[0],
@@ -91,7 +93,19 @@ def build_translator(
         precision=precision,
         seed=options.train.seed,
         conditioner=_conditioner(options, classifier, domain),
+        trained_size=_trained_size(options),
+        paired=model.data == "paired" and bool(options.data.root),
     )
+
+
+def _trained_size(options: Options) -> int | None:
+    """The shorter side of whole images in the training; None where they keep their own, or where
+    i2i has not trained it."""
+    data = options.data
+    if data.resize == "none" or not data.root:
+        return None
+    # A little more than is cropped is meant for variety; use is as in validation, without it.
+    return data.crop_size if data.load_size <= 1.25 * data.crop_size else data.load_size
 
 
 def _conditioner(
@@ -122,9 +136,7 @@ def build_sampler(
     precision: str = "fp32",
     processes: Processes = ALONE,
 ) -> Sampler:
-    """Build what makes pictures from noise with the generator of a model.
-
-    The generator itself is put into inference mode, not a copy of it.
+    """Build what makes pictures from noise with a copy of the generator of a model.
 
     Raises:
         OptionsError: the model translates pictures.
@@ -158,8 +170,11 @@ def load_translator(
     precision: str = "fp32",
     average: bool | None = None,
     best: bool = False,
-) -> tuple[Translator, str]:
-    """Build a translator from a checkpoint, which knows everything about itself.
+) -> Translator:
+    """Build a translator from a checkpoint, which knows everything about itself::
+
+        translator = load_translator("runs/NAME")
+        translator("photo.jpg").save("translated.png")
 
     An exported file (NAME.onnx) is one too. What was settled when it was written cannot be chosen
     any more: precision, weights, direction.
@@ -176,16 +191,14 @@ def load_translator(
         best: of a run, whether to take the checkpoint with the best validation, not the last one.
 
     Returns:
-        the translator, and which checkpoint it is made of and why, in words.
+        the translator; its `checkpoint` and `description` say what it is made of and why.
     """
     if is_exported(checkpoint):
         assert checkpoint is not None
         _refuse_what_is_settled(checkpoint, precision=precision, average=average, best=best)
-        exported = load_exported(
-            Path(checkpoint), direction=direction, domain=domain, device=device
-        )
-        return exported, str(checkpoint)
-    options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
+        return load_exported(Path(checkpoint), direction=direction, domain=domain, device=device)
+    path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
+    options, model, _ = load_model(path, average=average)
     if model.data == "pictures":
         raise OptionsError(
             f"{why} is of a {options.model}, which makes pictures from noise: use `i2i sample`, or "
@@ -200,7 +213,8 @@ def load_translator(
         device=where,
         precision=chosen_precision(precision, where),
     )
-    return translator, why
+    translator.checkpoint, translator.description = path, why
+    return translator
 
 
 def load_exported(
@@ -237,6 +251,10 @@ def load_exported(
         dropout=False,
         device="cpu",  # where its tensors lie, wherever it is computed
         conditioner=_conditioner(options, None, domain),
+        trained_size=_trained_size(options),
+        paired=data_kind(options) == "paired" and bool(options.data.root),
+        checkpoint=path,
+        description=str(path),
     )
 
 
@@ -283,12 +301,13 @@ def load_sampler(
     average: bool | None = None,
     best: bool = False,
     processes: Processes = ALONE,
-) -> tuple[Sampler, str]:
+) -> Sampler:
     """Build a sampler from a checkpoint, which knows everything about itself.
 
-    Arguments and result are those of `load_translator`; `processes` share the work.
+    Arguments and result are as those of `load_translator`; `processes` share the work.
     """
-    options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
+    path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
+    options, model, _ = load_model(path, average=average)
     if model.data != "pictures":
         raise OptionsError(
             f"{why} is of a {options.model}, which translates pictures: use `i2i translate`, or "
@@ -297,7 +316,8 @@ def load_sampler(
     where = pick_device(processes.device(device))
     precision = chosen_precision(precision, where)
     sampler = build_sampler(options, model, device=where, precision=precision, processes=processes)
-    return sampler, why
+    sampler.checkpoint, sampler.description = path, why
+    return sampler
 
 
 def load_model(

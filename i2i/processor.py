@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from i2i.errors import ProcessError
+
 _SET_BY_HAND = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -28,6 +30,40 @@ def settle_threads() -> None:
     """
     if not any(name in os.environ for name in _SET_BY_HAND):
         torch.set_num_threads(min(cores(), torch.get_num_threads()))
+
+
+_threads_used = False
+_threads_lost = False
+
+
+def note_threads() -> None:
+    """Remember that torch may have several threads at work by now; see `require_threads`."""
+    global _threads_used
+    _threads_used |= torch.get_num_threads() > 1
+
+
+def require_threads() -> None:
+    """Raise a ProcessError where torch would wait forever for threads that a fork has not copied.
+
+    OpenMP keeps its threads for the next computation. A forked process inherits the knowledge of
+    them, but not the threads.
+    """
+    if _threads_lost and torch.get_num_threads() > 1:
+        raise ProcessError(
+            "this process was forked from one in which torch had computed with "
+            f"{torch.get_num_threads()} threads, which are not there any more: load the model "
+            "after the fork (gunicorn: without --preload), start processes by 'spawn', or call "
+            "torch.set_num_threads(1) first."
+        )
+
+
+def _lose_threads() -> None:
+    global _threads_lost
+    _threads_lost = _threads_used
+
+
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_lose_threads)
 
 
 def best_precision(device: torch.device) -> str:

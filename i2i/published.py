@@ -5,6 +5,7 @@ weights, is worked out (`i2i.networks.recognition`) or taken from the recipe of 
 """
 
 import re
+import shlex
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from torch import Tensor
 from i2i import gate
 from i2i.builder import build_model, data_kind
 from i2i.errors import CheckpointError
+from i2i.labels import LabelSet
 from i2i.networks.recognition import Architecture, recognise
 from i2i.opening import open_checkpoint
 from i2i.options import Options, read_options
@@ -42,6 +44,10 @@ StarGAN the number of steps. The generators come first; a model is there if they
 _INSTEAD = "Every generator that translates can be had as an ONNX file: --format onnx."
 
 
+DataSet = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Labels of a data set: the names of its domains, or those of its attributes in groups."""
+
+
 @dataclass(frozen=True)
 class _Network:
     """A network as it was found in a file."""
@@ -59,6 +65,8 @@ def import_published(
     epoch: str | None = None,
     domains: Sequence[str] = (),
     attributes: Sequence[Sequence[str]] = (),
+    domains_2: Sequence[str] = (),
+    attributes_2: Sequence[Sequence[str]] = (),
     no_dropout: bool = False,
     evaluate: bool = False,
     say: Say = print,
@@ -70,13 +78,16 @@ def import_published(
     along. Everything else about the run is as in the recipe of the model.
 
     Arguments:
-        source: the file of a generator, or a folder of files with the names in `FILES`.
+        source: the file of a generator, or a folder of files with the names in `FILES`; or the
+            folder of a run of StarGAN whose labels are to get other names.
         name: of the new run.
         runs_dir: the folder of the runs.
         epoch: which files of a folder, where there are several ("latest", "200", "iter_5000"); by
             default "latest", or else the highest number.
-        domains: the names of StarGAN's domains, in the order of its labels.
+        domains: the names of StarGAN's domains, in the order of its labels. The files do not tell
+            them, so that these or the attributes must be given.
         attributes: or those of its attributes, in groups of which only one can hold.
+        domains_2, attributes_2: the same of the second data set, if it was trained on two.
         no_dropout: a U-Net was trained without dropout, which its weights cannot tell. Otherwise
             one that comes alone is taken to have it, as is the default for pix2pix.
         evaluate: use the generator as their code does with --eval, that is normalise with the
@@ -88,14 +99,18 @@ def import_published(
         the folder of the run.
 
     Raises:
-        CheckpointError: a file cannot be read, or its weights do not fit exactly.
+        CheckpointError: a file cannot be read, or its weights do not fit exactly; or names of
+            labels are missing or too many.
         OptionsError: the network is one that our models cannot have (of six channels, say).
         RunError: there is such a run already.
     """
     run = Run(runs_dir / name)
     refuse_existing(run.folder)
-    model_name, when, files = _find(source, epoch)
-    networks = {attribute: _read(path) for attribute, path in files.items()}
+    if (source / "checkpoints").is_dir():
+        model_name, when, networks = _of_run(source)
+    else:
+        model_name, when, files = _find(source, epoch)
+        networks = {attribute: _read(path) for attribute, path in files.items()}
     first = next(iter(networks.values()))
     if first.architecture.role != "generator":
         raise CheckpointError(
@@ -114,7 +129,10 @@ def import_published(
         dropout = not no_dropout and arguments["downs"] > 5
         if dropout:
             say("note: taken to have dropout, which the weights of a U-Net do not tell.")
-    options = _options(model_name, networks, dropout, evaluate, domains, attributes)
+    sets = [(domains, attributes), (domains_2, attributes_2)]
+    options = _options(
+        model_name, networks, dropout, evaluate, [each for each in sets if any(each)]
+    )
 
     weights = _fill(options, networks)
     create_run(run, environment(torch.device("cpu")))
@@ -160,6 +178,12 @@ def export_published(
             f"{path} cannot be exported: generator.upsample is 'resize', but the published "
             f"generators have transposed convolutions only. {_INSTEAD}"
         )
+    if len(options.data.labels.sets) > 2:
+        raise CheckpointError(
+            f"{path} cannot be exported: it has learnt the labels of "
+            f"{len(options.data.labels.sets)} data sets, and the authors' code knows two at most. "
+            f"{_INSTEAD}"
+        )
     if average and not state["average"]:
         raise CheckpointError(f"{path} has no moving average: it was trained without one.")
     weights = state["model"] | (state["average"] if average is not False else {})
@@ -188,7 +212,30 @@ def export_published(
     for network in networks:
         _write(network)
         say(f"{network.path}: {_flags(network.architecture, options)}")
+    if options.model == "stargan":
+        back = ["i2i", "import", str(networks[0].path), "RUN_NAME", *_named(options)]
+        say(f"the names of the labels are not in the files; back with: {shlex.join(back)}")
     return [network.path for network in networks]
+
+
+def _of_run(folder: Path) -> tuple[str, str, dict[str, _Network]]:
+    """The model of a run, its steps and its networks, to give other names to its labels."""
+    path, _ = find_checkpoint(folder, Path())
+    state = load_checkpoint(path)
+    model = read_options(state["options"]).model
+    if model != "stargan":
+        raise CheckpointError(f"{folder} is a run of i2i already, of {model}: use it as it is.")
+    networks = {}
+    for name, pattern in FILES[model].items():
+        weights = state["model"] | state["average"]
+        own = {
+            key.removeprefix(f"{name}."): w for key, w in weights.items() if key.startswith(name)
+        }
+        if own:
+            # Named after the file that it would be published as.
+            file = path.with_name(pattern.format(state["step"]))
+            networks[name] = _Network(file, *recognise(own, f"{path}: {name}"))
+    return model, str(state["step"]), networks
 
 
 def _find(source: Path, epoch: str | None) -> tuple[str, str, dict[str, Path]]:
@@ -277,10 +324,12 @@ def _options(
     networks: Mapping[str, _Network],
     dropout: bool,
     evaluate: bool,
-    domains: Sequence[str],
-    attributes: Sequence[Sequence[str]],
+    sets: Sequence[DataSet],
 ) -> Options:
-    """The complete options of the run: the recipe, with what the files say laid over it."""
+    """The complete options of the run: the recipe, with what the files say laid over it.
+
+    `sets` are the labels of each data set; none if nothing is said of labels.
+    """
     recipe = read_recipe(model)
     generator, *others = (network.architecture for network in networks.values())
     inputs, outputs = generator.channels
@@ -293,24 +342,20 @@ def _options(
             "dropout": dropout and not evaluate,
         },
     }
-    labels = [*domains, *(name for group in attributes for name in group)]
-    kind = "attributes" if attributes else "domains"
+    labels = [_labels(each) for each in sets]
+    names = [name for each in labels for key in ("domains", "attributes") for name in each[key]]
     if generator.network == "stargan":
-        planes = inputs - outputs
-        if labels and len(labels) != planes:
-            raise CheckpointError(
-                f"{len(labels)} {kind} are named ({', '.join(labels)}), but the generator has "
-                f"{planes} label planes: name each of them."
-            )
+        _require_names(names, len(sets), inputs - outputs)
+        first, *more = labels
         layer["data"] = {
             "input_channels": outputs,
             "output_channels": outputs,
-            kind: labels or [f"domain{number + 1}" for number in range(planes)],
-            "groups": [group for group in attributes if len(group) > 1],
+            "more": more,
+            **first,
         }
-    elif labels:
+    elif names:
         raise CheckpointError(
-            f"{kind} ({', '.join(labels)}) are for StarGAN, but this is a {generator}."
+            f"names of labels ({', '.join(names)}) are for StarGAN, but this is a {generator}."
         )
     else:
         layer["data"] = {"input_channels": inputs, "output_channels": outputs}
@@ -326,6 +371,40 @@ def _options(
                 size = other.arguments["size"]
                 layer["data"] |= {"crop_size": size, "load_size": size}
     return read_options(merge(recipe, layer))
+
+
+def _labels(data_set: DataSet) -> dict[str, Any]:
+    """The labels of a data set as options."""
+    domains, attributes = data_set
+    return {
+        "domains": list(domains),
+        "attributes": [name for group in attributes for name in group],
+        "groups": [list(group) for group in attributes if len(group) > 1],
+    }
+
+
+def _require_names(names: Sequence[str], sets: int, planes: int) -> None:
+    """Raise a CheckpointError unless there is a name for each plane that a generator is told.
+
+    With two data sets, two more planes say whose labels are known.
+    """
+    mask = sets if sets > 1 else 0
+    if names and len(names) + mask == planes:
+        return
+    wanted = (
+        f"name them in their order, by --domains A,B,... if an image has exactly one of them, else "
+        f"by --attributes 'A|B,C'; if there were two data sets (--dataset Both), {planes - 2}, "
+        "those of the second by --domains-2 or --attributes-2."
+    )
+    if not names:
+        raise CheckpointError(
+            f"the generator has {planes} label planes, and the file does not tell what they mean: "
+            f"{wanted}"
+        )
+    raise CheckpointError(
+        f"{len(names)} labels are named ({', '.join(names)}), but the generator has {planes} label "
+        f"planes{f', {mask} of which say whose labels are known' if mask else ''}: {wanted}"
+    )
 
 
 def _fill(options: Options, networks: Mapping[str, _Network]) -> dict[str, Tensor]:
@@ -364,14 +443,35 @@ def _write(network: _Network) -> None:
         raise CheckpointError(f"{network.path} could not be written: {error}.") from error
 
 
+def _named(options: Options) -> list[str]:
+    """The flags of `i2i import` that name the labels of a run."""
+    flags = []
+    for number, each in enumerate(options.data.labels.sets):
+        kind = "--domains" if each.exclusive else "--attributes"
+        flags += [kind + ("" if number == 0 else f"-{number + 1}"), _in_groups(each)]
+    return flags
+
+
+def _in_groups(labels: LabelSet) -> str:
+    """Names in their order, with | between those of a group, which lie side by side."""
+    text = ""
+    for before, name in zip((None, *labels.names), labels.names, strict=False):
+        together = any(before in group and name in group for group in labels.groups)
+        text += name if before is None else f"{'|' if together else ','}{name}"
+    return text
+
+
 def _flags(architecture: Architecture, options: Options) -> str:
     """What to tell the authors' code, so that it builds the network that the weights are for."""
     arguments = architecture.arguments
     width = arguments["width"]
     match architecture.network, architecture.role:
         case "stargan", "generator":
-            planes = architecture.channels[0] - architecture.channels[1]
-            return f"--g_conv_dim {width} --g_repeat_num {arguments['blocks']} --c_dim {planes}"
+            counts = [len(each.names) for each in options.data.labels.sets]
+            labels = f"--c_dim {counts[0]}"
+            if len(counts) == 2:
+                labels = f"--dataset Both {labels} --c2_dim {counts[1]}"
+            return f"--g_conv_dim {width} --g_repeat_num {arguments['blocks']} {labels}"
         case "stargan", "discriminator":
             layers, size = arguments["layers"], arguments["size"]
             return f"--d_conv_dim {width} --d_repeat_num {layers} --image_size {size}"

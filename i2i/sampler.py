@@ -1,6 +1,7 @@
 """Pictures from noise with a trained generator: the same seed, the same picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from i2i.batch import enlarged, to_bytes
-from i2i.errors import OptionsError, did_you_mean
+from i2i.errors import CheckpointError, OptionsError, did_you_mean
 from i2i.latent import Latent
-from i2i.networks import set_inference
+from i2i.networks.inference import inference_copy
 from i2i.processes import ALONE, Processes, share
+from i2i.processor import note_threads, require_threads
 
 GROUP = 8
 """Pictures that are computed together, always as many: sums of another shape round differently."""
@@ -20,18 +22,21 @@ GROUP = 8
 class Sampler:
     """A generator ready for use.
 
-    A picture follows from its seed alone, whatever else is asked for at the same time.
+    A picture follows from its seed alone, whatever else is asked for at the same time. The
+    generator is copied: training it further changes no picture, and sampling changes nothing of it.
 
     Arguments:
         generator: maps latent vectors (N, width) and labels (N, L) or None to pictures (N, C, H, W)
-            in -1..1. It is put into inference mode.
+            in -1..1.
         latent: what the vectors are.
         names: of the classes that the generator is told; none if it is not told any.
         size: height and width of the pictures; coarser ones are enlarged by repeating pixels.
         norm: what normalises a picture; see `set_inference`.
-        device: to compute on; the generator moves there.
+        device: to compute on.
         precision: "fp32", "bf16" or "fp16".
         processes: those that share the work; all of them ask for the same.
+        checkpoint: the file that it was made of.
+        description: which checkpoint that is and why, in words.
     """
 
     def __init__(
@@ -45,15 +50,24 @@ class Sampler:
         device: torch.device | str = "cpu",
         precision: str = "fp32",
         processes: Processes = ALONE,
+        checkpoint: Path | None = None,
+        description: str = "",
     ) -> None:
         self.device = torch.device(device)
-        self.generator = generator.to(self.device)
-        set_inference(self.generator, norm=norm, dropout=False)
+        self.generator = inference_copy(generator, norm=norm, dropout=False).to(self.device)
         self.latent = latent
         self.processes = processes
         self.names = tuple(names)
         self.size = size
         self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self.checkpoint = checkpoint
+        self.description = description
+        note_threads()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the sampler and its description: `sampler, why = load_sampler(run)`, as version
+        0.1 had it."""
+        return iter((self, self.description))
 
     def vectors(
         self,
@@ -126,7 +140,12 @@ class Sampler:
         """Pictures (N, C, size, size), bytes, of latent vectors (N, width).
 
         Processes that work together each make a part, and all get everything.
+
+        Raises:
+            CheckpointError: what the generator makes is not finite.
+            ProcessError: this process was forked from one that has used torch's threads.
         """
+        require_threads()
         begins = range(0, len(vectors), GROUP)
         own = share(begins, self.processes.rank, self.processes.world)
         made = [self._group(vectors, labels, begin) for begin in own]
@@ -139,6 +158,11 @@ class Sampler:
         told = None if labels is None else self._filled(labels[begin : begin + GROUP])
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
             images = self.generator(self._filled(group), told)
+        if not bool(images.isfinite().all()):
+            raise CheckpointError(
+                "the generator makes values that are NaN or infinite: take an earlier checkpoint, "
+                "its training has failed (or, in fp16, --precision fp32)."
+            )
         return to_bytes(images[: len(group)]).cpu()
 
     def _filled(self, rows: Tensor) -> Tensor:

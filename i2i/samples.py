@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from i2i.errors import DataError
+from i2i.results import Results
 from i2i.sampler import Sampler
 from i2i.training.sheet import contact_sheet, picture_sheet, visible
 
@@ -32,7 +33,7 @@ def write_samples(
         sampler: makes the pictures.
         target: a folder, made if need be.
         seeds: of the pictures.
-        overwrite: whether to replace files.
+        overwrite: whether to replace files that it has written before; others never are.
         asked: what `Sampler.__call__` takes.
 
     Raises:
@@ -42,9 +43,7 @@ def write_samples(
     digits = max(6, len(str(max(seeds))))
     files = [target / f"{seed:0{digits}d}.png" for seed in seeds]
     sheet = target / "sheet.png"
-    if not overwrite:
-        _refuse_existing([*files, sheet])
-    save = _saver(sampler)
+    save = _saver(sampler, target, [*files, sheet], overwrite=overwrite)
     shown: Tensor | None = None
     for begin in range(0, len(seeds), CHUNK):
         images = sampler(seeds[begin : begin + CHUNK], **asked)
@@ -85,9 +84,7 @@ def write_variation(
         DataError: the file exists already, or cannot be written.
     """
     sheet = target / f"{code}.png"
-    if not overwrite:
-        _refuse_existing([sheet])
-    save = _saver(sampler)
+    save = _saver(sampler, target, [sheet], overwrite=overwrite)
     varied = sampler.vary(code, seeds, **asked)
     save(picture_sheet({f"{value:.3g}": images for value, images in varied.items()}), sheet)
     return sheet
@@ -112,9 +109,7 @@ def write_interpolation(
     """
     names = [target / f"frame-{number:04d}.png" for number in range(frames)]
     sheet, moving = target / "sheet.png", target / f"animation.{animation}"
-    if not overwrite:
-        _refuse_existing([*names, sheet, moving])
-    save = _saver(sampler)
+    save = _saver(sampler, target, [*names, sheet, moving], overwrite=overwrite)
     images = sampler.interpolate(begin, end, frames, **asked)
     for image, name in zip(images, names, strict=True):
         save(as_image(image), name)
@@ -140,23 +135,23 @@ def as_image(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
-def _refuse_existing(files: Sequence[Path]) -> None:
-    existing = [path for path in files if path.exists()]
-    if existing:
-        raise DataError(
-            f"'{existing[0]}' exists already ({len(existing)} of {len(files)} files): pass "
-            "--overwrite, or choose another output."
-        )
+def _saver(
+    sampler: Sampler, target: Path, files: Sequence[Path], *, overwrite: bool
+) -> Callable[..., None]:
+    """Return what writes these files, once it is certain that they take no other file's place.
 
+    Of processes that share the work, the first one writes.
+    """
+    results = Results(target)
+    results.check(files, overwrite=overwrite)
 
-def _saver(sampler: Sampler) -> Callable[..., None]:
-    """How to write a file; of processes that share the work, the first one does."""
-    return _save if sampler.processes.first else lambda *image, **settings: None
+    def save(image: Image.Image, path: Path, **settings: Any) -> None:
+        form = Image.registered_extensions()[path.suffix]
+        try:
+            results.write(
+                path, lambda part: image.save(part, form, **settings), overwrite=overwrite
+            )
+        except OSError as error:
+            raise DataError(f"'{path}' cannot be written: {error.strerror or error}.") from error
 
-
-def _save(image: Image.Image, path: Path, **settings: Any) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path, **settings)
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+    return save if sampler.processes.first else lambda *image, **settings: None

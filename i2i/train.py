@@ -1,6 +1,7 @@
 """A whole training run: from options to a run folder, or on from where one stopped."""
 
 import contextlib
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -245,7 +246,7 @@ def _train(
             f"training {options.model} on {_where(device, processes)} for {stop - begin} steps of "
             f"{before(begin + 1) - before(begin)} ({train.precision}), run folder {run.folder}; "
             f"to watch: "
-            f"tensorboard --logdir {run.folder.parent}"
+            f"tensorboard --logdir {shlex.quote(str(run.folder.parent))}"
         )
 
         def in_more_pieces(pieces: int) -> None:
@@ -296,7 +297,8 @@ def _train(
     steps = trainer.steps_done
     took = f"{steps - begin} steps in {time.perf_counter() - began:.0f} s"
     if not over:
-        say(f"stopped after step {steps} ({took}); go on with: i2i train --resume {run.folder}")
+        folder = shlex.quote(str(run.folder))
+        say(f"stopped after step {steps} ({took}); go on with: i2i train --resume {folder}")
         return Outcome(run.folder, steps, interrupt.exit_code)
     best = ""
     if train.decisive is not None and keeper.best is not None:

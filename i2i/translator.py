@@ -6,12 +6,16 @@ too large for the memory are computed tile by tile, with the same result (`i2i.t
 """
 
 import contextlib
+import io
 import math
+import os
 import shutil
 import tempfile
+import threading
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Literal, cast, overload
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -20,13 +24,14 @@ from torch import Tensor, nn
 
 from i2i.batch import to_bytes, to_signed
 from i2i.conditioner import Conditioner
-from i2i.data import pictures, reading
-from i2i.data.pictures import AnyPixels
-from i2i.errors import DataError, OptionsError, did_you_mean
+from i2i.data import frames, pictures, reading
+from i2i.data.pictures import AnyArray, AnyPixels
+from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError, did_you_mean
 from i2i.labels import Asked, with_planes
 from i2i.memory import OUT_OF_MEMORY, free_memory, is_out_of_memory
-from i2i.networks.inference import set_inference
-from i2i.tiles import SMALLEST_TILE, Plan, UntileableError
+from i2i.networks.inference import drawing_from, inference_copy
+from i2i.processor import note_threads, require_threads
+from i2i.tiles import SMALLEST_TILE, Plan, Step, UntileableError, trace
 
 SMALLEST = 8
 """Height and width that every network here can take, if they are multiples of its `multiple`."""
@@ -44,32 +49,48 @@ TILES_ON_CPU = (256, 128)
 """There, tiles of 256 are as fast as the picture at once, and larger ones slower: memory that large
 is fetched from the system for every layer anew."""
 
+OVERSHOOT = 0.25
+"""How far floating point images may leave -1..1, as bicubic resizing lets them."""
+
+PLANS = 64
+"""Sizes of images whose plans are remembered."""
+
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Translator:
-    """A generator in inference mode that takes pictures of any size, as tensors or Pillow images.
+    """A generator in inference mode that takes images of any size, in any usual form.
 
-    A picture is padded by reflection to the next multiple of `network.multiple` on both sides, and
-    the result is cropped back to the size of the input. With dropout on, each picture is computed
-    alone and from the same seed: its result neither changes from call to call nor depends on
-    the pictures beside it, and the caller's random state is left as it was.
+    An image is padded by reflection to the next multiple of `network.multiple` on both sides, and
+    the result is cropped back to the size of the input. With dropout on, each image is computed
+    alone and from the same seed: its result neither changes from call to call nor depends on the
+    images beside it.
+
+    The network is copied: a model may be trained on while a translator made of it is used, and
+    neither notices the other. No global state of the process is changed, random numbers included,
+    so that any number of threads may share a translator; what a call returns is what it would
+    return alone.
 
     Arguments:
         network: (N, input channels, H, W) -> (N, output channels, H, W), both in -1..1; its
-            attribute `multiple` is the integer that H and W must be divisible by. It is moved to
-            `device` and set to inference mode. With a conditioner, it takes the planes of a
-            condition behind the channels.
+            attribute `multiple` is the integer that H and W must be divisible by (1 without it).
+            With a conditioner, it takes the planes of a condition behind the channels.
         norm: statistics that batch norm uses: the "picture"'s own or the "running" ones.
         dropout: whether dropout stays on, as published pix2pix has it.
+        device: to compute on.
         precision: "fp32", or autocast to "bf16" or "fp16".
-        seed: where dropout starts from, for every picture anew.
-        tile: side of the tiles in pixels that larger pictures are computed in; "off" for never; or
+        seed: where dropout starts from, for every image anew.
+        tile: side of the tiles in pixels that larger images are computed in; "off" for never; or
             "auto" for where the memory would not suffice otherwise, by an estimate or because it
             has run out. With dropout on, tiles of one size draw the same chances every time, but
-            not those of the whole picture.
+            not those of the whole image.
         say: is told when tiles are resorted to, once for every size.
         conditioner: what tells a network of many domains which of them is asked for.
+        trained_size: shorter side that images had in the training before they were cropped, in
+            pixels; None where that is not known.
+        paired: whether it was trained on pairs of images, which may lie side by side in one file.
+        checkpoint: the file that it was made of.
+        description: which checkpoint that is and why, in words.
 
     `tile` and `say` may be changed at any time.
     """
@@ -88,14 +109,18 @@ class Translator:
         tile: int | Literal["auto", "off"] = "auto",
         say: Callable[[str], None] = warnings.warn,
         conditioner: Conditioner | None = None,
+        trained_size: int | None = None,
+        paired: bool = False,
+        checkpoint: Path | None = None,
+        description: str = "",
     ) -> None:
         if precision not in _DTYPES:
             raise OptionsError(
                 f"precision (={precision!r}) must be one of {', '.join(_DTYPES)}."
                 f"{did_you_mean(precision, _DTYPES)}"
             )
-        self.network = network.to(device)
-        set_inference(self.network, norm=norm, dropout=dropout)
+        self.network = inference_copy(network, norm=norm, dropout=dropout).to(device)
+        self.multiple = int(getattr(network, "multiple", 1))
         self.input_channels = input_channels
         self.output_channels = output_channels
         self.dropout = dropout
@@ -105,7 +130,21 @@ class Translator:
         self.tile = tile
         self.say = say
         self.conditioner = conditioner
+        self.trained_size = trained_size
+        self.paired = paired
+        self.checkpoint = checkpoint
+        self.description = description
         self._told: set[str] = set()
+        self._lock = threading.Lock()  # of what is remembered about the network
+        self._steps: list[Step] | UntileableError | None = None
+        self._plans: dict[tuple[int, ...], Plan] = {}
+        self._process = os.getpid()
+        note_threads()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the translator and its description: `translator, which = load_translator(run)`,
+        as version 0.1 had it."""
+        return iter((self, self.description))
 
     @property
     def tile(self) -> int | Literal["auto", "off"]:
@@ -127,54 +166,124 @@ class Translator:
 
     @overload
     def __call__(
-        self, images: Image.Image, domain: Asked = None, labels: Tensor | None = None
+        self,
+        images: Image.Image | Path | str | bytes,
+        domain: Asked = None,
+        labels: Tensor | None = None,
     ) -> Image.Image: ...
 
-    @torch.inference_mode()
+    @overload
     def __call__(
-        self, images: Tensor | Image.Image, domain: Asked = None, labels: Tensor | None = None
-    ) -> Tensor | Image.Image:
-        """Translate one picture or a batch of them; the result has the size of the input.
+        self, images: AnyArray, domain: Asked = None, labels: Tensor | None = None
+    ) -> AnyArray: ...
+
+    @overload
+    def __call__(
+        self, images: Sequence[Any], domain: Asked = None, labels: Tensor | None = None
+    ) -> list[Any]: ...
+
+    @torch.inference_mode()
+    def __call__(self, images: Any, domain: Asked = None, labels: Tensor | None = None) -> Any:
+        """Translate one image or several; a result has the form and the size of its input.
 
         Arguments:
-            images: (N, C, H, W) or (C, H, W), uint8 in 0..255, uint16 in 0..65535 or floating point
-                in -1..1, on any device; or a Pillow image of any mode, which is turned upright as
-                its EXIF orientation asks and converted to the channels needed
-                (`pictures.from_image`).
+            images: one of
+                a tensor, (N, C, H, W) or (C, H, W), uint8 in 0..255, uint16 in 0..65535 or floating
+                point in -1..1, on any device;
+                a NumPy array, (H, W, C) or (N, H, W, C), (H, W) for a network of one channel, with
+                the same types and ranges;
+                a Pillow image of any mode, which is turned upright as its EXIF orientation asks and
+                converted to the channels needed (`pictures.from_image`);
+                the path of an image file, or the bytes of one, for which a Pillow image is
+                returned;
+                or a list of these, of any sizes, for which a list is returned.
             domain: what to translate to, for models of many domains; or which attributes to change,
                 and whether they shall hold. By default what the conditioner was made for.
-            labels: what the pictures are like, (N, L); by default what the model's own classifier
+            labels: what the images are like, (N, L); by default what the model's own classifier
                 finds, where that matters.
 
         Returns:
             The same notation, dtype, device and size, with the output's channels; for a Pillow
-            image one of mode "L" (one channel), "RGB" (three) or "RGBA" (four), with the alpha of
-            the input ("LA", "RGBA") if it has some, and "I;16" for one channel of 16 bits.
+            image, a path or bytes an image of mode "L" (one channel), "RGB" (three) or "RGBA"
+            (four), with the alpha of the input if it has some, and "I;16" for one channel of 16
+            bits.
 
         Raises:
-            DataError: the tensor is not a picture, or has another number of channels.
+            DataError: this is no image, has another number of channels, or its values lie outside
+                of their range.
+            CheckpointError: the network returns values that are not finite.
             OptionsError: `tile` is a number, and this network cannot be computed in tiles; or the
-                domain is none that it has learnt.
+                domain is none that it has learnt; or it is told labels and knows none.
+            ProcessError: this process was forked from one that has used torch's threads or a GPU.
             torch.OutOfMemoryError: the memory does not suffice, nor for tiles unless they are off.
         """
-        if isinstance(images, Image.Image):
+        self._require_process()
+        if isinstance(images, Tensor):
+            return self._tensor(images, domain, labels)
+        if isinstance(images, np.ndarray):
+            return self._array(images, domain, labels)
+        if isinstance(images, str | Path):
+            path = Path(images)
+            frames.require_one(path)
+            image = pictures.read(path, self.input_channels, keep_alpha=True)
+        elif isinstance(images, bytes | bytearray | memoryview):
+            frames.require_one(io.BytesIO(images))
+            opened = reading.open_picture(io.BytesIO(images))
+            image = pictures.from_image(opened, self.input_channels, keep_alpha=True)
+        elif isinstance(images, Image.Image):
             images.load()
             upright = reading.upright(images)
-            picture = pictures.from_image(upright, self.input_channels, keep_alpha=True)
-            pixels = to_pixels(self(to_tensor([picture.pixels]), domain, labels))[0]
-            return pictures.to_image(picture._replace(pixels=pixels))
+            image = pictures.from_image(upright, self.input_channels, keep_alpha=True)
+        elif isinstance(images, list | tuple):
+            if labels is not None and len(labels) != len(images):
+                raise DataError(f"There are {len(images)} images, but {len(labels)} labels.")
+            rows = [None] * len(images) if labels is None else labels.split(1)
+            return [self(each, domain, row) for each, row in zip(images, rows, strict=True)]
+        else:
+            raise DataError(
+                f"A {type(images).__name__} cannot be translated: expected a path, the bytes of a "
+                "file, a Pillow image, a NumPy array, a tensor, or a list of these."
+            )
+        pixels = to_pixels(self._tensor(to_tensor([image.pixels]), domain, labels))[0]
+        return pictures.to_image(image._replace(pixels=pixels))
+
+    def _array(self, images: AnyArray, domain: Asked, labels: Tensor | None) -> AnyArray:
+        channels = self.input_channels
+        native = images.dtype.newbyteorder("=")
+        if native not in (np.uint8, np.uint16) and native.kind != "f":
+            raise DataError(
+                f"The images are {images.dtype}: expected uint8 (0..255), uint16 (0..65535) or "
+                "floating point (-1..1)."
+            )
+        is_flat = images.ndim == 2 and channels == 1
+        pixels = images[:, :, None] if is_flat else images
+        if pixels.ndim not in (3, 4) or pixels.shape[-1] != channels or images.size == 0:
+            raise DataError(
+                f"The images are of shape {images.shape}: expected (H, W, {channels}) or "
+                f"(N, H, W, {channels}){' or (H, W)' * (channels == 1)}, as this network takes "
+                f"{channels} channels."
+            )
+        # A copy, since torch reads neither foreign byte orders nor what is mirrored.
+        tensor = torch.from_numpy(np.array(pixels, dtype=native, order="C")).movedim(-1, -3)
+        translated: AnyArray = self._tensor(tensor, domain, labels).movedim(-3, -1).numpy()
+        translated = translated.astype(images.dtype, copy=False)
+        return translated[:, :, 0] if is_flat and self.output_channels == 1 else translated
+
+    def _tensor(self, images: Tensor, domain: Asked, labels: Tensor | None) -> Tensor:
         dtype = images.dtype
         if dtype not in (torch.uint8, torch.uint16) and not dtype.is_floating_point:
             raise DataError(
-                f"The pictures are {dtype}: expected torch.uint8 (0..255), torch.uint16 (0..65535) "
+                f"The images are {dtype}: expected torch.uint8 (0..255), torch.uint16 (0..65535) "
                 "or floating point (-1..1)."
             )
         channels = self.input_channels
         if images.ndim not in (3, 4) or images.shape[-3] != channels or images.numel() == 0:
             raise DataError(
-                f"The pictures are of shape {tuple(images.shape)}: expected (N, {channels}, H, W) "
+                f"The images are of shape {tuple(images.shape)}: expected (N, {channels}, H, W) "
                 f"or ({channels}, H, W), as this network takes {channels} channels."
             )
+        if dtype.is_floating_point:
+            _require_range(images)
         batch = images if images.ndim == 4 else images[None]
         if dtype == torch.uint16:  # which torch hardly computes with
             batch = batch.float() / 32767.5 - 1
@@ -185,13 +294,47 @@ class Translator:
             raise OptionsError(
                 f"domain (={domain!r}) means nothing to this network, which is told of none."
             )
+        elif labels is not None:
+            raise OptionsError(
+                f"labels of shape {tuple(labels.shape)} mean nothing to this network, which is "
+                "told of none: leave them out."
+            )
         translated = self._translate(batch)
+        self._require_finite(translated)
         if dtype == torch.uint8:
             translated = to_bytes(translated)
         elif dtype == torch.uint16:
             translated = translated.float().add(1).mul(32767.5).round_().clamp_(0, 65535)
         translated = translated.to(images.device, dtype)
         return translated if images.ndim == 4 else translated[0]
+
+    def _require_process(self) -> None:
+        """Raise a ProcessError where a fork has left behind what the network needs."""
+        if self.device.type != "cpu" and os.getpid() != self._process:
+            raise ProcessError(
+                f"this process was forked from the one that loaded the network on {self.device}, "
+                "which it cannot use: load it after the fork, or start processes by 'spawn'."
+            )
+        require_threads()
+        note_threads()
+
+    def _require_finite(self, translated: Tensor) -> None:
+        if bool(translated.isfinite().all()):
+            return
+        wrong = int((~translated.isfinite()).sum())
+        sick = [n for n, w in self.network.named_parameters() if not bool(w.isfinite().all())]
+        if sick:
+            why = f"its weights are not finite either ({sick[0]}): take an earlier checkpoint"
+        elif self.precision != "fp32":
+            why = f"its weights are finite: try the precision fp32 instead of {self.precision}"
+        else:
+            why = (
+                "its weights are finite, but too large for this image: take an earlier checkpoint, "
+                "its training seems to have failed"
+            )
+        raise CheckpointError(
+            f"the network returns {wrong} of {translated.numel()} values as NaN or infinite; {why}."
+        )
 
     def _translate(self, images: Tensor) -> Tensor:
         """Translate (N, C, H, W), uint8 or floating point; returns floating point in -1..1."""
@@ -249,7 +392,20 @@ class Translator:
         return max(SMALLEST_TILE, min(tile, half))
 
     def _plan(self, images: Tensor) -> Plan:
-        return Plan(self.network, images.shape[1], *self._padded_size(images))
+        size = (images.shape[1], *self._padded_size(images))
+        with self._lock:
+            if self._steps is None:
+                try:
+                    self._steps = trace(self.network)
+                except UntileableError as error:
+                    self._steps = error
+            if isinstance(self._steps, UntileableError):
+                raise UntileableError(str(self._steps))
+            if size not in self._plans:
+                if len(self._plans) == PLANS:
+                    self._plans.clear()
+                self._plans[size] = Plan(self._steps, *size)
+            return self._plans[size]
 
     def _in_tiles(self, image: Tensor, tile: int) -> Tensor:
         """Translate one picture in tiles, smaller ones if they do not fit; returned on the CPU."""
@@ -292,34 +448,37 @@ class Translator:
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:
         dtype = _DTYPES[self.precision]
-        seeded = _seeded(self.device, self.seed) if self.dropout else contextlib.nullcontext()
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32), seeded:
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        reduced = torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+        with reduced, drawing_from(generator):
             yield
 
     def _padded_size(self, images: Tensor) -> tuple[int, int]:
-        multiple = cast(int, self.network.multiple)
+        multiple = self.multiple
         height, width = (len(_reflection(n, multiple)[1]) for n in images.shape[-2:])
         return height, width
 
     def _padded(self, images: Tensor, device: torch.device) -> Tensor:
         """Reflect pictures to a size that the network can take; floating point on `device`."""
-        multiple = cast(int, self.network.multiple)
+        multiple = self.multiple
         _, rows = _reflection(images.shape[-2], multiple)
         _, columns = _reflection(images.shape[-1], multiple)
         images = images.to(device)[..., rows.to(device), :][..., columns.to(device)]
         return to_signed(images).float().contiguous()
 
     def _cropped(self, translated: Tensor, images: Tensor) -> Tensor:
-        multiple = cast(int, self.network.multiple)
+        multiple = self.multiple
         height, width = images.shape[-2:]
         top, _ = _reflection(height, multiple)
         left, _ = _reflection(width, multiple)
         return translated[..., top : top + height, left : left + width]
 
     def _tell(self, text: str) -> None:
-        if text not in self._told:
+        with self._lock:
+            if text in self._told:
+                return
             self._told.add(text)
-            self.say(text)
+        self.say(text)
 
     def _shortage(self, images: Tensor, more: str = "") -> torch.OutOfMemoryError:
         height, width = images.shape[-2:]
@@ -358,25 +517,13 @@ def _reflection(length: int, multiple: int) -> tuple[int, Tensor]:
     return before, length - 1 - (phase - (length - 1)).abs()
 
 
-@contextlib.contextmanager
-def _seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Start the random numbers of `device` from `seed`, and give them back as they were."""
-    if device.type == "mps":  # which fork_rng does not know
-        state = torch.mps.get_rng_state()
-        torch.mps.manual_seed(seed)
-        try:
-            yield
-        finally:
-            torch.mps.set_rng_state(state)
-    elif device.type == "cuda":
-        with torch.random.fork_rng(devices=[device]), torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-            yield
-    else:
-        with torch.random.fork_rng(devices=[]):
-            # torch.manual_seed would change the other devices as well.
-            torch.default_generator.manual_seed(seed)
-            yield
+def _require_range(images: Tensor) -> None:
+    low, high = (value.item() for value in images.aminmax())
+    if not (low >= -1 - OVERSHOOT and high <= 1 + OVERSHOOT):  # not: NaN must be refused as well
+        raise DataError(
+            f"The images hold values of {low:.4g}..{high:.4g}: floating point is expected within "
+            "-1..1 (x / 127.5 - 1 of 0..255); give uint8 for 0..255."
+        )
 
 
 def to_tensor(pixels: list[AnyPixels]) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, neg, nn
 
+from i2i.results import LEDGER
 from i2i.translator import Translator
 
 RNG = np.random.default_rng(0)
@@ -23,6 +24,9 @@ class Recorder(nn.Module):
         self.function = function
         self.multiple = multiple
         self.inputs: list[Tensor] = []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Recorder":
+        return self  # what a translator's copy was asked is read here
 
     def forward(self, images: Tensor) -> Tensor:
         assert images.shape[2] % self.multiple == images.shape[3] % self.multiple == 0
@@ -64,5 +68,6 @@ def load(path: Path) -> np.ndarray:
 
 
 def files(folder: Path) -> list[str]:
-    """Everything under `folder` that is not a folder, hidden files too."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    """Everything under `folder` that is not a folder, hidden files too; but not the ledgers."""
+    paths = [path for path in folder.rglob("*") if not path.is_dir() and path.name != LEDGER]
+    return sorted(str(path.relative_to(folder)) for path in paths)

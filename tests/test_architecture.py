@@ -53,11 +53,12 @@ MAY_IMPORT = {
     "conditioner": {"data"},
     "tiles": {"networks"},
     "translator": {"conditioner", "data", "networks", "tiles"},
-    "translate": {"data", "processes", "translator"},
+    "results": set(),
+    "translate": {"data", "processes", "results", "translator"},
     "evaluation": None,  # it measures what everything else has made
     "overview": {"data", "training", "translate", "translator"},
     "sampler": {"networks", "processes"},
-    "samples": {"sampler", "training"},
+    "samples": {"results", "sampler", "training"},
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
     "exported": {"game", "metrics", "sources", "tiles"},

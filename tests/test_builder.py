@@ -82,12 +82,15 @@ def test_each_direction_has_its_generator_and_channels() -> None:
     model = build_model(options)
     there = build_translator(options, model)
     back = build_translator(options, model, direction="BtoA")
-    assert there.network is model.get_submodule("generator_AtoB")
-    assert back.network is model.get_submodule("generator_BtoA")
+    for translator, name in ((there, "generator_AtoB"), (back, "generator_BtoA")):
+        weights, own = model.get_submodule(name).state_dict(), translator.network.state_dict()
+        assert own.keys() == weights.keys()
+        assert all(torch.equal(own[key], weights[key]) for key in weights)
     assert there(torch.zeros(3, 9, 9)).shape == (1, 9, 9)
     assert back(torch.zeros(1, 9, 9)).shape == (3, 9, 9)
     by_default = build_translator(shrunk("cyclegan", "data.direction=BtoA"), model)
-    assert by_default.network is back.network
+    own, expected = (each.network.state_dict() for each in (by_default, back))
+    assert all(torch.equal(own[key], expected[key]) for key in expected)
 
 
 def test_a_model_of_one_direction_refuses_the_other() -> None:
@@ -127,3 +130,15 @@ def test_auto_precision_is_settled_before_it_is_written_down(
         settled = settle_precision(asked, cpu)
         assert settled.train.precision == best
         assert settled == load_options("pix2pix", f"train.precision={best}")
+
+
+def test_a_translator_knows_what_the_training_saw() -> None:
+    for recipe, settings, size, paired in (
+        ("pix2pix", ["data.root=x", "data.load_size=18"], 16, True),
+        ("pix2pix", ["data.root=x", "data.load_size=64"], 64, True),
+        ("cyclegan", ["data.root=x", "data.resize=none"], None, False),
+        ("pix2pix", [], None, False),  # imported, or trained in a loop of one's own
+    ):
+        options = shrunk(recipe, *settings)
+        translator = build_translator(options, build_model(options))
+        assert (translator.trained_size, translator.paired) == (size, paired)

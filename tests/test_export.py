@@ -1,5 +1,6 @@
 """`i2i export --format onnx` and `--format int8`, and what `i2i translate` makes of the files."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from PIL import Image
 from i2i.builder import build_model
 from i2i.cli.export import command
 from i2i.data.reading import read_picture
-from i2i.errors import CheckpointError, DataError, OptionsError
+from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError
 from i2i.export import export_int8, export_onnx
 from i2i.exported.session import ExportedNetwork
 from i2i.loading import build_translator, describe_checkpoint, load_model, load_translator
@@ -79,6 +80,24 @@ def apart(one: Path, other: Path) -> np.ndarray:
         for path in paths
     ]
     return np.concatenate([each.ravel() for each in differences])
+
+
+def test_the_lines_of_the_docs_translate_as_we_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parent.parent / "docs" / "export.md"
+    [code] = re.findall("```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    options = shrunk("pix2pix-quick")
+    run = checkpoint_of(options, tmp_path / "runs" / "a" / "checkpoints" / "step-00000000.pt")
+    export_onnx(run, tmp_path / "facades.onnx", say=lambda line: None)
+    monkeypatch.chdir(tmp_path)
+    translate = load_translator("facades.onnx")
+    for size in ((21, 18), (16, 16), (5, 33), (1, 9)):
+        pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save("photo.png")
+        exec(code, {})
+        with Image.open("result.png") as result:
+            np.testing.assert_array_equal(np.array(result), translate(pixels))
 
 
 def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path: Path) -> None:
@@ -145,8 +164,11 @@ def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path
     assert "--format onnx" in complaint("export", run, tmp_path / "published")
     assert invoke("export", run, tmp_path / "file.ONNX").exit_code == 0  # the format of the ending
     torch.testing.assert_close(
-        load_translator(tmp_path / "file.ONNX")[0](images), theirs(images), rtol=0, atol=0
+        load_translator(tmp_path / "file.ONNX")(images), theirs(images), rtol=0, atol=0
     )
+    theirs.network._process += 1  # as after a fork
+    with pytest.raises(ProcessError, match=r"was forked .* ONNX file"):
+        theirs(images)
     with pytest.raises(CheckpointError, match="is an exported generator"):
         load_checkpoint(file)
     for wish in (("train", "--resume"), ("doctor",), ("evaluate", "--checkpoint"), ("report",)):
@@ -222,7 +244,7 @@ def test_a_model_of_domains(domains: Path, photos: Path, tmp_path: Path) -> None
     assert description.input_channels == 3
     graph = onnx.load(file).graph
     assert graph.input[0].type.tensor_type.shape.dim[1].dim_value == 6
-    theirs, ours = load_translator(file)[0], load_translator(checkpoint)[0]
+    theirs, ours = load_translator(file), load_translator(checkpoint)
     images = torch.rand(2, 3, 10, 19) * 2 - 1
     results = [theirs(images, name) for name in ("red", "blue")]
     assert not torch.allclose(*results)

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shlex
 import shutil
 from collections import OrderedDict
 from pathlib import Path
@@ -299,7 +300,7 @@ def test_arguments_without_effect_are_refused(tmp_path):
     file = save(resnet(), tmp_path / "net.pth")
     with pytest.raises(CheckpointError, match=r"epoch \(='5'\) chooses among .* is one file"):
         take(file, tmp_path, epoch="5")
-    with pytest.raises(CheckpointError, match=r"domains \(a, b\) are for StarGAN, but .* resnet"):
+    with pytest.raises(CheckpointError, match=r"labels \(a, b\) are for StarGAN, but .* resnet"):
         take(file, tmp_path, domains=["a", "b"])
 
 
@@ -332,12 +333,61 @@ def test_an_imported_stargan_gives_the_published_output(tmp_path, kind):
 
 def test_every_label_plane_needs_a_name(tmp_path):
     file = save(part(vectors("stargan_generator")[1], "state."), tmp_path / "200000-G.ckpt")
-    with pytest.raises(CheckpointError, match=r"2 domains are named \(a, b\), .* 5 label planes"):
+    with pytest.raises(CheckpointError, match=r"2 labels are named \(a, b\), .* 5 label planes"):
         take(file, tmp_path, domains=["a", "b"])
-    with pytest.raises(CheckpointError, match="3 attributes are named"):
+    with pytest.raises(CheckpointError, match="3 labels are named"):
         take(file, tmp_path, attributes=[["a", "b"], ["c"]])
-    state = take(file, tmp_path)
-    assert state["options"]["data"]["domains"] == [f"domain{n}" for n in range(1, 6)]
+    with pytest.raises(CheckpointError, match=r"5 labels .*, 2 of which say whose labels"):
+        take(file, tmp_path, domains=["a", "b", "c"], domains_2=["d", "e"])
+    with pytest.raises(CheckpointError, match=r"has 5 label planes.* --domains A,B.*--attributes"):
+        take(file, tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_labels_get_other_names_in_a_new_run(tmp_path):
+    file = save(part(vectors("stargan_generator")[1], "state."), tmp_path / "200000-G.ckpt")
+    wrong = take(file, tmp_path, "wrong", domains=list("abcde"))
+    right = take(tmp_path / "runs" / "wrong", tmp_path, "right", attributes=HAIR)
+    assert not right["options"]["data"]["domains"]
+    assert tuple(right["options"]["data"]["attributes"]) == sum(map(tuple, HAIR), ())
+    assert right["step"] == wrong["step"] == 200000
+    assert right["model"].keys() == wrong["model"].keys()
+    assert all(torch.equal(right["model"][key], wrong["model"][key]) for key in wrong["model"])
+    folder, _ = trained("pix2pix", tmp_path)
+    with pytest.raises(CheckpointError, match="is a run of i2i already, of pix2pix"):
+        take(folder, tmp_path, "other", domains=["a"])
+
+
+def test_a_run_on_two_data_sets_goes_to_the_authors_code_and_back(tmp_path):
+    more = 'data.more=[{attributes=["male", "young", "old"], groups=[["young", "old"]]}]'
+    folder, _ = trained("stargan", tmp_path, more)
+    said: list[str] = []
+    generator, discriminator = export_published(
+        folder, tmp_path / "my out", average=False, say=said.append
+    )
+    flags = {line.split(": ", 1)[0]: line.split(": ", 1)[1] for line in said[1:]}
+    # Their solver builds G(conv_dim, c_dim + c2_dim + 2, ...) and D(..., c_dim + c2_dim, ...).
+    assert flags[str(generator)].endswith("--dataset Both --c_dim 3 --c2_dim 3")
+    weights = torch.load(generator, weights_only=True)
+    assert weights["main.0.weight"].shape[1] == 3 + (3 + 3 + 2)
+    assert torch.load(discriminator, weights_only=True)["conv2.weight"].shape[0] == 3 + 3
+    back = shlex.split(said[-1].split("back with: ")[1])
+    assert back[:4] == ["i2i", "import", str(generator), "RUN_NAME"]
+    assert back[4:] == ["--domains", "red,green,blue", "--attributes-2", "male,young|old"]
+
+    before = load_checkpoint(open_run(folder).latest())
+    after = take(
+        generator,
+        tmp_path,
+        domains=["red", "green", "blue"],
+        attributes_2=[["male"], ["young", "old"]],
+    )
+    assert after["model"].keys() == before["model"].keys()
+    assert all(torch.equal(after["model"][key], before["model"][key]) for key in after["model"])
+    theirs, ours = (read_options(each["options"]).data.labels for each in (before, after))
+    assert ours == theirs
+    with pytest.raises(CheckpointError, match=r"3 labels are named .* 8 label planes"):
+        take(generator, tmp_path, "single", domains=["red", "green", "blue"])
 
 
 def test_networks_that_do_not_belong_together_are_refused(tmp_path):

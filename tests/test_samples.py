@@ -67,14 +67,17 @@ def test_many_pictures_do_not_all_go_into_the_sheet(tmp_path: Path) -> None:
 
 def test_nothing_is_replaced_unless_it_shall(tmp_path: Path) -> None:
     write_samples(sampler(), tmp_path, [3])
-    (tmp_path / "000003.png").write_bytes(b"precious")
     with pytest.raises(
-        DataError, match=r"000003\.png' exists already \(2 of 3 files\).*--overwrite"
+        DataError, match=r"2 of 3 results exist already \(.*000003\.png.*--overwrite"
     ):
         write_samples(sampler(), tmp_path, [3, 4])
     assert files(tmp_path) == ["000003.png", "sheet.png"]
     write_samples(sampler(), tmp_path, [3, 4], overwrite=True)
     assert load(tmp_path / "000003.png").shape == (SIZE, SIZE, 3)
+    (tmp_path / "000004.png").write_bytes(b"precious")
+    with pytest.raises(DataError, match=r"1 of 3 results would replace .*000004\.png"):
+        write_samples(sampler(), tmp_path, [3, 4], overwrite=True)
+    assert (tmp_path / "000004.png").read_bytes() == b"precious"
 
 
 def test_a_target_that_is_a_file_is_an_error(tmp_path: Path) -> None:

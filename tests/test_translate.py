@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, JpegImagePlugin
 from torch import Tensor
 
 from i2i import translate
-from i2i.data.pictures import Picture
+from i2i.data.frames import Frames
 from i2i.data.reading import PICTURE_SUFFIXES
 from i2i.errors import DataError, OptionsError
 from i2i.translate import translate_folder
@@ -47,7 +47,8 @@ def test_whole_tree_is_translated(tmp_path: Path) -> None:
     assert files(target) == sorted(pictures)
     for name, pixels in pictures.items():
         np.testing.assert_array_equal(load(target / name), 255 - pixels)
-    assert (report.translated, report.failed) == (120, ())
+    assert report.translated == 120
+    assert [failure.path.name for failure in report.failed] == ["notes.txt"]
     assert report.per_second == pytest.approx(120 / report.seconds)
     assert calls == [(done, 120) for done in range(121)]
 
@@ -332,13 +333,13 @@ def test_interrupt_stops_soon_and_leaves_whole_files(
     threads = threading.active_count()
     is_interrupted = False
     begun_too_late: list[Path] = []
-    write = translate._write
+    write = translate.frames.write
 
-    def slow_write(picture: Picture, path: Path) -> None:
+    def slow_write(frames: Frames, path: Path, suffix: str) -> None:
         if is_interrupted:
             begun_too_late.append(path)
         time.sleep(0.02)
-        write(picture, path)
+        write(frames, path, suffix)
 
     def interrupted(images: Tensor) -> Tensor:
         nonlocal is_interrupted
@@ -347,7 +348,7 @@ def test_interrupt_stops_soon_and_leaves_whole_files(
             raise KeyboardInterrupt
         return -images
 
-    monkeypatch.setattr(translate, "_write", slow_write)
+    monkeypatch.setattr(translate.frames, "write", slow_write)
     network = Recorder(interrupted)
     with pytest.raises(KeyboardInterrupt):
         translate_folder(translator(network), source, out, batch_size=4, workers=1)
@@ -368,7 +369,7 @@ class Gauge:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
         self.now = self.most = 0
         self.lock = threading.Lock()
-        read, write = translate.reading.open_picture, translate._write
+        read, write = translate.reading.open_picture, translate.frames.write
 
         def counted_read(path: Path) -> Image.Image:
             with self.lock:
@@ -376,14 +377,14 @@ class Gauge:
                 self.most = max(self.most, self.now)
             return read(path)
 
-        def slow_write(picture: Picture, path: Path) -> None:
+        def slow_write(frames: Frames, path: Path, suffix: str) -> None:
             time.sleep(pause)
-            write(picture, path)
+            write(frames, path, suffix)
             with self.lock:
                 self.now -= 1
 
         monkeypatch.setattr(translate.reading, "open_picture", counted_read)
-        monkeypatch.setattr(translate, "_write", slow_write)
+        monkeypatch.setattr(translate.frames, "write", slow_write)
 
 
 def test_a_slow_writer_holds_the_reader_back(
@@ -431,7 +432,7 @@ def test_reading_and_writing_go_on_while_the_network_computes(
         save(noise(4, 4), tmp_path / "in" / f"{i}.png")
     monkeypatch.setattr(translate, "BYTES_PER_STAGE", bytes_per_stage)
     read, computing, written = threading.Semaphore(0), threading.Event(), threading.Event()
-    open_picture, write = translate.reading.open_picture, translate._write
+    open_picture, write = translate.reading.open_picture, translate.frames.write
 
     def signalling_read(path: Path) -> Image.Image:
         image = open_picture(path)
@@ -447,14 +448,14 @@ def test_reading_and_writing_go_on_while_the_network_computes(
             assert written.wait(timeout=5)
         return images
 
-    def signalling_write(picture: Picture, path: Path) -> None:
+    def signalling_write(frames: Frames, path: Path, suffix: str) -> None:
         # ... and the first is not written before the second is being computed.
         assert computing.wait(timeout=5)
-        write(picture, path)
+        write(frames, path, suffix)
         written.set()
 
     monkeypatch.setattr(translate.reading, "open_picture", signalling_read)
-    monkeypatch.setattr(translate, "_write", signalling_write)
+    monkeypatch.setattr(translate.frames, "write", signalling_write)
     network = Recorder(compute)
     report = translate_folder(
         translator(network), tmp_path / "in", tmp_path / "out", batch_size=1, workers=1

@@ -135,7 +135,7 @@ def test_nothing_is_recorded_for_gradients() -> None:
 
 
 def test_dropout_is_repeatable_and_does_not_know_its_neighbours() -> None:
-    images = torch.rand(3, 3, 8, 8) + 0.5
+    images = (torch.rand(3, 3, 8, 8) + 1) / 2
     drop = translator(layers(nn.Dropout(0.5)), dropout=True, seed=7)
     together = drop(images)
     assert 0.2 < (together == 0).float().mean() < 0.8
@@ -173,7 +173,7 @@ def test_dropout_on_cuda_is_repeatable_and_leaves_the_random_state_alone() -> No
 
 
 def test_normalisation_is_that_of_the_picture_or_the_running_one() -> None:
-    images = torch.stack([torch.rand(3, 8, 8), 5 + 3 * torch.rand(3, 8, 8)])
+    images = torch.stack([torch.rand(3, 8, 8), 0.3 * torch.rand(3, 8, 8) - 0.9])
     result = translator(layers(BatchNorm2d(3)), norm="picture")(images).numpy()
     pixels = images.double().numpy()
     mean, variance = pixels.mean((2, 3), keepdims=True), pixels.var((2, 3), keepdims=True)

@@ -135,7 +135,7 @@ def command(
     if spherical and not interpolate:
         raise click.UsageError("--spherical is about the way of --interpolate A B: say that too.")
     with together() as processes:  # the pictures need no network of GPUs
-        sampler, chosen = load_sampler(
+        sampler = load_sampler(
             checkpoint,
             runs_dir=runs_dir,
             device=device,
@@ -145,7 +145,7 @@ def command(
             processes=processes,
         )
         if processes.first:
-            click.echo(chosen)
+            click.echo(sampler.description)
         asked: dict[str, Any] = {"label": label, "codes": codes, "truncation": truncation}
         seeds = range(seed, seed + (count or (8 if vary else 64)))
         if vary:

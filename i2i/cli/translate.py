@@ -23,16 +23,16 @@ def _tile(value: str) -> int | str:
     return int(value)
 
 
-def _attributes(value: str | None) -> dict[str, bool | None] | None:
-    if value is None:
-        return None
+def _attributes(settings: tuple[str, ...]) -> dict[str, bool | None] | None:
+    """Read NAME=0 and NAME=1, joined by commas or said one by one."""
     attributes: dict[str, bool | None] = {}
-    for setting in value.split(","):
+    for setting in (part for each in settings for part in each.split(",")):
         name, _, digit = (part.strip() for part in setting.partition("="))
         if not name or digit not in ("0", "1"):
             raise click.BadParameter(f"{setting!r} is not NAME=1 or NAME=0.")
-        attributes[name] = digit == "1"
-    return attributes
+        if attributes.setdefault(name, digit == "1") != (digit == "1"):
+            raise click.BadParameter(f"{name!r} is to be both 0 and 1: say one of them.")
+    return attributes or None
 
 
 @click.command(
@@ -46,7 +46,8 @@ Examples:
   i2i translate zebras/ horses/ --direction BtoA
   i2i translate faces/ happy/ --domain happiness
   i2i translate faces/ translated/ --domain all --sheet
-  i2i translate faces/ blond/ --set-attribute Blond_Hair=1,Young=0
+  i2i translate faces/ blond/ --set-attribute Blond_Hair=1 --set-attribute Young=0
+  i2i translate facades/val/ translated/ --side A
 """
 )
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
@@ -66,6 +67,11 @@ Examples:
     "--size",
     type=click.IntRange(min=1),
     help="Resize each picture first so that its shorter side has this many pixels.",
+)
+@click.option(
+    "--side",
+    type=click.Choice(["A", "B"]),
+    help="Of pairs side by side in one file, translate the left half (A) or the right one (B).",
 )
 @click.option(
     "--batch-size",
@@ -97,8 +103,10 @@ Examples:
     "--set-attribute",
     "attributes",
     metavar="NAME=0|1,...",
+    multiple=True,
     callback=lambda context, parameter, value: _attributes(value),
-    help="Models of attributes: which to change; the others stay as the model finds them.",
+    help="Models of attributes: which to change (may be repeated); the others stay as the model "
+    "finds them.",
 )
 @click.option(
     "--attributes",
@@ -117,9 +125,18 @@ Examples:
     "--format",
     "suffix",
     metavar="FORMAT",
-    help="png, jpg, webp, tif or bmp.  [default: that of each input]",
+    help="png, jpg, webp, tif, bmp, gif, ...  [default: that of each input]",
 )
-@click.option("--overwrite", is_flag=True, help="Replace results that exist already.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace results that exist already; files that i2i has not written are never replaced.",
+)
+@click.option(
+    "--skip-existing",
+    is_flag=True,
+    help="Leave out what has a result already: go on where it stopped.",
+)
 def command(
     source: Path,
     target: Path,
@@ -128,6 +145,7 @@ def command(
     device: str,
     precision: str,
     size: int | None,
+    side: Literal["A", "B"] | None,
     batch_size: int,
     tile: int | Literal["auto", "off"],
     direction: str | None,
@@ -137,16 +155,18 @@ def command(
     sheet: bool,
     suffix: str | None,
     overwrite: bool,
+    skip_existing: bool,
     average: bool | None,
     best: bool,
 ) -> None:
     """Translate every picture of INPUT, a folder or one file, to OUTPUT.
 
     Names and sub-folders are kept. Pictures may have any size, and results have the size of their
-    input, its 16 bits, transparency and colour profile. OUTPUT is made if it is not there; for a
-    single picture it may also be the name of the file to write.
+    input, its 16 bits, transparency and colour profile; all pages of a TIFF and all frames of an
+    animation are translated. OUTPUT is made if it is not there; for a single picture it may also be
+    the name of the file to write.
 
-    Pictures that cannot be read are listed in the end, all others are done, and the exit code is 1.
+    Files that cannot be read are listed in the end, all others are done, and the exit code is 1.
     """
     from i2i.loading import load_translator
     from i2i.processes import together
@@ -155,9 +175,13 @@ def command(
     settle_threads()
     if domain and attributes:
         raise click.UsageError("Say either --domain or --set-attribute.")
+    if overwrite and skip_existing:
+        raise click.UsageError("Say either --overwrite or --skip-existing.")
+    if skip_existing and sheet and domain and (target / "sheet.png").is_file():
+        sheet = False
     complete = True
     with together() as processes:  # the pictures need no network of GPUs
-        translator, chosen = load_translator(
+        translator = load_translator(
             checkpoint,
             runs_dir=runs_dir,
             direction=direction,
@@ -173,7 +197,7 @@ def command(
 
         translator.tile, translator.say = tile, say
         if processes.first:
-            click.echo(chosen)
+            click.echo(translator.description)
         if sheet:
             _check_sheet(source, target, overwrite=overwrite)
             processes.barrier()  # it is there as soon as the first has written it
@@ -185,14 +209,16 @@ def command(
                 source,
                 folder,
                 size=size,
+                side=side,
                 batch_size=batch_size,
                 overwrite=overwrite,
+                skip_existing=skip_existing,
                 suffix=suffix,
                 labels=labels,
                 processes=processes,
             )
         if sheet and processes.first:
-            failed = _write_sheet(translator, source, target / "sheet.png")
+            failed = _write_sheet(translator, source, target / "sheet.png", overwrite=overwrite)
             complete &= not failed
             if not translated:  # else they have been listed
                 _say_failed("Not shown", failed)
@@ -210,6 +236,7 @@ def _rounds(
 ) -> Any:
     """Prepare the translator for each round; yield where it goes and who knows the labels."""
     from i2i.errors import OptionsError
+    from i2i.translate import require_writable
 
     conditioner = translator.conditioner
     if conditioner is None:
@@ -229,6 +256,8 @@ def _rounds(
             )
         return
     words = space.targets if domain == "all" and "all" not in space.names else [domain]
+    if len(words) > 1:
+        require_writable(target, is_folder=True)
     for word in words:
         conditioner.ask(attributes if word is None else word)
         labels = conditioner.told_by(table) if table else None
@@ -238,20 +267,21 @@ def _rounds(
 def _check_sheet(source: Path, target: Path, *, overwrite: bool) -> None:
     """Complain of where the sheet would go before the work begins."""
     from i2i.errors import DataError
+    from i2i.results import Results
 
-    sheet = target / "sheet.png"
-    if sheet.exists() and not overwrite:
-        raise DataError(f"'{sheet}' exists already: pass --overwrite, or choose another output.")
     if target.suffix and not target.is_dir() and source.is_file():
         raise DataError(f"A sheet needs a folder to go to, but OUTPUT is the file '{target}'.")
+    Results(target).check([target / "sheet.png"], overwrite=overwrite)
 
 
-def _write_sheet(translator: "Translator", source: Path, path: Path) -> "Sequence[Failure]":
+def _write_sheet(
+    translator: "Translator", source: Path, path: Path, *, overwrite: bool
+) -> "Sequence[Failure]":
     from i2i.overview import overview
+    from i2i.results import Results
 
     image, failed = overview(translator, source)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
+    Results(path.parent).write(path, lambda part: image.save(part, "PNG"), overwrite=overwrite)
     click.echo(f"picture sheet: {path}")
     return failed
 
@@ -274,22 +304,40 @@ def _translate(
     from i2i.progress import progress_bar
     from i2i.translate import translate_folder
 
-    with progress_bar("translating") as progress:
-        report = translate_folder(
-            translator,
-            source,
-            target,
-            labels=labels,
-            progress=progress,
-            processes=processes,
-            **options,
+    done = (0, 0)
+    try:
+        with progress_bar("translating") as progress:
+
+            def count(finished: int, total: int) -> None:
+                nonlocal done
+                done = (finished, total)
+                progress(finished, total)
+
+            report = translate_folder(
+                translator,
+                source,
+                target,
+                labels=labels,
+                progress=count,
+                processes=processes,
+                **options,
+            )
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nstopped: {done[0]} of {done[1]} done; the same command with --skip-existing "
+            "(without --overwrite) goes on",
+            err=True,
         )
+        sys.exit(130)
     if not processes.first:
         return not report.failed
     pictures = "1 picture" if report.translated == 1 else f"{report.translated} pictures"
     click.echo(
         f"{pictures} translated to {target} in {report.seconds:.1f} s "
         f"({report.per_second:.1f} per second)"
+        + (f"; {report.skipped} left out, which exist already" if report.skipped else "")
     )
+    for remark in report.remarks:
+        click.echo(f"note: {remark}")
     _say_failed("Not translated", report.failed)
     return not report.failed

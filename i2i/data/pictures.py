@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, features
 
 from i2i.data import reading, sixteen
 from i2i.errors import DataError
 
+AnyArray = npt.NDArray[Any]
 AnyPixels = npt.NDArray[np.unsignedinteger[Any]]
 
 # As faithful as each format can be: lossless where it offers that, and JPEG without subsampling of
@@ -23,6 +24,7 @@ AnyPixels = npt.NDArray[np.unsignedinteger[Any]]
 # WebP forgets colours under transparent pixels.
 _JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": "4:4:4"}
 _TIFF: dict[str, Any] = {"format": "TIFF", "compression": "tiff_lzw"}
+_PPM: dict[str, Any] = {"format": "PPM"}
 FORMATS: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG", "compress_level": 4},
     ".jpg": _JPEG,
@@ -31,10 +33,27 @@ FORMATS: dict[str, dict[str, Any]] = {
     ".tif": _TIFF,
     ".tiff": _TIFF,
     ".bmp": {"format": "BMP"},
+    ".gif": {"format": "GIF"},
+    ".jfif": _JPEG,
+    ".jpe": _JPEG,
+    ".pgm": _PPM,
+    ".ppm": _PPM,
 }
 """How Pillow saves, for each suffix."""
 
-HOLD_ALPHA = frozenset({".png", ".webp", ".tif", ".tiff"})
+if features.check("avif"):  # Pillow 11.3
+    FORMATS[".avif"] = {"format": "AVIF", "quality": 95, "subsampling": "4:4:4"}
+if features.check("jpg_2000"):
+    FORMATS[".jp2"] = {"format": "JPEG2000", "irreversible": False}
+
+SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "MPO": ".jpg", "PPM": ".ppm"} | {
+    str(settings["format"]): suffix
+    for suffix, settings in FORMATS.items()
+    if settings is not _JPEG and settings is not _TIFF and settings is not _PPM
+}
+"""What a file in one of Pillow's formats is called; the others cannot be written."""
+
+HOLD_ALPHA = frozenset({".avif", ".gif", ".jp2", ".png", ".webp", ".tif", ".tiff"})
 """Suffixes of the formats that can hold transparency."""
 
 _WRITE_16_BITS = {
@@ -79,7 +98,7 @@ def read(path: Path, channels: int, *, keep_alpha: bool) -> Picture:
     try:
         if values is None:
             return from_image(image, channels, keep_alpha=keep_alpha)
-        picture = _from_words(values, channels, keep_alpha=keep_alpha)
+        picture = from_words(values, channels, keep_alpha=keep_alpha)
     except DataError as error:
         raise DataError(f"'{path}' cannot be used: {error}") from error
     return picture._replace(profile=image.info.get("icc_profile"))
@@ -90,7 +109,7 @@ def from_image(image: Image.Image, channels: int, *, keep_alpha: bool) -> Pictur
     profile = image.info.get("icc_profile")
     if image.mode == "F" or image.mode.startswith("I"):
         values = reading.to_integers(image, 65535).astype(np.uint16)
-        return _from_words(values[:, :, None], channels, keep_alpha=False)._replace(profile=profile)
+        return from_words(values[:, :, None], channels, keep_alpha=False)._replace(profile=profile)
     alpha = None
     if keep_alpha and channels != 4 and image.has_transparency_data and image.mode != "La":
         is_grey = image.mode in ("1", "L", "LA")
@@ -100,7 +119,7 @@ def from_image(image: Image.Image, channels: int, *, keep_alpha: bool) -> Pictur
     return Picture(reading.to_pixels(image, channels), alpha, profile)
 
 
-def _from_words(values: sixteen.Words, channels: int, *, keep_alpha: bool) -> Picture:
+def from_words(values: sixteen.Words, channels: int, *, keep_alpha: bool) -> Picture:
     """Convert (H, W, 1 to 4) of 16 bits: grey, grey and alpha, RGB or RGBA."""
     has_alpha = values.shape[2] in (2, 4)
     colours = values[:, :, : values.shape[2] - has_alpha]
@@ -135,7 +154,7 @@ def resize(picture: Picture, size: int) -> Picture:
         return picture._replace(pixels=pixels.reshape(*pixels.shape[:2], channels))
     if channels == 4:
         apart = Picture(picture.pixels[:, :, :3], picture.pixels[:, :, 3], picture.profile)
-        return Picture(_with_alpha(resize(apart, size)), None, picture.profile)
+        return Picture(with_alpha(resize(apart, size)), None, picture.profile)
 
     most = np.iinfo(picture.pixels.dtype).max
 
@@ -165,11 +184,11 @@ def to_image(picture: Picture) -> Image.Image:
     Raises:
         DataError: there are not 1, 3 or 4 channels.
     """
-    values = _with_alpha(picture)
+    values = with_alpha(picture)
     if values.dtype == np.uint16 and values.shape[2] > 1:
         values = np.rint(values / 257).astype(np.uint8)
     image = Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
-    if profile := _fitting_profile(picture):
+    if profile := fitting_profile(picture):
         image.info["icc_profile"] = profile
     return image
 
@@ -185,14 +204,28 @@ def write(picture: Picture, path: Path, suffix: str) -> None:
         OSError, ValueError: the file cannot be written, or the format cannot hold the picture.
     """
     if picture.pixels.dtype == np.uint16 and suffix in _WRITE_16_BITS:
-        words = _with_alpha(picture).astype(np.uint16, copy=False)
-        _WRITE_16_BITS[suffix](words, path, _fitting_profile(picture))
+        words = with_alpha(picture).astype(np.uint16, copy=False)
+        _WRITE_16_BITS[suffix](words, path, fitting_profile(picture))
     else:
-        image = to_image(picture)
+        image = to_image(in_bytes(picture))
+        if suffix == ".gif" and image.mode == "LA":  # whose alpha Pillow would drop
+            image = image.convert("RGBA")
         image.save(path, **FORMATS[suffix], icc_profile=image.info.get("icc_profile"))
 
 
-def _with_alpha(picture: Picture) -> AnyPixels:
+def in_bytes(picture: Picture) -> Picture:
+    """Return a picture of 8 bits per channel, rounded."""
+    if picture.pixels.dtype == np.uint8:
+        return picture
+
+    def rounded(values: AnyPixels) -> AnyPixels:
+        return np.rint(values / 257).astype(np.uint8)
+
+    alpha = None if picture.alpha is None else rounded(picture.alpha)
+    return picture._replace(pixels=rounded(picture.pixels), alpha=alpha)
+
+
+def with_alpha(picture: Picture) -> AnyPixels:
     """Return (H, W, 1 to 4); a fourth channel of the pixels is alpha already."""
     channels = picture.pixels.shape[2]
     if channels not in (1, 3, 4):
@@ -202,7 +235,7 @@ def _with_alpha(picture: Picture) -> AnyPixels:
     return np.concatenate([picture.pixels, picture.alpha[:, :, None]], axis=2)
 
 
-def _fitting_profile(picture: Picture) -> bytes | None:
+def fitting_profile(picture: Picture) -> bytes | None:
     """Return the profile if it describes such colours: its head says for which it is made."""
     space = b"GRAY" if picture.pixels.shape[2] == 1 else b"RGB "
     profile = picture.profile

@@ -6,9 +6,10 @@ and `to_channels` lists them all. Translation builds on the same function (`pict
 network meets the same colours in training and in use.
 """
 
+import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ from i2i.errors import DataError, did_you_mean
 Pixels = npt.NDArray[np.uint8]
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+
+OF_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
+"""Files that nobody has put where they are, in small letters."""
 
 # Pillow guards against compressed bombs that strangers upload, and warns from 89 megapixels on,
 # where honest panoramas and satellite pictures begin. These are the person's own files: allow half
@@ -60,13 +64,26 @@ def any_picture(folder: Path) -> bool:
     return any(True for _ in _walk(folder))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def list_files(folder: Path) -> list[Path]:
+    """As `list_pictures`, but all files, whatever their names end in; without those that systems
+    put into folders of images (`OF_SYSTEMS`).
+
+    Raises:
+        DataError: `folder` is not there or is not a folder.
+    """
+    require_folder(folder)
+    files = _walk(folder, lambda name: name[0] != "." and name.lower() not in OF_SYSTEMS)
+    return sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+
+
+def _walk(folder: Path, is_wanted: Callable[[str], bool] | None = None) -> Iterator[Path]:
+    is_wanted = is_wanted or is_picture
     seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
         if real not in seen:
-            yield from (Path(parent, name) for name in files if is_picture(name))
+            yield from (Path(parent, name) for name in files if is_wanted(name))
         seen.add(real)
 
 
@@ -100,22 +117,32 @@ def read_picture(path: Path, channels: int) -> Pixels:
         ) from error
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: Path | io.BytesIO) -> Image.Image:
     """Decode a picture completely and turn it upright; of several frames take the first.
+
+    Arguments:
+        path: the file, or what is in it.
 
     Raises:
         DataError: the file is missing, truncated or not a picture.
     """
     try:
         # From a path Pillow maps some TIFFs into memory, and turns those wrongly (13.0).
-        with path.open("rb") as file, Image.open(file) as image:
-            require_room(image, path.stat().st_size)
+        with path.open("rb") if isinstance(path, Path) else path as file, Image.open(file) as image:
+            size = path.stat().st_size if isinstance(path, Path) else path.getbuffer().nbytes
+            require_room(image, size)
             image.load()
             return upright(image)
     except MemoryError as error:
-        raise DataError(f"'{path}' cannot be read: there is too little memory for it.") from error
+        raise DataError(
+            f"{_quoted(path)} cannot be read: there is too little memory for it."
+        ) from error
     except Exception as error:  # decoders of broken files raise nearly anything
-        raise DataError(f"'{path}' cannot be read: {reason(error)}.") from error
+        raise DataError(f"{_quoted(path)} cannot be read: {reason(error)}.") from error
+
+
+def _quoted(path: Path | io.BytesIO) -> str:
+    return f"'{path}'" if isinstance(path, Path) else "The image"
 
 
 def reason(error: Exception) -> str:

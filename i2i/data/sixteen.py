@@ -7,7 +7,9 @@ grey with alpha, nor colour profiles, and since both formats need little, they a
 import re
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +23,12 @@ Words = npt.NDArray[np.uint16]
 _ROWS_PER_STRIP = 64
 
 
-def read_colours(path: Path) -> Words | None:
+def read_colours(path: Path, page: int = 0) -> Words | None:
     """Read a picture of 16 bits per channel that is not just grey, upright.
+
+    Arguments:
+        path: the file.
+        page: which of several, counted from 0.
 
     Returns:
         (H, W, C) with C = 2 (grey and alpha), 3 (RGB) or 4 (RGBA) channels, or None if the picture
@@ -32,6 +38,7 @@ def read_colours(path: Path) -> Words | None:
         DataError: OpenCV cannot read what Pillow can.
     """
     with path.open("rb") as file, Image.open(file) as image:
+        image.seek(page)
         # The raw mode is an argument of the decoder, or the first of several.
         arguments = image.tile[0][3] if image.tile else ""
         raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
@@ -44,7 +51,13 @@ def read_colours(path: Path) -> Words | None:
     import cv2  # which is slow
 
     # Not imread, which fails where a TIFF is to be turned.
-    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    data = np.fromfile(path, np.uint8)
+    values: Any
+    if page:
+        _, pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(page, page + 1))
+        values = pages[0] if pages else None
+    else:
+        values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.ndim != 3:
         raise DataError(f"'{path}' cannot be read with 16 bits: save it as PNG.")
     values = values[:, :, [0, 3] if match[1] == "LA" else [2, 1, 0, 3][: values.shape[2]]]
@@ -81,10 +94,36 @@ def write_png(values: Words, path: Path, profile: bytes | None) -> None:
 
 
 def write_tiff(values: Words, path: Path, profile: bytes | None) -> None:
-    """Write (H, W, C) with C = 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA) channels.
+    """Write (H, W, C) with C = 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA) channels."""
+    write_tiff_pages([(values, profile)], path)
+
+
+def write_tiff_pages(pages: Sequence[tuple[Words, bytes | None]], path: Path) -> None:
+    """Write pages, each as in `write_tiff` with a colour profile or without one.
 
     Source: TIFF revision 6.0, sections 2, 14 and 18, and its technical note on "Deflate".
     """
+    with path.open("wb") as file:
+        file.write(b"II*\0" + bytes(4))
+        link = 4  # where the place of the next directory is written
+        for values, profile in pages:
+            start = file.tell()
+            strips, directory, next_link = _tiff_page(values, profile, start)
+            file.writelines(strips)
+            file.write(bytes((start - file.tell()) % 2))
+            place = file.tell()
+            file.write(directory)
+            end = file.tell()
+            file.seek(link)
+            file.write(struct.pack("<I", place))
+            file.seek(end)
+            file.write(bytes(end % 2))
+            link = place + next_link
+
+
+def _tiff_page(values: Words, profile: bytes | None, begin: int) -> tuple[list[bytes], bytes, int]:
+    """Return the strips of a page, of which the first lies at `begin`, an even number; the
+    directory that follows them, at an even place; and where in it the link to the next page is."""
     height, width, channels = values.shape
     differences = values.astype("<u2")
     differences[:, 1:] -= values[:, :-1]
@@ -94,7 +133,7 @@ def write_tiff(values: Words, path: Path, profile: bytes | None) -> None:
     ]
     short, long, undefined = 3, 4, 7
     sizes = {short: 2, long: 4, undefined: 1}
-    offsets = [8 + sum(map(len, strips[:i])) for i in range(len(strips))]
+    offsets = [begin + sum(map(len, strips[:i])) for i in range(len(strips))]
     tags: list[tuple[int, int, list[int] | bytes]] = [
         (256, long, [width]),
         (257, long, [height]),
@@ -129,8 +168,4 @@ def write_tiff(values: Words, path: Path, profile: bytes | None) -> None:
             values_beside += data + bytes(len(data) % 2)
             data = struct.pack("<I", where)
         directory += struct.pack("<HHI", tag, kind, count) + data.ljust(4, b"\0")
-    with path.open("wb") as file:
-        file.write(b"II*\0" + struct.pack("<I", start))
-        file.writelines(strips)
-        file.write(bytes((start - file.tell()) % 2))
-        file.write(directory + bytes(4) + values_beside)
+    return strips, directory + bytes(4) + values_beside, len(directory)

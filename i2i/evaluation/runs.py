@@ -21,7 +21,7 @@ from i2i.evaluation.pictures import TensorPictures
 from i2i.evaluation.samples import Kind, kinds_of, labelled, numbered, of_kind, sides
 from i2i.evaluation.seen import trained_on
 from i2i.game import Clock, Model
-from i2i.loading import load_sampler, load_translator
+from i2i.loading import build_translator, load_model, load_sampler
 from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
 from i2i.opening import open_checkpoint
 from i2i.options import Options
@@ -137,7 +137,7 @@ def run_comparisons(
     }
     where = pick_device(processes.device(device))
     load = (
-        partial(_translator, path, average, str(where))
+        partial(_translator, cache(lambda: load_model(path, average=average)), where)
         if kind != "pictures"
         else partial(_sampler, path, average, device, processes)
     )
@@ -151,12 +151,16 @@ def run_comparisons(
     return RunComparisons(path, state["step"], options, comparisons)
 
 
-def _translator(path: Path, average: bool | None, device: str, **more: Any) -> Translator:
-    return load_translator(path, average=average, device=device, **more)[0]
+def _translator(
+    load: Callable[[], tuple[Options, Model, str]], device: torch.device, **more: Any
+) -> Translator:
+    """A translator of a model that is read once, for as many directions as there are."""
+    options, model, _ = load()
+    return build_translator(options, model, device=device, **more)
 
 
 def _sampler(path: Path, average: bool | None, device: str, processes: Processes) -> Sampler:
-    return load_sampler(path, average=average, device=device, processes=processes)[0]
+    return load_sampler(path, average=average, device=device, processes=processes)
 
 
 def _paired(context: _Context) -> Iterator[Comparison]:

@@ -12,6 +12,11 @@ from i2i.errors import CheckpointError
 SUFFIX = ".onnx"
 VERSION = 1
 _PREFIX = "i2i."
+PADDING = (
+    "reflect at both ends (numpy.pad, mode 'reflect') to the next multiple of i2i.multiple that is "
+    "at least 8: half of the padding before, rounded down, the rest behind; crop the result alike"
+)
+"""How images of other sizes are brought to the input, in words: entry "i2i.padding"."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ class Description:
 
     def to_metadata(self) -> dict[str, str]:
         """Return the entries of the metadata."""
-        return {f"{_PREFIX}{name}": json.dumps(value) for name, value in asdict(self).items()}
+        entries = asdict(self) | {"padding": PADDING}
+        return {f"{_PREFIX}{name}": json.dumps(value) for name, value in entries.items()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], path: Path) -> "Description":

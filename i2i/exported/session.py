@@ -1,12 +1,13 @@
 """An exported file at work: a network that onnxruntime computes."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from i2i.errors import CheckpointError, OptionsError
+from i2i.errors import CheckpointError, OptionsError, ProcessError
 from i2i.exported.description import Description
 from i2i.exported.libraries import library
 from i2i.gate import shortened
@@ -62,13 +63,24 @@ class ExportedNetwork(nn.Module):
                 f"{path} has the inputs and outputs {shortened(ends)}, where {INPUT!r} and "
                 f"{OUTPUT!r} were expected: it is damaged; export it again."
             )
+        self._process = os.getpid()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ExportedNetwork":
+        return self  # nothing of it ever changes
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate (N, C, H, W) to (N, C', H, W) in -1..1, float32 on the processor.
 
         Raises:
+            ProcessError: this process was forked from the one that opened the file: the threads of
+                onnxruntime stayed there, and it would wait for them forever.
             torch.OutOfMemoryError: the memory does not suffice.
         """
+        if os.getpid() != self._process:
+            raise ProcessError(
+                "this process was forked from the one that opened the ONNX file, whose threads are "
+                "not there any more: open it after the fork, or start processes by 'spawn'."
+            )
         if not isinstance(images, Tensor):  # whoever traces networks in order to cut them in tiles
             raise UntileableError("an ONNX file is computed as a whole")
         try:

@@ -7,7 +7,13 @@ share its batch (batch norm) and changes the network by using it; here each pict
 itself and nothing changes.
 """
 
-from torch import nn
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
 
 from i2i.networks.blocks import BatchNorm2d, InstanceNorm2d, unknown
 
@@ -40,3 +46,48 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
             name = type(module).__name__
             tracks = "BatchNorm" in name or getattr(module, "running_mean", None) is not None
             assert not tracks, f"{name} cannot normalise per picture"
+
+
+def inference_copy(network: nn.Module, *, norm: str, dropout: bool) -> nn.Module:
+    """Return a copy of `network` in inference mode, which shares nothing with it.
+
+    Whatever becomes of the original, trained on or put into another mode, the copy computes the
+    same, and using it changes neither of them. Its dropout, if it stays on, draws from the
+    generator of `drawing_from` and from nothing else, so that threads may share the copy.
+
+    Args and errors are those of `set_inference`.
+    """
+    copy = deepcopy(network)
+    for parent in list(copy.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.Dropout:
+                setattr(parent, name, SeededDropout(child.p))
+    set_inference(copy, norm=norm, dropout=dropout)
+    return copy.requires_grad_(False)
+
+
+_GENERATOR: ContextVar[torch.Generator] = ContextVar("generator")
+
+
+@contextlib.contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Let `SeededDropout` draw from `generator` in this thread, as long as the block lasts."""
+    token = _GENERATOR.set(generator)
+    try:
+        yield
+    finally:
+        _GENERATOR.reset(token)
+
+
+class SeededDropout(nn.Dropout):
+    """Dropout that leaves the global random numbers of torch alone.
+
+    On the CPU it draws what `nn.Dropout` does after `torch.manual_seed` with the generator's seed.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.Dropout's name for it)
+        """Drop a share `p` of the features and scale up the others, if in training mode."""
+        if not self.training or not self.p:
+            return input
+        kept = torch.empty_like(input).bernoulli_(1 - self.p, generator=_GENERATOR.get())
+        return input * kept.div_(1 - self.p)

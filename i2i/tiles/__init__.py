@@ -18,6 +18,6 @@ borders that could show. The device holds the weights and a tile, the host a few
 """
 
 from i2i.tiles.plan import SMALLEST_TILE, Plan
-from i2i.tiles.program import UntileableError
+from i2i.tiles.program import Step, UntileableError, trace
 
-__all__ = ["SMALLEST_TILE", "Plan", "UntileableError"]
+__all__ = ["SMALLEST_TILE", "Plan", "Step", "UntileableError", "trace"]

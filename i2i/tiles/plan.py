@@ -29,15 +29,20 @@ class Plan:
     which would otherwise be added up from all its blocks again and again), and everything that is
     subject to chance.
 
+    Nothing of a plan changes when it is used: threads may share it.
+
     Arguments:
-        network: in eval mode, (1, `channels`, `height`, `width`) -> a picture.
+        network: in eval mode, (1, `channels`, `height`, `width`) -> a picture; or what `trace` has
+            written down of it.
 
     Raises:
         UntileableError: the network contains a layer that cannot be computed in parts.
     """
 
-    def __init__(self, network: nn.Module, channels: int, height: int, width: int) -> None:
-        self.steps = trace(network)
+    def __init__(
+        self, network: nn.Module | list[Step], channels: int, height: int, width: int
+    ) -> None:
+        self.steps = trace(network) if isinstance(network, nn.Module) else network
         self.result = len(self.steps) - 1
         self.channels: list[int] = []
         self.whole: list[Region] = []

@@ -1,15 +1,16 @@
 """A network as a list of steps."""
 
 import operator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import fx, nn
+from torch import nn
 
 from i2i.networks.antialiased import BlurDown, BlurUp
-from i2i.networks.blocks import BatchNorm2d, InstanceNorm2d, require_size
+from i2i.networks.blocks import BatchNorm2d, InstanceNorm2d
 from i2i.tiles.layers import (
     Add,
     Concatenate,
@@ -35,7 +36,8 @@ _ACTIVATIONS = (
     nn.Tanh,
 )
 _FUNCTIONS = {torch.relu: nn.ReLU(), F.relu: nn.ReLU(), torch.tanh: nn.Tanh()}
-_SUMS = (operator.add, operator.iadd, torch.add)
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_SIDE = 2**12
 
 
 class UntileableError(Exception):
@@ -59,72 +61,128 @@ class Step:
     by_chance: bool = False
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        own = isinstance(m, BatchNorm2d | InstanceNorm2d | BlurDown | BlurUp)
-        return own or super().is_leaf_module(m, module_qualified_name)
-
-
 def trace(network: nn.Module) -> list[Step]:
-    """Write down what a network does in eval mode with one picture; the last step is the result.
+    """Write down what a network does in eval mode with one image; the last step is the result.
+
+    The network runs once, on `_Features` in the place of a tensor, in a copy whose layers note that
+    they are called. Nothing outside of this call changes, unlike with `torch.fx`, which replaces
+    `nn.Module.__call__` for the whole process while it traces: other threads may use torch, and
+    this network, at the same time.
 
     Raises:
         UntileableError: there is something else in it than convolutions, padding, activations,
             normalisations of a channel, dropout, repeating pixels, sums and concatenations.
     """
-    tracer = _Tracer(autowrap_functions=(require_size,))
+    program = _Program(_SIDE * int(getattr(network, "multiple", 1)))
+    layers = {id(layer): _Noted(layer, program) for layer in network.modules() if _is_layer(layer)}
     try:
-        graph = tracer.trace(network)
+        with torch.no_grad():
+            result = deepcopy(network, cast(dict[int, Any], layers))(_Features(program, 0))
     except UntileableError:
         raise
-    except Exception as error:  # whatever the network does with a picture that is none
+    except Exception as error:  # whatever the network does with an image that is none
         raise UntileableError(f"it cannot be traced ({error})") from error
+    if program.index(result) != len(program.steps) - 1:
+        raise UntileableError("its result is not what it computes last")
+    return program.steps
 
-    steps = [Step(None)]
-    where: dict[Any, int] = {}  # which step's result each node of the graph holds now
 
-    def append(step: Step) -> int:
-        steps.append(step)
-        if step.in_place:
-            # Whoever asks for the input from now on gets what has overwritten it.
-            where.update({node: len(steps) - 1 for node in where if where[node] == step.inputs[0]})
-        return len(steps) - 1
+def _is_layer(module: nn.Module) -> bool:
+    """Say whether a module is one step, or some that `_steps` knows; not looked into any more."""
+    known = (BatchNorm2d, InstanceNorm2d, BlurDown, BlurUp, nn.Dropout)
+    is_of_torch = type(module).__module__.startswith("torch.nn")
+    return isinstance(module, known) or (is_of_torch and not isinstance(module, _CONTAINERS))
 
-    def inputs(nodes: Any) -> tuple[int, ...]:
-        if not all(node in where for node in nodes):
+
+class _Program:
+    """The steps that were noted so far; `side` is what height and width are said to be."""
+
+    def __init__(self, side: int) -> None:
+        self.steps = [Step(None)]
+        self.side = side
+
+    def index(self, features: object) -> int:
+        """Return which step has computed `features`."""
+        if not isinstance(features, _Features):
             raise UntileableError("it computes with something else than features")
-        return tuple(where[node] for node in nodes)
+        return features.index
 
-    for node in graph.nodes:
-        if node.op == "placeholder" and not where:
-            where[node] = 0
-        elif node.op == "call_module":
-            module = network.get_submodule(node.target)
-            [index] = inputs(node.args)
-            for step in _steps(module, index, len(steps)):
-                index = append(step)
-            where[node] = index
-        elif node.target is require_size:
-            continue
-        elif node.op == "call_function" and node.target in _FUNCTIONS and not node.kwargs:
-            layer = Pointwise(_FUNCTIONS[node.target])
-            where[node] = append(Step(layer, inputs(node.args[:1])))
-        elif node.op == "call_function" and node.target in _SUMS and not node.kwargs:
-            in_place = node.target is operator.iadd
-            where[node] = append(Step(Add(), inputs(node.args), in_place))
-        elif node.target is torch.cat and _dimension(node) in (1, -3):
-            where[node] = append(Step(Concatenate(), inputs(node.args[0])))
-        elif node.op == "output":
-            [result] = inputs(node.args)
-            if result != len(steps) - 1:
-                raise UntileableError("its result is not what it computes last")
-        else:
-            raise UntileableError(f"it contains {node.format_node()}")
-    return steps
+    def append(self, layer: Layer, *inputs: object) -> "_Features":
+        self.steps.append(Step(layer, tuple(map(self.index, inputs))))
+        return _Features(self, len(self.steps) - 1)
+
+    def call(self, module: nn.Module, features: "_Features") -> "_Features":
+        """Append the steps of a layer; return its result, `features` themselves if in place."""
+        index = self.index(features)
+        for step in _steps(module, index, len(self.steps)):
+            self.steps.append(step)
+            index = len(self.steps) - 1
+            if step.in_place:
+                features.index = index
+        return features if features.index == index else _Features(self, index)
 
 
-def _dimension(node: fx.Node) -> Any:
-    return node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+class _Noted(nn.Module):
+    """Stands in the place of a layer."""
+
+    def __init__(self, layer: nn.Module, program: _Program) -> None:
+        super().__init__()
+        self.layer = layer
+        self.program = program
+
+    def forward(self, features: "_Features") -> "_Features":
+        return self.program.call(self.layer, features)
+
+
+class _Features:
+    """Stands in the place of a tensor: what the step `index` has computed.
+
+    Where a tensor would be changed in place, the same object moves on to the step that did it, so
+    that whoever reads it from then on gets what has overwritten it.
+    """
+
+    def __init__(self, program: _Program, index: int) -> None:
+        self.program = program
+        self.index = index
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """A size that the network takes, for its check; nothing is known of those in between."""
+        if self.index:
+            raise UntileableError("it looks at the size of features")
+        return 1, 1, self.program.side, self.program.side
+
+    def __add__(self, other: object) -> "_Features":
+        return self.program.append(Add(), self, other)
+
+    __radd__ = __add__
+
+    def __iadd__(self, other: object) -> "_Features":
+        step = Step(Add(), (self.index, self.program.index(other)), in_place=True)
+        self.program.steps.append(step)
+        self.index = len(self.program.steps) - 1
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        raise UntileableError(f"it cannot be traced: it asks features for {name!r}")
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> "_Features":
+        kwargs = kwargs or {}
+        if function in _FUNCTIONS and not kwargs:
+            program: _Program = args[0].program
+            return program.append(Pointwise(_FUNCTIONS[function]), args[0])
+        if function is torch.add and not kwargs:
+            first, second = args
+            return cast(_Features, first + second)
+        if function is torch.cat:
+            parts, *dimension = args
+            if (dimension[0] if dimension else kwargs.get("dim", 0)) in (1, -3):
+                program = next(part.program for part in parts if isinstance(part, _Features))
+                return program.append(Concatenate(), *parts)
+        raise UntileableError(f"it contains {getattr(function, '__name__', function)}")
 
 
 def _steps(module: nn.Module, index: int, following: int) -> list[Step]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from commands import complaint, invoke
+from known import files
 from PIL import Image
 
 from i2i import train
@@ -47,10 +48,6 @@ def photos(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(generator.integers(0, 256, (18, 22, 3), dtype=np.uint8)).save(path)
     return folder
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
 def test_one_domain(run: Path, photos: Path, tmp_path: Path) -> None:
@@ -250,3 +247,10 @@ def test_a_sheet_of_this_folder(
     assert files(tmp_path / "out") == ["sheet.png"]
     said = complaint("translate", "1.png", "out.png", "--checkpoint", run, "--sheet")
     assert "needs a folder" in said
+
+
+def test_all_domains_need_a_folder(run: Path, photos: Path, tmp_path: Path) -> None:
+    one = next(photos.rglob("*.png"))
+    said = complaint("translate", one, tmp_path / "one.png", "--checkpoint", run, "--domain", "all")
+    assert "one.png' is named like a file, but there may be several results" in said
+    assert not (tmp_path / "one.png").exists()

@@ -68,7 +68,7 @@ def test_a_class_is_wanted_by_name_or_number(told: Path, tmp_path: Path) -> None
 def test_nothing_is_replaced_without_being_told(told: Path, tmp_path: Path) -> None:
     given = ["sample", tmp_path / "o", "--checkpoint", told, "--device", "cpu", "--count", "1"]
     assert i2i(*given).exit_code == 0
-    assert "exists already (2 of 2 files): pass --overwrite" in said(*given)
+    assert "2 of 2 results exist already" in said(*given)
     assert i2i(*given, "--overwrite").exit_code == 0
 
 

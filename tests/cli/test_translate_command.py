@@ -31,17 +31,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was asked to load a translator."""
     calls: list[Any] = []
 
-    def load_translator(checkpoint: Path | None, **arguments: Any) -> tuple[Translator, str]:
+    def load_translator(checkpoint: Path | None, **arguments: Any) -> Translator:
         calls.append((checkpoint, arguments))
-        translator = Translator(
+        return Translator(
             Negative(),
             input_channels=3,
             output_channels=3,
             norm="picture",
             dropout=False,
             device="cpu",
+            description="newest run under runs/: runs/facades",
         )
-        return translator, "newest run under runs/: runs/facades"
 
     loading = ModuleType("i2i.loading")
     loading.load_translator = load_translator
@@ -201,3 +201,69 @@ def test_help_shows_examples_and_imports_nothing_heavy() -> None:
 
 def test_one_picture_is_singular(asked: list[Any], photos: Path, tmp_path: Path) -> None:
     assert "\n1 picture translated to " in invoke(photos / "a.png", tmp_path / "out").stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["A=1", "B=0"], {"A": True, "B": False}),
+        (["A=1,B=0", " C = 1 "], {"A": True, "B": False, "C": True}),
+        (["A=1", "A=1"], {"A": True}),
+        ([], None),
+    ],
+)
+def test_attributes_are_joined(given: list[str], expected: dict[str, bool] | None) -> None:
+    parameters = [part for each in given for part in ("--set-attribute", each)]
+    context = command.make_context("translate", ["in", "out", *parameters])
+    assert context.params["attributes"] == expected
+
+
+@pytest.mark.parametrize("given", [["A=1", "A=0"], ["A=1,A=0"], ["A"], ["A=2"]])
+def test_attributes_that_contradict_each_other_are_refused(
+    asked: list[Any], photos: Path, tmp_path: Path, given: list[str]
+) -> None:
+    parameters = [part for each in given for part in ("--set-attribute", each)]
+    result = invoke(photos, tmp_path / "out", *parameters)
+    assert result.exit_code == 2
+    assert "'A' is to be both 0 and 1" in result.stderr or "is not NAME=1" in result.stderr
+
+
+def test_what_exists_is_left_out_when_told(asked: list[Any], photos: Path, tmp_path: Path) -> None:
+    assert invoke(photos / "a.png", tmp_path / "out").exit_code == 0
+    refused = invoke(photos, tmp_path / "out")
+    assert isinstance(refused.exception, DataError)
+    assert "1 of 2 results exist already" in str(refused.exception)
+    assert "--skip-existing to go on with the others" in str(refused.exception)
+    result = invoke(photos, tmp_path / "out", "--skip-existing")
+    assert result.exit_code == 0
+    assert "1 picture translated" in result.stdout
+    assert result.stdout.rstrip().endswith("; 1 left out, which exist already")
+    both = invoke(photos, tmp_path / "out", "--skip-existing", "--overwrite")
+    assert both.exit_code == 2
+    assert "either --overwrite or --skip-existing" in both.stderr
+
+
+def test_ctrl_c_says_how_to_go_on(
+    asked: list[Any], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: Any, progress: Any, **more: Any) -> None:
+        progress(0, 2)
+        progress(1, 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("i2i.translate.translate_folder", stopped)
+    result = invoke(photos, tmp_path / "out")
+    assert result.exit_code == 130
+    assert "stopped: 1 of 2 done; the same command with --skip-existing" in result.stderr
+
+
+def test_a_side_is_taken_and_other_files_are_named(
+    asked: list[Any], photos: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (10, 5)).save(photos / "pair.png")
+    (photos / "clip.mp4").write_bytes(b"x")
+    result = invoke(photos, tmp_path / "out", "--side", "A")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Not translated: {photos / 'clip.mp4'}: it is a video")
+    with Image.open(tmp_path / "out" / "pair.png") as image:
+        assert image.size == (5, 5)
