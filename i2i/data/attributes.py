@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from i2i.data.layouts import VALIDATION, first_few
+from i2i.data.folders import split_folders
+from i2i.data.layouts import first_few
 from i2i.data.reading import PICTURE_SUFFIXES, list_pictures
 from i2i.errors import DataError, did_you_mean
 
@@ -54,6 +55,7 @@ class AttributedFolder:
     validation: dict[Path, Values] | None
     unseen: int
     unlisted: tuple[Path, ...]
+    test: tuple[Path, ...] = ()
 
 
 def read_table(path: Path, names: Sequence[str] = ()) -> AttributeTable:
@@ -80,19 +82,27 @@ def find_attributed(
 ) -> AttributedFolder:
     """Find the pictures under `root` that a table lists.
 
-    With a folder train/ and one of `VALIDATION` in `root`, the pictures in these two are taken;
-    otherwise all pictures are there to train on. Rows without a picture are counted, no more.
+    With a folder to train on and one to validate with in `root` (`i2i.data.folders.SPLITS`), the
+    pictures in these are taken; otherwise all pictures are there to train on. Rows without a
+    picture are counted, no more.
 
     Raises:
         DataError: no picture is listed; a picture is not and `drop_unlisted` is False; or two
             pictures fit the same row.
     """
-    held = next((root / name for name in VALIDATION if (root / name).is_dir()), None)
-    split = held is not None and (root / "train").is_dir()
-    train = _listed(root / "train" if split else root, table)
-    validation = _listed(held, table) if split and held is not None else {}
+    learnt = next(iter(split_folders(root, "train")), None)
+    held = next(iter(split_folders(root, "val")), None) if learnt else None
+    if learnt is None and (lone := split_folders(root, "val")):
+        raise DataError(
+            f"'{root}' holds '{lone[0].name}', but no folder 'train', so that what is to be held out "
+            "would be trained on: name the folder to train on 'train'."
+        )
+    tested = next((each for each in split_folders(root, "test") if each != held), None)
+    train = _listed(learnt if learnt and held else root, table)
+    validation = _listed(held, table) if held else {}
+    test = _listed(tested, table) if held and tested else {}
 
-    both = train | validation
+    both = train | validation | test
     owners: dict[str, Path] = {}
     for picture, key in both.items():
         if key is not None and owners.setdefault(key, picture) != picture:
@@ -118,9 +128,12 @@ def find_attributed(
         return {path: table.rows[key] for path, key in pictures.items() if key is not None}
 
     return AttributedFolder(
-        layout=f"{table.path.name}, train + {held.name}" if split and held else table.path.name,
+        layout=f"{table.path.name}, {learnt.name} + {held.name}"
+        if learnt and held
+        else table.path.name,
         train=values(train),
-        validation=values(validation) if split else None,
+        validation=values(validation) if held else None,
+        test=tuple(values(test)),
         unseen=len(table.rows) - len(owners),
         unlisted=unlisted,
     )
