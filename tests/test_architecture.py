@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "data": set(),
     "metrics": {"data"},
     "models": {"game", "networks", "objectives", "metrics"},
-    "training": {"game", "metrics", "processes"},
+    "training": {"data", "game", "metrics", "processes"},
     "report": {"models", "options", "recipes", "training"},
     "conditioner": {"data"},
     "tiles": {"networks"},
@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "evaluation": None,  # it measures what everything else has made
     "overview": {"data", "training", "translate", "translator"},
     "sampler": {"networks", "processes"},
-    "samples": {"sampler", "training"},
+    "samples": {"data", "sampler", "training"},
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
     "exported": {"game", "metrics", "sources", "tiles"},

@@ -8,14 +8,22 @@ The file `split.json` in the folder of a run: {"version": 1, "splits": {"train":
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from i2i.data.content_hash import Member
-from i2i.errors import RunError
+from i2i.data.content_hash import Member, Splits
+from i2i.errors import I2iError, RunError
 
 SPLITS_FILE = "split.json"
 VERSION = 1
+
+
+def record_splits(run: Path, source: Splits, say: Callable[[str], None]) -> None:
+    """Write the splits of a source into the folder of a run, or say why that is not possible."""
+    try:
+        write_splits(run, source.splits)
+    except (I2iError, OSError) as error:  # it is the training that matters
+        say(f"note: which images are trained on could not be written down: {error}")
 
 
 def write_splits(run: Path, splits: Mapping[str, Sequence[Member]]) -> Path:

@@ -273,9 +273,9 @@ def _inside(
         """The groups, cut into those of each part; only what is there under several keys."""
         cut = []
         for group in groups:
-            parts: dict[Part, list[Path]] = defaultdict(list)
-            for path in group:
-                parts[where[path]].append(path)
+            parts: dict[tuple[str, str], list[Path]] = defaultdict(list)
+            for path in group:  # a part itself is no key: it would be hashed with all its pictures
+                parts[where[path].split, where[path].name].append(path)
             cut += [tuple(g) for g in parts.values() if len({key(path) for path in g}) > 1]
         return cut
 

@@ -127,7 +127,8 @@ def brief(
         )
         if finding.severity != "note"
     ]
-    lines = [f"{finding.severity}: {finding.text}" for finding in bad[:BRIEF_LINES]]
+    # Nothing is refused any more, so that none of it is an error.
+    lines = [f"warning: {finding.text}" for finding in bad[:BRIEF_LINES]]
     if bad:
         lines.append(f"`i2i doctor {root}` says more.")
     return lines

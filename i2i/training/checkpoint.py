@@ -72,7 +72,16 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
             f"{path} has checkpoint version {state['version']}, this i2i reads up to {VERSION}: "
             "install a newer i2i."
         )
+    _keep_split(state.get("options"))
     return state
+
+
+def _keep_split(options: Any) -> None:
+    """Hold out the same images as before there was a seed for that: it was that of the training."""
+    if isinstance(options, dict):
+        data, train = options.get("data"), options.get("train")
+        if isinstance(data, dict) and isinstance(train, dict):
+            data.setdefault("split_seed", train.get("seed", 0))
 
 
 def _sync_folder(folder: Path) -> None:
