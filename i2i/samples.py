@@ -7,7 +7,6 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from i2i.data.folders import mark_results
 from i2i.errors import DataError
 from i2i.sampler import Sampler
 from i2i.training.sheet import contact_sheet, picture_sheet, visible
@@ -157,7 +156,6 @@ def _saver(sampler: Sampler) -> Callable[..., None]:
 
 def _save(image: Image.Image, path: Path, **settings: Any) -> None:
     try:
-        mark_results(path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(path, **settings)
     except OSError as error:

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from i2i.data import pictures, reading
-from i2i.data.folders import mark_results
 from i2i.data.pictures import FORMATS, HOLD_ALPHA, Picture
 from i2i.data.reading import PICTURE_SUFFIXES
 from i2i.errors import DataError, OptionsError, did_you_mean
@@ -139,8 +138,6 @@ def translate_folder(
         for job in jobs:
             labels(job.source)  # it complains before anything is done
     processes.barrier()
-    if processes.first and jobs and jobs[0].target != target:
-        mark_results(target)
     jobs = list(share(jobs, processes.rank, processes.world))
 
     def read(job: _Job) -> Picture:

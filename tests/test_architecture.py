@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "evaluation": None,  # it measures what everything else has made
     "overview": {"data", "training", "translate", "translator"},
     "sampler": {"networks", "processes"},
-    "samples": {"data", "sampler", "training"},
+    "samples": {"sampler", "training"},
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
     "exported": {"game", "metrics", "sources", "tiles"},

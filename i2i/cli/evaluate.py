@@ -137,6 +137,7 @@ def command(
 
     from i2i.evaluation.figures import MEASURES, require_measures
     from i2i.evaluation.measure import evaluate, possible, require_possible
+    from i2i.data.folders import results_folder
     from i2i.evaluation.report import table, to_json, to_tensorboard, worst_sheet
     from i2i.processes import together
 
@@ -196,8 +197,9 @@ def command(
             if out is not None:
                 name = "-".join(filter(None, ("worst", evaluation.comparison.name)))
                 path = out / f"{name}.png"
-                out.mkdir(parents=True, exist_ok=True)
-                sheet.save(path)
+                with results_folder(out):
+                    out.mkdir(parents=True, exist_ok=True)
+                    sheet.save(path)
                 click.echo(f"picture sheet: {path}")
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)

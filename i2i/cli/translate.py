@@ -148,7 +148,7 @@ def command(
 
     Pictures that cannot be read are listed in the end, all others are done, and the exit code is 1.
     """
-    from i2i.data.folders import mark_results
+    from i2i.data.folders import results_folder
     from i2i.loading import load_translator
     from i2i.processes import together
     from i2i.processor import settle_threads
@@ -157,7 +157,7 @@ def command(
     if domain and attributes:
         raise click.UsageError("Say either --domain or --set-attribute.")
     complete = True
-    with together() as processes:  # the pictures need no network of GPUs
+    with results_folder(target), together() as processes:  # the pictures need no network of GPUs
         translator, chosen = load_translator(
             checkpoint,
             runs_dir=runs_dir,
@@ -178,8 +178,6 @@ def command(
         if sheet:
             _check_sheet(source, target, overwrite=overwrite)
             processes.barrier()  # it is there as soon as the first has written it
-        if processes.first and domain == "all":
-            mark_results(target)  # of which each round fills a sub-folder
         translated = False
         for folder, labels in _rounds(translator, target, domain, attributes, table, sheet):
             translated = True
@@ -250,11 +248,9 @@ def _check_sheet(source: Path, target: Path, *, overwrite: bool) -> None:
 
 
 def _write_sheet(translator: "Translator", source: Path, path: Path) -> "Sequence[Failure]":
-    from i2i.data.folders import mark_results
     from i2i.overview import overview
 
     image, failed = overview(translator, source)
-    mark_results(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
     click.echo(f"picture sheet: {path}")

@@ -8,7 +8,7 @@ from them.
 import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from i2i.errors import DataError
@@ -121,19 +121,21 @@ def _is_run(folder: Path) -> bool:
     return (folder / "checkpoints").is_dir() and (folder / "options.toml").is_file()
 
 
-def mark_results(folder: Path) -> None:
-    """Make a folder for results and mark it; one that holds other things already is left as it is.
+@contextlib.contextmanager
+def results_folder(folder: Path) -> Iterator[None]:
+    """Mark a folder that results are written to meanwhile; one that held other things is left alone.
 
     So nobody's own pictures are marked by a result that is written beside them. A marker that
     cannot be written is no reason to fail.
     """
-    with contextlib.suppress(OSError):
-        if not folder.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-        elif any(folder.iterdir()):
-            return
-        if not any((above / MARKER).is_file() for above in folder.absolute().parents):
-            (folder / MARKER).write_text(_MARKED, encoding="utf-8")
+    fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    try:
+        yield
+    finally:
+        within_marked = any((above / MARKER).is_file() for above in folder.absolute().parents)
+        if fresh and folder.is_dir() and not within_marked:
+            with contextlib.suppress(OSError):
+                (folder / MARKER).write_text(_MARKED, encoding="utf-8")
 
 
 def results_in(folders: Iterable[Path]) -> list[Path]:

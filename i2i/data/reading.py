@@ -173,6 +173,11 @@ def open_picture(path: Path) -> Image.Image:
         raise DataError(f"'{path}' cannot be read: {reason(error)}.") from error
 
 
+def is_broken(why: str) -> bool:
+    """Say whether a `reason` is about the file itself, rather than about what it holds."""
+    return not why.startswith(("it has ", "A picture of "))
+
+
 def require_all_bands(image: Image.Image) -> None:
     """Raise DataError for a TIFF with more bands than Pillow gives: it drops the others in silence.
 

@@ -72,6 +72,7 @@ class Survey:
             they were files below `root`.
         store_layout: how those are kept, in words.
         notes: what is there and is not used, or does not go together.
+        results: folders that i2i has written, which are left out.
         passed_over: files that hold images, of kinds that are not read.
     """
 
@@ -88,6 +89,7 @@ class Survey:
     stored: Mapping[Path, tuple[PictureStore, int]] = field(default_factory=dict)
     store_layout: str = ""
     notes: tuple[str, ...] = ()
+    results: tuple[Path, ...] = ()
     passed_over: tuple[Path, ...] = ()
 
     @property
@@ -185,9 +187,13 @@ def _with_what_is_not_used(found: Survey, roots: Sequence[Path]) -> Survey:
     notes = [
         *found.notes,
         *(f"{each}: not used" for each in lonely),
-        *(f"'{path}' holds results of i2i: left out" for path in results_in(roots)),
     ]
-    return replace(found, notes=tuple(notes), passed_over=tuple(passed_over(roots)))
+    return replace(
+        found,
+        notes=tuple(notes),
+        results=tuple(results_in(roots)),
+        passed_over=tuple(passed_over(roots)),
+    )
 
 
 def detect_kind(root: Path) -> tuple[Kind, str]:

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from i2i import __version__
-from i2i.data.folders import mark_results
+from i2i.data.folders import results_folder
 from i2i.errors import CheckpointError, RunError, did_you_mean
 from i2i.training.log import read_row
 
@@ -103,11 +103,10 @@ def create_run(run: Run, about: dict[str, Any]) -> None:
         RunError: the folder cannot be made, or somebody else made it just now.
     """
     try:
-        for folder in (run.folder.parent, run.folder):
-            mark_results(folder)
-        run.folder.mkdir(parents=True, exist_ok=True)
-        run.best.parent.mkdir()  # whoever makes this folder owns the run
-        run.samples.mkdir(exist_ok=True)
+        with results_folder(run.folder):
+            run.folder.mkdir(parents=True, exist_ok=True)
+            run.best.parent.mkdir()  # whoever makes this folder owns the run
+            run.samples.mkdir(exist_ok=True)
     except FileExistsError:
         raise RunError(
             f"{run.folder} was made by somebody else just now: give the new run another --name."

@@ -50,7 +50,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name[0] != ".")
 
 
 def test_one_domain(run: Path, photos: Path, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_all_attributes(faces: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = invoke("translate", photos, out, "--checkpoint", faces, "--domain", "all")
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in out.iterdir()) == [
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [
         *("Black_Hair", "Blond_Hair", "Brown_Hair", "Male-reversed", "Young-reversed")
     ]
 

@@ -142,7 +142,7 @@ def test_clusters_are_those_of_all_pairwise_distances() -> None:
             component = [a if c == b else c for c in component]
     expected = {frozenset(i for i in range(count) if component[i] == c) for c in component}
 
-    clusters, turned = near_clusters([np.packbits(row).tobytes().hex() for row in rows])
+    clusters, turned, _ = near_clusters([np.packbits(row).tobytes().hex() for row in rows])
     assert {frozenset(cluster) for cluster in clusters} == expected
     assert sum(map(len, clusters)) == count
     assert any(len(cluster) > 3 for cluster in clusters)
@@ -154,6 +154,6 @@ def test_clusters_are_those_of_all_pairwise_distances() -> None:
 
 def test_many_equal_fingerprints_are_one_cluster() -> None:
     one = fingerprint(np.random.default_rng(0).uniform(0, 255, (32, 32)).astype(np.float32))
-    clusters, turned = near_clusters([one] * 1500)
+    clusters, turned, _ = near_clusters([one] * 1500)
     assert [len(cluster) for cluster in clusters] == [1500]
     assert turned == set()

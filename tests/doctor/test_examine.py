@@ -283,6 +283,10 @@ def test_attributes(domains: Path) -> None:
 def test_no_pictures_to_validate_with_are_a_note(data: Callable[[str], Path]) -> None:
     root = data("unpaired")
     shutil.rmtree(root / "testA")
+    lonely = found(root)
+    assert set(lonely) == {"no validation", "not used"}
+    assert lonely["not used"].text == "testB without a folder of A: not used."
+    shutil.rmtree(root / "testB")
     assert set(found(root)) == {"no validation"}
     assert examine(root).exit_code == 0
 
@@ -324,7 +328,7 @@ def test_nothing_is_decoded_twice(
     assert examine(root, cache=tmp_path / "cache") == once
     seen = check_pictures(root.rglob("*.png"), tmp_path / "cache")
     lines = brief(root, "paired", seen)
-    assert lines[0].startswith("error: TRAIN AND TEST OVERLAP")
+    assert lines[0].startswith("warning: TRAIN AND TEST OVERLAP")
     assert lines[-1] == f"`i2i doctor {root}` says more."
 
 
