@@ -319,16 +319,29 @@ def named_like_splits(names: Iterable[str]) -> bool:
     return "train" in meant and bool(meant & {"val", "test"})
 
 
+def first_alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that differ in case, or space around them, alone."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (other := seen.setdefault(name.strip().casefold(), name)) != name:
+            return other, name
+    return None
+
+
 def _others(wanted: Sequence[str], there: Sequence[str], parent: Path) -> tuple[str, ...]:
     """What does not go together: folders that are none of the domains, and domains without one."""
+    notes = []
+    if alike := first_alike(there):
+        notes.append(f"{alike[0]} and {alike[1]} in '{parent}' differ in case alone")
     if not wanted:
-        return ()
+        return tuple(notes)
     extra = [name for name in there if name not in wanted]
     missing = [name for name in wanted if name not in there]
-    return tuple(
-        [f"{', '.join(extra)} in '{parent}': not among the domains, left out"] * bool(extra)
-        + [f"{', '.join(missing)}: no folder in '{parent}'"] * bool(missing)
-    )
+    if extra:
+        notes.append(f"{first_words(extra)} in '{parent}': not among the domains, left out")
+    if missing:
+        notes.append(f"{first_words(missing)}: no folder in '{parent}'")
+    return tuple(notes)
 
 
 class Named(Protocol):

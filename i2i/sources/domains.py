@@ -82,12 +82,14 @@ def domains(options: Options, root: Path, say: Say, checked: Checked) -> Source:
     )
 
 
-def label_names(data: LabelledData, root: Path) -> dict[str, list[str]]:
+def label_names(data: LabelledData, root: Path) -> dict[str, Any]:
     """Return the options of one data set that only the data can tell: the names of its labels."""
     if not data.root:
         raise OptionsError("a data set has no root: say where its pictures are.")
     if data.table:
-        return {"attributes": list(read_table(table_file(data, root), data.attributes).names)}
+        table = read_table(table_file(data, root), data.attributes)
+        groups = data.groups or table.groups
+        return {"attributes": list(table.names), "groups": [list(group) for group in groups]}
     if data.attributes:
         raise OptionsError(
             f"data.attributes (={list(data.attributes)}) are columns of a table: name its file "
