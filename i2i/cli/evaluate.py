@@ -135,9 +135,9 @@ def command(
             other = "--checkpoint" if result is not None else "two folders"
             raise click.UsageError(f"{name} goes with {other}.")
 
+    from i2i.data.folders import results_folder
     from i2i.evaluation.figures import MEASURES, require_measures
     from i2i.evaluation.measure import evaluate, possible, require_possible
-    from i2i.data.folders import results_folder
     from i2i.evaluation.report import table, to_json, to_tensorboard, worst_sheet
     from i2i.processes import together
 

@@ -28,7 +28,7 @@ class Splits(Protocol):
 
     @property
     def splits(self) -> Mapping[str, Sequence[Member]]:
-        """"train", "val" and "test" -> their images."""
+        """ "train", "val" and "test" -> their images."""
         ...
 
 

@@ -484,22 +484,21 @@ def aspect(paths: Sequence[Path]) -> float:
 
 def _why_no_pairs(root: Path) -> str:
     """Say what is missing for folders to be taken for pairs, where there are any."""
-    for parent in (*split_folders(root, "train"), root):
+    lines = []
+    for parent in split_folders(root, "train"):
         names = folder_names(parent)
-        if two := _two_of_any_name(root, "train"):
-            a, b = two[0][1]
-            return (
-                f"Exactly two folders are there: if '{a.name}' and '{b.name}' hold partners, rename "
-                f"them '{parent / 'A'}' and '{parent / 'B'}'"
-                + (" and move both into a folder 'train'.\n" if parent == root else ".\n")
-            )
-        if parent != root and len(names) > 1 and (pictures := list_pictures(parent)):
-            return (
+        if len(names) > 1 and (pictures := list_pictures(parent)):
+            lines.append(
                 f"The pictures in the folders {first_words(names)} of '{parent}' are "
                 f"{aspect(pictures):.2f} times as wide as they are high: two side by side would be "
                 f"at least {SIDE_BY_SIDE:g} times as wide.\n"
             )
-    return ""
+    for _, (a, b) in _two_of_any_name(root, "train"):
+        lines.append(
+            f"If '{a.name}' and '{b.name}' hold partners of the same names, move them to "
+            f"'{root / 'train' / 'A'}' and '{root / 'train' / 'B'}'.\n"
+        )
+    return "".join(lines)
 
 
 def first_words(names: Sequence[str], limit: int = 5) -> str:

@@ -71,9 +71,7 @@ def find_pictures(root: Path) -> FoundPictures:
     train = next(iter(split_folders(root, "train")), None)
     parent = train or root
     held = next((each for each in split_folders(root, "val") if train and any_picture(each)), None)
-    test = next(
-        (each for each in split_folders(root, "test") if train and any_picture(each)), None
-    )
+    test = next((each for each in split_folders(root, "test") if train and any_picture(each)), None)
     if train is None:
         _refuse_splits(root)
     if not any_picture(parent):

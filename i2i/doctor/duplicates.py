@@ -344,7 +344,9 @@ def _overlaps(
             advice=advice,
         )
     digests = {looks[p].digest for g in exact for p in g}
-    near = [g for g in both(alike.near) if any(looks[p].digest not in digests for p in judging([g]))]
+    near = [
+        g for g in both(alike.near) if any(looks[p].digest not in digests for p in judging([g]))
+    ]
     if near:
         new = sum(looks[path].digest not in digests for path in judging(near))
         yield Finding(

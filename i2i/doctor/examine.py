@@ -159,9 +159,7 @@ def _quality_findings(
     ]
 
 
-def _glance(
-    paths: Sequence[Path], workers: int | None, progress: Progress | None
-) -> Checked:
+def _glance(paths: Sequence[Path], workers: int | None, progress: Progress | None) -> Checked:
     """What the heads of the files say."""
     looks: dict[Path, Look] = {}
     bad: dict[Path, str] = {}

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 from i2i.data.attributes import find_attributed, read_table
 from i2i.data.cache import cache_folder
-from i2i.data.idx import find_idx, has_idx
 from i2i.data.folders import data_folders, results_in, side_of, split_of
+from i2i.data.idx import find_idx, has_idx
 from i2i.data.layouts import (
     PairFiles,
     aspect,

@@ -9,8 +9,8 @@ from i2i.data.check import Checked, mismatch, usable_pairs
 from i2i.data.layouts import PairFiles, find_pairs, has_split, hold_out, lonely_sides
 from i2i.data.paired import PairedPictures
 from i2i.data.transforms import evaluation_geometry
-from i2i.doctor.words import counted
 from i2i.data.values import require_full_range
+from i2i.doctor.words import counted
 from i2i.errors import DataError
 from i2i.options import Data, Options
 from i2i.sources.kept import keep_decoded

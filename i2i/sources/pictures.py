@@ -8,6 +8,7 @@ from typing import Any
 from i2i.data.cache import cache_folder
 from i2i.data.check import Checked
 from i2i.data.content_hash import Member, hash_pixels
+from i2i.data.folders import split_of
 from i2i.data.idx import ByteStore, find_idx, has_idx
 from i2i.data.picture_folder import FileStore, find_pictures
 from i2i.data.picture_set import FoundPictures, PictureSet
@@ -69,9 +70,7 @@ def pictures(options: Options, say: Say, checked: Checked) -> Source:
     )
 
 
-def _members(
-    parts: Mapping[str, PictureSet | None], checked: Checked, split: str
-) -> list[Member]:
+def _members(parts: Mapping[str, PictureSet | None], checked: Checked, split: str) -> list[Member]:
     """The images of a split: files by their content, others by their pixels."""
     pictures = parts[split]
     if pictures is None:
@@ -79,7 +78,8 @@ def _members(
     store, indices = pictures.store, pictures.indices.tolist()
     if isinstance(store, FileStore):
         paths = [store.paths[index] for index in indices]
-        return members_of({split: paths}, [store.root], checked)(split)
+        root = store.root.parent if split_of(store.root.name) else store.root
+        return members_of({split: paths}, [root], checked)(split)
     return [Member(store.name(index), hash_pixels(store.read(index, 3))) for index in indices]
 
 

@@ -97,9 +97,7 @@ def left_out(why: Mapping[Path, str], total: int, say: Say) -> None:
     """Say what `--skip-bad` leaves out, and why."""
     if why:
         lines = [f"{path}: {reason}" for path, reason in why.items()]
-        say(
-            f"left out {len(why)} of {total} that cannot be used (--skip-bad):\n{first_few(lines)}"
-        )
+        say(f"left out {len(why)} of {total} that cannot be used (--skip-bad):\n{first_few(lines)}")
 
 
 def members_of(

@@ -50,7 +50,11 @@ def photos(tmp_path: Path) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name[0] != ".")
+    return sorted(
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if p.is_file() and p.name[0] != "."
+    )
 
 
 def test_one_domain(run: Path, photos: Path, tmp_path: Path) -> None:

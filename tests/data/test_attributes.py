@@ -169,7 +169,9 @@ def test_a_column_of_words_is_an_attribute_for_each(tmp_path: Path, text: str) -
 
 
 def test_values_as_pandas_writes_them(tmp_path: Path) -> None:
-    text = "Unnamed: 0,file,A,B,C\n0,1.png,1.0,True,yes\n1,2.png,0.0,False,no\n2,3.png,-1.0,TRUE,No\n"
+    text = (
+        "Unnamed: 0,file,A,B,C\n0,1.png,1.0,True,yes\n1,2.png,0.0,False,no\n2,3.png,-1.0,TRUE,No\n"
+    )
     table = read_table(write(tmp_path / "t.csv", text))
     assert table.names == ("A", "B", "C")
     assert table.rows == {"1": (True,) * 3, "2": (False,) * 3, "3": (False, True, False)}

@@ -39,7 +39,11 @@ def test_names_of_splits_and_sides() -> None:
     assert side_of("trainA") == side_of("Training_a") == ("train", "A")
     assert side_of("TESTB") == side_of("eval-b") == ("test", "B")
     assert side_of("test") is side_of("trainC") is None
-    assert [like_a_split(n) for n in ("train2017", "val_images", "testA")] == ["train", "val", "test"]
+    assert [like_a_split(n) for n in ("train2017", "val_images", "testA")] == [
+        "train",
+        "val",
+        "test",
+    ]
     assert [like_a_split(n) for n in ("trainer", "valley", "testimony", "devil")] == [None] * 4
 
 
@@ -54,7 +58,9 @@ def test_every_kind_knows_every_name(tmp_path: Path, train: str, held: str) -> N
         assert sides is not None
         assert sides.b == (joined / f"{name}B" / "1.png",)
 
-    domains = touch(tmp_path / "d", *(f"{s}/{x}/1.png" for s in (train, held) for x in ("cat", "dog")))
+    domains = touch(
+        tmp_path / "d", *(f"{s}/{x}/1.png" for s in (train, held) for x in ("cat", "dog"))
+    )
     learnt = find_domains(domains, "train")
     assert learnt is not None
     assert learnt.pictures == {x: (domains / train / x / "1.png",) for x in ("cat", "dog")}
