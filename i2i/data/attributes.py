@@ -3,8 +3,8 @@
 Two notations are read. CSV: a header with any word for the file and the names of the attributes,
 then a line for each picture; separated by commas, semicolons or tabs. And that of CelebA's
 `list_attr_celeba.txt`: the number of pictures, the names of the attributes, then a line for each
-picture; separated by spaces. Values are 1, or 0 or -1 for what does not hold; also True and False, yes and no,
-and 1.0 and 0.0, as pandas writes them. A column of words ("emotion": anger, joy, ...) stands for an
+picture; separated by spaces. Values are 1, or 0 or -1 for what does not hold; also True and False, yes and
+no, and 1.0 and 0.0, as pandas writes them. A column of words ("emotion": anger, joy, ...) stands for an
 attribute for each word, of which exactly one holds. pandas' column of row numbers is passed over.
 """
 
@@ -103,8 +103,8 @@ def find_attributed(
     held = next(iter(split_folders(root, "val")), None) if learnt else None
     if learnt is None and (lone := split_folders(root, "val")):
         raise DataError(
-            f"'{root}' holds '{lone[0].name}', but no folder 'train', so that what is to be held out "
-            "would be trained on: name the folder to train on 'train'."
+            f"'{root}' holds '{lone[0].name}', but no folder 'train', so that what is to be held "
+            "out would be trained on: name the folder to train on 'train'."
         )
     tested = next((each for each in split_folders(root, "test") if each != held), None)
     train = _listed(learnt if learnt and held else root, table)
@@ -198,8 +198,8 @@ def _parse(path: Path, lines: Iterator[str], wanted: Sequence[str]) -> Attribute
     table = reader.table(wanted)
     if announced is not None and announced != len(table.rows):
         raise DataError(
-            f"'{path}' announces {announced} pictures, but lists {len(table.rows)}: it is incomplete "
-            "or was changed; mend its first line."
+            f"'{path}' announces {announced} pictures, but lists {len(table.rows)}: it is "
+            "incomplete or was changed; mend its first line."
         )
     return table
 
@@ -211,8 +211,8 @@ def _without_header(
     if len(first) == 2 and _is_word(first[1]):
         return ["file", "class"], chain([first], rows)
     raise DataError(
-        f"'{path}', line 1: {', '.join(first)!r} is no header: write the names of the columns above "
-        "it (file,attribute,attribute)."
+        f"'{path}', line 1: {', '.join(first)!r} is no header: write the names of the columns "
+        "above it (file,attribute,attribute)."
     )
 
 
@@ -314,8 +314,8 @@ class _Rows:
     def _refuse_alike(self, column: int, words: Sequence[str]) -> None:
         if alike := first_alike(words):
             raise DataError(
-                f"'{self.path}': {self.header[column]} is {alike[0]!r} here and {alike[1]!r} there, "
-                "which differ in case alone: write them alike."
+                f"'{self.path}': {self.header[column]} is {alike[0]!r} here and {alike[1]!r} "
+                "there, which differ in case alone: write them alike."
             )
         if len(words) < 2:
             raise DataError(

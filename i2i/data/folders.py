@@ -29,8 +29,8 @@ Remove this file if it shall be data.
 """
 
 _NEVER_DATA = {"__macosx", "@eadir", "__pycache__", "$recycle.bin", "#recycle", "lost+found"}
-"""Folders that systems leave beside pictures, often with thumbnails of them. Those whose name begins
-with a dot (.ipynb_checkpoints, .Trash) are never data either."""
+"""Folders that systems leave beside pictures, often with thumbnails of them. Those whose name
+begins with a dot (.ipynb_checkpoints, .Trash) are never data either."""
 
 _SPLIT_NAMES = {name: split for split, names in SPLITS.items() for name in names}
 _SIDED = re.compile(rf"({'|'.join(_SPLIT_NAMES)})[ _-]?([ab])")
@@ -123,7 +123,7 @@ def _is_run(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def results_folder(folder: Path) -> Iterator[None]:
-    """Mark a folder that results are written to meanwhile; one that held other things is left alone.
+    """Mark a folder that results are written to meanwhile; one that held other things is not.
 
     So nobody's own pictures are marked by a result that is written beside them. A marker that
     cannot be written is no reason to fail.

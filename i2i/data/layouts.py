@@ -94,7 +94,8 @@ def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedF
     found = _layouts_found(root, split)
     if not found:
         raise DataError(
-            f"No pairs for {split!r} in '{root}'.\n{LAYOUTS}\n\n{_why_no_pairs(root)}{contents(root)}"
+            f"No pairs for {split!r} in '{root}'.\n{LAYOUTS}\n\n"
+            f"{_why_no_pairs(root)}{contents(root)}"
         )
     if len(found) > 1:
         names = " and ".join(layout for layout, _ in found)
@@ -512,7 +513,7 @@ def _pictures_directly_in(folder: Path) -> bool:
 
 
 def folder_names(parent: Path) -> list[str]:
-    """The names of the folders in another that may hold data, in natural order; it need not exist."""
+    """The names of the folders in another, in natural order; it need not exist."""
     return sorted((path.name for path in data_folders(parent)), key=natural_key)
 
 

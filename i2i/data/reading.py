@@ -23,9 +23,16 @@ Pixels = npt.NDArray[np.uint8]
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 
+# fmt: off
 UNREAD_SUFFIXES = frozenset(
-    [".apng", ".arw", ".avi", ".avif", ".cr2", ".cr3", ".dcm", ".dicom", ".dng", ".exr", ".gif", ".h5", ".hdr", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jxl", ".mat", ".mha", ".mkv", ".mov", ".mp4", ".nef", ".nii", ".npy", ".npz", ".nrrd", ".orf", ".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".raw", ".rw2", ".svs", ".tga", ".webm"]
+    {
+        ".apng", ".arw", ".avi", ".avif", ".cr2", ".cr3", ".dcm", ".dicom", ".dng", ".exr",
+        ".gif", ".h5", ".hdr", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jxl", ".mat",
+        ".mha", ".mkv", ".mov", ".mp4", ".nef", ".nii", ".npy", ".npz", ".nrrd", ".orf", ".pbm",
+        ".pgm", ".pnm", ".ppm", ".psd", ".raw", ".rw2", ".svs", ".tga", ".webm",
+    }
 )
+# fmt: on
 """Files that hold images or films, but are not read: they are counted and named."""
 
 # Pillow guards against compressed bombs that strangers upload, and warns from 89 megapixels on,

@@ -44,7 +44,7 @@ def read_colours(path: Path) -> Words | None:
     import cv2  # which is slow
 
     # It warns of each tag of a TIFF that it does not know, four times a GeoTIFF.
-    cv2.setLogLevel(2)  # errors only
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
     # Not imread, which fails where a TIFF is to be turned.
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -49,8 +49,8 @@ class Range:
         if self.labels:
             return (
                 f"{'All' if several else 'The'} {count} image{'s' * several} hold values within "
-                f"{values}, as label maps do (numbers of classes, masks of 0 and 1): training would "
-                "see all but black."
+                f"{values}, as label maps do (numbers of classes, masks of 0 and 1): training "
+                "would see all but black."
             )
         kind = "floating point" if self.most == 1 else "16-bit"
         return (
@@ -82,8 +82,8 @@ def find_narrow(paths: Iterable[Path], looks: Mapping[Path, Look]) -> Range | No
     varied = sum(look.high > look.low for look in seen.values())
     dark = low == 0 and 1 <= high <= LABELS and 2 * varied >= len(seen)
     if dark and all(_may_be_labels(look) for look in seen.values()):
-        most = 65535 if any(look.bits > 8 for look in seen.values()) else 255
-        return _range(seen, most, labels=True)
+        deepest = 65535 if any(look.bits > 8 for look in seen.values()) else 255
+        return _range(seen, deepest, labels=True)
     deep = {path: look for path, look in seen.items() if look.bits > 8 and look.high > 0}
     for floating, most in ((True, 1.0), (False, 65535.0)):
         alike = {path: look for path, look in deep.items() if (look.mode == "F") == floating}

@@ -301,7 +301,7 @@ _OVERLAPS = (("val", "train"), ("test", "train"), ("test", "val"))
 def _leaks(
     alike: Alike, where: Mapping[Path, Part], looks: Mapping[Path, Look], of_side: str
 ) -> list[Finding]:
-    """The loudest findings: what is to be judged by was trained on, or chose the best checkpoint."""
+    """The loudest findings: what is to be judged by was trained on, or chose the best."""
     return [
         finding
         for held, other in _OVERLAPS

@@ -163,7 +163,8 @@ def survey(
         how = "as asked for"
     if root_b is not None and kind != "unpaired":
         raise DataError(
-            f"'{root_b}' was given as domain B, which only unpaired data has; this was read as {kind}."
+            f"'{root_b}' was given as domain B, which only unpaired data has; this was read "
+            f"as {kind}."
         )
     found = Survey(root, kind, how)
     steps: list[Callable[[Survey], Survey]]

@@ -147,6 +147,8 @@ def write_tiff(path: Path, bands: int, extra: tuple[int, ...]) -> Path:
     pixels = GENERATOR.integers(0, 256, (8, 8, bands), dtype=np.uint8).tobytes()
     beside = struct.pack(f"<{bands}H", *[8] * bands) + struct.pack(f"<{len(extra)}H", *extra)
     start = 8 + len(pixels)
+    # Up to four bytes stand in the entry itself.
+    beyond, packed = start + 2 * bands, sum(word << 16 * at for at, word in enumerate(extra))
     tags = [
         (256, 3, 1, 8),
         (257, 3, 1, 8),
@@ -157,7 +159,7 @@ def write_tiff(path: Path, bands: int, extra: tuple[int, ...]) -> Path:
         (277, 3, 1, bands),
         (278, 3, 1, 8),
         (279, 4, 1, len(pixels)),
-        (338, 3, len(extra), start + 2 * bands if len(extra) > 2 else sum(e << 16 * i for i, e in enumerate(extra))),
+        (338, 3, len(extra), beyond if len(extra) > 2 else packed),
     ]  # fmt: skip
     directory = struct.pack("<H", len(tags))
     directory += b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)

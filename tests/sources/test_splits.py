@@ -1,4 +1,4 @@
-"""What was trained on is written down, and the split does not depend on the seed of the training."""
+"""What was trained on is written down; the split has a seed of its own."""
 
 import json
 import shutil
