@@ -3,9 +3,10 @@
 Two notations are read. CSV: a header with any word for the file and the names of the attributes,
 then a line for each picture; separated by commas, semicolons or tabs. And that of CelebA's
 `list_attr_celeba.txt`: the number of pictures, the names of the attributes, then a line for each
-picture; separated by spaces. Values are 1, or 0 or -1 for what does not hold; also True and False, yes and
-no, and 1.0 and 0.0, as pandas writes them. A column of words ("emotion": anger, joy, ...) stands for an
-attribute for each word, of which exactly one holds. pandas' column of row numbers is passed over.
+picture; separated by spaces. Values are 1, or 0 or -1 for what does not hold; or as pandas writes
+them, True and False, 1.0 and 0.0; or yes and no. A column of words ("emotion": anger, joy, ...)
+stands for an attribute for each word, of which exactly one holds. A first column of row numbers, as
+pandas writes it, is passed over.
 """
 
 import csv
