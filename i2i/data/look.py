@@ -48,7 +48,8 @@ class Look(NamedTuple):
         print: its fingerprint, hexadecimal; "" where there is too little to see.
         complete: whether all pixels were decoded.
         low, high: the least and the greatest value of its colours, in steps of the file: of 65535
-            for 16 bits, of 1 for floating point, of 255 for the others.
+            for 16 bits, of 1 for floating point, of 255 for the others. Of a picture of one colour
+            both are its greatest.
     """
 
     bytes: int
@@ -159,6 +160,8 @@ def _look_closely(seen: Look, image: Image.Image) -> Look:
         image = to_channels(image, 3)
         bands = _ranges(image)
         ranges = ranges if deep else bands
+    high = max(high for _, high in ranges)
+    one_colour = all(low == high for low, high in ranges)
     unit = 257 if seen.bits == 16 and not seen.mode.startswith("I") else 1  # Pillow has read 8
     small = image.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     colours = np.asarray(to_channels(small, 3), dtype=np.int16)
@@ -170,8 +173,8 @@ def _look_closely(seen: Look, image: Image.Image) -> Look:
         flat=flat,
         print="" if flat or luma.std() < _LEAST_CONTRAST else fingerprint(luma),
         complete=True,
-        low=unit * min(low for low, _ in ranges),
-        high=unit * max(high for _, high in ranges),
+        low=unit * (high if one_colour else min(low for low, _ in ranges)),
+        high=unit * high,
     )
 
 

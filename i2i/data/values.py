@@ -48,7 +48,7 @@ class Range:
         count, several = len(self.images), len(self.images) > 1
         if self.labels:
             return (
-                f"{'All' if several else 'The'} {count} image{'s' * several} hold values within "
+                f"{count} image{'s' * several} hold{'s' * (not several)} values within "
                 f"{values}, as label maps do (numbers of classes, masks of 0 and 1): training "
                 "would see all but black."
             )
