@@ -221,8 +221,8 @@ def export_published(
 def _of_run(folder: Path) -> tuple[str, str, dict[str, _Network]]:
     """The model of a run, its steps and its networks, to give other names to its labels."""
     path, _ = find_checkpoint(folder, Path())
-    state = load_checkpoint(path)
-    model = read_options(state["options"]).model
+    options, state = open_checkpoint(path)
+    model = options.model
     if model != "stargan":
         raise CheckpointError(f"{folder} is a run of i2i already, of {model}: use it as it is.")
     networks = {}

@@ -106,13 +106,18 @@ def merge(lower: Layer, upper: Layer) -> dict[str, Any]:
     return merged
 
 
+SHORT = {"dataroot": "data.root", "dataroot_b": "data.root_b"}
+"""Other names of options, as the flags of the command line are called."""
+
+
 def parse_setting(text: str) -> dict[str, Any]:
-    """Turn "objective.l1=50" into {"objective": {"l1": 50}}.
+    """Turn "objective.l1=50" into {"objective": {"l1": 50}}, "dataroot=x" into what `SHORT` says.
 
     The value is read as TOML; what is no TOML value is taken as a string, so that quotes can be
     left out.
     """
     path, equals, value = text.partition("=")
+    path = SHORT.get(path.strip(), path)
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):
         raise OptionsError(
@@ -186,13 +191,21 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
     return merge(options, changes)
 
 
-def load_options(recipe: str, *settings: str | Layer, size: int | None = None) -> Options:
+def load_options(
+    recipe: str,
+    *settings: str | Layer,
+    size: int | None = None,
+    dataroot: str | Path | None = None,
+    dataroot_b: str | Path | None = None,
+) -> Options:
     """Read a recipe and change it.
 
     Arguments:
         recipe: the name of a recipe of the package ("pix2pix"), or the path of a TOML file.
         settings: changes such as "objective.l1=50", as for `--set`; or see `settings_layer`.
         size: fit the recipe to square pictures of this many pixels.
+        dataroot: where the images are, as for `--dataroot`: the option data.root.
+        dataroot_b: unpaired: the folder of domain B, if it lies apart: the option data.root_b.
 
     Raises:
         OptionsError: there is no such recipe, or a value is wrong.
@@ -200,4 +213,8 @@ def load_options(recipe: str, *settings: str | Layer, size: int | None = None) -
     layer = read_recipe(recipe)
     if size is not None:
         layer = with_size(layer, size)
-    return read_options(merge(layer, settings_layer(*settings)))
+    layer = merge(layer, settings_layer(*settings))
+    for key, value in (("root", dataroot), ("root_b", dataroot_b)):
+        if value is not None:
+            layer = merge(layer, {"data": {key: str(value)}})
+    return read_options(layer)

@@ -27,6 +27,7 @@ from i2i.builder import (
 )
 from i2i.data.ahead import on_device
 from i2i.data.loader import default_workers, make_loader
+from i2i.data.splits import record_splits
 from i2i.errors import I2iError, OptionsError, RunError
 from i2i.judging import classifier_of, distance_of, require_measured, settle_judgement
 from i2i.opening import open_checkpoint, require_room
@@ -228,6 +229,7 @@ def _train(
         journal: Journal = NoJournal()
         if processes.first:
             journal = _open_run_folder(run, options, about, None if state is None else begin, say)
+            record_splits(run.folder, source, say)
         monitor = Monitor(
             journal,
             start=begin,

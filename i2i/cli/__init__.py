@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -29,6 +30,30 @@ TAKING_PLUGINS = COMMANDS.keys() - {"datasets", "import"}
 """The commands that read recipes or checkpoints, which may need parts from outside."""
 
 
+class TypedPath(click.Path):
+    """A path as people type and paste it: see `i2i.data.reading.typed_path`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from i2i.data.reading import typed_path
+
+        return super().convert(typed_path(value) if isinstance(value, str) else value, param, ctx)
+
+
+def _parameters(command: click.Command) -> Iterator[click.Parameter]:
+    """Those of a command and of the commands in it."""
+    yield from command.params
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from _parameters(inner)
+
+
+def _settings(path: click.Path) -> dict[str, Any]:
+    names = ("exists", "file_okay", "dir_okay", "writable", "readable", "resolve_path")
+    return {name: getattr(path, name) for name in (*names, "allow_dash", "executable")} | {
+        "path_type": path.type
+    }
+
+
 class LazyGroup(click.Group):
     """A group that imports a command only when it is called, so that `--help` is quick."""
 
@@ -43,6 +68,9 @@ class LazyGroup(click.Group):
             from i2i.cli.shared import plugin_options
 
             command.params.extend(plugin_options())
+        for parameter in _parameters(command):
+            if type(parameter.type) is click.Path:
+                parameter.type = TypedPath(**_settings(parameter.type))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

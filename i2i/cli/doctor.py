@@ -47,6 +47,7 @@ Examples:
 @click.option(
     "--fast", is_flag=True, help="Do not decode pixels: only heads of files, exact copies."
 )
+@click.option("--copies/--no-copies", default=True, help="Whether to look for copies.")
 @click.option("--json", "as_json", is_flag=True, help="Say everything, for a program.")
 @click.pass_context
 def command(
@@ -62,6 +63,7 @@ def command(
     device: str,
     estimate: bool | None,
     fast: bool,
+    copies: bool,
     as_json: bool,
 ) -> None:
     """Say what is wrong with the data set DATAROOT, or with a RUN.
@@ -96,13 +98,18 @@ def command(
     if options is not None:
         table = table or _table(options.data.table, folder)
     data = options.data if options else None
-    with progress_bar("looking at pictures") as progress:
+    with (
+        progress_bar("looking at pictures") as progress,
+        progress_bar("looking for copies") as comparing,
+    ):
         how: dict[str, Any] = {
             "crop_size": data.crop_size if data else size,
             "resize": data.resize if data else None,
             "fast": fast,
+            "copies": copies,
             "cache": cache_folder(),
             "progress": progress,
+            "comparing": comparing,
         }
         diagnosis = examine(
             folder,

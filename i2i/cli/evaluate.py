@@ -157,6 +157,7 @@ def command(
     if span is not None and not span[0] < span[1]:
         raise click.UsageError(f"--span {span[0]:g} {span[1]:g}: BLACK must be below WHITE.")
 
+    from i2i.data.folders import results_folder
     from i2i.evaluation.figures import MEASURES, require_measures
     from i2i.evaluation.measure import evaluate, possible, require_possible
     from i2i.evaluation.report import table, to_csv, to_json, to_tensorboard, worst_sheet
@@ -226,8 +227,9 @@ def command(
             if out is not None:
                 name = "-".join(filter(None, ("worst", evaluation.comparison.name)))
                 path = out / f"{name}.png"
-                out.mkdir(parents=True, exist_ok=True)
-                sheet.save(path)
+                with results_folder(out):
+                    out.mkdir(parents=True, exist_ok=True)
+                    sheet.save(path)
                 click.echo(f"picture sheet: {path}")
     if csv_file is not None:
         csv_file.parent.mkdir(parents=True, exist_ok=True)

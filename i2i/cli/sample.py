@@ -124,6 +124,7 @@ def command(
     first 256 of them). With --interpolate it gets the frames, a sheet of them, and an animation
     that goes there and back; with --vary a sheet named after the code.
     """
+    from i2i.data.folders import results_folder
     from i2i.loading import load_sampler
     from i2i.processes import together
     from i2i.processor import settle_threads
@@ -134,7 +135,7 @@ def command(
         raise click.UsageError("Say either --vary or --interpolate.")
     if spherical and not interpolate:
         raise click.UsageError("--spherical is about the way of --interpolate A B: say that too.")
-    with together() as processes:  # the pictures need no network of GPUs
+    with results_folder(target), together() as processes:  # the pictures need no network of GPUs
         sampler = load_sampler(
             checkpoint,
             runs_dir=runs_dir,

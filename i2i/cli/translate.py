@@ -168,6 +168,7 @@ def command(
 
     Files that cannot be read are listed in the end, all others are done, and the exit code is 1.
     """
+    from i2i.data.folders import results_folder
     from i2i.loading import load_translator
     from i2i.processes import together
     from i2i.processor import settle_threads
@@ -180,7 +181,7 @@ def command(
     if skip_existing and sheet and domain and (target / "sheet.png").is_file():
         sheet = False
     complete = True
-    with together() as processes:  # the pictures need no network of GPUs
+    with results_folder(target), together() as processes:  # the pictures need no network of GPUs
         translator = load_translator(
             checkpoint,
             runs_dir=runs_dir,

@@ -16,7 +16,7 @@ from i2i.data.look import Look, look_at
 from i2i.data.memory import Memory
 from i2i.errors import DataError
 
-_VERSION = 2  # of the rows in which good pictures are remembered
+_VERSION = 3  # of the rows in which good pictures are remembered
 
 
 @dataclass(frozen=True)

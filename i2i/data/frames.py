@@ -128,6 +128,7 @@ def _read(
     images, durations = [], []
     for number in chosen:
         image.seek(number)
+        reading.require_all_bands(image)
         image.load()
         words = sixteen.read_colours(path, number) if image.format == "TIFF" else None
         try:

@@ -4,23 +4,42 @@ Partners have the same name below their two folders (the suffix may differ); the
 listing never matter. A layout that is not understood is answered with a drawing of those that are.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Protocol, TypeVar
 
-from i2i.data.reading import is_picture, list_pictures, natural_key, require_folder
+from PIL import Image
+
+from i2i.data.folders import (
+    data_folders,
+    like_a_split,
+    side_of,
+    split_folders,
+    split_of,
+)
+from i2i.data.reading import (
+    any_picture,
+    is_picture,
+    list_pictures,
+    natural_key,
+    nothing_here,
+    require_folder,
+)
 from i2i.errors import DataError, did_you_mean
 
-# The names under which a validation split is looked for, the first one that is there wins.
-VALIDATION = ("val", "valid", "validation", "test")
+SIDE_BY_SIDE = 1.9
+"""Width over height from which on most images in folders that might be domains are taken for pairs,
+two side by side. A wide photo is 1.8 times as wide as it is high (16:9)."""
 
 LAYOUTS = """\
 Pairs are found in any one of these layouts (valA, val/A, ... hold the validation pictures; instead
-of val also valid, validation, test). Sub-folders are allowed; partners have the same name, the
-suffix may differ:
+of val also valid, validation, dev, or test, testing, eval; in any case). Sub-folders are allowed;
+partners have the same name, the suffix may differ:
 
   root/                  root/              root/              root/
   ├── train/             ├── trainA/        ├── train/         ├── A/
@@ -63,9 +82,9 @@ def has_split(root: Path, split: str) -> bool:
 
 
 def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedFolder:
-    """Find the pairs of a split ("train" or "val") under `root`, whatever the layout.
+    """Find the pairs of a split ("train", "val" or "test") under `root`, whatever the layout.
 
-    For "val" the names in `VALIDATION` are tried in that order.
+    For "val" the folders to test with are taken where there are none to validate with.
 
     Raises:
         DataError: `root` is not there or holds no known layout, or several; two files claim the
@@ -74,7 +93,10 @@ def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedF
     require_folder(root)
     found = _layouts_found(root, split)
     if not found:
-        raise DataError(f"No pairs for {split!r} in '{root}'.\n{LAYOUTS}\n\n{contents(root)}")
+        raise DataError(
+            f"No pairs for {split!r} in '{root}'.\n{LAYOUTS}\n\n"
+            f"{_why_no_pairs(root)}{contents(root)}"
+        )
     if len(found) > 1:
         names = " and ".join(layout for layout, _ in found)
         raise DataError(f"'{root}' holds pairs in more than one layout: {names}. Keep one of them.")
@@ -83,6 +105,9 @@ def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedF
         by_name = _by_name(folders[0])
         return PairedFolder(layout, tuple(PairFiles(p, None, name) for name, p in by_name.items()))
     a, b = map(_by_name, folders)
+    for side, by_name in zip(folders, (a, b), strict=True):
+        if not by_name:
+            raise DataError(nothing_here(side))
     folder = PairedFolder(
         layout,
         pairs=tuple(PairFiles(path, b[name], name) for name, path in a.items() if name in b),
@@ -93,8 +118,9 @@ def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedF
     if not folder.pairs:
         raise DataError(
             f"No picture in '{folders[0]}' ({len(a)}) has a partner of the same name in "
-            f"'{folders[1]}' ({len(b)}). Name partners alike, or choose a model for unpaired data "
-            "if these are no pairs."
+            f"'{folders[1]}' ({len(b)}): {next(iter(a))!r} was looked for there, "
+            f"{next(iter(b))!r} here. Name partners alike, or choose a model for unpaired data if "
+            "these are no pairs."
         )
     if orphans and not drop_orphans:
         raise DataError(
@@ -112,12 +138,13 @@ class UnpairedFolders:
     layout: str
     a: tuple[Path, ...]
     b: tuple[Path, ...]
+    names: tuple[str, str] = ("A", "B")  # of the two folders, where they have names of their own
 
 
 UNPAIRED_LAYOUTS = """\
 Two kinds of pictures are found in any one of these layouts (testA, test/A, ... hold pictures to
-validate with; instead of test also val, valid, validation). Sub-folders are allowed; names and
-numbers of pictures on the two sides need not match:
+validate with; instead of test also testing, eval, val, valid, validation, dev; in any case).
+Sub-folders are allowed; names and numbers of pictures on the two sides need not match:
 
   root/               root/                root/
   ├── trainA/         ├── train/           ├── A/
@@ -127,44 +154,38 @@ numbers of pictures on the two sides need not match:
                           ├── A/               ├── train/
                           └── B/               └── test/
 
-Two folders that lie apart are given as --dataroot (A) and --dataroot-b (B)."""
+Exactly two folders of any names are the two sides too. Two that lie apart are given as --dataroot
+(A) and --dataroot-b (B)."""
 
 
-def find_unpaired(root: Path, split: str, root_b: Path | None = None) -> UnpairedFolders | None:
-    """Find the pictures of both domains in a split ("train" or "val"), whatever the layout.
+def find_unpaired(
+    root: Path, split: str, root_b: Path | None = None, *, any_names: bool = True
+) -> UnpairedFolders | None:
+    """Find the pictures of both domains in a split ("train", "val" or "test").
 
     With `root_b`, `root` is the folder of domain A and `root_b` that of B: each holds a folder
     named after the split or, for "train", the pictures themselves.
 
+    Arguments:
+        root, split, root_b: where to look for what.
+        any_names: whether exactly two folders that are named otherwise are the two sides.
+
     Returns:
-        None if there is no such validation split.
+        None if there is no such split, unless it is "train".
 
     Raises:
-        DataError: there is no known layout, or several, or a side without pictures.
+        DataError: there is no known layout, or several; a side has no pictures; or the same files
+            are on both sides.
     """
     require_folder(root)
-    names = VALIDATION if split == "val" else (split,)
-    found: list[Layout]
     if root_b is not None:
         require_folder(root_b)
-        found = [
-            (f"{name} of both folders", (root / name, root_b / name))
-            for name in names
-            if (root / name).is_dir() and (root_b / name).is_dir()
-        ]
-        found = found[:1]
-        if not found and split == "train":
-            for folder in (root, root_b):
-                splits = [name for name in ("train", *VALIDATION) if (folder / name).is_dir()]
-                if splits:
-                    raise DataError(
-                        f"'{folder}' holds {', '.join(splits)}, but not both folders have train/: "
-                        "give them the same layout, or name the folders of the pictures themselves."
-                    )
-            found = [("two folders", (root, root_b))]
+        found = _lying_apart(root, root_b, split)
     else:
-        found = next((two for name in names if (two := list(_two_sided(root, name)))), [])
-    if not found and split == "val":
+        found = _two_sided(root, split)
+        if not found and any_names:
+            found = _two_of_any_name(root, split)
+    if not found and split != "train":
         return None
     if not found:
         raise DataError(
@@ -178,8 +199,44 @@ def find_unpaired(root: Path, split: str, root_b: Path | None = None) -> Unpaire
     a, b = (tuple(list_pictures(folder)) for folder in folders)
     for pictures, folder in zip((a, b), folders, strict=True):
         if not pictures:
-            raise DataError(f"There is no picture in '{folder}'.")
-    return UnpairedFolders(layout, a, b)
+            raise DataError(nothing_here(folder))
+    _refuse_common(folders, a, b)
+    sides = [
+        folder.parent.name if split_of(folder.name) else folder.name
+        for folder in map(Path.absolute, folders)
+    ]
+    own = not any(len(name) == 1 or side_of(name) or split_of(name) for name in sides)
+    return UnpairedFolders(layout, a, b, (sides[0], sides[1]) if own else ("A", "B"))
+
+
+def _lying_apart(root: Path, root_b: Path, split: str) -> list[Layout]:
+    a, b = split_folders(root, split), split_folders(root_b, split)
+    for first in a:
+        for second in b:
+            if split_of(first.name) == split_of(second.name):
+                return [(f"{first.name} of both folders", (first, second))]
+    if split != "train":
+        return []
+    for folder in (root, root_b):
+        splits = [path.name for path in data_folders(folder) if split_of(path.name)]
+        if splits:
+            raise DataError(
+                f"'{folder}' holds {', '.join(splits)}, but not both folders have train/: "
+                "give them the same layout, or name the folders of the pictures themselves."
+            )
+    return [("two folders", (root, root_b))]
+
+
+def _refuse_common(folders: Sequence[Path], a: Sequence[Path], b: Sequence[Path]) -> None:
+    """Raise DataError if a file is on both sides, by whatever path."""
+    there = {path.resolve() for path in a}
+    common = [path for path in b if path.resolve() in there]
+    if common:
+        raise DataError(
+            f"{len(common)} of the {len(b)} pictures in '{folders[1]}' (B) are in '{folders[0]}' "
+            f"(A) as well, such as '{common[0]}': name two folders of which neither holds the "
+            "other."
+        )
 
 
 @dataclass(frozen=True)
@@ -188,11 +245,13 @@ class DomainFolders:
 
     layout: str
     pictures: dict[str, tuple[Path, ...]]  # domain -> its pictures
+    notes: tuple[str, ...] = ()  # what does not go together with the domains that are wanted
 
 
 DOMAIN_LAYOUTS = """\
 Domains are the names of folders, in either of these layouts (test/day, ... hold pictures to
-validate with; instead of test also val, valid, validation). Sub-folders of a domain belong to it:
+validate with; instead of test also testing, eval, val, valid, validation, dev; in any case).
+Sub-folders of a domain belong to it:
 
   root/                   root/
   ├── train/              ├── day/
@@ -207,31 +266,36 @@ Pictures with a table of attributes need no such folders: name it with --set dat
 
 
 def find_domains(root: Path, split: str, names: Sequence[str] = ()) -> DomainFolders | None:
-    """Find the pictures of each domain in a split ("train" or "val").
+    """Find the pictures of each domain in a split ("train", "val" or "test").
 
     Arguments:
         root: the data set.
-        split: "train", or "val" for the first name in `VALIDATION` with a folder of any domain.
+        split: which; for "val" the folder to test with where there is none to validate with.
         names: the domains wanted, in this order; by default all, in natural order.
 
     Returns:
-        None if there is no such validation split, which need not have all of the domains.
+        None if there is no such split (unless it is "train"), which need not have all of the
+        domains.
 
     Raises:
         DataError: there are no two domains, one that is wanted is not there, or one has no picture.
     """
     require_folder(root)
-    if split == "val":
+    learnt = next((folder for folder in split_folders(root, "train") if folder_names(folder)), None)
+    if split != "train":
         held = next(
-            (root / n for n in VALIDATION if set(names) & set(folder_names(root / n))), None
+            (each for each in split_folders(root, split) if set(names) & set(folder_names(each))),
+            None,
         )
-        if held is None or not folder_names(root / "train"):
+        if held is None or learnt is None:
             return None
         found = {n: tuple(list_pictures(held / n)) for n in names if (held / n).is_dir()}
-        return DomainFolders(f"{held.name}/<domain>", found)
-    parent = root / split if folder_names(root / split) else root
+        return DomainFolders(
+            f"{held.name}/<domain>", found, _others(names, folder_names(held), held)
+        )
+    parent = learnt or root
     there = folder_names(parent)
-    if parent == root and (len(there) < 2 or set(there) & {split, *VALIDATION}):
+    if parent == root and (len(there) < 2 or any(map(split_of, there)) or named_like_splits(there)):
         raise DataError(f"No domains in '{root}'.\n{DOMAIN_LAYOUTS}\n\n{contents(root)}")
     for name in names:
         if name not in there:
@@ -243,11 +307,42 @@ def find_domains(root: Path, split: str, names: Sequence[str] = ()) -> DomainFol
     for name, found_there in pictures.items():
         if not found_there:
             raise DataError(
-                f"There is no picture in '{parent / name}': fill or remove this folder, or choose "
-                "the domains with --set data.domains=[...]."
+                f"{nothing_here(parent / name)[:-1]}: fill or remove this folder, or choose the "
+                "domains with --set data.domains=[...]."
             )
-    layout = f"{split}/<domain>" if parent != root else "<domain>"
-    return DomainFolders(layout, pictures)
+    layout = f"{parent.name}/<domain>" if parent != root else "<domain>"
+    return DomainFolders(layout, pictures, _others(names, there, parent))
+
+
+def named_like_splits(names: Iterable[str]) -> bool:
+    """Say whether folders are probably splits under other names: train2017 beside val2017."""
+    meant = {like_a_split(name) for name in names}
+    return "train" in meant and bool(meant & {"val", "test"})
+
+
+def first_alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that differ in case, or space around them, alone."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (other := seen.setdefault(name.strip().casefold(), name)) != name:
+            return other, name
+    return None
+
+
+def _others(wanted: Sequence[str], there: Sequence[str], parent: Path) -> tuple[str, ...]:
+    """What does not go together: folders that are none of the domains, and domains without one."""
+    notes = []
+    if alike := first_alike(there):
+        notes.append(f"{alike[0]} and {alike[1]} in '{parent}' differ in case alone")
+    if not wanted:
+        return tuple(notes)
+    extra = [name for name in there if name not in wanted]
+    missing = [name for name in wanted if name not in there]
+    if extra:
+        notes.append(f"{first_words(extra)} in '{parent}': not among the domains, left out")
+    if missing:
+        notes.append(f"{first_words(missing)}: no folder in '{parent}'")
+    return tuple(notes)
 
 
 class Named(Protocol):
@@ -286,46 +381,140 @@ def first_few(items: Iterable[object], limit: int = 10) -> str:
     return "\n".join(lines)
 
 
+def lonely_sides(root: Path) -> list[str]:
+    """Return what has one side only, so that it is not used: "testA without testB"."""
+    folders = data_folders(root)
+    nested = [path for folder in folders if split_of(folder.name) for path in data_folders(folder)]
+    sides: dict[tuple[Path, str], dict[str, Path]] = {}
+    for path in folders:
+        if found := side_of(path.name):
+            sides.setdefault((root, found[0]), {})[found[1]] = path
+    for path in nested:
+        if path.name.upper() in ("A", "B"):
+            split = split_of(path.parent.name) or ""
+            sides.setdefault((path.parent, split), {})[path.name.upper()] = path
+    return [
+        f"{path.relative_to(root).as_posix()} without a folder of {'AB'['BA'.index(side)]}"
+        for (_, split), found in sides.items()
+        if len(found) == 1 and split != "train"
+        for side, path in found.items()
+    ]
+
+
 def _layouts_found(root: Path, split: str) -> list[Layout]:
-    for name in VALIDATION if split == "val" else (split,):
-        if found := list(_layouts_of(root, name)):
+    for wanted in ("val", "test") if split == "val" else (split,):
+        if found := [*_two_sided(root, wanted), *_side_by_side(root, wanted)]:
             return found
     return []
 
 
-def _two_sided(root: Path, split: str) -> Iterator[Layout]:
-    for a, b in (
-        (f"{split}A", f"{split}B"),
-        (f"{split}/A", f"{split}/B"),
-        (f"A/{split}", f"B/{split}"),
-    ):
-        if (root / a).is_dir() and (root / b).is_dir():
-            yield f"{a} + {b}", (root / a, root / b)
+def _two_sided(root: Path, split: str) -> list[Layout]:
+    """The layouts of A and B in a split; those to test with where there is nothing for "val"."""
+    for wanted in ("val", "test") if split == "val" else (split,):
+        if found := [*_sides_of(root, wanted)]:
+            return found
+    return []
 
 
-def _layouts_of(root: Path, split: str) -> Iterator[Layout]:
-    yield from _two_sided(root, split)
-    both = root / split
-    if not both.is_dir():
-        return
-    # Neither one half of train/A + train/B nor folders of domains must be mistaken for pictures
-    # that are pairs by themselves.
-    one_sided = (both / "A").is_dir() or (both / "B").is_dir()
-    entries = list(both.iterdir())
-    domains = (
-        not any(path.is_file() and is_picture(path.name) for path in entries)
-        and sum(path.is_dir() and path.name[0] != "." for path in entries) > 1
-    )
-    if not one_sided and not domains and list_pictures(both):
-        yield f"{split}, side by side", (both,)
+def _sides_of(root: Path, split: str) -> Iterator[Layout]:
+    folders = data_folders(root)
+    joined = {
+        found[1]: path for path in folders if (found := side_of(path.name)) and found[0] == split
+    }
+    if len(joined) == 2:
+        a, b = joined["A"], joined["B"]
+        yield f"{a.name} + {b.name}", (a, b)
+    for parent in (path for path in folders if split_of(path.name) == split):
+        inner = {path.name.upper(): path for path in data_folders(parent)}
+        if "A" in inner and "B" in inner:
+            a, b = inner["A"], inner["B"]
+            yield f"{parent.name}/{a.name} + {parent.name}/{b.name}", (a, b)
+    outer = {path.name.upper(): path for path in folders}
+    if "A" in outer and "B" in outer:
+        for a in data_folders(outer["A"]):
+            for b in data_folders(outer["B"]):
+                if split_of(a.name) == split_of(b.name) == split:
+                    yield (
+                        f"{a.parent.name}/{a.name} + {b.parent.name}/{b.name}",
+                        (a, b),
+                    )
+
+
+def _two_of_any_name(root: Path, split: str) -> list[Layout]:
+    """Exactly two folders with pictures, in the folder of a split or, to train on, in the root."""
+    parents = split_folders(root, split)
+    if split == "train" and not any(split_of(path.name) for path in data_folders(root)):
+        parents = [*parents, root]
+    for parent in parents:
+        names = folder_names(parent)
+        if (
+            len(names) == 2
+            and not named_like_splits(names)
+            and not any(split_of(name) or side_of(name) for name in names)
+            and not {name.upper() for name in names} & {"A", "B"}
+            and not _pictures_directly_in(parent)
+            and all(any_picture(parent / name) for name in names)
+        ):
+            before = "" if parent == root else f"{parent.name}/"
+            layout = f"{before}{names[0]} (A) + {before}{names[1]} (B)"
+            return [(layout, (parent / names[0], parent / names[1]))]
+    return []
+
+
+def _side_by_side(root: Path, split: str) -> Iterator[Layout]:
+    for both in (path for path in data_folders(root) if split_of(path.name) == split):
+        # Neither one half of train/A + train/B nor folders of domains must be mistaken for pictures
+        # that are pairs by themselves.
+        inner = folder_names(both)
+        if {name.upper() for name in inner} & {"A", "B"}:
+            continue
+        domains = len(inner) > 1 and not _pictures_directly_in(both)
+        pictures = list_pictures(both)
+        if pictures and not (domains and aspect(pictures) < SIDE_BY_SIDE):
+            yield f"{both.name}, side by side", (both,)
+
+
+def aspect(paths: Sequence[Path]) -> float:
+    """The median of width over height of some pictures, by the heads of 30 files; 0 without any."""
+    shapes = []
+    for path in paths[:: max(1, len(paths) // 30)]:
+        with contextlib.suppress(Exception), Image.open(path) as image:  # decoders raise anything
+            shapes.append(image.width / image.height)
+    return median(shapes) if shapes else 0.0
+
+
+def _why_no_pairs(root: Path) -> str:
+    """Say what is missing for folders to be taken for pairs, where there are any."""
+    lines = []
+    for parent in split_folders(root, "train"):
+        names = folder_names(parent)
+        if len(names) > 1 and (pictures := list_pictures(parent)):
+            lines.append(
+                f"The pictures in the folders {first_words(names)} of '{parent}' are "
+                f"{aspect(pictures):.2f} times as wide as they are high: two side by side would be "
+                f"at least {SIDE_BY_SIDE:g} times as wide.\n"
+            )
+    for _, (a, b) in _two_of_any_name(root, "train"):
+        lines.append(
+            f"If '{a.name}' and '{b.name}' hold partners of the same names, move them to "
+            f"'{root / 'train' / 'A'}' and '{root / 'train' / 'B'}'.\n"
+        )
+    return "".join(lines)
+
+
+def first_words(names: Sequence[str], limit: int = 5) -> str:
+    """Return a few names in a line, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _pictures_directly_in(folder: Path) -> bool:
+    return any(is_picture(path.name) and path.is_file() for path in folder.iterdir())
 
 
 def folder_names(parent: Path) -> list[str]:
-    """The names of the folders in another, which need not exist."""
-    if not parent.is_dir():
-        return []
-    names = [path.name for path in parent.iterdir() if path.is_dir() and path.name[0] != "."]
-    return sorted(names, key=natural_key)
+    """The names of the folders in another, in natural order; it need not exist."""
+    return sorted((path.name for path in data_folders(parent)), key=natural_key)
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
@@ -348,6 +537,11 @@ def contents(root: Path) -> str:
         return f"'{root}' is empty."
     names = [path.name + "/" * path.is_dir() for path in entries]
     hint = ""
-    if root.name in ("train", *VALIDATION):
+    inside = data_folders(root)
+    if split_of(root.name):
         hint = f"\nIs '{root.parent}' the root that you mean?"
+    elif len(inside) == 1 and any(
+        split_of(path.name) or side_of(path.name) for path in data_folders(inside[0])
+    ):
+        hint = f"\nIs '{inside[0]}' the root that you mean?"
     return f"'{root}' holds:\n{first_few(names)}{hint}"

@@ -4,7 +4,6 @@ The look decodes all of the file, so that nothing that is broken escapes it; and
 fingerprint, by which copies are found that were stored anew, resized or mirrored (`fingerprint`).
 """
 
-import hashlib
 import io
 import re
 from pathlib import Path
@@ -14,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from i2i.data.content_hash import hash_bytes
 from i2i.data.declared import require_room
-from i2i.data.reading import orientation, reason, to_channels, upright
+from i2i.data.reading import orientation, reason, require_all_bands, to_channels, upright
 
 FINGERPRINT_BITS = 256
 _SIDE = 32  # of the thumbnail that the fingerprint is taken of
 _KEPT = 16  # frequencies of each direction
 FLAT = 4  # steps of 255 that a picture of one colour may differ within
+_GEO_KEYS = 0x87AF  # the tag that makes a TIFF a GeoTIFF
 _LEAST_CONTRAST = 1.0  # standard deviation of a thumbnail, of 255: below, signs are those of noise
 
 _COSINES = np.cos(
@@ -29,7 +30,7 @@ _COSINES = np.cos(
 
 
 class Look(NamedTuple):
-    """What is known of a picture. The last five need all pixels; without them they are empty.
+    """What is known of a picture. What follows `geo` needs all pixels; without them it is empty.
 
     Attributes:
         bytes, mtime_ns: of the file.
@@ -40,12 +41,16 @@ class Look(NamedTuple):
         format: that of Pillow ("JPEG", "PNG", ...).
         frames: more than one in an animation or a stack.
         profile: whether it has a colour profile other than sRGB.
-        digest: hash of the bytes of the file, hexadecimal.
+        digest: hash of the bytes of the file (`i2i.data.content_hash`).
+        geo: whether it says where on earth it was taken (GeoTIFF).
         transparent: whether anything of it is.
         grey: whether no pixel has a colour.
         flat: whether all pixels have the same colour.
         print: its fingerprint, hexadecimal; "" where there is too little to see.
         complete: whether all pixels were decoded.
+        low, high: the least and the greatest value of its colours, in steps of the file: of 65535
+            for 16 bits, of 1 for floating point, of 255 for the others. Of a picture of one colour
+            both are its greatest.
     """
 
     bytes: int
@@ -59,11 +64,14 @@ class Look(NamedTuple):
     frames: int
     profile: bool
     digest: str
+    geo: bool = False
     transparent: bool = False
     grey: bool = False
     flat: bool = False
     print: str = ""
     complete: bool = False
+    low: float = 0
+    high: float = 255
 
 
 def look_at(path: Path, *, decode: bool = True) -> Look | str:
@@ -82,9 +90,11 @@ def look_at(path: Path, *, decode: bool = True) -> Look | str:
             bits = _bits(image)
             if decode:
                 require_room(image, len(data))
+            require_all_bands(image)
+            tags = getattr(image, "tag_v2", {})
             # Pillow turns a TIFF while it loads and forgets that it had to; `image.size` knows.
             turned = format_ == "TIFF"
-            turn = getattr(image, "tag_v2", {}).get(0x0112, 1) if turned else 1
+            turn = tags.get(0x0112, 1) if turned else 1
             if decode:
                 # A JPEG decoder can shrink as it goes: it still walks through all of the file, so
                 # that nothing escapes it, in two thirds of the time.
@@ -105,7 +115,8 @@ def look_at(path: Path, *, decode: bool = True) -> Look | str:
                 format_,
                 frames,
                 _has_foreign_profile(image),
-                hashlib.blake2b(data, digest_size=16).hexdigest(),
+                hash_bytes(data),
+                _GEO_KEYS in tags,
             )
             return _look_closely(seen, upright(image)) if decode else seen
     except Exception as error:  # noqa: BLE001 (decoders of broken files raise nearly anything)
@@ -145,10 +156,16 @@ def _look_closely(seen: Look, image: Image.Image) -> Look:
     transparent = image.has_transparency_data
     if transparent and image.mode in ("LA", "RGBA"):
         transparent = bands[-1][0] < 255
+    ranges = bands[:1] if image.mode in ("LA", "La") else bands[:3]
     if image.mode not in ("L", "LA", "RGB", "RGBA") or "transparency" in image.info:
         # The rarer kinds may hold values that cannot be converted, which is found here.
+        deep = image.mode == "F" or image.mode.startswith("I")
         image = to_channels(image, 3)
         bands = _ranges(image)
+        ranges = ranges if deep else bands
+    high = max(high for _, high in ranges)
+    one_colour = all(low == high for low, high in ranges)
+    unit = 257 if seen.bits == 16 and not seen.mode.startswith("I") else 1  # Pillow has read 8
     small = image.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     colours = np.asarray(to_channels(small, 3), dtype=np.int16)
     luma = np.asarray(to_channels(small, 1), dtype=np.float32)
@@ -159,6 +176,8 @@ def _look_closely(seen: Look, image: Image.Image) -> Look:
         flat=flat,
         print="" if flat or luma.std() < _LEAST_CONTRAST else fingerprint(luma),
         complete=True,
+        low=unit * (high if one_colour else min(low for low, _ in ranges)),
+        high=unit * high,
     )
 
 

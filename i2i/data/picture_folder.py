@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from i2i.data.layouts import VALIDATION, contents, folder_names
+from i2i.data.folders import data_folders, side_of, split_folders, split_of
+from i2i.data.layouts import contents, first_words, folder_names, named_like_splits
 from i2i.data.picture_set import FoundPictures, PictureSet, whole
 from i2i.data.reading import (
     Pixels,
     any_picture,
     is_picture,
     list_pictures,
+    nothing_here,
     read_picture,
     require_folder,
 )
@@ -23,7 +25,8 @@ from i2i.errors import DataError
 
 PICTURE_LAYOUTS = """\
 Pictures may lie in any tree. Two or more folders side by side, with pictures in them and none
-beside them, are classes; test holds pictures to validate with (or val, valid, validation):
+beside them, are classes; test holds pictures to validate with (or testing, eval, val, valid,
+validation, dev; in any case):
 
   root/             root/               root/             root/
   ├── 1.jpg         ├── train/          ├── cat/          ├── train/
@@ -65,25 +68,55 @@ def find_pictures(root: Path) -> FoundPictures:
         DataError: `root` is not there, holds no picture, or a validation split only.
     """
     require_folder(root)
-    split = (root / "train").is_dir()
-    parent = root / "train" if split else root
-    held = next((root / n for n in VALIDATION if split and any_picture(root / n)), None)
-    if not split and any(any_picture(root / name) for name in VALIDATION):
-        raise DataError(
-            f"'{root}' holds pictures to validate with, but no folder 'train'.\n{PICTURE_LAYOUTS}"
-        )
+    train = next(iter(split_folders(root, "train")), None)
+    parent = train or root
+    held = next((each for each in split_folders(root, "val") if train and any_picture(each)), None)
+    test = next((each for each in split_folders(root, "test") if train and any_picture(each)), None)
+    if train is None:
+        _refuse_splits(root)
     if not any_picture(parent):
-        raise DataError(f"There is no picture in '{parent}'.\n{PICTURE_LAYOUTS}\n{contents(root)}")
+        raise DataError(f"{nothing_here(parent)}\n{PICTURE_LAYOUTS}\n{contents(root)}")
     classes = _classes(parent)
     if held and classes and not any(any_picture(held / name) for name in classes):
         raise DataError(
             f"No folder in '{held}' is named like one of those in '{parent}', so that its pictures "
             "have no class: sort them into such folders, or move them elsewhere."
         )
-    layout = ("train/" if split else "") + ("<class>" if classes else "any pictures")
+    notes = []
+    if held and classes:
+        there = folder_names(held)
+        if extra := [name for name in there if name not in classes]:
+            notes.append(f"{first_words(extra)} in '{held}': no class to train on, left out")
+        if missing := [name for name in classes if name not in there]:
+            notes.append(f"{first_words(missing)}: no folder in '{held}'")
+    layout = (f"{parent.name}/" if train else "") + ("<class>" if classes else "any pictures")
     return FoundPictures(
-        layout, _pictures(parent, classes), _pictures(held, classes) if held else None
+        layout,
+        _pictures(parent, classes),
+        _pictures(held, classes) if held else None,
+        _pictures(test, classes) if test and test != held else None,
+        tuple(notes),
     )
+
+
+def _refuse_splits(root: Path) -> None:
+    """Raise DataError where what is to be held out would be trained on."""
+    folders = [path for path in data_folders(root) if any_picture(path)]
+    if any(split_of(path.name) for path in folders):
+        raise DataError(
+            f"'{root}' holds pictures to validate with, but no folder 'train'.\n{PICTURE_LAYOUTS}"
+        )
+    names = [path.name for path in folders]
+    if named_like_splits(names):
+        sides = " Name one side, such as" if any(map(side_of, names)) else " Name the one, such as"
+        raise DataError(
+            f"The folders in '{root}' ({first_words(names)}) look like splits and sides of a data "
+            f"set, not like classes.{sides} '{folders[0]}', or rename them train/ and test/."
+        )
+    if len(folders) == 1 and not any(path.is_file() for path in root.iterdir()):
+        inner = [path.name for path in data_folders(folders[0])]
+        if any(map(split_of, inner)) or named_like_splits(inner):
+            raise DataError(f"'{root}' holds nothing but '{folders[0]}': name that one.")
 
 
 def _classes(parent: Path) -> list[str]:

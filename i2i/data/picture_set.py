@@ -135,6 +135,8 @@ class FoundPictures:
     layout: str  # as a person would write it
     train: PictureSet
     validation: PictureSet | None
+    test: PictureSet | None = None  # beside those to validate with
+    notes: tuple[str, ...] = ()  # what does not go together, for a person
 
     @property
     def classes(self) -> tuple[str, ...]:

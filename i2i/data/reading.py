@@ -9,7 +9,8 @@ network meets the same colours in training and in use.
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from i2i.data.declared import require_room
+from i2i.data.folders import is_results, may_hold_data
 from i2i.errors import DataError, did_you_mean
 
 Pixels = npt.NDArray[np.uint8]
@@ -25,6 +27,17 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff",
 
 OF_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 """Files that nobody has put where they are, in small letters."""
+# fmt: off
+UNREAD_SUFFIXES = frozenset(
+    {
+        ".apng", ".arw", ".avi", ".avif", ".cr2", ".cr3", ".dcm", ".dicom", ".dng", ".exr",
+        ".gif", ".h5", ".hdr", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jxl", ".mat",
+        ".mha", ".mkv", ".mov", ".mp4", ".nef", ".nii", ".npy", ".npz", ".nrrd", ".orf", ".pbm",
+        ".pgm", ".pnm", ".ppm", ".psd", ".raw", ".rw2", ".svs", ".tga", ".webm",
+    }
+)
+# fmt: on
+"""Files that hold images or films, but are not read: they are counted and named."""
 
 # Pillow guards against compressed bombs that strangers upload, and warns from 89 megapixels on,
 # where honest panoramas and satellite pictures begin. These are the person's own files: allow half
@@ -33,6 +46,7 @@ Image.MAX_IMAGE_PIXELS = 2**29
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _ORIENTATION = 0x0112
+_SAMPLES_PER_PIXEL = 0x0115
 
 
 def require_folder(folder: Path) -> None:
@@ -42,14 +56,33 @@ def require_folder(folder: Path) -> None:
     if folder.exists():
         raise DataError(f"'{folder}' is a file; a folder with pictures was expected.")
     near = sorted(p.name for p in folder.parent.iterdir()) if folder.parent.is_dir() else []
-    raise DataError(f"There is no folder '{folder}'.{did_you_mean(folder.name, near)}")
+    what = "file or folder" if folder.suffix else "folder"
+    raise DataError(f"There is no {what} '{folder}'.{did_you_mean(folder.name, near)}")
+
+
+def typed_path(text: str) -> str:
+    """Return a path as a person may type or paste it, without quotes around it and with ~ expanded.
+
+    Raises:
+        DataError: it is the address of something on the network.
+    """
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+        raise DataError(
+            f"'{text}' is an address on the network: download it, and name the file or folder."
+        )
+    if text.startswith("file:"):
+        raise DataError(f"'{text}' is an address: write the path without 'file:'.")
+    return os.path.expanduser(text) if text.startswith("~") else text  # noqa: PTH111
 
 
 def list_pictures(folder: Path) -> list[Path]:
     """Return all pictures under `folder`, in sub-folders too, in natural order (2 before 10).
 
     Links to folders are followed, each folder once. Files and folders whose name begins with a dot
-    are skipped.
+    are skipped, and so are folders that are never data (`i2i.data.folders`).
 
     Raises:
         DataError: `folder` is not there or is not a folder.
@@ -72,19 +105,52 @@ def list_files(folder: Path) -> list[Path]:
         DataError: `folder` is not there or is not a folder.
     """
     require_folder(folder)
-    files = _walk(folder, lambda name: name[0] != "." and name.lower() not in OF_SYSTEMS)
+    files = [path for path in _files(folder) if path.name.lower() not in OF_SYSTEMS]
     return sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
-def _walk(folder: Path, is_wanted: Callable[[str], bool] | None = None) -> Iterator[Path]:
-    is_wanted = is_wanted or is_picture
+def passed_over(folders: Iterable[Path]) -> list[Path]:
+    """Return the files under some folders that are probably images of a kind that is not read."""
+    return [
+        path
+        for folder in dict.fromkeys(folders)
+        for path in _files(folder)
+        if path.suffix.lower() in UNREAD_SUFFIXES
+    ]
+
+
+def counted_by_suffix(files: Iterable[Path]) -> str:
+    """Return how many files of which kinds there are: "8 .npy, 2 .gif"."""
+    counts = Counter(path.suffix.lower() or "without an ending" for path in files)
+    return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
+
+
+def nothing_here(folder: Path) -> str:
+    """Say that there is no picture in a folder, and what lies there instead, in one sentence."""
+    files = list(_files(folder))
+    if not files:
+        return f"There is no picture in '{folder}'."
+    return (
+        f"There is no picture in '{folder}': of the files there ({counted_by_suffix(files)}) none "
+        f"is of a kind that is read ({', '.join(sorted(PICTURE_SUFFIXES))})."
+    )
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    return (path for path in _files(folder) if is_picture(path.name))
+
+
+def _files(folder: Path) -> Iterator[Path]:
     seen = set()
+    own = is_results(folder)
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
-        folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
-        if real not in seen:
-            yield from (Path(parent, name) for name in files if is_wanted(name))
+        if real in seen:
+            folders[:] = []
+            continue
         seen.add(real)
+        folders[:] = [name for name in folders if may_hold_data(Path(parent, name), own)]
+        yield from (Path(parent, name) for name in files if name[0] != ".")
 
 
 def is_picture(name: str) -> bool:
@@ -131,6 +197,7 @@ def open_picture(path: Path | io.BytesIO) -> Image.Image:
         with path.open("rb") if isinstance(path, Path) else path as file, Image.open(file) as image:
             size = path.stat().st_size if isinstance(path, Path) else path.getbuffer().nbytes
             require_room(image, size)
+            require_all_bands(image)
             image.load()
             return upright(image)
     except MemoryError as error:
@@ -143,6 +210,25 @@ def open_picture(path: Path | io.BytesIO) -> Image.Image:
 
 def _quoted(path: Path | io.BytesIO) -> str:
     return f"'{path}'" if isinstance(path, Path) else "The image"
+
+
+def is_broken(why: str) -> bool:
+    """Say whether a `reason` is about the file itself, rather than about what it holds."""
+    return not why.startswith(("it has ", "A picture of "))
+
+
+def require_all_bands(image: Image.Image) -> None:
+    """Raise DataError for a TIFF with more bands than Pillow gives: it drops the others in silence.
+
+    To be asked before the picture is loaded.
+    """
+    bands = getattr(image, "tag_v2", {}).get(_SAMPLES_PER_PIXEL, 1)
+    read = len(image.getbands())
+    if bands > read:
+        raise DataError(
+            f"it has {bands} bands, of which only {read} would be read: save those that are wanted "
+            "as RGB, RGBA or grey"
+        )
 
 
 def reason(error: Exception) -> str:
@@ -222,7 +308,7 @@ def to_integers(image: Image.Image, white: int) -> npt.NDArray[np.float64]:
     if not (values.min() >= 0 and values.max() <= most):  # not: NaN must be refused as well
         raise DataError(
             f"A picture of {kind} values must lie within 0..{most}; "
-            f"{values.min()}..{values.max()} was found."
+            f"{values.min()}..{values.max()} was found: scale the values and save it again."
         )
     scaled: npt.NDArray[np.float64] = np.rint(values * (white / most))
     return scaled

@@ -50,6 +50,9 @@ def read_colours(path: Path, page: int = 0) -> Words | None:
 
     import cv2  # which is slow
 
+    # It warns of each tag of a TIFF that it does not know, four times a GeoTIFF.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+
     # Not imread, which fails where a TIFF is to be turned.
     data = np.fromfile(path, np.uint8)
     values: Any

@@ -1,7 +1,8 @@
 """The same picture twice: byte by byte, or stored anew, resized, brightened or mirrored."""
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from i2i.data.look import FINGERPRINT_BITS, Look, mirrored
-from i2i.doctor.finding import Finding
+from i2i.doctor.finding import Finding, Severity
 from i2i.doctor.survey import Part, Survey
 from i2i.doctor.words import counted, of
 from i2i.processor import cores
@@ -23,6 +24,20 @@ brightened by 15 % or mirrored differ in 25 bits at most, those with a margin of
 29 to 40 in the median. The closest two different pictures differ in 52 bits among facades, in 58
 among horses and zebras, in 65 among faces that are cropped alike.
 """
+
+EXACT_UP_TO = 10_000
+"""Fingerprints that are all compared with all; of more, those that agree in some bits."""
+
+TABLES = 64
+"""Choices of bits in which near fingerprints are sought."""
+
+NEIGHBOURS = 32
+"""Fingerprints of equal bits that each one is compared with, in each table."""
+
+SECONDS = 120.0
+"""Most time that the search for near copies takes, of all sides together."""
+
+Progress = Callable[[int, int], None]
 
 _BLOCK = 256  # rows that are compared at once: few enough to stay in the cache of a processor
 
@@ -39,17 +54,31 @@ class Alike:
         exact: those with the same bytes.
         near: those that look the same, among them also those with the same bytes.
         mirrored: those of `near` in which some picture is a mirrored one.
+        complete: whether the time sufficed to look for all that are near.
     """
 
     exact: Groups
     near: Groups
     mirrored: frozenset[tuple[Path, ...]] = frozenset()
+    complete: bool = True
 
 
-def find_alike(looks: Mapping[Path, Look], *, near: bool = True) -> Alike:
+def find_alike(
+    looks: Mapping[Path, Look],
+    *,
+    near: bool = True,
+    seconds: float = SECONDS,
+    progress: Progress | None = None,
+) -> Alike:
     """Find the groups of two or more pictures that are the same.
 
     Pictures of one colour belong to no group: there is nothing to tell them apart by.
+
+    Arguments:
+        looks: what is known of the pictures.
+        near: also those that are not the same byte by byte.
+        seconds: after which the search for those ends, whatever was found by then.
+        progress: told how much of it is done.
     """
     by_digest: dict[str, list[Path]] = defaultdict(list)
     for path, look in looks.items():
@@ -60,7 +89,9 @@ def find_alike(looks: Mapping[Path, Look], *, near: bool = True) -> Alike:
     if not near or not first:
         return Alike(exact, exact)
     copies = {paths[0]: paths for paths in by_digest.values()}
-    clusters, turned = near_clusters([looks[path].print for path in first])
+    clusters, turned, complete = near_clusters(
+        [looks[path].print for path in first], seconds=seconds, progress=progress
+    )
     groups = {
         at: tuple(path for i in cluster for path in copies[first[i]])
         for at, cluster in enumerate(clusters)
@@ -68,17 +99,31 @@ def find_alike(looks: Mapping[Path, Look], *, near: bool = True) -> Alike:
     seen = {path for group in groups.values() for path in group}
     rest = [group for group in exact if group[0] not in seen]
     flipped = frozenset(groups[at] for at in turned)
-    return Alike(exact, [*(g for g in groups.values() if len(g) > 1), *rest], flipped)
+    return Alike(exact, [*(g for g in groups.values() if len(g) > 1), *rest], flipped, complete)
 
 
-def near_clusters(prints: Sequence[str], threshold: int = NEAR) -> tuple[list[list[int]], set[int]]:
+def near_clusters(
+    prints: Sequence[str],
+    threshold: int = NEAR,
+    *,
+    seconds: float = SECONDS,
+    progress: Progress | None = None,
+) -> tuple[list[list[int]], set[int], bool]:
     """Put fingerprints together that differ in `threshold` bits at most, directly or via others.
 
-    All are compared with all, also mirrored, in blocks.
+    Up to `EXACT_UP_TO` all are compared with all, also mirrored. Of more, those are compared that
+    agree in some bits, in each of `TABLES` choices of them (Indyk and Motwani, "Approximate nearest
+    neighbors", STOC 1998): of two that differ in 25 bits, which copies hardly exceed, one pair in
+    100,000 is missed; of two that differ in 40, one in 30.
+
+    Arguments:
+        prints, threshold: what is compared how.
+        seconds: after which the search ends.
+        progress: told how much of it is done.
 
     Returns:
-        the clusters, of one or more, as positions in `prints`; and which of them hold a picture
-        that is mirrored.
+        the clusters, of one or more, as positions in `prints`; which of them hold a picture that is
+        mirrored; and whether the time sufficed.
     """
     places: dict[str, list[int]] = defaultdict(list)
     for place, text in enumerate(prints):
@@ -88,6 +133,34 @@ def near_clusters(prints: Sequence[str], threshold: int = NEAR) -> tuple[list[li
     words, flipped = raw.view(np.uint64), mirrored(raw).view(np.uint64)
     label = np.arange(len(places))
     turned: set[int] = set()  # some member of each cluster that holds a mirrored picture
+    search = _all_pairs if len(places) <= EXACT_UP_TO else _likely_pairs
+    end, complete = time.monotonic() + seconds, True
+    for done, total, mirror, i, j in search(words, flipped, threshold):
+        if mirror:
+            # A symmetric picture is near its mirror image, and so are its copies.
+            apart = ~_near(words[i], words[j], threshold)
+            turned.update(i[apart].tolist())
+        _join(label, i, j)
+        if progress:
+            progress(done, total)
+        if time.monotonic() > end and done < total:
+            complete = False
+            break
+    clusters: dict[int, list[int]] = defaultdict(list)
+    for name, equal in zip(label.tolist(), places.values(), strict=True):
+        clusters[name] += equal
+    number = {name: at for at, name in enumerate(clusters)}
+    return list(clusters.values()), {number[int(label[at])] for at in turned}, complete
+
+
+Pairs = tuple[int, int, bool, npt.NDArray[np.intp], npt.NDArray[np.intp]]
+"""How much is done, of how much; whether the second one is mirrored; and near pairs, i < j."""
+
+
+def _all_pairs(
+    words: npt.NDArray[np.uint64], flipped: npt.NDArray[np.uint64], threshold: int
+) -> Iterator[Pairs]:
+    """Compare all with all, in blocks."""
 
     def compare(block: tuple[int, bool]) -> tuple[bool, npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         start, mirror = block
@@ -101,25 +174,55 @@ def near_clusters(prints: Sequence[str], threshold: int = NEAR) -> tuple[list[li
         later = j > i
         return mirror, i[later] + start, j[later] + start
 
-    blocks = [(at, mirror) for at in range(0, len(places), _BLOCK) for mirror in (False, True)]
+    blocks = [(at, mirror) for at in range(0, len(words), _BLOCK) for mirror in (False, True)]
     workers = cores()
     with ThreadPoolExecutor(workers) as pool:
         # A few at a time, since among frames of a film every block may hold nothing but neighbours.
         for at in range(0, len(blocks), workers):
             for mirror, i, j in pool.map(compare, blocks[at : at + workers]):
-                if mirror:
-                    # A symmetric picture is near its mirror image, and so are its copies.
-                    apart = ~_near(words[i], words[j], threshold)
-                    turned.update(i[apart].tolist())
-                _join(label, i, j)
-    clusters: dict[int, list[int]] = defaultdict(list)
-    for name, equal in zip(label.tolist(), places.values(), strict=True):
-        clusters[name] += equal
-    names = list(clusters)
-    return list(clusters.values()), {names.index(n) for n in {int(label[at]) for at in turned}}
+                yield min(at + workers, len(blocks)), len(blocks), mirror, i, j
 
 
-def duplicate_findings(survey: Survey, looks: Mapping[Path, Look], *, near: bool) -> list[Finding]:
+def _likely_pairs(
+    words: npt.NDArray[np.uint64], flipped: npt.NDArray[np.uint64], threshold: int
+) -> Iterator[Pairs]:
+    """Compare those that agree in as many bits as it takes to tell so many apart, table by table.
+
+    The time is that of sorting, whatever the pictures are like: of many that agree, each is
+    compared with the next `NEIGHBOURS`.
+    """
+    count = len(words)
+    both = np.concatenate([words, flipped])
+    bits = np.unpackbits(both.view(np.uint8), axis=1)
+    chosen = int(np.ceil(np.log2(count)))
+    place = np.arange(2 * count)
+    for table in range(TABLES):
+        random = np.random.default_rng(table)
+        columns = random.choice(np.arange(1, FINGERPRINT_BITS), chosen, replace=False)
+        keys = bits[:, columns].astype(np.int64) @ (1 << np.arange(chosen, dtype=np.int64))
+        order = np.lexsort((random.permutation(2 * count), keys))
+        keys, ranked = keys[order], place[order]
+        found: list[npt.NDArray[np.intp]] = []
+        for step in range(1, NEIGHBOURS + 1):
+            equal = np.flatnonzero(keys[step:] == keys[:-step])
+            if not len(equal):
+                break
+            a, b = ranked[equal], ranked[equal + step]
+            # Two mirrored ones are as near as the two themselves.
+            apart = (a % count != b % count) & ((a < count) | (b < count))
+            a, b = a[apart], b[apart]
+            close = _near(both[a], both[b], threshold)
+            found.append(np.stack([a[close], b[close]]))
+        a, b = np.concatenate(found, axis=1) if found else np.zeros((2, 0), np.intp)
+        across = (a >= count) | (b >= count)
+        i, j = np.minimum(a % count, b % count), np.maximum(a % count, b % count)
+        yield table, TABLES, False, i[~across], j[~across]
+        yield table + 1, TABLES, True, i[across], j[across]
+
+
+def duplicate_findings(
+    survey: Survey, looks: Mapping[Path, Look], *, near: bool, progress: Progress | None = None
+) -> list[Finding]:
     """Say which pictures are in a data set more than once, and where that matters.
 
     Raises nothing. Partners of a pair may look alike (grey and coloured, blurred and sharp), so the
@@ -129,15 +232,38 @@ def duplicate_findings(survey: Survey, looks: Mapping[Path, Look], *, near: bool
     for part in survey.parts:
         sides[part.name if survey.kind == "paired" else ""].append(part)
     findings = []
-    for side, parts in sides.items():
+    complete = True
+    for number, (side, parts) in enumerate(sides.items()):
         where = {path: part for part in parts for path in part.pictures if path in looks}
-        alike = find_alike({path: looks[path] for path in where}, near=near)
+        alike = find_alike(
+            {path: looks[path] for path in where},
+            near=near,
+            seconds=SECONDS / len(sides),
+            progress=_share_of(progress, number, len(sides)),
+        )
+        complete &= alike.complete
         of_side = f" of {side}" if side else ""
         findings += _leaks(alike, where, looks, of_side)
         if survey.kind != "paired":
             findings += _on_both_sides(alike, where, looks, _SIDE_WORDS[survey.kind])
         findings += _inside(alike, where, looks, of_side, survey.has("val"))
+    if not complete:
+        findings.append(
+            Finding(
+                "copies",
+                "note",
+                f"Copies that were stored anew were looked for during {SECONDS:.0f} s, which did "
+                "not suffice for all.",
+            )
+        )
     return findings + _same_partners(survey, looks)
+
+
+def _share_of(progress: Progress | None, number: int, count: int) -> Progress | None:
+    """What tells of one of several searches, each of which is 100 of the whole."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(100 * number + 100 * done // total, 100 * count)
 
 
 def _near(
@@ -166,53 +292,72 @@ def _join(label: npt.NDArray[np.intp], i: npt.NDArray[np.intp], j: npt.NDArray[n
     label[:] = new[label]
 
 
+_USES = {"train": "to train on", "val": "to validate with", "test": "to test with"}
+
+_OVERLAPS = (("val", "train"), ("test", "train"), ("test", "val"))
+"""What is judged by, and what it must not share pictures with."""
+
+
 def _leaks(
     alike: Alike, where: Mapping[Path, Part], looks: Mapping[Path, Look], of_side: str
 ) -> list[Finding]:
-    """The loudest finding: what is to be judged by was trained on."""
-    findings = []
-    held = sum(part.split == "val" for part in where.values())
+    """The loudest findings: what is to be judged by was trained on, or chose the best."""
+    return [
+        finding
+        for held, other in _OVERLAPS
+        for finding in _overlaps(alike, where, looks, of_side, held, other)
+    ]
+
+
+def _overlaps(
+    alike: Alike,
+    where: Mapping[Path, Part],
+    looks: Mapping[Path, Look],
+    of_side: str,
+    held: str,
+    other: str,
+) -> Iterator[Finding]:
+    count = sum(part.split == held for part in where.values())
+    severity: Severity = "error" if other == "train" else "warning"
+    what = "TRAIN AND TEST OVERLAP" if other == "train" else "VALIDATION AND TEST OVERLAP"
+    among = f"{of_side} {_USES[held]}"
 
     def both(groups: Groups) -> Groups:
-        return [g for g in groups if {where[path].split for path in g} == {"train", "val"}]
+        return [g for g in groups if {where[path].split for path in g} >= {held, other}]
 
-    def validating(groups: Groups) -> list[Path]:
-        return [path for g in groups for path in g if where[path].split == "val"]
+    def judging(groups: Groups) -> list[Path]:
+        return [path for g in groups for path in g if where[path].split == held]
 
-    advice = (
-        "Remove them from one of the two: measures on pictures that were trained on say nothing "
-        "about new ones."
+    advice = "Remove them from one of the two: " + (
+        "measures on pictures that were trained on say nothing about new ones."
+        if other == "train"
+        else "pictures by which the best checkpoint was chosen flatter it."
     )
     exact = both(alike.exact)
     if exact:
-        findings.append(
-            Finding(
-                "leak",
-                "error",
-                f"TRAIN AND TEST OVERLAP: {of(len(validating(exact)), held)}{of_side} to validate "
-                "with are among those to train on, byte by byte.",
-                tuple(exact),
-                advice=advice,
-            )
+        yield Finding(
+            "leak",
+            severity,
+            f"{what}: {of(len(judging(exact)), count)}{among} are among those {_USES[other]}, byte "
+            "by byte.",
+            tuple(exact),
+            advice=advice,
         )
     digests = {looks[p].digest for g in exact for p in g}
     near = [
-        g for g in both(alike.near) if any(looks[p].digest not in digests for p in validating([g]))
+        g for g in both(alike.near) if any(looks[p].digest not in digests for p in judging([g]))
     ]
     if near:
-        count = sum(looks[path].digest not in digests for path in validating(near))
-        findings.append(
-            Finding(
-                "near leak",
-                "error",
-                f"TRAIN AND TEST OVERLAP: {of(count, held)}{of_side} to validate with look like "
-                "some to train on: stored anew, resized, cropped a little or mirrored.",
-                tuple(near),
-                _mirror_reasons(alike, near),
-                advice,
-            )
+        new = sum(looks[path].digest not in digests for path in judging(near))
+        yield Finding(
+            "near leak",
+            severity,
+            f"{what}: {of(new, count)}{among} look like some {_USES[other]}: stored anew, resized, "
+            "cropped a little or mirrored.",
+            tuple(near),
+            _mirror_reasons(alike, near),
+            advice,
         )
-    return findings
 
 
 def _on_both_sides(
@@ -273,9 +418,9 @@ def _inside(
         """The groups, cut into those of each part; only what is there under several keys."""
         cut = []
         for group in groups:
-            parts: dict[Part, list[Path]] = defaultdict(list)
-            for path in group:
-                parts[where[path]].append(path)
+            parts: dict[tuple[str, str], list[Path]] = defaultdict(list)
+            for path in group:  # a part itself is no key: it would be hashed with all its pictures
+                parts[where[path].split, where[path].name].append(path)
             cut += [tuple(g) for g in parts.values() if len({key(path) for path in g}) > 1]
         return cut
 

@@ -2,26 +2,24 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from i2i.data.check import Checked, check_pictures
 from i2i.data.look import Look, look_at
 from i2i.data.picture_set import FoundPictures
-from i2i.doctor.duplicates import duplicate_findings
+from i2i.doctor.duplicates import Progress, duplicate_findings
 from i2i.doctor.files import (
     balance_findings,
     kind_findings,
+    narrow_findings,
     size_findings,
     usability_findings,
 )
 from i2i.doctor.finding import Diagnosis, Finding, Tables, worst_first
 from i2i.doctor.stored import check_stored
 from i2i.doctor.survey import Kind, Survey, survey
-
-BRIEF_LIMIT = 20_000
-"""Pictures up to which `brief` compares all with all, which takes seconds."""
 
 BRIEF_LINES = 3
 
@@ -38,9 +36,11 @@ def examine(
     attributes: Sequence[str] = (),
     named: FoundPictures | None = None,
     fast: bool = False,
+    copies: bool = True,
     cache: Path | None = None,
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
+    comparing: Progress | None = None,
 ) -> Diagnosis:
     """Say what is in a data set and what is wrong with it.
 
@@ -52,9 +52,11 @@ def examine(
         root_b, table, domains, attributes, named: as for `survey`.
         fast: do not decode pixels. Files that end early, pictures of one colour and copies that are
             not exact are then not found.
+        copies: whether to look for pictures that are there more than once.
         cache: a folder to remember good pictures in, which training shares.
         workers: how many threads decode.
         progress: told how many pictures are done, and of how many.
+        comparing: told how much of the search for copies is done.
 
     Raises:
         DataError: `root` is no folder.
@@ -74,7 +76,15 @@ def examine(
         checked = _glance(found.files, workers, progress)
     else:
         checked = check_pictures(found.files, cache, workers, progress)
-    return diagnose(found, checked, crop_size=crop_size, resize=resize, complete=not fast)
+    return diagnose(
+        found,
+        checked,
+        crop_size=crop_size,
+        resize=resize,
+        complete=not fast,
+        copies=copies,
+        comparing=comparing,
+    )
 
 
 def diagnose(
@@ -84,12 +94,15 @@ def diagnose(
     crop_size: int | None = None,
     resize: str | None = None,
     complete: bool = True,
+    copies: bool = True,
+    comparing: Progress | None = None,
 ) -> Diagnosis:
     """Draw the conclusions from what was seen; for the arguments see `examine`."""
     looks = checked.looks
     findings = [
         *usability_findings(found, checked),
-        *_quality_findings(found, checked, crop_size, resize, near=complete),
+        *(duplicate_findings(found, looks, near=complete, progress=comparing) if copies else ()),
+        *_quality_findings(found, checked, crop_size, resize),
     ]
     return Diagnosis(
         found,
@@ -112,6 +125,8 @@ def brief(
     table: Path | None = None,
     domains: Sequence[str] = (),
     attributes: Sequence[str] = (),
+    copies: bool = True,
+    comparing: Progress | None = None,
 ) -> list[str]:
     """What a person should know before a training, in a few lines; nothing if all is well.
 
@@ -121,35 +136,31 @@ def brief(
     found = survey(root, kind, root_b=root_b, table=table, domains=domains, attributes=attributes)
     looks = {path: checked.looks[path] for path in found.files if path in checked.looks}
     sizes = {path: (look.width, look.height) for path, look in looks.items()}
-    bad = [
-        finding
-        for finding in _quality_findings(
-            found, Checked(sizes, {}, looks), crop_size, resize, near=len(looks) <= BRIEF_LIMIT
-        )
-        if finding.severity != "note"
+    found_there = [
+        *(duplicate_findings(found, looks, near=True, progress=comparing) if copies else ()),
+        *_quality_findings(found, Checked(sizes, {}, looks), crop_size, resize),
     ]
-    lines = [f"{finding.severity}: {finding.text}" for finding in bad[:BRIEF_LINES]]
+    bad = [finding for finding in worst_first(found_there) if finding.severity != "note"]
+    # Nothing is refused any more, so that none of it is an error.
+    lines = [f"warning: {finding.text}" for finding in bad[:BRIEF_LINES]]
     if bad:
         lines.append(f"`i2i doctor {shlex.quote(str(root))}` says more.")
     return lines
 
 
 def _quality_findings(
-    found: Survey, checked: Checked, crop_size: int | None, resize: str | None, *, near: bool
-) -> tuple[Finding, ...]:
-    """What training accepts, though it may be a mistake; `near`: also copies that are not exact."""
-    findings = [
-        *duplicate_findings(found, checked.looks, near=near),
+    found: Survey, checked: Checked, crop_size: int | None, resize: str | None
+) -> list[Finding]:
+    """What training accepts, though it may be a mistake, beside copies."""
+    return [
         *balance_findings(found),
         *size_findings(found, checked, crop_size, resize),
-        *kind_findings(checked.looks),
+        *kind_findings(found, checked.looks),
+        *(each for each in narrow_findings(found, checked) if each.severity != "error"),
     ]
-    return worst_first(findings)
 
 
-def _glance(
-    paths: Sequence[Path], workers: int | None, progress: Callable[[int, int], None] | None
-) -> Checked:
+def _glance(paths: Sequence[Path], workers: int | None, progress: Progress | None) -> Checked:
     """What the heads of the files say."""
     looks: dict[Path, Look] = {}
     bad: dict[Path, str] = {}

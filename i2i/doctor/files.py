@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from i2i.data.check import Checked, mismatch
-from i2i.data.look import Look
+from i2i.data.folders import MARKER
+from i2i.data.look import FLAT, Look
+from i2i.data.reading import counted_by_suffix, is_broken
+from i2i.data.values import find_narrow
 from i2i.doctor.finding import Finding, about
 from i2i.doctor.survey import Survey
 from i2i.doctor.words import counted, of
@@ -52,17 +55,31 @@ def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
                 "Add their rows, or train with --skip-bad.",
             )
         )
-    if checked.bad:
+    broken = {path: why for path, why in checked.bad.items() if is_broken(why)}
+    if broken:
         findings.append(
             about(
                 "unreadable",
                 "error",
-                f"{counted(len(checked.bad), 'picture', 'pictures')} cannot be read.",
-                list(checked.bad),
+                f"{counted(len(broken), 'picture', 'pictures')} cannot be read.",
+                list(broken),
                 "Fetch or save them again, or train with --skip-bad.",
-                list(checked.bad.values()),
+                list(broken.values()),
             )
         )
+    foreign = {path: why for path, why in checked.bad.items() if path not in broken}
+    if foreign:
+        findings.append(
+            about(
+                "not understood",
+                "error",
+                f"{counted(len(foreign), 'picture', 'pictures')} cannot be used as they are.",
+                list(foreign),
+                "Convert them as said, or train with --skip-bad.",
+                list(foreign.values()),
+            )
+        )
+    findings += [each for each in narrow_findings(survey, checked) if each.severity == "error"]
     unequal = {
         pair: why for _, pairs in survey.pairs for pair in pairs if (why := mismatch(pair, checked))
     }
@@ -77,7 +94,49 @@ def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
                 "Make the two of a pair equally large, or train with --skip-bad.",
             )
         )
+    findings += [Finding("not used", "warning", f"{note}.") for note in survey.notes]
+    if survey.passed_over:
+        findings.append(
+            about(
+                "passed over",
+                "warning",
+                f"{counted(len(survey.passed_over), 'file is', 'files are')} of kinds that are not "
+                f"read: {counted_by_suffix(survey.passed_over)}.",
+                survey.passed_over,
+                "Convert them to PNG if they belong to the data.",
+            )
+        )
+    if survey.results:
+        findings.append(
+            about(
+                "results",
+                "note",
+                f"{counted(len(survey.results), 'folder holds', 'folders hold')} results of i2i "
+                "and are left out.",
+                survey.results,
+                f"Remove the file {MARKER} in one that shall be data.",
+            )
+        )
     return findings
+
+
+def narrow_findings(survey: Survey, checked: Checked) -> list[Finding]:
+    """Values that fill a small part of the range: errors where training refuses them."""
+    sides: dict[tuple[str, str], list[Path]] = {}
+    for part in survey.parts:
+        sides.setdefault((part.split, part.name), []).extend(part.pictures)
+    found = [find_narrow(paths, checked.looks) for paths in sides.values()]
+    return [
+        about(
+            "label maps" if each.labels else "range",
+            "error" if each.refused else "warning",
+            str(each),
+            each.images,
+            each.advice,
+        )
+        for each in found
+        if each is not None
+    ]
 
 
 def balance_findings(survey: Survey) -> list[Finding]:
@@ -176,9 +235,9 @@ def size_findings(
     return findings
 
 
-def kind_findings(looks: Mapping[Path, Look]) -> list[Finding]:
+def kind_findings(survey: Survey, looks: Mapping[Path, Look]) -> list[Finding]:
     """Conversions that training will do, and pictures that show nothing."""
-    findings = []
+    findings = _grey_findings(survey, looks)
 
     def each(
         kind: str,
@@ -198,24 +257,19 @@ def kind_findings(looks: Mapping[Path, Look]) -> list[Finding]:
     each(
         "flat",
         lambda look: look.flat,
-        "show nothing: all of their pixels have the same colour.",
+        f"show next to nothing: their pixels differ by at most {FLAT} of 255.",
         "Remove them, unless that is what they shall show.",
         warn=True,
-    )
-    mostly_grey = 2 * sum(map(_is_grey, looks.values())) > len(looks)
-    each(
-        "grey",
-        (lambda look: not _is_grey(look)) if mostly_grey else _is_grey,
-        "have colours, the others are grey."
-        if mostly_grey
-        else "are grey, the others have colours.",
-        "A model will make some of its results grey; remove one kind if it shall not.",
-        unless_all=True,
     )
     each(
         "16 bits",
         lambda look: look.bits > 8,
-        "have more than 8 bits: training reads 8 of them.",
+        f"have more than 8 bits: training reads 8 of them.{_deep_values(looks)}",
+    )
+    each(
+        "geo",
+        lambda look: look.geo,
+        "say where on earth they are (GeoTIFF), which results will not.",
     )
     each(
         "transparent",
@@ -245,6 +299,45 @@ def kind_findings(looks: Mapping[Path, Look]) -> list[Finding]:
         "have several frames, of which the first is taken.",
     )
     return findings
+
+
+def _grey_findings(survey: Survey, looks: Mapping[Path, Look]) -> list[Finding]:
+    """Grey images among coloured ones on the same side: two sides may well differ."""
+    sides: dict[str, list[Path]] = {}
+    for part in survey.parts:
+        sides.setdefault(part.name, []).extend(path for path in part.pictures if path in looks)
+    findings = []
+    for name, paths in sides.items():
+        grey = [path for path in paths if _is_grey(looks[path])]
+        if not 0 < len(grey) < len(paths):
+            continue
+        mostly = 2 * len(grey) > len(paths)
+        odd = [path for path in paths if not _is_grey(looks[path])] if mostly else grey
+        of_side = f" of {name}" if name else ""
+        findings.append(
+            about(
+                "grey",
+                "note",
+                f"{of(len(odd), len(paths))}{of_side} "
+                + (
+                    "have colours, the others are grey."
+                    if mostly
+                    else "are grey, the others have colours."
+                ),
+                odd,
+                "A model will make some of its results grey; remove one kind if it shall not.",
+            )
+        )
+    return findings
+
+
+def _deep_values(looks: Mapping[Path, Look]) -> str:
+    """What values the images of 16 bits hold."""
+    deep = [look for look in looks.values() if look.bits > 8 and look.mode != "F" and look.complete]
+    if not deep:
+        return ""
+    low, high = min(look.low for look in deep), max(look.high for look in deep)
+    return f" They hold values within {low:g}..{high:g} of 65535."
 
 
 def _is_grey(look: Look) -> bool:

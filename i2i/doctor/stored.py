@@ -1,11 +1,11 @@
 """Pictures that are no files of their own, such as those in MNIST's format."""
 
-import hashlib
 from collections.abc import Callable
 
 import numpy as np
 
 from i2i.data.check import Checked
+from i2i.data.content_hash import hash_pixels
 from i2i.data.look import FLAT, Look
 from i2i.data.picture_set import PictureStore
 from i2i.doctor.survey import Survey
@@ -39,8 +39,6 @@ def look_at_stored(store: PictureStore, index: int, layout: str) -> Look:
     if grey := bool((pixels == pixels[..., :1]).all()):
         pixels = pixels[..., :1]
     height, width, _ = pixels.shape
-    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-    digest.update(pixels.tobytes())
     return Look(
         bytes=pixels.nbytes,
         mtime_ns=0,
@@ -52,8 +50,10 @@ def look_at_stored(store: PictureStore, index: int, layout: str) -> Look:
         format=layout,
         frames=1,
         profile=False,
-        digest=digest.hexdigest(),
+        digest=hash_pixels(pixels),
         grey=grey,
         flat=bool((np.ptp(pixels, axis=(0, 1)) <= FLAT).all()),
         complete=True,
+        low=int(pixels.min()),
+        high=int(pixels.max()),
     )

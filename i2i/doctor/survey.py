@@ -1,34 +1,35 @@
 """Which pictures there are, and how the folder was read."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Literal, get_args
-
-from PIL import Image
 
 from i2i.data.attributes import find_attributed, read_table
 from i2i.data.cache import cache_folder
+from i2i.data.folders import data_folders, results_in, side_of, split_of
 from i2i.data.idx import find_idx, has_idx
 from i2i.data.layouts import (
-    VALIDATION,
     PairFiles,
+    aspect,
     find_domains,
     find_pairs,
     find_unpaired,
     has_split,
+    lonely_sides,
 )
 from i2i.data.picture_folder import FileStore, find_pictures
 from i2i.data.picture_set import FoundPictures, PictureStore
-from i2i.data.reading import list_pictures, require_folder
+from i2i.data.reading import list_pictures, passed_over, require_folder
 from i2i.doctor.words import counted
 from i2i.errors import DataError, did_you_mean
 
 Kind = Literal["paired", "unpaired", "domains", "pictures"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+SPLITS = ("train", "val", "test")
 
 NARROW = 1.2
 """Width over height below which most pictures are hardly two side by side."""
@@ -39,7 +40,7 @@ class Part:
     """The pictures of one side of a data set in one split.
 
     Attributes:
-        split: "train" or "val".
+        split: "train", "val", or "test" where there are pictures to validate with beside it.
         name: "A", "B", a domain or a class; "" where there are no sides.
         pictures: in natural order.
     """
@@ -70,6 +71,9 @@ class Survey:
         stored: pictures that are no files of their own -> where they are kept; they are named as if
             they were files below `root`.
         store_layout: how those are kept, in words.
+        notes: what is there and is not used, or does not go together.
+        results: folders that i2i has written, which are left out.
+        passed_over: files that hold images, of kinds that are not read.
     """
 
     root: Path
@@ -84,6 +88,9 @@ class Survey:
     problems: tuple[str, ...] = ()
     stored: Mapping[Path, tuple[PictureStore, int]] = field(default_factory=dict)
     store_layout: str = ""
+    notes: tuple[str, ...] = ()
+    results: tuple[Path, ...] = ()
+    passed_over: tuple[Path, ...] = ()
 
     @property
     def files(self) -> list[Path]:
@@ -154,23 +161,40 @@ def survey(
         )
     else:
         how = "as asked for"
+    if root_b is not None and kind != "unpaired":
+        raise DataError(
+            f"'{root_b}' was given as domain B, which only unpaired data has; this was read "
+            f"as {kind}."
+        )
     found = Survey(root, kind, how)
+    steps: list[Callable[[Survey], Survey]]
     if table is not None:
-        return _guarded(found, partial(_attributed, table=table, names=attributes))
-    if kind == "paired":
-        for split in ("train", "val"):
-            found = _guarded(found, partial(_paired, split=split))
+        steps = [partial(_attributed, table=table, names=attributes)]
+    elif kind == "paired":
+        steps = [partial(_paired, split=split) for split in SPLITS]
     elif kind == "unpaired":
-        for split in ("train", "val"):
-            found = _guarded(found, partial(_unpaired, split=split, root_b=root_b))
+        steps = [partial(_unpaired, split=split, root_b=root_b) for split in SPLITS]
     elif kind == "domains":
-        found = _guarded(found, partial(_domains, split="train", names=domains))
-        names = [part.name for part in found.parts]
-        if names:
-            found = _guarded(found, partial(_domains, split="val", names=names))
+        steps = [partial(_domains, split=split, names=domains) for split in SPLITS]
     else:
-        found = _guarded(found, partial(_pictures, names=domains))
-    return found
+        steps = [partial(_pictures, names=domains)]
+    for step in steps:
+        found = _guarded(found, step)
+    return _with_what_is_not_used(found, [each for each in (root, root_b) if each])
+
+
+def _with_what_is_not_used(found: Survey, roots: Sequence[Path]) -> Survey:
+    lonely = lonely_sides(found.root) if found.kind in ("paired", "unpaired") else []
+    notes = [
+        *found.notes,
+        *(f"{each}: not used" for each in lonely),
+    ]
+    return replace(
+        found,
+        notes=tuple(notes),
+        results=tuple(results_in(roots)),
+        passed_over=tuple(passed_over(roots)),
+    )
 
 
 def detect_kind(root: Path) -> tuple[Kind, str]:
@@ -192,18 +216,20 @@ def detect_kind(root: Path) -> tuple[Kind, str]:
         )
         by_side = pairs.pairs[0].b is None
         if 2 * len(pairs.pairs) >= orphans and not (
-            by_side and _too_narrow([pair.a for pair in pairs.pairs])
+            by_side and aspect([pair.a for pair in pairs.pairs]) < NARROW
         ):
             fits["paired"] = (
                 "whole pictures in train/, two side by side in each" if by_side else two
             )
     with contextlib.suppress(DataError):
-        find_unpaired(root, "train")
+        find_unpaired(root, "train", any_names=False)
         fits["unpaired"] = "two sides"
     if "unpaired" not in fits:  # whose two folders are not meant to be domains
         with contextlib.suppress(DataError):
             find_domains(root, "train")
             fits["domains"] = "a folder for each domain"
+            find_unpaired(root, "train")  # exactly two of them
+            fits["unpaired"] = "two folders"
     if not fits and list_pictures(root) and not _looks_arranged(root):
         fits["pictures"] = "there are no pairs, sides or domains"
     if not fits:
@@ -216,21 +242,12 @@ def detect_kind(root: Path) -> tuple[Kind, str]:
     return first, fits[first] + also
 
 
-def _too_narrow(paths: Sequence[Path]) -> bool:
-    """Whether pictures do not look like two side by side, each of which is mostly a square."""
-    shapes = []
-    for path in paths[:: max(1, len(paths) // 30)]:
-        with contextlib.suppress(OSError, Image.DecompressionBombError), Image.open(path) as image:
-            shapes.append(image.width / image.height)
-    return bool(shapes) and median(shapes) < NARROW
-
-
 def _looks_arranged(root: Path) -> bool:
     """Whether folders are named as if they were sides, so that something is missing."""
-    splits = ("train", *VALIDATION)
-    sides = {f"{split}{side}" for split in splits for side in "AB"} | {"A", "B"}
-    return any(path.name in sides for path in root.glob("*")) or any(
-        (root / split / side).is_dir() for split in splits for side in "AB"
+    folders = data_folders(root)
+    inner = [path for folder in folders if split_of(folder.name) for path in data_folders(folder)]
+    return any(side_of(path.name) for path in folders) or any(
+        path.name.upper() in ("A", "B") for path in (*folders, *inner)
     )
 
 
@@ -245,10 +262,17 @@ def _with(found: Survey, line: str, *parts: Part) -> Survey:
     return replace(found, lines=(*found.lines, line), parts=(*found.parts, *parts))
 
 
+def _without(found: Survey, split: str) -> Survey:
+    """What is said of a split that is not there: nothing of one to test with."""
+    return found if split == "test" else _with(found, f"{split}: none")
+
+
 def _paired(found: Survey, split: str) -> Survey:
-    if split == "val" and not has_split(found.root, split):
-        return _with(found, "val: none")
+    if split != "train" and not has_split(found.root, split):
+        return _without(found, split)
     folder = find_pairs(found.root, split, drop_orphans=True)
+    if split == "test" and _known(found, (pair.a for pair in folder.pairs)):
+        return found
     a = tuple(pair.a for pair in folder.pairs)
     b = tuple(pair.b for pair in folder.pairs if pair.b)
     parts = [Part(split, "A", a), Part(split, "B", b)] if b else [Part(split, "", a)]
@@ -262,10 +286,18 @@ def _paired(found: Survey, split: str) -> Survey:
     )
 
 
+def _known(found: Survey, pictures: Iterable[Path]) -> bool:
+    """Whether pictures to test with are those that validate, as there are no others."""
+    held = {path for part in found.parts if part.split == "val" for path in part.pictures}
+    return not held.isdisjoint(pictures)
+
+
 def _unpaired(found: Survey, split: str, root_b: Path | None) -> Survey:
     folders = find_unpaired(found.root, split, root_b)
     if folders is None:
-        return _with(found, "val: none")
+        return _without(found, split)
+    if split == "test" and _known(found, folders.a):
+        return found
     return _with(
         found,
         f"{split}: {len(folders.a)} + {len(folders.b)} pictures, unpaired ({folders.layout})",
@@ -275,11 +307,18 @@ def _unpaired(found: Survey, split: str, root_b: Path | None) -> Survey:
 
 
 def _domains(found: Survey, split: str, names: Sequence[str]) -> Survey:
+    if split != "train":
+        names = [part.name for part in found.parts if part.split == "train"]
+        if not names:
+            return found
     folders = find_domains(found.root, split, names)
     if folders is None:
-        return _with(found, "val: none")
+        return _without(found, split)
+    if split == "test" and _known(found, (p for each in folders.pictures.values() for p in each)):
+        return found
     counts = ", ".join(f"{len(pictures)} of {name}" for name, pictures in folders.pictures.items())
     parts = [Part(split, name, pictures) for name, pictures in folders.pictures.items()]
+    found = replace(found, notes=(*found.notes, *folders.notes))
     return _with(found, f"{split}: {counts} ({folders.layout})", *parts)
 
 
@@ -300,10 +339,17 @@ def _attributed(found: Survey, table: Path, names: Sequence[str]) -> Survey:
     )
     if folder.validation is None:
         return _with(found, "val: none")
-    return _with(
+    found = _with(
         found,
         f"val: {counted(len(folder.validation), 'picture', 'pictures')}",
         Part("val", "", tuple(folder.validation)),
+    )
+    if not folder.test:
+        return found
+    return _with(
+        found,
+        f"test: {counted(len(folder.test), 'picture', 'pictures')}",
+        Part("test", "", folder.test),
     )
 
 
@@ -315,9 +361,10 @@ def _pictures(
     if named is None:
         named = find_idx(root, cache_folder()) if has_idx(root) else find_pictures(root)
     names = names or named.classes
-    for split, pictures in (("train", named.train), ("val", named.validation)):
+    found = replace(found, notes=(*found.notes, *named.notes))
+    for split, pictures in zip(SPLITS, (named.train, named.validation, named.test), strict=True):
         if pictures is None:
-            found = _with(found, f"{split}: none")
+            found = _without(found, split)
             continue
         pictures = pictures.of_classes(names)
         store = pictures.store

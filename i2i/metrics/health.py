@@ -1,8 +1,8 @@
 """Signs of a generator that fails: what can be told of its outputs without a judge.
 
-Pictures are (N, C, H, W) in -1..1. Nothing here waits for the device: every signal is a scalar
-tensor in float32. `i2i.training.health` says what they mean; the pictures are compared small, since
-a collapse, a copy or a wrong colour is seen at a glance, and noise and texture are not.
+Pictures are (N, C, H, W) in -1..1. Every signal is a scalar tensor in float32.
+`i2i.training.health` says what they mean; the pictures are compared small, since a collapse, a copy
+or a wrong colour is seen at a glance, and noise and texture are not.
 """
 
 import math
@@ -17,6 +17,9 @@ THUMBNAIL = 16
 COPY_SIDE = 64
 """Side of the pictures in which copies are looked for: stripes and edges must still be there."""
 
+LEAST_DIFFERENT = 2
+"""Different real pictures without which nothing is said of how different the outputs are."""
+
 EPSILON = 1e-6
 """Below this, differences of pictures in -1..1 are rounding."""
 
@@ -29,9 +32,10 @@ def diversity(outputs: Tensor, references: Tensor) -> Tensor:
 
     Arguments:
         outputs: of at least two different inputs.
-        references: at least two real pictures of the same domain.
+        references: at least two different real pictures of the same domain; where there are fewer
+            of them than outputs and some are repeated, each counts once.
     """
-    return _spread(outputs) / _spread(references).clamp_min(EPSILON)
+    return _spread(outputs) / _spread(different(references)).clamp_min(EPSILON)
 
 
 def copy_distance(outputs: Tensor, inputs: Tensor) -> Tensor:
@@ -78,7 +82,8 @@ def health_signals(
 ) -> dict[str, Tensor]:
     """Return the signals of one generator, by name, as the log has them below validation/health/.
 
-    `diversity` and `copy` compare pictures with each other and are left out for fewer than two.
+    `diversity` and `copy` compare pictures with each other and are left out for fewer than two that
+    are different: a held-out picture that is repeated says nothing.
     `copy_truth`, only for pairs, is `copy` of the truth: pairs may be nearly alike by nature.
 
     Arguments:
@@ -87,11 +92,10 @@ def health_signals(
         inputs: what it was made of, picture by picture; None where there is no such thing.
         paired: whether `references` are the truth.
     """
-    several = min(len(outputs), len(references)) > 1
     signals = {"colour_shift": colour_shift(outputs, references)}
-    if several:
+    if len(outputs) > 1 and _several(references) and (inputs is None or _several(inputs)):
         signals["diversity"] = diversity(outputs, references)
-    if inputs is not None and several:
+    if inputs is not None and len(outputs) > 1 and _several(inputs):
         signals["copy"] = copy_distance(outputs, inputs)
         if paired:
             signals["copy_truth"] = copy_distance(references, inputs)
@@ -99,6 +103,18 @@ def health_signals(
     if original is not None:
         signals["colour"] = colour_correlation(outputs, original)
     return signals
+
+
+def different(images: Tensor) -> Tensor:
+    """Each of the pictures (N, C, H, W) once, in the order of their first places."""
+    seen: dict[bytes, int] = {}
+    for number, image in enumerate(images.cpu()):
+        seen.setdefault(image.float().numpy().tobytes(), number)
+    return images if len(seen) == len(images) else images[list(seen.values())]
+
+
+def _several(images: Tensor) -> bool:
+    return len(different(images)) >= LEAST_DIFFERENT
 
 
 def _shrunk(images: Tensor, side: int) -> Tensor:

@@ -86,6 +86,12 @@ class Data(LabelledData):
     )
     keep_gib: Positive = Field(16.0, description="most that they may take on the disk")
     skip_bad: bool = False
+    look_for_copies: bool = Field(
+        True, description="say before a training which images are there more than once"
+    )
+    split_seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="which pictures are held out where there is no split to validate with"
+    )
     augment: Augment = Augment()
 
     @property

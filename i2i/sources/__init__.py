@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from i2i.data.check import Checked
+from i2i.data.reading import typed_path
+from i2i.errors import OptionsError
 from i2i.options import Options, read_options
 from i2i.sources.domains import domains, label_names
 from i2i.sources.paired import paired
@@ -37,6 +39,7 @@ def open_source(options: Options, kind: str, say: Say) -> Source:
     Raises:
         DataError: the folder or pictures in it are not as they should be.
     """
+    _require_meaning(options, kind)
     checked = Checked()
     if kind == "pictures":
         return replace(pictures(options, say, checked), checked=checked)
@@ -56,12 +59,18 @@ def settle_options(options: Options, kind: str) -> Options:
     So everything after that, from building the model to using it, need not look at the data.
 
     Raises:
-        DataError: there are no labels, or not those that the options name.
+        DataError: there are no labels, or not those that the options name; or a place is an address
+            on the network.
+        OptionsError: it is not said where the images are, or something is said that this kind of
+            data does not have.
     """
+    _require_meaning(options, kind)
     layer = options.to_dict()
     for each in (layer["data"], *layer["data"]["more"]):
         for key in ("root", "root_b", "table"):
             where = each.get(key)
+            if where:
+                each[key] = where = typed_path(where)
             # A table is looked for below the root first.
             below = key == "table" and Path(each["root"], where).is_file()
             if where and Path(where).exists() and not below:
@@ -89,3 +98,25 @@ def elsewhere(options: Options, dataroot: str, kind: str) -> Options:
     layer = options.to_dict()
     layer["data"] |= {"root": dataroot, "root_b": "", "more": []}
     return settle_options(read_options(layer), kind)
+
+
+def _require_meaning(options: Options, kind: str) -> None:
+    """Refuse to go without a data set, and what would be ignored."""
+    data = options.data
+    if not data.root:
+        raise OptionsError(
+            "data.root is empty: say where the images are with data.root=FOLDER (--dataroot), or "
+            "try data.root=demo."
+        )
+    if data.root_b and kind != "unpaired":
+        raise OptionsError(
+            f"data.root_b (={data.root_b!r}, --dataroot-b) is for unpaired data; the model "
+            f"{options.model!r} learns from {kind} data and would ignore it: leave it out."
+        )
+    if kind in ("paired", "unpaired"):
+        for name in ("table", "attributes", "domains", "groups", "more"):
+            if getattr(data, name):
+                raise OptionsError(
+                    f"data.{name} is for models of many domains; the model {options.model!r} "
+                    f"learns from {kind} data and would ignore it: leave it out."
+                )

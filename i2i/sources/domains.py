@@ -16,9 +16,21 @@ from i2i.errors import OptionsError
 from i2i.options import LabelledData, Options
 from i2i.sources.kept import keep_decoded
 from i2i.sources.root import find_root
-from i2i.sources.source import HELD_OUT, Say, Source, fingerprint, geometry, readable, table_file
+from i2i.sources.source import (
+    HELD_OUT,
+    Say,
+    Source,
+    fingerprint,
+    geometry,
+    left_out,
+    members_of,
+    readable,
+    say_not_used,
+    table_file,
+)
 
-Parts = tuple[LabelledFiles, LabelledFiles]
+Parts = tuple[LabelledFiles, LabelledFiles, Sequence[Path]]
+"""Those to train on, to validate with, and to test with beside them."""
 
 HELD_OUT_AT_MOST = 2000
 """Of a table of attributes, which may list a hundred times as many; as published for StarGAN."""
@@ -32,7 +44,7 @@ def domains(options: Options, root: Path, say: Say, checked: Checked) -> Source:
         (_attributed if each.table else _foldered)(each, folder, options, say, checked)
         for each, folder in zip((data, *data.more), roots, strict=True)
     ]
-    sets, held = [train for train, _ in parts], [rest for _, rest in parts]
+    sets, held = [train for train, _, _ in parts], [rest for _, rest, _ in parts]
     for each in sets:
         each.require_examples()
     common: dict[str, Any] = {"channels": data.input_channels, "seed": seed}
@@ -58,15 +70,26 @@ def domains(options: Options, root: Path, say: Say, checked: Checked) -> Source:
             for each in sets
             for path, row in zip(each.pictures, each.labels, strict=True)
         ),
+        members=members_of(
+            {
+                "train": [path for each in sets for path in each.pictures],
+                "val": [path for each in held for path in each.pictures],
+                "test": [path for _, _, tested in parts for path in tested],
+            },
+            roots,
+            checked,
+        ),
     )
 
 
-def label_names(data: LabelledData, root: Path) -> dict[str, list[str]]:
+def label_names(data: LabelledData, root: Path) -> dict[str, Any]:
     """Return the options of one data set that only the data can tell: the names of its labels."""
     if not data.root:
         raise OptionsError("a data set has no root: say where its pictures are.")
     if data.table:
-        return {"attributes": list(read_table(table_file(data, root), data.attributes).names)}
+        table = read_table(table_file(data, root), data.attributes)
+        groups = data.groups or table.groups
+        return {"attributes": list(table.names), "groups": [list(group) for group in groups]}
     if data.attributes:
         raise OptionsError(
             f"data.attributes (={list(data.attributes)}) are columns of a table: name its file "
@@ -83,10 +106,11 @@ def _foldered(
     """The labelled pictures to train on, and those to validate with, of one data set."""
     found = find_domains(root, "train", data.domains)
     assert found is not None
+    held = find_domains(root, "val", data.domains)
+    say_not_used([root], (*found.notes, *(held.notes if held else ())), say)
     train = {
         name: readable(paths, options.data, say, checked) for name, paths in found.pictures.items()
     }
-    held = find_domains(root, "val", data.domains)
     if held is not None:
         validation, split = (
             {
@@ -96,7 +120,7 @@ def _foldered(
             "their own split",
         )
     else:
-        both = {name: hold_out(p, HELD_OUT, options.train.seed) for name, p in train.items()}
+        both = {name: hold_out(p, HELD_OUT, options.data.split_seed) for name, p in train.items()}
         train, validation = ({n: pair[side] for n, pair in both.items()} for side in (0, 1))
         split = "held out from those for training"
     numbers = ", ".join(f"{len(pictures)} of {name}" for name, pictures in train.items())
@@ -111,7 +135,10 @@ def _foldered(
         paths = tuple(path for each in pictures.values() for path in each)
         return LabelledFiles(data.label_set, paths, np.array(rows).reshape(-1, len(identity)))
 
-    return labelled(train), labelled(validation)
+    known = {path for pictures in validation.values() for path in pictures}
+    tested = find_domains(root, "test", data.domains)
+    test = [path for each in (tested.pictures.values() if tested else ()) for path in each]
+    return labelled(train), labelled(validation), [path for path in test if path not in known]
 
 
 def _attributed(
@@ -120,8 +147,12 @@ def _attributed(
     """The labelled pictures to train on, and those to validate with, of one data set."""
     table = read_table(table_file(data, root), data.attributes)
     found = find_attributed(root, table, drop_unlisted=options.data.skip_bad)
-    if found.unlisted:
-        say(f"left out {len(found.unlisted)} without a row in {table.path} (--skip-bad)")
+    say_not_used([root], (), say)
+    left_out(
+        dict.fromkeys(found.unlisted, f"no row in {table.path}"),
+        len(found.train) + len(found.unlisted),
+        say,
+    )
     if found.unseen:
         say(f"note: {found.unseen} of {len(table.rows)} rows in {table.path} have no picture")
     train = readable(list(found.train), options.data, say, checked)
@@ -132,7 +163,7 @@ def _attributed(
         )
     else:
         share = min(HELD_OUT, HELD_OUT_AT_MOST / len(train))
-        train, validation = hold_out(train, share, options.train.seed)
+        train, validation = hold_out(train, share, options.data.split_seed)
         split = "held out from those for training"
     say(
         f"data: {root} ({found.layout}), {counted(len(train), 'picture', 'pictures')} to "
@@ -144,4 +175,4 @@ def _attributed(
         rows = np.array([values[path] for path in pictures], dtype=bool)
         return LabelledFiles(data.label_set, tuple(pictures), rows.reshape(-1, len(table.names)))
 
-    return labelled(train), labelled(validation)
+    return labelled(train), labelled(validation), found.test

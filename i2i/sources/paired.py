@@ -1,29 +1,45 @@
 """Pairs: for pix2pix and its like."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from i2i.data.check import Checked, usable_pairs
-from i2i.data.layouts import PairFiles, find_pairs, has_split, hold_out
+from i2i.data.check import Checked, mismatch, usable_pairs
+from i2i.data.layouts import PairFiles, find_pairs, has_split, hold_out, lonely_sides
 from i2i.data.paired import PairedPictures
 from i2i.data.transforms import evaluation_geometry
+from i2i.data.values import require_full_range
 from i2i.doctor.words import counted
+from i2i.errors import DataError
 from i2i.options import Data, Options
 from i2i.sources.kept import keep_decoded
-from i2i.sources.source import HELD_OUT, Say, Source, check, fingerprint, geometry, reported
+from i2i.sources.source import (
+    HELD_OUT,
+    Say,
+    Source,
+    check,
+    fingerprint,
+    geometry,
+    left_out,
+    members_of,
+    say_not_used,
+)
 
 
 def paired(options: Options, root: Path, say: Say, checked: Checked) -> Source:
     """Make data sets of the pairs in a folder."""
     data = options.data
     found = find_pairs(root, "train", drop_orphans=data.skip_bad)
+    say_not_used([root], (f"{each}: not used" for each in lonely_sides(root)), say)
+    orphans = (*found.orphans_a, *found.orphans_b)
+    left_out(dict.fromkeys(orphans, "no partner"), 2 * len(found.pairs) + len(orphans), say)
     train, split = _usable(found.pairs, data, say, checked), "its own split"
     if has_split(root, "val"):
         held = find_pairs(root, "val", drop_orphans=data.skip_bad)
         validation = _usable(held.pairs, data, say, checked)
     else:
-        train, validation = hold_out(train, HELD_OUT, options.train.seed)
+        train, validation = hold_out(train, HELD_OUT, data.split_seed)
         split = f"held out from the {len(train) + len(validation)} for training"
     say(
         f"data: {root} ({found.layout}), {counted(len(train), 'pair', 'pairs')} to train on, "
@@ -36,8 +52,7 @@ def paired(options: Options, root: Path, say: Say, checked: Checked) -> Source:
         "seed": options.train.seed,
     }
     pictures = PairedPictures(train, geometry(data), shuffle=True, **common)
-    files = [path for pair in train for path in (pair.a, pair.b) if path is not None]
-    keep_decoded(pictures, files, data, say, pictures.depths)
+    keep_decoded(pictures, _files(train), data, say, pictures.depths)
     return Source(
         train=pictures,
         validation=PairedPictures(
@@ -46,12 +61,36 @@ def paired(options: Options, root: Path, say: Say, checked: Checked) -> Source:
         pictures=len(train),
         validation_pictures=len(validation),
         fingerprint=fingerprint(pair.name for pair in train),
+        members=members_of(
+            {"train": _files(train), "val": _files(validation), "test": _tested(root, validation)},
+            [root],
+            checked,
+        ),
     )
+
+
+def _files(pairs: Iterable[PairFiles]) -> list[Path]:
+    return [path for pair in pairs for path in (pair.a, pair.b) if path is not None]
+
+
+def _tested(root: Path, validation: Sequence[PairFiles]) -> list[Path]:
+    """The pictures to test with beside those that validate; whatever is wrong with them."""
+    held = {pair.a for pair in validation}
+    with contextlib.suppress(DataError):
+        if has_split(root, "test"):
+            found = find_pairs(root, "test", drop_orphans=True).pairs
+            return _files(pair for pair in found if pair.a not in held)
+    return []
 
 
 def _usable(pairs: Sequence[PairFiles], data: Data, say: Say, checked: Checked) -> list[PairFiles]:
-    found = check(
-        (path for pair in pairs for path in (pair.a, pair.b) if path is not None), checked
-    )
+    found = check(_files(pairs), checked)
     usable = usable_pairs(pairs, found, skip_bad=data.skip_bad)
-    return reported(pairs, usable, say)
+    for side in ([pair.a for pair in usable], [pair.b for pair in usable if pair.b]):
+        require_full_range(side, checked.looks)
+    why = {
+        pair.a: found.bad.get(pair.a) or found.bad.get(pair.b or pair.a) or mismatch(pair, found)
+        for pair in pairs
+    }
+    left_out({path: reason for path, reason in why.items() if reason}, len(pairs), say)
+    return usable

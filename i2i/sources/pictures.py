@@ -1,10 +1,14 @@
 """Pictures that are looked at one by one: for models that make pictures from noise."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from i2i.data.cache import cache_folder
 from i2i.data.check import Checked
+from i2i.data.content_hash import Member, hash_pixels
+from i2i.data.folders import split_of
 from i2i.data.idx import ByteStore, find_idx, has_idx
 from i2i.data.picture_folder import FileStore, find_pictures
 from i2i.data.picture_set import FoundPictures, PictureSet
@@ -17,13 +21,23 @@ from i2i.errors import DataError, OptionsError
 from i2i.options import Data, Options
 from i2i.sources.kept import keep_decoded
 from i2i.sources.root import find_root
-from i2i.sources.source import HELD_OUT, Say, Source, geometry, readable
+from i2i.sources.source import (
+    HELD_OUT,
+    Say,
+    Source,
+    geometry,
+    members_of,
+    readable,
+    say_not_used,
+)
 
 
 def pictures(options: Options, say: Say, checked: Checked) -> Source:
     """Make data sets of single pictures, wherever they are kept."""
     data, seed = options.data, options.train.seed
     found = find_named_pictures(data.root, say) or _in_folder(data.root, say)
+    if isinstance(found.train.store, FileStore):
+        say_not_used([found.train.store.root], found.notes, say)
     train = _usable(found.train.of_classes(data.domains), data, say, checked)
     for name, places in zip(train.classes, train.by_class(), strict=False):
         if not len(places):
@@ -32,7 +46,7 @@ def pictures(options: Options, say: Say, checked: Checked) -> Source:
         validation = _usable(found.validation.of_classes(data.domains), data, say, checked)
         split = "their own split"
     else:
-        train, validation = train.held_out(HELD_OUT, seed)
+        train, validation = train.held_out(HELD_OUT, data.split_seed)
         split = "held out from those for training"
     say(
         f"data: {data.root} ({found.layout}), {counted(len(train), 'picture', 'pictures')} to "
@@ -52,7 +66,21 @@ def pictures(options: Options, say: Say, checked: Checked) -> Source:
         pictures=len(train),
         validation_pictures=len(validation),
         fingerprint=train.fingerprint,
+        members=partial(_members, {"train": train, "val": validation, "test": found.test}, checked),
     )
+
+
+def _members(parts: Mapping[str, PictureSet | None], checked: Checked, split: str) -> list[Member]:
+    """The images of a split: files by their content, others by their pixels."""
+    pictures = parts[split]
+    if pictures is None:
+        return []
+    store, indices = pictures.store, pictures.indices.tolist()
+    if isinstance(store, FileStore):
+        paths = [store.paths[index] for index in indices]
+        root = store.root.parent if split_of(store.root.name) else store.root
+        return members_of({split: paths}, [root], checked)(split)
+    return [Member(store.name(index), hash_pixels(store.read(index, 3))) for index in indices]
 
 
 def class_names(data: Data, say: Say) -> tuple[str, ...]:

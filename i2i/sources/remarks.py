@@ -4,6 +4,7 @@ from pathlib import Path
 
 from i2i.doctor import brief
 from i2i.options import LabelledData, Options
+from i2i.progress import progress_bar
 from i2i.sources.root import find_root
 from i2i.sources.source import Source, silent, table_file
 
@@ -29,15 +30,18 @@ def remarks(options: Options, kind: str, source: Source) -> list[str]:
     each: LabelledData
     for each in (data, *data.more):
         root = find_root(each.root, kind, silent)
-        lines += brief(
-            root,
-            kind,  # type: ignore[arg-type]
-            source.checked,
-            crop_size=data.crop_size,
-            resize=data.resize,
-            root_b=Path(data.root_b) if data.root_b else None,
-            table=table_file(each, root) if each.table else None,
-            domains=each.domains,
-            attributes=each.attributes,
-        )
+        with progress_bar("looking for copies") as comparing:
+            lines += brief(
+                root,
+                kind,  # type: ignore[arg-type]
+                source.checked,
+                crop_size=data.crop_size,
+                resize=data.resize,
+                root_b=Path(data.root_b) if data.root_b else None,
+                table=table_file(each, root) if each.table else None,
+                domains=each.domains,
+                attributes=each.attributes,
+                copies=data.look_for_copies,
+                comparing=comparing,
+            )
     return lines

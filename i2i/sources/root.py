@@ -4,6 +4,7 @@ from pathlib import Path
 
 from i2i.data.cache import cache_folder
 from i2i.data.catalogue import catalogued
+from i2i.data.reading import require_folder, typed_path
 from i2i.progress import progress_bar
 from i2i.recipes import shipped
 from i2i.sources.source import Say
@@ -23,8 +24,11 @@ def find_root(dataroot: str, kind: str | None, say: Say) -> Path:
     Raises:
         DataError: there is no such data set, or it cannot be had.
     """
+    dataroot = typed_path(dataroot)
     if Path(dataroot).is_dir():
         return Path(dataroot)
+    if Path(dataroot).exists():
+        require_folder(Path(dataroot))
     if dataroot != DEMO:
         return catalogued(
             dataroot, shipped("datasets"), cache_folder(), kind=kind, say=say, bar=progress_bar

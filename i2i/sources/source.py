@@ -2,22 +2,30 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from torch.utils.data import Dataset, default_collate
 
 from i2i.data.cache import cache_folder
 from i2i.data.check import Checked, check_pictures, usable_pictures
+from i2i.data.content_hash import Member, content_hash
+from i2i.data.folders import results_in
+from i2i.data.layouts import first_few
+from i2i.data.reading import counted_by_suffix, passed_over
 from i2i.data.transforms import JointGeometry
+from i2i.data.values import require_full_range
 from i2i.options import Data, LabelledData
 from i2i.progress import progress_bar
 
-T = TypeVar("T")
 Say = Callable[[str], None]
+
+FEW = 4
+"""Different held-out images below which measures of how different they are mean nothing."""
 
 HELD_OUT = 0.1
 """Share of the pictures that is held out where a data set has no validation split."""
@@ -29,7 +37,8 @@ class Source:
 
     `train` gives a sample for any position from 0 on, `pictures` of them in an epoch; `validation`
     gives its samples in a fixed order. `fingerprint` changes with the names of the files that are
-    trained on. `checked` is what the check of the pictures has seen.
+    trained on. `checked` is what the check of the pictures has seen, `members` makes a list of the
+    images of a split ("train", "val", "test").
     """
 
     train: Dataset[Any]
@@ -38,6 +47,12 @@ class Source:
     validation_pictures: int
     fingerprint: str
     checked: Checked = field(default_factory=Checked)
+    members: Callable[[str], list[Member]] = field(default=lambda split: [], compare=False)
+
+    @cached_property
+    def splits(self) -> dict[str, list[Member]]:
+        """All images by split, with a hash of what is in each."""
+        return {split: self.members(split) for split in ("train", "val", "test")}
 
     def validation_batches(self, count: int, batch_size: int = 8) -> list[Any]:
         """The first `count` validation samples, collated into batches.
@@ -62,9 +77,12 @@ def geometry(data: Data) -> JointGeometry:
 
 
 def readable(paths: Sequence[Path], data: Data, say: Say, checked: Checked) -> list[Path]:
-    """Return the pictures that can be read, all of which must be unless bad ones are skipped."""
+    """Return the pictures of one side that can be read, all of which must be unless bad ones are
+    skipped."""
     usable = usable_pictures(paths, check(paths, checked), skip_bad=data.skip_bad)
-    return reported(paths, usable, say)
+    require_full_range(usable, checked.looks)
+    left_out({path: checked.bad[path] for path in paths if path in checked.bad}, len(paths), say)
+    return usable
 
 
 def check(paths: Iterable[Path], checked: Checked) -> Checked:
@@ -75,11 +93,52 @@ def check(paths: Iterable[Path], checked: Checked) -> Checked:
     return found
 
 
-def reported(found: Sequence[T], usable: list[T], say: Say) -> list[T]:
-    """Return what is usable of what was found, and say if something is left out."""
-    if len(usable) < len(found):
-        say(f"left out {len(found) - len(usable)} of {len(found)} that cannot be used (--skip-bad)")
-    return usable
+def left_out(why: Mapping[Path, str], total: int, say: Say) -> None:
+    """Say what `--skip-bad` leaves out, and why."""
+    if why:
+        lines = [f"{path}: {reason}" for path, reason in why.items()]
+        say(f"left out {len(why)} of {total} that cannot be used (--skip-bad):\n{first_few(lines)}")
+
+
+def members_of(
+    parts: Mapping[str, Iterable[Path]], roots: Sequence[Path], checked: Checked
+) -> Callable[[str], list[Member]]:
+    """Return what lists the images of a split, which are files, by their names below the roots.
+
+    What the check has read is not read again.
+    """
+
+    def listed(split: str) -> list[Member]:
+        return [
+            Member(
+                _below(path, roots),
+                checked.looks[path].digest if path in checked.looks else content_hash(path),
+            )
+            for path in dict.fromkeys(parts.get(split, ()))
+        ]
+
+    return listed
+
+
+def _below(path: Path, roots: Sequence[Path]) -> str:
+    for root in roots:
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return path.as_posix()
+
+
+def say_not_used(roots: Sequence[Path], notes: Iterable[str], say: Say) -> None:
+    """Say what lies in the folders of a data set and is not learnt from."""
+    for note in notes:
+        say(f"note: {note}")
+    for folder in results_in(roots):
+        say(f"note: '{folder}' holds results of i2i and is left out.")
+    others = passed_over(roots)
+    if others:
+        say(
+            f"note: {len(others)} files of kinds that are not read are passed over "
+            f"({counted_by_suffix(others)}), the first is '{others[0]}'."
+        )
 
 
 def table_file(data: LabelledData, root: Path) -> Path:

@@ -1,24 +1,42 @@
 """Pictures of two kinds that do not belong together: for CycleGAN and its like."""
 
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from i2i.data.check import Checked
-from i2i.data.layouts import find_unpaired, hold_out
+from i2i.data.layouts import find_unpaired, hold_out, lonely_sides
 from i2i.data.transforms import evaluation_geometry
 from i2i.data.unpaired import UnpairedPictures
 from i2i.doctor.words import counted
+from i2i.errors import DataError
 from i2i.options import Options
 from i2i.sources.kept import keep_decoded
-from i2i.sources.source import HELD_OUT, Say, Source, fingerprint, geometry, readable
+from i2i.sources.source import (
+    FEW,
+    HELD_OUT,
+    Say,
+    Source,
+    fingerprint,
+    geometry,
+    members_of,
+    readable,
+    say_not_used,
+)
 
 
 def unpaired(options: Options, root: Path, say: Say, checked: Checked) -> Source:
     """Make data sets of the pictures of both kinds in a folder."""
-    data, seed = options.data, options.train.seed
+    data = options.data
     root_b = Path(data.root_b) if data.root_b else None
     found = find_unpaired(root, "train", root_b)
     assert found is not None
+    roots = [root, *([root_b] if root_b else [])]
+    lonely = [] if root_b else lonely_sides(root)
+    say_not_used(roots, (f"{each}: not used" for each in lonely), say)
+    if found.names != ("A", "B"):
+        say(f"data: A is {found.names[0]!r}, B is {found.names[1]!r}")
     sides = [readable(side, data, say, checked) for side in (found.a, found.b)]
     held = find_unpaired(root, "val", root_b)
     if held is not None:
@@ -27,7 +45,7 @@ def unpaired(options: Options, root: Path, say: Say, checked: Checked) -> Source
             "its own",
         )
     else:
-        both = [hold_out(side, HELD_OUT, seed) for side in sides]
+        both = [hold_out(side, HELD_OUT, data.split_seed) for side in sides]
         # A single picture is trained on and validated with.
         sides, validation = [train for train, _ in both], [rest or train for train, rest in both]
         split = "held out from those for training"
@@ -36,7 +54,16 @@ def unpaired(options: Options, root: Path, say: Say, checked: Checked) -> Source
         f"and {len(sides[1])} of B to train on, {len(validation[0])} and {len(validation[1])} to "
         f"validate with ({split})"
     )
-    common: dict[str, Any] = {"channels": (data.input_channels, data.output_channels), "seed": seed}
+    for name, side in zip(found.names, validation, strict=True):
+        if len(side) < FEW:
+            say(
+                f"note: of {name} there {'is' if len(side) == 1 else 'are'} only {len(side)} to "
+                "validate with: how different results are from each other cannot be measured."
+            )
+    common: dict[str, Any] = {
+        "channels": (data.input_channels, data.output_channels),
+        "seed": options.train.seed,
+    }
     train = UnpairedPictures(sides, geometry(data), shuffle=True, **common)
     keep_decoded(train, [path for side in sides for path in side], data, say, train.channels)
     held_out = UnpairedPictures(
@@ -48,4 +75,22 @@ def unpaired(options: Options, root: Path, say: Say, checked: Checked) -> Source
         pictures=len(train),
         validation_pictures=len(held_out),
         fingerprint=fingerprint(path.name for side in sides for path in side),
+        members=members_of(
+            {
+                "train": [path for side in sides for path in side],
+                "val": [path for side in validation for path in side],
+                "test": _tested(root, root_b, validation),
+            },
+            roots,
+            checked,
+        ),
     )
+
+
+def _tested(root: Path, root_b: Path | None, validation: Sequence[Sequence[Path]]) -> list[Path]:
+    """The pictures to test with beside those that validate; whatever is wrong with them."""
+    held = {path for side in validation for path in side}
+    with contextlib.suppress(DataError):
+        if (found := find_unpaired(root, "test", root_b)) is not None:
+            return [path for path in (*found.a, *found.b) if path not in held]
+    return []

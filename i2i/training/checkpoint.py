@@ -107,6 +107,7 @@ def load_checkpoint(
     except gate.RefusedError as error:
         raise _refusal(path, error) from error
     state.pop("written", None)
+    _keep_split(state.get("options"))
     if "options" in state:
         state["options"] = gate.with_places(state["options"], _told(path))
     return state
@@ -226,6 +227,14 @@ def _told(path: Path) -> Any:
         return gate.parse_toml(gate.read_text(file, gate.MOST_TOML))
     except gate.RefusedError:  # whatever is wrong with it, the checkpoint is as good as before
         return {}
+
+
+def _keep_split(options: Any) -> None:
+    """Hold out the same images as before there was a seed for that: it was that of the training."""
+    if isinstance(options, dict):
+        data, train = options.get("data"), options.get("train")
+        if isinstance(data, dict) and isinstance(train, dict):
+            data.setdefault("split_seed", train.get("seed", 0))
 
 
 def _sync_folder(folder: Path) -> None:

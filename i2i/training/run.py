@@ -7,6 +7,7 @@
         environment.json       versions, device, command line; environment-STEP.json of a resumption
         log.jsonl              the scalars, one JSON object a line
         health.json            what is wrong with the training at present
+        split.json             which images it learns from and validates with (`i2i.data.splits`)
         events.out.tfevents.*  the same for TensorBoard, with the picture sheets
         samples/               the picture sheets, as PNG
         checkpoints/           step-00001000.pt, ..., best.pt
@@ -25,6 +26,7 @@ from typing import Any
 import torch
 
 from i2i import __version__
+from i2i.data.folders import results_folder
 from i2i.errors import CheckpointError, RunError, did_you_mean
 from i2i.training.log import read_row
 
@@ -102,9 +104,10 @@ def create_run(run: Run, about: dict[str, Any]) -> None:
         RunError: the folder cannot be made, or somebody else made it just now.
     """
     try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        run.best.parent.mkdir()  # whoever makes this folder owns the run
-        run.samples.mkdir(exist_ok=True)
+        with results_folder(run.folder):
+            run.folder.mkdir(parents=True, exist_ok=True)
+            run.best.parent.mkdir()  # whoever makes this folder owns the run
+            run.samples.mkdir(exist_ok=True)
     except FileExistsError:
         raise RunError(
             f"{run.folder} was made by somebody else just now: give the new run another name."

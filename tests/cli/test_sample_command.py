@@ -10,6 +10,7 @@ from PIL import Image
 
 from i2i import train
 from i2i.cli import cli
+from i2i.data.folders import MARKER
 from i2i.errors import I2iError
 from shrunk import shrunk
 
@@ -46,7 +47,7 @@ def test_pictures_of_the_newest_run(told: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert f"the last of the newest run under {told.parent}" in done.output
     assert f"picture sheet: {out / 'sheet.png'}" in done.output
-    assert files(out) == ["000000.png", "000001.png", "000002.png", "sheet.png"]
+    assert files(out) == [MARKER, "000000.png", "000001.png", "000002.png", "sheet.png"]
     again = ["sample", tmp_path / "b", "--checkpoint", told, "--device", "cpu"]
     assert i2i(*again, "--count", "1", "--seed", "2").exit_code == 0
     assert np.array_equal(load(tmp_path / "b" / "000002.png"), load(out / "000002.png"))
@@ -78,7 +79,7 @@ def test_codes_are_set_and_varied(domains: Path, tmp_path: Path) -> None:
     out = tmp_path / "sheet"
     done = i2i("sample", out, *given, "--vary", "continuous2", "--count", "2")
     assert done.exit_code == 0, done.output
-    assert files(out) == ["continuous2.png"]
+    assert files(out) == [MARKER, "continuous2.png"]
     assert load(out / "continuous2.png").shape == (20 + 2 * 100, 4 + 10 * 100, 3)
     for name, code in (("a", "category=3,continuous1=-1.5"), ("b", "category=4")):
         done = i2i("sample", tmp_path / name, *given, "--count", "1", "--code", code)

@@ -85,7 +85,11 @@ def test_both_notations_say_the_same(rows: list[tuple[bool, ...]]) -> None:
         ("3\n", r"line 2: .*there are none"),
         ("", r"line 1: .*there are none"),
         ("file,A\n", "lists no picture"),
-        ("file,A\n1.png,yes\n", r"line 2: A is 'yes'"),
+        ("file,A\n1.png,1\n2.png,maybe\n", r"line 3: A is 'maybe'"),
+        ("file,A\n1.png,joy\n2.png,joy\n", r"A is 'joy' for all pictures"),
+        ("file,A\n1.png,Anger\n2.png,anger\n", r"A is 'Anger' here and 'anger' there"),
+        ("file,A,B\n1.png,a,b\n2.png,b,a\n", r"has 'a' twice"),
+        ("1.png,1,0\n2.png,0,1\n", r"line 1: '1.png, 1, 0' is no header"),
         ("file,A,\n1.png,1,1\n", r"line 1"),
     ],
 )
@@ -146,3 +150,35 @@ def test_pictures_that_no_row_or_the_same_row_fits(tmp_path: Path) -> None:
     paint(tmp_path / "again" / "2.png")
     with pytest.raises(DataError, match=r"2\.png' both fit the row '2'"):
         find_attributed(tmp_path, table_of(tmp_path / "t", "1", "2", "3"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,emotion\n1.png,joy\n2.png,anger\n10.png,joy\n",
+        "1.png,joy\n2.png,anger\n10.png,joy\n",  # without a header
+        ",image,emotion\n0,1.png,joy\n1,2.png,anger\n2,10.png,joy\n",  # DataFrame.to_csv
+    ],
+)
+def test_a_column_of_words_is_an_attribute_for_each(tmp_path: Path, text: str) -> None:
+    table = read_table(write(tmp_path / "t.csv", text))
+    assert table.names == ("anger", "joy")
+    assert table.groups == (("anger", "joy"),)
+    assert table.rows == {"1": (False, True), "2": (True, False), "10": (False, True)}
+    assert read_table(tmp_path / "t.csv", ["joy"]).groups == ()
+
+
+def test_values_as_pandas_writes_them(tmp_path: Path) -> None:
+    text = (
+        "Unnamed: 0,file,A,B,C\n0,1.png,1.0,True,yes\n1,2.png,0.0,False,no\n2,3.png,-1.0,TRUE,No\n"
+    )
+    table = read_table(write(tmp_path / "t.csv", text))
+    assert table.names == ("A", "B", "C")
+    assert table.rows == {"1": (True,) * 3, "2": (False,) * 3, "3": (False, True, False)}
+
+
+def test_what_would_be_tested_with_is_not_trained_on(tmp_path: Path) -> None:
+    paint(tmp_path / "Test" / "000001.png")
+    table = read_table(write(tmp_path / "list.txt", CELEBA))
+    with pytest.raises(DataError, match="holds 'Test', but no folder 'train'"):
+        find_attributed(tmp_path, table)

@@ -267,7 +267,7 @@ def test_a_source_with_a_table(domains: Path) -> None:
     said.clear()
     smaller = settled(domains, table, "data.skip_bad=true")
     assert open_source(smaller, "domains", said.append).pictures == 14
-    assert any("left out 1 without a row" in line for line in said)
+    assert any("left out 1 of 15" in line and "new.png: no row in" in line for line in said)
     assert any("1 of 21 rows" in line and "have no picture" in line for line in said)
 
 

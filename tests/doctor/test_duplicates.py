@@ -142,7 +142,7 @@ def test_clusters_are_those_of_all_pairwise_distances() -> None:
             component = [a if c == b else c for c in component]
     expected = {frozenset(i for i in range(count) if component[i] == c) for c in component}
 
-    clusters, turned = near_clusters([np.packbits(row).tobytes().hex() for row in rows])
+    clusters, turned, _ = near_clusters([np.packbits(row).tobytes().hex() for row in rows])
     assert {frozenset(cluster) for cluster in clusters} == expected
     assert sum(map(len, clusters)) == count
     assert any(len(cluster) > 3 for cluster in clusters)
@@ -154,6 +154,41 @@ def test_clusters_are_those_of_all_pairwise_distances() -> None:
 
 def test_many_equal_fingerprints_are_one_cluster() -> None:
     one = fingerprint(np.random.default_rng(0).uniform(0, 255, (32, 32)).astype(np.float32))
-    clusters, turned = near_clusters([one] * 1500)
+    clusters, turned, _ = near_clusters([one] * 1500)
     assert [len(cluster) for cluster in clusters] == [1500]
     assert turned == set()
+
+
+def test_of_very_many_fingerprints_those_that_agree_in_some_bits_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Copies with up to 25 bits changed, mirrored or not, are found by the tables of bits; nothing
+    else is: independent fingerprints differ in 128 bits, give or take 8."""
+    monkeypatch.setattr("i2i.doctor.duplicates.EXACT_UP_TO", 100)
+    generator = np.random.default_rng(0)
+    rows = generator.integers(0, 2, (400, 256), dtype=np.uint8)
+    for copy in range(100):
+        rows[300 + copy] = rows[copy]
+        rows[300 + copy, generator.choice(256, copy % 26, replace=False)] ^= 1
+        if copy % 2:
+            rows[300 + copy, 1::2] ^= 1
+    rows[:, 0] = 1
+    told: list[tuple[int, int]] = []
+    clusters, turned, complete = near_clusters(
+        [np.packbits(row).tobytes().hex() for row in rows],
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert complete
+    assert sorted(c for c in clusters if len(c) > 1) == [[n, 300 + n] for n in range(100)]
+    assert {clusters[at][0] % 2 for at in turned} == {1}
+    assert len(turned) == 50
+    assert told[-1][0] == told[-1][1]
+
+
+def test_the_search_ends_when_its_time_is_over() -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (2000, 256), dtype=np.uint8)
+    rows[:, 0] = 1
+    prints = [np.packbits(row).tobytes().hex() for row in rows]
+    clusters, _, complete = near_clusters(prints, seconds=0)
+    assert not complete
+    assert sum(map(len, clusters)) == 2000

@@ -283,6 +283,10 @@ def test_attributes(domains: Path) -> None:
 def test_no_pictures_to_validate_with_are_a_note(data: Callable[[str], Path]) -> None:
     root = data("unpaired")
     shutil.rmtree(root / "testA")
+    lonely = found(root)
+    assert set(lonely) == {"no validation", "not used"}
+    assert lonely["not used"].text == "testB without a folder of A: not used."
+    shutil.rmtree(root / "testB")
     assert set(found(root)) == {"no validation"}
     assert examine(root).exit_code == 0
 
@@ -324,7 +328,7 @@ def test_nothing_is_decoded_twice(
     assert examine(root, cache=tmp_path / "cache") == once
     seen = check_pictures(root.rglob("*.png"), tmp_path / "cache")
     lines = brief(root, "paired", seen)
-    assert lines[0].startswith("error: TRAIN AND TEST OVERLAP")
+    assert lines[0].startswith("warning: TRAIN AND TEST OVERLAP")
     assert lines[-1] == f"`i2i doctor {root}` says more."
 
 
@@ -361,3 +365,51 @@ def test_single_pictures_are_not_taken_for_two_side_by_side(
             pixels = generator.integers(0, 256, (20, width, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / split / f"{split}{number}.png")
     assert detect_kind(tmp_path)[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "sides"),
+    [
+        ("paired", ("{}/A", "{}/B")),
+        ("unpaired", ("{}A", "{}B")),
+        ("domains", ("{}/cat", "{}/dog")),
+        ("pictures", ("{}/cat", "{}/dog")),
+    ],
+)
+def test_every_split_is_compared_with_every_other(
+    tmp_path: Path, kind: str, sides: tuple[str, str]
+) -> None:
+    generator = np.random.default_rng(0)
+    for side in sides:
+        for split in ("Training", "valid", "Testing"):
+            folder = tmp_path / side.format(split)
+            folder.mkdir(parents=True)
+            for number in range(3):
+                pixels = generator.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+        tested = tmp_path / side.format("Testing")
+        shutil.copy(tmp_path / side.format("Training") / "0.png", tested / "0.png")
+        shutil.copy(tmp_path / side.format("valid") / "1.png", tested / "1.png")
+    leaks = [each for each in examine(tmp_path, kind).findings if each.kind == "leak"]  # type: ignore[arg-type]
+    said = {(each.severity, each.text.split(":")[0]) for each in leaks}
+    assert said == {
+        ("error", "TRAIN AND TEST OVERLAP"),
+        ("warning", "VALIDATION AND TEST OVERLAP"),
+    }
+    assert all("to test with are among those to" in each.text for each in leaks)
+
+
+def test_sides_are_judged_apart(tmp_path: Path) -> None:
+    """Grey sketches and colour photos are what such pairs are for; one grey photo is not."""
+    generator = np.random.default_rng(0)
+    for number in range(6):
+        for side, shape in (("A", (24, 24)), ("B", (24, 24, 3))):
+            path = tmp_path / f"train{side}" / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8)).save(path)
+    assert "grey" not in {each.kind for each in examine(tmp_path, "paired").findings}
+    Image.fromarray(generator.integers(0, 256, (24, 24), dtype=np.uint8)).save(
+        tmp_path / "trainB" / "0.png"
+    )
+    (grey,) = (each for each in examine(tmp_path, "paired").findings if each.kind == "grey")
+    assert grey.text == "1 of 6 pictures of B are grey, the others have colours."

@@ -109,3 +109,19 @@ def test_against_numpy(count: int, channels: int, seed: int) -> None:
     signals = health_signals(outputs, originals, originals)
     for name, value in expected.items():
         assert signals[name].item() == pytest.approx(value, rel=1e-4, abs=1e-5), name
+
+
+def test_a_repeated_picture_tells_nothing_of_diversity() -> None:
+    """One held-out picture of a side, shown beside each of the other's, is compared with itself."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.rand(6, 3, 16, 16, generator=generator) * 2 - 1
+    outputs = torch.rand(6, 3, 16, 16, generator=generator) * 2 - 1
+    one = torch.rand(1, 3, 16, 16, generator=generator) * 2 - 1
+    assert "diversity" not in health_signals(outputs, one.expand(6, -1, -1, -1), inputs)
+    assert "copy" in health_signals(outputs, one.expand(6, -1, -1, -1), inputs)
+    back = health_signals(outputs, inputs, one.expand(6, -1, -1, -1))
+    assert "diversity" not in back
+    assert "copy" not in back
+    three = inputs[:3]
+    repeated = health_signals(outputs, three.repeat(2, 1, 1, 1), inputs)["diversity"]
+    assert repeated == health_signals(outputs, three, inputs)["diversity"]

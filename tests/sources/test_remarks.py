@@ -49,7 +49,7 @@ def test_what_is_a_mistake_is_said_in_a_few_lines(domains: Path) -> None:
     ):
         lines = said_of(shrunk(recipe, f"data.root={domains}", *settings), kind)
         assert lines == [
-            "error: TRAIN AND TEST OVERLAP: 1 of 7 pictures to validate with are among those to "
+            "warning: TRAIN AND TEST OVERLAP: 1 of 7 pictures to validate with are among those to "
             "train on, byte by byte.",
             f"`i2i doctor {domains}` says more.",
         ]
