@@ -26,6 +26,7 @@ from i2i.options import Adversarial as AdversarialOptions
 from i2i.options import Network, Optimizer, Options
 from i2i.processes import ALONE, Processes
 from i2i.processor import best_precision
+from i2i.training.batch_check import check_for
 from i2i.training.distributed import differentiable_mean
 from i2i.training.graph import CudaRecorder, StepGraphs
 from i2i.training.noise import InstanceNoise
@@ -180,8 +181,7 @@ def build_model(options: Options) -> Model:
             )
     size = options.data.crop_size
     for name in model.generators if model.data != "pictures" else ():
-        multiple = model.get_submodule(name).multiple
-        assert isinstance(multiple, int)
+        multiple = getattr(model.get_submodule(name), "multiple", 1)
         if size % multiple:
             raise OptionsError(
                 f"data.crop_size (={size}) must be a multiple of {multiple} for this "
@@ -250,28 +250,37 @@ def build_trainer(
     model: Model | None = None,
     *,
     device: torch.device | str = "cpu",
-    rate: Callable[[int], float] = lambda step: 1.0,
+    images: int | None = None,
+    rate: Callable[[int], float] | None = None,
     length: int | None = None,
     processes: Processes = ALONE,
     say: Callable[[str], None] = lambda line: None,
 ) -> Trainer:
-    """Build the trainer of a model.
+    """Build the trainer of a model. Given the same batches, its steps are those of `i2i train`.
 
     Arguments:
         options: of the run.
         model: to train; by default `build_model(options)`.
         device: where to train.
-        rate: step -> what the learning rates are multiplied by; a constant by default, since the
-            schedule depends on how many pictures there are (`learning_rate_schedule`).
-        length: of the run in steps, for what changes over the run; by default `train.steps`, or 1.
+        images: how many training images there are. The schedule of the learning rate needs it where
+            the length of the run is given in epochs.
+        rate: step -> what the learning rates are multiplied by; by default the schedule of the
+            options.
+        length: of the run in steps, for what changes over the run; by default that of the options,
+            or 1 where it is not known.
         processes: those that train together.
         say: prints a line for a person.
 
     Raises:
-        OptionsError: the model cannot be built, or steps are to be recorded that cannot be.
+        OptionsError: the model cannot be built, steps are to be recorded that cannot be, or the
+            schedule needs `images`.
     """
     device = torch.device(device)
     train = options.train
+    if rate is None:
+        rate = _rate(options, images)
+    if length is None:
+        length = train.steps or (run_length(options, images) if images else 1)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if train.tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = train.tf32
@@ -311,16 +320,39 @@ def build_trainer(
         seed=train.seed,
         accumulate=train.accumulate,
         average=train.average,
+        average_warmup=train.average_warmup,
         channels_last=train.channels_last,
         compile=_compiled(options, model) if train.compile else (),
         augment=DeviceAugment(**augment) if any(augment.values()) else None,
         noise=noise,
         clip=dict.fromkeys(judges, adversarial.clip) if adversarial.clip else {},
         historical_averaging=train.historical_averaging,
-        length=length or train.steps or 1,
+        length=length,
         processes=processes,
         graphs=_graphs(options, device, processes, say),
+        check=check_for(
+            model,
+            input_channels=options.data.input_channels,
+            output_channels=options.data.output_channels,
+            labels=len(options.data.labels.names),
+            sets=len(options.data.labels.sets),
+        ),
+        prepare=inference_mode(options),
+        about={"options": options.to_dict(), "data": ""},
     )
+
+
+def _rate(options: Options, images: int | None) -> Callable[[int], float]:
+    """The schedule of the options, if it can be known."""
+    if options.schedule.name == "constant":
+        return lambda step: 1.0
+    if options.train.steps is None and images is None:
+        raise OptionsError(
+            f"schedule.name (={options.schedule.name!r}) counts epochs, so build_trainer must be "
+            "told how many training images there are (images=400), or the length of the run in "
+            "steps (train.steps=1000, train.epochs left out); schedule.name=constant needs neither."
+        )
+    return learning_rate_schedule(options, images or 0)
 
 
 def _graphs(

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "data": set(),
     "metrics": {"data"},
     "models": {"game", "networks", "objectives", "metrics"},
-    "training": {"game", "metrics", "processes"},
+    "training": {"game", "metrics", "objectives", "processes"},
     "report": {"models", "options", "recipes", "training"},
     "conditioner": {"data"},
     "tiles": {"networks"},

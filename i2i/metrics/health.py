@@ -1,7 +1,6 @@
 """Signs of a generator that fails: what can be told of its outputs without a judge.
 
-Pictures are (N, C, H, W) in -1..1. Nothing here waits for the device: every signal is a scalar
-tensor in float32. `i2i.training.health` says what they mean; the pictures are compared small, since
+Pictures are (N, C, H, W) in -1..1; every signal is a scalar tensor in float32. `i2i.training.health` says what they mean; the pictures are compared small, since
 a collapse, a copy or a wrong colour is seen at a glance, and noise and texture are not.
 """
 
@@ -16,6 +15,16 @@ THUMBNAIL = 16
 
 COPY_SIDE = 64
 """Side of the pictures in which copies are looked for: stripes and edges must still be there."""
+
+DIFFERENT = 3
+"""Different images that the distance between two of them is measured with, at least."""
+
+GRID_PERIODS = (2, 4, 8)
+"""Periods, in pixels, in which networks that double the size once, twice or three times repeat
+themselves: transposed convolutions leave checkerboards and dots in them."""
+
+ROUNDING = (2 / 255) ** 2 / 12
+"""Variance of what rounding to bytes adds to pixels in -1..1."""
 
 EPSILON = 1e-6
 """Below this, differences of pictures in -1..1 are rounding."""
@@ -73,12 +82,83 @@ def colour_shift(outputs: Tensor, references: Tensor) -> Tensor:
     return (means[0] - means[1]).square().mean().sqrt()
 
 
+def contrast(outputs: Tensor, references: Tensor) -> Tensor:
+    """Return how much the pixels within an output differ, where real pictures give 1.
+
+    The standard deviation of a channel, as a mean over channels and pictures, divided by that of
+    the references; 0 if every output is of one colour.
+    """
+    spreads = [
+        each.float().flatten(2).std(dim=2, correction=0).mean() for each in (outputs, references)
+    ]
+    return spreads[0] / spreads[1].clamp_min(EPSILON)
+
+
+def grid(outputs: Tensor, references: Tensor) -> Tensor:
+    """Return how far a periodic pattern stands out of the outputs, where real pictures give 1.
+
+    Of the power spectrum, a mean over pictures and channels, the power at each frequency of the
+    periods 2, 4 and 8 in either direction is divided by the median of its neighbours, and that by
+    the same of the references, if it stands out there (as the blocks of JPEG do). The signal is the
+    largest of these ratios.
+
+    Arguments:
+        outputs, references: of at least 32 x 32 pixels; in those below 64 no period of 8 is looked
+            for.
+    """
+    peaks = [_prominence(each) for each in (outputs, references)]
+    shared = min(len(each) for each in peaks)
+    found = peaks[0][:shared] / peaks[1][:shared].clamp_min(1)
+    return found.max()
+
+
+SMALLEST_GRID = 32
+"""Height and width below which there are too few frequencies for `grid`."""
+
+
+def _prominence(images: Tensor) -> Tensor:
+    """The power at each frequency of a grid over the median power around it.
+
+    Periods of 2 and 4 come first, so that sets of images of different sizes can be compared.
+    """
+    side = min(images.shape[-2:]) // 8 * 8
+    images = images[..., :side, :side].float()
+    window = torch.hann_window(side, periodic=True, device=images.device)
+    window = window[:, None] * window
+    mean = (images * window).sum(dim=(2, 3), keepdim=True) / window.sum()
+    spectrum = torch.fft.fft2((images - mean) * window).abs().square().mean(dim=(0, 1))
+    spectrum = spectrum + ROUNDING * window.square().sum()
+    around = [
+        spectrum.roll((-down, -right), (0, 1))
+        for down in range(-5, 6)
+        for right in range(-5, 6)
+        if 3 <= max(abs(down), abs(right))  # a peak is three bins wide in this window
+    ]
+    prominence = spectrum / torch.stack(around).median(dim=0).values
+    # Frequencies in units of 1/8 of the sampling rate; the other half of the plane is the same.
+    known = [(v, u) for v in range(5) for u in range(-3, 5) if v or u > 0]
+    coarse = [each for each in known if not (each[0] % 2 or each[1] % 2)]
+    fine = [each for each in known if each not in coarse] if side >= 64 else []
+    step = side // 8
+    return torch.stack([prominence[v * step, u * step] for v, u in coarse + fine])
+
+
+def _different(images: Tensor) -> Tensor:
+    """The places of the first picture of each kind, (M,): copies are left out."""
+    thumbnails = _shrunk(images, THUMBNAIL).flatten(1)
+    _, kinds = torch.unique(thumbnails, dim=0, return_inverse=True)
+    places = torch.arange(len(images), device=images.device)
+    first = torch.full_like(places, len(images)).scatter_reduce(0, kinds, places, "amin")
+    return first[first < len(images)].sort().values
+
+
 def health_signals(
     outputs: Tensor, references: Tensor, inputs: Tensor | None = None, paired: bool = False
 ) -> dict[str, Tensor]:
     """Return the signals of one generator, by name, as the log has them below validation/health/.
 
-    `diversity` and `copy` compare pictures with each other and are left out for fewer than two.
+    `diversity` and `copy` compare pictures with each other. They are left out for fewer than
+    three, or two, different ones, since one picture that comes several times says nothing.
     `copy_truth`, only for pairs, is `copy` of the truth: pairs may be nearly alike by nature.
 
     Arguments:
@@ -87,14 +167,21 @@ def health_signals(
         inputs: what it was made of, picture by picture; None where there is no such thing.
         paired: whether `references` are the truth.
     """
-    several = min(len(outputs), len(references)) > 1
-    signals = {"colour_shift": colour_shift(outputs, references)}
-    if several:
-        signals["diversity"] = diversity(outputs, references)
-    if inputs is not None and several:
-        signals["copy"] = copy_distance(outputs, inputs)
+    signals = {
+        "colour_shift": colour_shift(outputs, references),
+        "contrast": contrast(outputs, references),
+    }
+    if min(*outputs.shape[-2:], *references.shape[-2:]) >= SMALLEST_GRID:
+        signals["grid"] = grid(outputs, references)
+    real = references[_different(references)]
+    places = torch.arange(len(outputs)) if inputs is None else _different(inputs)
+    made = outputs[places]
+    if min(len(made), len(real)) >= DIFFERENT:
+        signals["diversity"] = diversity(made, real)
+    if inputs is not None and len(places) > 1:
+        signals["copy"] = copy_distance(made, inputs[places])
         if paired:
-            signals["copy_truth"] = copy_distance(references, inputs)
+            signals["copy_truth"] = copy_distance(references[places], inputs[places])
     original = references if paired else inputs
     if original is not None:
         signals["colour"] = colour_correlation(outputs, original)

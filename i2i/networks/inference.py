@@ -18,7 +18,8 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
     """Put `network` into eval mode, and say what that means; `network.train()` ends it.
 
     Args:
-        network: any network of this package.
+        network: any network. Normalisation that is none of this package's takes the running
+            statistics, as in any `eval` mode.
         norm: what the picture is normalised with: "picture", its own statistics (the published
             pix2pix and StarGAN), or "running", the averages gathered in training. Instance
             normalisation that gathers none always takes those of the picture. The choice is
@@ -36,7 +37,3 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
             module.per_picture = norm == "picture"
         elif isinstance(module, nn.Dropout):
             module.train(dropout)
-        elif norm == "picture":
-            name = type(module).__name__
-            tracks = "BatchNorm" in name or getattr(module, "running_mean", None) is not None
-            assert not tracks, f"{name} cannot normalise per picture"

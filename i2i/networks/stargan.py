@@ -8,7 +8,7 @@ generator by planes of numbers behind the channels of the picture, one plane for
 from torch import Tensor, nn
 
 from i2i.errors import OptionsError
-from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size
+from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size, upsampling
 from i2i.networks.checkpointing import Block, Checkpointed
 from i2i.networks.condition import require_square
 
@@ -49,17 +49,26 @@ class StarGANGenerator(Checkpointed):
         out_channels: channels of the translations.
         width: channels at full size; twice as many at half and four times at a quarter of it.
         blocks: residual blocks, at least 0.
+        upsample: "transposed" as published, or "resize" against dots (other weight names).
 
     Attributes:
         multiple: height and width must be multiples of this, 4; of 8 pixels at least.
 
     Raises:
-        OptionsError: a number that is too small.
+        OptionsError: an unknown name, or a number that is too small.
     """
 
     multiple: int = 4
 
-    def __init__(self, in_channels: int, out_channels: int, *, width: int, blocks: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        width: int,
+        blocks: int,
+        upsample: str = "transposed",
+    ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
         require_at_least("blocks", blocks, 0)
@@ -77,7 +86,7 @@ class StarGANGenerator(Checkpointed):
         layers += [ResidualBlock(4 * width) for _ in range(blocks)]
         for channels in (2 * width, width):
             layers += [
-                nn.ConvTranspose2d(2 * channels, channels, 4, stride=2, padding=1, bias=False),
+                upsampling(upsample, 2 * channels, channels, kernel_size=4, bias=False),
                 _norm(channels),
                 nn.ReLU(inplace=True),
             ]

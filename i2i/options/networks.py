@@ -47,6 +47,7 @@ class PixelGAN(NormedNetwork):
 class StarGANGenerator(Network):
     network: Literal["stargan"]
     blocks: Annotated[int, Field(ge=0)] = Field(6, description="residual blocks")
+    upsample: Upsample = "transposed"
 
 
 class StarGANDiscriminator(Network):

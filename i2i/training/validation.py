@@ -1,7 +1,7 @@
 """How the model does on pictures that it does not learn from."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from i2i.game import Produced
 from i2i.metrics.classifier import Classifier
 from i2i.metrics.distance import Distance
 from i2i.metrics.health import health_signals
+from i2i.training.as_used import as_used
 from i2i.training.sheet import picture_sheet
 from i2i.training.trainer import Trainer
 
@@ -127,23 +128,9 @@ class Validation:
     def _to(self, trainer: Trainer, batch: Any) -> Any:
         return to_device(batch, trainer.device, trainer.memory_format)
 
-    @contextmanager
-    def _as_used(self, trainer: Trainer) -> Iterator[None]:
-        average = trainer.average.in_place() if trainer.average else nullcontext()
-        torch.manual_seed(self.seed)  # the trainer seeds each of its steps again
-        if len(self.batches[0][0]) == 1:  # of which batch norm could make no statistics
-            trainer.model.eval()
-        for name in trainer.model.generators:
-            self.prepare(trainer.model.get_submodule(name))
-        # A discriminator judges as it does in training, but learns nothing of these pictures.
-        buffers = [(buffer, buffer.clone()) for buffer in trainer.model.buffers()]
-        try:
-            with average, torch.no_grad(), trainer.precision.autocast():
-                yield
-        finally:
-            for buffer, before in buffers:
-                buffer.copy_(before)
-            trainer.model.train()
+    def _as_used(self, trainer: Trainer) -> AbstractContextManager[None]:
+        single = len(self.batches[0][0]) == 1
+        return as_used(trainer, self.prepare, self.seed, single=single)
 
 
 def _small(produced: Produced) -> Produced:
