@@ -18,7 +18,7 @@ from i2i.game import Model
 from i2i.growth import Growth, Stage
 from i2i.latent import Latent
 from i2i.models import Kit, find_model
-from i2i.networks import DISCRIMINATORS, GENERATORS, initialise, set_inference
+from i2i.networks import DISCRIMINATORS, GENERATORS, has_dropout, initialise, set_inference
 from i2i.networks.blocks import BatchNorm2d
 from i2i.networks.checkpointing import set_checkpointing
 from i2i.objectives import Adversarial
@@ -26,6 +26,7 @@ from i2i.options import Adversarial as AdversarialOptions
 from i2i.options import Network, Optimizer, Options
 from i2i.processes import ALONE, Processes
 from i2i.processor import best_precision
+from i2i.training.average import averaging_note
 from i2i.training.batch_check import check_for
 from i2i.training.distributed import differentiable_mean
 from i2i.training.graph import CudaRecorder, StepGraphs
@@ -173,6 +174,7 @@ def build_model(options: Options) -> Model:
             "the gradient penalty is meant for each picture by itself, but batch norm mixes those "
             "of a batch: discriminator.norm = 'none' or 'layer' goes with it.",
         )
+    model.notices += _idle_dropout(options, model)
     for player in options.optimizer.player_learning_rates:
         if player not in model.players:
             raise OptionsError(
@@ -197,6 +199,21 @@ def build_model(options: Options) -> Model:
                 f"({_shape(options.discriminator)})."
             )
     return model
+
+
+def _idle_dropout(options: Options, model: Model) -> tuple[str, ...]:
+    """What to say where dropout is on and no generator has a layer for it."""
+    asked = {
+        "generator.dropout": getattr(options.generator, "dropout", False),
+        "inference.dropout": options.inference.dropout,
+    }
+    on = [name for name, value in asked.items() if value]
+    if not on or any(has_dropout(model.get_submodule(name)) for name in model.generators):
+        return ()
+    return (
+        f"{' and '.join(on)} (=true) {'has' if len(on) == 1 else 'have'} no effect: this "
+        f"{options.generator.network} ({_shape(options.generator)}) has no dropout layer.",
+    )
 
 
 def _shape(network: Network) -> str:
@@ -281,6 +298,8 @@ def build_trainer(
         rate = _rate(options, images)
     if length is None:
         length = train.steps or (run_length(options, images) if images else 1)
+    if train.average:
+        say(averaging_note(train.average, train.average_warmup, length))
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if train.tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = train.tf32

@@ -22,6 +22,7 @@ from i2i.exported.description import is_exported
 from i2i.exported.session import ExportedNetwork
 from i2i.game import Model
 from i2i.labels import Asked
+from i2i.networks import has_dropout
 from i2i.networks.sizes import ensure_multiple
 from i2i.options import Options, read_options
 from i2i.processes import ALONE, Processes
@@ -378,12 +379,11 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
         if getattr(module, "running_mean", None) is not None
     }
     in_use = [f"{norm} by {statistics[options.inference.norm]}" for norm in sorted(norms)]
-    dropout = any(
-        isinstance(module, nn.Dropout)
-        for name in model.generators
-        for module in model.get_submodule(name).modules()
-    )
-    in_use.append(f"dropout {'on' if options.inference.dropout else 'off'}" if dropout else "no dropout")
+    layers = any(has_dropout(model.get_submodule(name)) for name in model.generators)
+    if options.inference.dropout and not layers:
+        in_use.append("no dropout, for which there is no layer")
+    else:
+        in_use.append(f"dropout {'on' if options.inference.dropout else 'off'}")
     lines.append(f"in use:     {', '.join(in_use)}")
     return lines, options
 

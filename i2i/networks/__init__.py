@@ -4,7 +4,7 @@ from torch import nn
 
 from i2i.networks.blocks import NORMS, UPSAMPLINGS
 from i2i.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from i2i.networks.inference import STATISTICS, set_inference
+from i2i.networks.inference import STATISTICS, has_dropout, set_inference
 from i2i.networks.init import INITIALISATIONS, initialise
 from i2i.networks.mlp import MLPDiscriminator, MLPGenerator
 from i2i.networks.patchgan import PatchGAN, PixelGAN
@@ -56,6 +56,7 @@ __all__ = [
     "StarGANDiscriminator",
     "StarGANGenerator",
     "UNet",
+    "has_dropout",
     "initialise",
     "set_inference",
 ]

@@ -37,3 +37,8 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
             module.per_picture = norm == "picture"
         elif isinstance(module, nn.Dropout):
             module.train(dropout)
+
+
+def has_dropout(network: nn.Module) -> bool:
+    """Say whether there is any dropout layer in a network."""
+    return any(isinstance(module, nn.Dropout) for module in network.modules())

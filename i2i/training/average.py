@@ -77,6 +77,26 @@ class MovingAverage:
             self.updates.fill_(torch.inf if updates is None else updates)
 
 
+def averaging_note(decay: float, warmup: bool, steps: int) -> str:
+    """Say that results are those of the average, and what is left of the fresh weights in it.
+
+    Arguments:
+        decay, warmup: of the average.
+        steps: length of the run.
+    """
+    note = (
+        "note: validation, image sheets and results are of the moving average of the generator's "
+        f"weights (train.average = {decay:g}), not of the weights of the last step"
+    )
+    fresh = decay**steps
+    if warmup or fresh < 0.01:
+        return f"{note}."
+    return (
+        f"{note}; after {steps} steps it still holds {fresh:.0%} of the fresh weights "
+        "(train.average_warmup=true lets it forget them sooner)."
+    )
+
+
 class HistoricalAverage:
     """Pulls a player's weights towards the mean of all that they have been.
 

@@ -20,9 +20,9 @@ from PIL import Image
 from torch import Tensor
 
 from i2i.errors import TrainingError
-from i2i.training.health import Verdict
 from i2i.training.log import read_log
 from i2i.training.run import Run
+from i2i.training.verdict import Verdict
 
 LINE_INTERVAL = 15.0
 """Seconds between two progress lines where there is no terminal."""

@@ -13,6 +13,7 @@ from i2i.game import Produced
 from i2i.metrics.classifier import Classifier
 from i2i.metrics.distance import Distance
 from i2i.metrics.health import health_signals
+from i2i.metrics.pictures import l1_distance, psnr, ssim_index
 from i2i.training.as_used import as_used
 from i2i.training.sheet import picture_sheet
 from i2i.training.trainer import Trainer
@@ -50,6 +51,7 @@ class Validation:
         self.distance = distance
         self.classifier = classifier
         self.references: dict[str, Tensor] = {}
+        self._copying: dict[str, float] | None = None
         self.sheet_batch = _first(batches, sheet)
 
     def measure(self, trainer: Trainer) -> dict[str, float]:
@@ -64,7 +66,16 @@ class Validation:
             {name: torch.cat([each[name] for each in values]) for name in values[0]}
         )
         sets = {name: _joined([each[name] for each in produced]) for name in produced[0]}
-        return measured | self._signals(sets) | self._distances(sets) | self._accuracy(sets)
+        if self._copying is None:
+            self._copying = self._of_copies(sets)
+        return (
+            measured
+            | self._signals(sets)
+            | {"health/progress": trainer.clock.share}
+            | self._distances(sets)
+            | self._accuracy(sets)
+            | self._copying
+        )
 
     def names(self, trainer: Trainer) -> list[str]:
         """What will be measured that could decide on the best checkpoint."""
@@ -117,7 +128,30 @@ class Validation:
             for each in sets.values()
             if each.labels is not None
         ]
-        return {"domain_accuracy": sum(shares) / len(shares)} if shares else {}
+        if not shares:
+            return {}
+        chance = 1 / len(classifier.names)
+        return {"domain_accuracy": sum(shares) / len(shares), "health/chance": chance}
+
+    def _of_copies(self, sets: Mapping[str, Produced]) -> dict[str, float]:
+        """What would be measured if each output was its input; these are the same each time."""
+        copies = {
+            name: each._replace(outputs=each.inputs)
+            for name, each in sets.items()
+            if each.inputs is not None and each.inputs.shape[1:] == each.references.shape[1:]
+        }
+        if len(copies) < len(sets):
+            return {}
+        found = self._distances(copies) | self._accuracy(copies)
+        found.pop("health/chance", None)
+        for each in copies.values():
+            if each.paired and len(copies) == 1:
+                images = to_signed(each.outputs), to_signed(each.references)
+                found |= {
+                    name: measure(*images).mean().item()
+                    for name, measure in (("l1", l1_distance), ("psnr", psnr), ("ssim", ssim_index))
+                }
+        return {f"copying/{name}": value for name, value in found.items()}
 
     def show(self, trainer: Trainer) -> Image.Image:
         """The picture sheet."""

@@ -34,7 +34,7 @@ def test_six_published_steps() -> None:
         model.get_submodule(name).load_state_dict(
             {k.removeprefix(prefix): v for k, v in recorded.items() if k.startswith(prefix)}
         )
-    trainer = build_trainer(options, model)
+    trainer = build_trainer(options, model, images=400)
     for a, b, expected in zip(
         recorded["batches.A"], recorded["batches.B"], recorded["losses"], strict=True
     ):
