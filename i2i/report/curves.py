@@ -37,7 +37,7 @@ _ADVERSARIAL = r"(adversarial|real|fake)(_\w+)?"
 _GROUPS: tuple[tuple[str, str, str], ...] = (
     (r"validation/health/(?P<title>.+?)(_truth)?", "Health", "{title}"),
     (r"validation/(?P<title>[^/]+)/score_.+", "Health", "{title}: scores of held-out pictures"),
-    (r"validation/(?P<title>.+)", "Validation", "{title}"),
+    (r"validation/(copying/)?(?P<title>.+)", "Validation", "{title}"),
     (r"learning_rate/.+", "Machine", "learning rate"),
     (r"speed/(?P<title>.+)", "Machine", "{title}"),
     (r"(?P<title>[^/]+)/score_\w+", "Health", "{title}: scores in training"),

@@ -86,8 +86,8 @@ half of it; below a twentieth an output is of one colour for the eye."""
 
 GRID = 10.0
 """Periodic pattern: how far the power at a period of 2, 4 or 8 pixels stands out of its neighbours,
-where real pictures give 1. Other real pictures, blurred, enlarged or noisy ones stay below 8 with
-four of them and below 4 with ten; dots of a twentieth of the scale have 58 and more."""
+where real pictures give 1. Other real pictures, blurred, enlarged or noisy ones stay below 8 (see
+docs/health.md); dots of a fortieth of the scale have 58 and more."""
 
 LATE = 1 / 3
 """Share of the run after which outputs that are worse than their inputs, or recognised no better
