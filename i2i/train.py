@@ -32,6 +32,7 @@ from i2i.processes import Processes, together
 from i2i.processor import settle_threads
 from i2i.recipes import merge
 from i2i.sources import open_source, remarks, settle_options
+from i2i.training.busy import BusyWatch
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.complaints import HealthWatch
 from i2i.training.distributed import (
@@ -226,6 +227,7 @@ def _train(
             mean=processes.mean,
             shown=processes.first,
             idle=partial(_idle, device),
+            busy=BusyWatch(say) if device.type == "cpu" and processes.first else None,
         )
         if state is not None:
             monitor.last_good = str(run.checkpoint(begin))

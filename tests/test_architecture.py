@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "data": set(),
     "metrics": {"data"},
     "models": {"game", "networks", "objectives", "metrics"},
-    "training": {"game", "metrics", "objectives", "processes"},
+    "training": {"game", "metrics", "objectives", "processes", "progress"},
     "report": {"models", "options", "recipes", "training"},
     "conditioner": {"data"},
     "tiles": {"networks"},
