@@ -37,7 +37,12 @@ def test_the_time_left_comes_from_recent_steps_and_not_from_the_start() -> None:
 
 
 def test_durations() -> None:
-    assert [duration(s) for s in (0, 59.6, 245, 7800)] == ["0min 00s", "1min 00s", "4min 05s", "2h 10min"]
+    assert [duration(s) for s in (0, 59.6, 245, 7800)] == [
+        "0min 00s",
+        "1min 00s",
+        "4min 05s",
+        "2h 10min",
+    ]
 
 
 def test_a_bar_is_drawn_over_itself_and_makes_room_for_lines() -> None:
@@ -71,7 +76,9 @@ def test_bars_are_for_terminals_and_notebooks(monkeypatch: pytest.MonkeyPatch) -
     assert not can_draw(stream)
     shell = types.SimpleNamespace(config={"IPKernelApp": {}})
     monkeypatch.setitem(
-        sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell)  # type: ignore[arg-type]
+        sys.modules,
+        "IPython",
+        types.SimpleNamespace(get_ipython=lambda: shell),  # type: ignore[arg-type]
     )
     assert can_draw(stream)
     monkeypatch.setenv("RANK", "1")

@@ -247,7 +247,9 @@ def test_without_a_validation_split_some_is_held_out(facades: Path, tmp_path: Pa
     said: list[str] = []
     shutil.rmtree(facades / "val")
     train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
-    assert any("6 pairs to train on, 1 to validate with (held out from the 7" in line for line in said)
+    assert any(
+        "6 pairs to train on, 1 to validate with (held out from the 7" in line for line in said
+    )
 
 
 def test_a_single_pair_is_trained_on_without_validation(facades: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Signs of a generator that fails: what can be told of its outputs without a judge.
 
-Pictures are (N, C, H, W) in -1..1; every signal is a scalar tensor in float32. `i2i.training.health` says what they mean; the pictures are compared small, since
-a collapse, a copy or a wrong colour is seen at a glance, and noise and texture are not.
+Pictures are (N, C, H, W) in -1..1; every signal is a scalar tensor in float32.
+`i2i.training.health` says what they mean; the pictures are compared small, since a collapse, a copy
+or a wrong colour is seen at a glance, and noise and texture are not.
 """
 
 import math
@@ -132,7 +133,7 @@ def _prominence(images: Tensor) -> Tensor:
         spectrum.roll((-down, -right), (0, 1))
         for down in range(-5, 6)
         for right in range(-5, 6)
-        if 3 <= max(abs(down), abs(right))  # a peak is three bins wide in this window
+        if max(abs(down), abs(right)) >= 3  # a peak is three bins wide in this window
     ]
     prominence = spectrum / torch.stack(around).median(dim=0).values
     # Frequencies in units of 1/8 of the sampling rate; the other half of the plane is the same.

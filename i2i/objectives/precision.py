@@ -6,10 +6,9 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-
 inner_scale: ContextVar[Callable[[], Tensor] | None] = ContextVar("inner_scale", default=None)
 """Gives what scores are multiplied by before a loss differentiates them itself, and the gradient is
-divided by afterwards; None for 1. Who trains in fp16 sets it, since small gradients vanish there."""
+divided by afterwards; None for 1. What trains in fp16 sets it: small gradients vanish there."""
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:

@@ -98,7 +98,7 @@ class BatchCheck:
             return images
         if images.numel() and (images.device.type == "cpu" or not self._seen):
             least, most = (value.item() for value in images.detach().aminmax())
-            if not (-1 - TOLERANCE <= least and most <= 1 + TOLERANCE):  # also if one is NaN
+            if not (least >= -1 - TOLERANCE and most <= 1 + TOLERANCE):  # also if one is NaN
                 raise DataError(
                     f"{name} of the batch is {images.dtype} with values from {least:.4g} to "
                     f"{most:.4g}: {self.wanted} (x / 127.5 - 1 maps 0..255 to it, 2 * x - 1 maps "

@@ -6,7 +6,6 @@ from i2i.training.health import IMMEDIATE, TOO_EARLY, is_early, judged, not_judg
 from i2i.training.monitor import Journal
 from i2i.training.verdict import Verdict
 
-
 RECENT = 20
 """Rows of the log in which to look for what is seen at once."""
 

@@ -34,12 +34,11 @@ from i2i.training.series import (
     unbroken_since,
 )
 from i2i.training.thresholds import (
-    DEAD_ROWS,
-    RUNAWAY_ROWS,
     BROKEN_ROWS,
     COLLAPSED,
     COPIED,
     COPIED_OF_TRUTH,
+    DEAD_ROWS,
     EXPLODED,
     EXPLODING_REFERENCE,
     FLAT,
@@ -47,6 +46,7 @@ from i2i.training.thresholds import (
     IMPROVEMENT,
     INVERTED,
     OVERFITTED,
+    RUNAWAY_ROWS,
     SHIFTED,
     STALLED_SHARE,
     STALLED_VALIDATIONS,

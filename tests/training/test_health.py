@@ -173,7 +173,7 @@ def test_every_kind_says_what_it_needs() -> None:
 
 
 def test_a_dead_generator_is_said_within_250_steps() -> None:
-    """A learning rate of a million: from step 5 its gradient is exactly zero, and losses are huge."""
+    """A learning rate of a million: its gradient is exactly zero, losses are huge."""
     dead = {
         "generator/gradient_norm": 0.0,
         "generator/total": 3e12,

@@ -38,7 +38,7 @@ def weights_of(trainer: Trainer) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
 
 
-# --- the loop of one's own -------------------------------------------------------------------------
+# the loop of one's own
 
 
 @pytest.mark.parametrize("length", [["train.epochs=2"], ["train.steps=5"]])
@@ -148,11 +148,11 @@ def test_the_image_grid_is_of_the_average_and_changes_nothing() -> None:
     assert np.array_equal(np.asarray(plain.image_grid(batch)), np.asarray(grid))
 
 
-# --- learning rates --------------------------------------------------------------------------------
+# learning rates
 
 
 def test_a_torch_scheduler_on_an_optimizer_is_respected() -> None:
-    """Closed form: the rate of step n is 0.0002 * 0.5^n for the one, that of the recipe for the other."""
+    """Closed form: the rate of step n is 0.0002 * 0.5^n; the other player has the recipe's."""
     trainer = duel()
     batch = batch_for(trainer.model)
     scheduler = ExponentialLR(trainer.optimizers["generator"], 0.5)
@@ -201,11 +201,11 @@ def test_a_scheduler_that_changes_nothing_leaves_the_rate_with_the_recipe() -> N
     assert trainer.learning_rates(2)["generator"] == pytest.approx(2e-4 / 3)
 
 
-# --- random state ----------------------------------------------------------------------------------
+# random state
 
 
 def everything_random() -> tuple[Any, ...]:
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002 (the global one is what is asked about)
+    _, keys, *rest = np.random.get_state()  # noqa: NPY002 (the global one is meant)
     return torch.get_rng_state().tolist(), random.getstate(), keys.tolist(), rest
 
 
@@ -242,7 +242,7 @@ def test_a_loader_that_shuffles_keeps_its_own_orders() -> None:
     assert orders(1) == one
 
 
-# --- batches ---------------------------------------------------------------------------------------
+# batches
 
 GOOD = torch.zeros(2, 3, 16, 16)
 BAD: dict[str, tuple[Any, str]] = {
@@ -278,7 +278,9 @@ def test_wrong_batches_are_refused_with_what_is_wanted(name: str) -> None:
 def test_labels_are_checked_where_somebody_is_told_them() -> None:
     trainer = build_trainer(shrunk("stargan"))
     images, labels, mask = batch_for(trainer.model)
-    with pytest.raises(DataError, match=r"labels of the batch has the shape \(2,\).*labels \(N, 3\)"):
+    with pytest.raises(
+        DataError, match=r"labels of the batch has the shape \(2,\).*labels \(N, 3\)"
+    ):
         trainer.step(Labelled(images, labels.argmax(1), mask))
     trainer.step(Labelled(images, labels.long(), mask.bool()))  # whole numbers are as good
     untold = build_trainer(shrunk("dcgan"))
@@ -300,7 +302,7 @@ def test_a_batch_that_cannot_be_cut_is_refused() -> None:
         trainer.step(batch_for(trainer.model, count=3))
 
 
-# --- networks of one's own, frozen weights -----------------------------------------------------------
+# networks of one's own, frozen weights
 
 
 class Odd(nn.Module):
@@ -381,7 +383,7 @@ def test_dropout_without_a_layer_is_said() -> None:
     assert not build_model(load_options("cyclegan", "generator.width=2")).notices
 
 
-# --- the moving average ------------------------------------------------------------------------------
+# the moving average
 
 
 def test_an_average_with_a_warmup_soon_forgets_the_fresh_weights() -> None:

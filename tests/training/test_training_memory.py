@@ -244,7 +244,7 @@ options = load_options(
 trainer = build_trainer(options, images=400)
 rescue = Rescue(trainer, print)
 batch = batch_for(trainer.model, count=8, size=64)
-build_trainer(options, images=8).step(type(batch)(*(t[:1] for t in batch)))  # what everything needs at first
+build_trainer(options, images=8).step(type(batch)(*(t[:1] for t in batch)))  # needed at first
 with open("/proc/self/statm") as file:
     now = int(file.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[2]) * 2**20,) * 2)
