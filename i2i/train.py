@@ -33,6 +33,7 @@ from i2i.processor import settle_threads
 from i2i.recipes import merge
 from i2i.sources import open_source, remarks, settle_options
 from i2i.training.busy import BusyWatch
+from i2i.training.changes import refuse_changes
 from i2i.training.checkpoint import load_checkpoint
 from i2i.training.complaints import HealthWatch
 from i2i.training.distributed import (
@@ -118,10 +119,12 @@ def resume(
 
     Arguments:
         run_or_checkpoint: a run folder, or a checkpoint file in one.
-        changes: options that may differ: the length of the run, and where and how data is read.
+        changes: options that may differ (`i2i.training.changes`): the length of the run, and
+            where and how data is read.
         device: "auto", "cpu", "cuda", ...
         say: prints a line for a person.
     """
+    refuse_changes(changes or {})
     with together(device) as processes:
         path, why = find_checkpoint(Path(run_or_checkpoint), Path())
         state = load_checkpoint(path)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from i2i.training.changes import RESUMABLE
+
 _FLAGS = {
     "dataroot": "data.root",
     "dataroot_b": "data.root_b",
@@ -23,9 +25,7 @@ _FLAGS = {
 }
 """Flags that are short for an option of the recipe."""
 
-_FOR_RESUME = (
-    *("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad", "stop_after"),
-)
+_FOR_RESUME = tuple(flag for flag, option in _FLAGS.items() if option in RESUMABLE)
 
 
 @click.command(

@@ -11,7 +11,7 @@ from i2i.objectives.precision import inner_scale
 
 INNER_SCALE = 1024.0
 """The largest scale of a gradient that a loss takes itself. Torch's notes on mixed precision take
-that of the player, which begins at 65536; there, this gradient would overflow in the first step, and
+that of the player, which begins at 65536; this gradient would then overflow in the first step, and
 with it the loss, which counts as the end of a run."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
