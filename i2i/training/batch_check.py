@@ -30,7 +30,7 @@ class BatchCheck:
         model: who learns, by name, for messages.
     """
 
-    kind: type
+    kind: Any
     channels: Mapping[str, int]
     columns: Mapping[str, int | None] = field(default_factory=dict)
     model: str = "this model"
@@ -57,7 +57,7 @@ class BatchCheck:
         """
         if not isinstance(batch, self.kind):
             raise DataError(f"The batch is {_described(batch)}: {self.wanted}.")
-        parts = dict(zip(batch._fields, batch, strict=True))  # type: ignore[attr-defined]
+        parts: dict[str, Any] = batch._asdict()
         for name, part in parts.items():
             if not isinstance(part, Tensor):
                 raise DataError(f"{name} of the batch is {_described(part)}: {self.wanted}.")

@@ -28,7 +28,7 @@ class LearningRates:
             player: [float(group["lr"]) for group in optimizer.param_groups]
             for player, optimizer in optimizers.items()
         }
-        self._last = {
+        self._last: dict[str, list[_Rate | None]] = {
             player: [_Rate(group["lr"], base) for group, base in self._pairs(player)]
             for player in optimizers
         }
