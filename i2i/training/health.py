@@ -77,23 +77,26 @@ KINDS: Mapping[str, str] = {
 }
 """Kind of verdict -> pattern of the signals that it is read from."""
 
+_TRAINED = f"{TRAINING_ROWS} rows of training after step {WARM_UP}"
+_VALIDATED = f"{VALIDATION_ROWS} validations after step {WARM_UP}"
+_LATE = f"{VALIDATION_ROWS} validations after a third of the run"
+
 NEEDS: Mapping[str, str] = {
-    "generator dead": "rows with its gradient",
-    "losses run away": "rows of training",
-    "discriminator wins": "losses of a discriminator that are not a Wasserstein critic's",
-    "generator collapsed": "three different held-out pictures on each side",
-    "outputs flat": "validations",
-    "periodic pattern": "pictures of 32 pixels or more",
-    "output copies input": "two different held-out inputs",
-    "colours inverted": "held-out pictures with an input or a truth",
-    "colours shifted": "validations",
-    "worse than its input": "inputs with the channels of the outputs, a measure that decides, and "
-    "three validations after a third of the run",
-    "not recognised": "a classifier of the domains, and three validations after a third of the run",
+    "generator dead": f"{DEAD_ROWS} rows with its gradient",
+    "losses run away": f"{RUNAWAY_ROWS} rows of training",
+    "discriminator wins": f"{_TRAINED}, with losses of a discriminator",
+    "generator collapsed": f"{_VALIDATED}, of three different pictures on each side",
+    "outputs flat": _VALIDATED,
+    "periodic pattern": f"{_VALIDATED}, of pictures of 32 pixels or more",
+    "output copies input": f"{_VALIDATED}, of two different inputs",
+    "colours inverted": f"{_VALIDATED}, of pictures with an input or a truth",
+    "colours shifted": _VALIDATED,
+    "worse than its input": f"{_LATE}, a measure that decides, and inputs with as many channels",
+    "not recognised": f"{_LATE}, and a classifier of the domains",
     "not finite": "rows",
-    "exploding gradients": "thirty rows with gradients",
-    "no progress": "a measure that decides, and ten validations",
-    "discriminator over-fits": "scores of held-out pictures",
+    "exploding gradients": f"{_TRAINED}, with gradients",
+    "no progress": f"{STALLED_VALIDATIONS} validations by a measure that decides",
+    "discriminator over-fits": f"{_VALIDATED}, with scores of a discriminator",
 }
 """Kind of verdict -> what it is judged by; without it, it is not judged."""
 
