@@ -9,7 +9,7 @@ RESUMABLE = (
     *("data.root", "data.root_b", "data.workers", "data.keep", "data.skip_bad"),
     *("train.steps", "train.epochs", "train.stop_after"),
 )
-"""Options of a resumed run that may differ: how long it is, and where and how its data is read. With
+"""Options of a resumed run that may differ: how long it is, where and how its data is read. With
 any other, the options of the run would say of it what was never so."""
 
 
