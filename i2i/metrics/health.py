@@ -20,9 +20,11 @@ COPY_SIDE = 64
 DIFFERENT = 3
 """Different images that the distance between two of them is measured with, at least."""
 
-GRID_PERIODS = (2, 4, 8)
-"""Periods, in pixels, in which networks that double the size once, twice or three times repeat
-themselves: transposed convolutions leave checkerboards and dots in them."""
+GRID_IMAGES = 32
+"""Pictures whose spectra are averaged, at most: more say nothing more."""
+
+SMALLEST_GRID = 32
+"""Height and width below which there are too few frequencies for `grid`."""
 
 ROUNDING = (2 / 255) ** 2 / 12
 """Variance of what rounding to bytes adds to pixels in -1..1."""
@@ -101,7 +103,8 @@ def grid(outputs: Tensor, references: Tensor) -> Tensor:
     Of the power spectrum, a mean over pictures and channels, the power at each frequency of the
     periods 2, 4 and 8 in either direction is divided by the median of its neighbours, and that by
     the same of the references, if it stands out there (as the blocks of JPEG do). The signal is the
-    largest of these ratios.
+    largest of these ratios. Networks that double the size once, twice or three times repeat
+    themselves in these periods: transposed convolutions leave checkerboards and dots in them.
 
     Arguments:
         outputs, references: of at least 32 x 32 pixels; in those below 64 no period of 8 is looked
@@ -113,35 +116,29 @@ def grid(outputs: Tensor, references: Tensor) -> Tensor:
     return found.max()
 
 
-SMALLEST_GRID = 32
-"""Height and width below which there are too few frequencies for `grid`."""
-
-
 def _prominence(images: Tensor) -> Tensor:
     """The power at each frequency of a grid over the median power around it.
 
     Periods of 2 and 4 come first, so that sets of images of different sizes can be compared.
     """
     side = min(images.shape[-2:]) // 8 * 8
-    images = images[..., :side, :side].float()
+    images = images[:GRID_IMAGES, :, :side, :side].float()
     window = torch.hann_window(side, periodic=True, device=images.device)
     window = window[:, None] * window
     mean = (images * window).sum(dim=(2, 3), keepdim=True) / window.sum()
     spectrum = torch.fft.fft2((images - mean) * window).abs().square().mean(dim=(0, 1))
     spectrum = spectrum + ROUNDING * window.square().sum()
-    around = [
-        spectrum.roll((-down, -right), (0, 1))
-        for down in range(-5, 6)
-        for right in range(-5, 6)
-        if max(abs(down), abs(right)) >= 3  # a peak is three bins wide in this window
-    ]
-    prominence = spectrum / torch.stack(around).median(dim=0).values
     # Frequencies in units of 1/8 of the sampling rate; the other half of the plane is the same.
-    known = [(v, u) for v in range(5) for u in range(-3, 5) if v or u > 0]
+    known = [(down, right) for down in range(5) for right in range(-3, 5) if down or right > 0]
     coarse = [each for each in known if not (each[0] % 2 or each[1] % 2)]
     fine = [each for each in known if each not in coarse] if side >= 64 else []
-    step = side // 8
-    return torch.stack([prominence[v * step, u * step] for v, u in coarse + fine])
+    at = torch.tensor(coarse + fine, device=images.device) * (side // 8)
+    # A peak is three bins wide in this window.
+    reach = range(-5, 6)
+    around = [(y, x) for y in reach for x in reach if max(abs(y), abs(x)) >= 3]
+    near = (at[:, None] + torch.tensor(around, device=images.device)) % side
+    level = spectrum[near[..., 0], near[..., 1]].median(dim=1).values
+    return spectrum[at[:, 0] % side, at[:, 1] % side] / level
 
 
 def _different(images: Tensor) -> Tensor:
