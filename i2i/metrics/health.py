@@ -138,7 +138,8 @@ def _prominence(images: Tensor) -> Tensor:
     around = [(y, x) for y in reach for x in reach if max(abs(y), abs(x)) >= 3]
     near = (at[:, None] + torch.tensor(around, device=images.device)) % side
     level = spectrum[near[..., 0], near[..., 1]].median(dim=1).values
-    return spectrum[at[:, 0] % side, at[:, 1] % side] / level
+    peaks: Tensor = spectrum[at[:, 0] % side, at[:, 1] % side]
+    return peaks / level
 
 
 def _different(images: Tensor) -> Tensor:
