@@ -137,7 +137,7 @@ def _prominence(images: Tensor) -> Tensor:
     reach = range(-5, 6)
     around = [(y, x) for y in reach for x in reach if max(abs(y), abs(x)) >= 3]
     near = (at[:, None] + torch.tensor(around, device=images.device)) % side
-    level = spectrum[near[..., 0], near[..., 1]].median(dim=1).values
+    level: Tensor = spectrum[near[..., 0], near[..., 1]].median(dim=1).values
     peaks: Tensor = spectrum[at[:, 0] % side, at[:, 1] % side]
     return peaks / level
 
