@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from i2i.batch import Labelled, Pair, to_bytes, to_signed
+    from i2i.batch import Labelled, Pair, Unpaired, to_bytes, to_signed
     from i2i.builder import build_model, build_trainer
     from i2i.errors import I2iError
     from i2i.loading import build_sampler, build_translator, load_sampler, load_translator
@@ -35,6 +35,7 @@ _HOMES = {
     "Sampler": "sampler",
     "Trainer": "training.trainer",
     "Translator": "translator",
+    "Unpaired": "batch",
     "build_model": "builder",
     "build_trainer": "builder",
     "build_sampler": "loading",
@@ -55,6 +56,7 @@ __all__ = [
     "Sampler",
     "Trainer",
     "Translator",
+    "Unpaired",
     "build_model",
     "build_sampler",
     "build_trainer",

@@ -17,7 +17,7 @@ from i2i.game import Model, Parts
 from i2i.growth import Growth, Stage
 from i2i.latent import Latent
 from i2i.models import find_model
-from i2i.networks import initialise, set_inference
+from i2i.networks import has_dropout, initialise, set_inference
 from i2i.networks.blocks import BatchNorm2d
 from i2i.networks.checkpointing import set_checkpointing
 from i2i.objectives import Adversarial
@@ -25,6 +25,8 @@ from i2i.options import Network, Optimizer, Options
 from i2i.processes import ALONE, Processes
 from i2i.processor import best_precision
 from i2i.registry import networks
+from i2i.training.average import averaging_note
+from i2i.training.batch_check import check_for
 from i2i.training.distributed import differentiable_mean
 from i2i.training.graph import CudaRecorder, StepGraphs
 from i2i.training.noise import InstanceNoise
@@ -155,6 +157,7 @@ def build_model(options: Options) -> Model:
             "the gradient penalty is meant for each picture by itself, but batch norm mixes those "
             "of a batch: discriminator.norm = 'none' or 'layer' goes with it.",
         )
+    model.notices += _idle_dropout(options, model)
     for player in options.optimizer.player_learning_rates:
         if player not in model.players:
             raise OptionsError(
@@ -163,8 +166,7 @@ def build_model(options: Options) -> Model:
             )
     size = options.data.crop_size
     for name in model.generators if model.data != "pictures" else ():
-        multiple = model.get_submodule(name).multiple
-        assert isinstance(multiple, int)
+        multiple = getattr(model.get_submodule(name), "multiple", 1)
         if size % multiple:
             raise OptionsError(
                 f"data.crop_size (={size}) must be a multiple of {multiple} for this "
@@ -180,6 +182,21 @@ def build_model(options: Options) -> Model:
                 f"({_shape(options.discriminator)})."
             )
     return model
+
+
+def _idle_dropout(options: Options, model: Model) -> tuple[str, ...]:
+    """What to say where dropout is on and no generator has a layer for it."""
+    asked = {
+        "generator.dropout": getattr(options.generator, "dropout", False),
+        "inference.dropout": options.inference.dropout,
+    }
+    on = [name for name, value in asked.items() if value]
+    if not on or any(has_dropout(model.get_submodule(name)) for name in model.generators):
+        return ()
+    return (
+        f"{' and '.join(on)} (=true) {'has' if len(on) == 1 else 'have'} no effect: this "
+        f"{options.generator.network} ({_shape(options.generator)}) has no dropout layer.",
+    )
 
 
 def _shape(network: Network) -> str:
@@ -239,28 +256,39 @@ def build_trainer(
     model: Model | None = None,
     *,
     device: torch.device | str = "cpu",
-    rate: Callable[[int], float] = lambda step: 1.0,
+    images: int | None = None,
+    rate: Callable[[int], float] | None = None,
     length: int | None = None,
     processes: Processes = ALONE,
     say: Callable[[str], None] = lambda line: None,
 ) -> Trainer:
-    """Build the trainer of a model.
+    """Build the trainer of a model. Given the same batches, its steps are those of `i2i train`.
 
     Arguments:
         options: of the run.
         model: to train; by default `build_model(options)`.
         device: where to train.
-        rate: step -> what the learning rates are multiplied by; a constant by default, since the
-            schedule depends on how many pictures there are (`learning_rate_schedule`).
-        length: of the run in steps, for what changes over the run; by default `train.steps`, or 1.
+        images: how many training images there are. The schedule of the learning rate needs it where
+            the length of the run is given in epochs.
+        rate: step -> what the learning rates are multiplied by; by default the schedule of the
+            options.
+        length: of the run in steps, for what changes over the run; by default that of the options,
+            or 1 where it is not known.
         processes: those that train together.
         say: prints a line for a person.
 
     Raises:
-        OptionsError: the model cannot be built, or steps are to be recorded that cannot be.
+        OptionsError: the model cannot be built, steps are to be recorded that cannot be, or the
+            schedule needs `images`.
     """
     device = torch.device(device)
     train = options.train
+    if rate is None:
+        rate = _rate(options, images)
+    if length is None:
+        length = train.steps or (run_length(options, images) if images else 1)
+    if train.average:
+        say(averaging_note(train.average, train.average_warmup, length))
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if train.tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = train.tf32
@@ -300,16 +328,39 @@ def build_trainer(
         seed=train.seed,
         accumulate=train.accumulate,
         average=train.average,
+        average_warmup=train.average_warmup,
         channels_last=train.channels_last,
         compile=_compiled(options, model) if train.compile else (),
         augment=DeviceAugment(**augment) if any(augment.values()) else None,
         noise=noise,
         clip=dict.fromkeys(judges, adversarial.clip) if adversarial.clip else {},
         historical_averaging=train.historical_averaging,
-        length=length or train.steps or 1,
+        length=length,
         processes=processes,
         graphs=_graphs(options, device, processes, say),
+        check=check_for(
+            model,
+            input_channels=options.data.input_channels,
+            output_channels=options.data.output_channels,
+            labels=len(options.data.labels.names),
+            sets=len(options.data.labels.sets),
+        ),
+        prepare=inference_mode(options),
+        about={"options": options.to_dict(), "data": ""},
     )
+
+
+def _rate(options: Options, images: int | None) -> Callable[[int], float]:
+    """The schedule of the options, if it can be known."""
+    if options.schedule.name == "constant":
+        return lambda step: 1.0
+    if options.train.steps is None and images is None:
+        raise OptionsError(
+            f"schedule.name (={options.schedule.name!r}) counts epochs, so build_trainer must be "
+            "told how many training images there are (images=400), or the length of the run in "
+            "steps (train.steps=1000, train.epochs left out); schedule.name=constant needs neither."
+        )
+    return learning_rate_schedule(options, images or 0)
 
 
 def _graphs(

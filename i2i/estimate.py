@@ -77,7 +77,7 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
         update={"train": options.train.model_copy(update={"compile": False, "graph": False})}
     )
     model = build_model(options)
-    trainer = build_trainer(options, model, device=device)
+    trainer = build_trainer(options, model, device=device, rate=lambda step: 1.0)
     batch = random_batch(options, model)
     if (growing := growth(options)) is not None:
         trainer.steps_done = growing.last_begin  # the stage that costs most

@@ -25,7 +25,8 @@ from i2i.exported.session import ExportedNetwork
 from i2i.game import Model
 from i2i.gate import not_finite, shortened
 from i2i.labels import Asked
-from i2i.models.gan import GAN
+from i2i.networks import has_dropout
+from i2i.networks.sizes import ensure_multiple
 from i2i.opening import open_checkpoint
 from i2i.options import Options, read_options
 from i2i.processes import ALONE, Processes
@@ -83,8 +84,11 @@ def build_translator(
         and not all(each.exclusive for each in options.data.labels.sets)
     ):
         classifier = deepcopy(model.get_submodule(model.classifier)).eval().to(device)
+    network = model.get_submodule(ways[wanted])
+    if data_kind(options) != "domains":
+        ensure_multiple(network, channels[0])
     return Translator(
-        model.get_submodule(ways[wanted]),
+        network,
         input_channels=channels[0],
         output_channels=channels[1],
         norm=options.inference.norm,
@@ -147,11 +151,11 @@ def build_sampler(
             f"this {options.model} translates pictures and makes none from noise: use "
             "`i2i translate`."
         )
-    assert isinstance(model, GAN)
+    generator = model.get_submodule(model.generators[0])
     return Sampler(
-        model.generator,
+        generator,
         what,
-        names=options.data.labels.names if model.class_conditional else (),
+        names=options.data.labels.names if getattr(generator, "classes", 0) else (),
         size=options.data.crop_size,
         norm=options.inference.norm,
         device=device,
@@ -402,7 +406,8 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
             lines.append(f"{kind:11} {', '.join(each.names)}")
     if (what := latent(options)) is not None:
         codes = f" and the codes {', '.join(what.names)}" if what.names else ""
-        told = ", told the class" if isinstance(model, GAN) and model.class_conditional else ""
+        generator = model.get_submodule(model.generators[0])
+        told = ", told the class" if getattr(generator, "classes", 0) else ""
         lines.append(
             f"pictures:   {options.data.crop_size} pixels, from {what.size} numbers of "
             f"{what.distribution} noise{codes}{told}"
@@ -423,7 +428,11 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
         if getattr(module, "running_mean", None) is not None
     }
     in_use = [f"{norm} by {statistics[options.inference.norm]}" for norm in sorted(norms)]
-    in_use.append(f"dropout {'on' if options.inference.dropout else 'off'}")
+    layers = any(has_dropout(model.get_submodule(name)) for name in model.generators)
+    if options.inference.dropout and not layers:
+        in_use.append("no dropout, for which there is no layer")
+    else:
+        in_use.append(f"dropout {'on' if options.inference.dropout else 'off'}")
     lines.append(f"in use:     {', '.join(in_use)}")
     return lines, options
 

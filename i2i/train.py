@@ -38,6 +38,8 @@ from i2i.processor import settle_threads
 from i2i.recipes import merge, settings_layer
 from i2i.signals import explain, side_names
 from i2i.sources import open_source, remarks, settle_options
+from i2i.training.busy import BusyWatch
+from i2i.training.changes import refuse_changes
 from i2i.training.complaints import HealthWatch
 from i2i.training.distributed import (
     Agreement,
@@ -128,6 +130,7 @@ def resume(
         device: "auto", "cpu", "cuda", ...
         say: prints a line for a person.
     """
+    refuse_changes(changes or {})
     with together(device) as processes:
         path, why = find_checkpoint(Path(run_or_checkpoint), Path())
         _, state = open_checkpoint(path)
@@ -240,6 +243,7 @@ def _train(
             mean=processes.mean,
             shown=processes.first,
             idle=partial(_idle, device),
+            busy=BusyWatch(say) if device.type == "cpu" and processes.first else None,
         )
         if state is not None:
             monitor.last_good = str(run.checkpoint(begin))

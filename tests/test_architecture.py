@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "data": set(),
     "metrics": {"data"},
     "models": {"game", "networks", "objectives", "metrics"},
-    "training": {"data", "game", "metrics", "processes"},
+    "training": {"data", "game", "metrics", "objectives", "processes", "progress"},
     "report": {"models", "options", "recipes", "training"},
     "conditioner": {"data"},
     "tiles": {"networks"},

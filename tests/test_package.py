@@ -17,6 +17,7 @@ PUBLIC = [
     "Sampler",
     "Trainer",
     "Translator",
+    "Unpaired",
     "build_model",
     "build_sampler",
     "build_trainer",

@@ -236,7 +236,7 @@ def test_the_run_folder_holds_everything(facades: Path, tmp_path: Path) -> None:
     validated = [row["validation/l1"] for row in rows if "validation/l1" in row]
     assert len(validated) == 3
     assert load_checkpoint(run.best)["best"] == pytest.approx(min(validated))
-    assert "7 pairs to train on, 3 to validate" in said[0]
+    assert any("7 pairs to train on, 3 to validate" in line for line in said)
     assert any("tensorboard --logdir" in line for line in said)
     about = describe_checkpoint(run.latest())
     assert "model:      pix2pix" in about
@@ -247,7 +247,9 @@ def test_without_a_validation_split_some_is_held_out(facades: Path, tmp_path: Pa
     said: list[str] = []
     shutil.rmtree(facades / "val")
     train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
-    assert "6 pairs to train on, 1 to validate with (held out from the 7" in said[0]
+    assert any(
+        "6 pairs to train on, 1 to validate with (held out from the 7" in line for line in said
+    )
 
 
 def test_a_single_pair_is_trained_on_without_validation(facades: Path, tmp_path: Path) -> None:
@@ -383,9 +385,11 @@ def test_a_signal_in_the_last_step_is_no_reason_to_resume(
 
 
 def test_the_last_good_checkpoint_of_a_resumed_run_is_the_one_it_came_from(
-    facades: Path, tmp_path: Path
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=silent)
+    # Nobody may change the learning rate like this; it is how to make the losses explode here.
+    monkeypatch.setattr(train, "refuse_changes", lambda changes: None)
     changes = {"train": {"steps": 9, "save_every": 9}, "optimizer": {"learning_rate": 1e30}}
     with pytest.raises(TrainingError, match=r"last good checkpoint: .*step-00000004\.pt"):
         train.resume(outcome.folder, changes, device="cpu", say=silent)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from i2i.cli.shared import PLUGINS
+from i2i.training.changes import RESUMABLE
 
 _FLAGS = {
     "dataroot": "data.root",
@@ -25,9 +26,7 @@ _FLAGS = {
 }
 """Flags that are short for an option of the recipe."""
 
-_FOR_RESUME = (
-    *("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad", "stop_after"),
-)
+_FOR_RESUME = tuple(flag for flag, option in _FLAGS.items() if option in RESUMABLE)
 
 
 @click.command(

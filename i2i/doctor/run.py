@@ -8,9 +8,11 @@ from typing import Any
 
 from i2i.options import read_options
 from i2i.recipes import read_toml
-from i2i.training.health import WARM_UP, Verdict, verdicts
+from i2i.training.health import verdicts
 from i2i.training.log import read_log
 from i2i.training.run import Run
+from i2i.training.thresholds import WARM_UP
+from i2i.training.verdict import Verdict
 
 DATA_WAIT = 0.25
 """Share of the time above which a run is said to wait for its pictures."""

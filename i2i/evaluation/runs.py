@@ -331,20 +331,13 @@ def _agreement(context: _Context) -> float:
     return model.summarise({"agreement": torch.cat(measured)})["agreement"]
 
 
-@torch.no_grad()
 def _generated_error(context: _Context, ending: str) -> float:
-    """Let the model play on held-out pictures, with all terms off but those of a discriminator.
+    """Let the model play on held-out pictures, while nobody learns.
 
     The networks are as in training, with its batch size, but the generators as they are used.
     """
     options, state = context.options, context.state
-    model = _whole_model(context)
-    if model.adversarial.probability is None:
-        loss = options.adversarial.loss
-        raise DataError(f"the scores of the loss {loss!r} are no probabilities.")
-    wanted = {f"real{ending}", f"fake{ending}"}
-    for objective in model.objectives.values():
-        objective.weights = {name: float(name in wanted) for name in objective.weights}
+    model: Model = _whole_model(context)
     clock = Clock(max(0, state["step"] - 1))  # of the last step, whose growth the networks have
     errors, counts = [], []
     with torch.random.fork_rng(devices=[]):
@@ -356,4 +349,10 @@ def _generated_error(context: _Context, ending: str) -> float:
                 if (error := loss.readings.get(f"generated_error{ending}")) is not None:
                     errors.append(error.item())
                     counts.append(len(batch[0]))
+    if not errors:
+        loss_name = options.adversarial.loss
+        raise DataError(
+            f"the {options.model} gives no such error: the scores of the loss {loss_name!r} are no "
+            "probabilities."
+        )
     return float(sum(map(mul, errors, counts)) / sum(counts))

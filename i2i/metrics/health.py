@@ -1,6 +1,6 @@
 """Signs of a generator that fails: what can be told of its outputs without a judge.
 
-Pictures are (N, C, H, W) in -1..1. Every signal is a scalar tensor in float32.
+Pictures are (N, C, H, W) in -1..1; every signal is a scalar tensor in float32.
 `i2i.training.health` says what they mean; the pictures are compared small, since a collapse, a copy
 or a wrong colour is seen at a glance, and noise and texture are not.
 """
@@ -17,8 +17,17 @@ THUMBNAIL = 16
 COPY_SIDE = 64
 """Side of the pictures in which copies are looked for: stripes and edges must still be there."""
 
-LEAST_DIFFERENT = 2
-"""Different real pictures without which nothing is said of how different the outputs are."""
+DIFFERENT = 3
+"""Different images that the distance between two of them is measured with, at least."""
+
+GRID_IMAGES = 32
+"""Pictures whose spectra are averaged, at most: more say nothing more."""
+
+SMALLEST_GRID = 32
+"""Height and width below which there are too few frequencies for `grid`."""
+
+ROUNDING = (2 / 255) ** 2 / 12
+"""Variance of what rounding to bytes adds to pixels in -1..1."""
 
 EPSILON = 1e-6
 """Below this, differences of pictures in -1..1 are rounding."""
@@ -77,13 +86,79 @@ def colour_shift(outputs: Tensor, references: Tensor) -> Tensor:
     return (means[0] - means[1]).square().mean().sqrt()
 
 
+def contrast(outputs: Tensor, references: Tensor) -> Tensor:
+    """Return how much the pixels within an output differ, where real pictures give 1.
+
+    The standard deviation of a channel, as a mean over channels and pictures, divided by that of
+    the references; 0 if every output is of one colour.
+    """
+    spreads = [
+        each.float().flatten(2).std(dim=2, correction=0).mean() for each in (outputs, references)
+    ]
+    return spreads[0] / spreads[1].clamp_min(EPSILON)
+
+
+def grid(outputs: Tensor, references: Tensor) -> Tensor:
+    """Return how far a periodic pattern stands out of the outputs, where real pictures give 1.
+
+    Of the power spectrum, a mean over pictures and channels, the power at each frequency of the
+    periods 2, 4 and 8 in either direction is divided by the median of its neighbours, and that by
+    the same of the references, if it stands out there (as the blocks of JPEG do). The signal is the
+    largest of these ratios. Networks that double the size once, twice or three times repeat
+    themselves in these periods: transposed convolutions leave checkerboards and dots in them.
+
+    Arguments:
+        outputs, references: of at least 32 x 32 pixels; in those below 64 no period of 8 is looked
+            for.
+    """
+    peaks = [_prominence(each) for each in (outputs, references)]
+    shared = min(len(each) for each in peaks)
+    found = peaks[0][:shared] / peaks[1][:shared].clamp_min(1)
+    return found.max()
+
+
+def _prominence(images: Tensor) -> Tensor:
+    """The power at each frequency of a grid over the median power around it.
+
+    Periods of 2 and 4 come first, so that sets of images of different sizes can be compared.
+    """
+    side = min(images.shape[-2:]) // 8 * 8
+    images = images[:GRID_IMAGES, :, :side, :side].float()
+    window = torch.hann_window(side, periodic=True, device=images.device)
+    window = window[:, None] * window
+    mean = (images * window).sum(dim=(2, 3), keepdim=True) / window.sum()
+    spectrum = torch.fft.fft2((images - mean) * window).abs().square().mean(dim=(0, 1))
+    spectrum = spectrum + ROUNDING * window.square().sum()
+    # Frequencies in units of 1/8 of the sampling rate; the other half of the plane is the same.
+    known = [(down, right) for down in range(5) for right in range(-3, 5) if down or right > 0]
+    coarse = [each for each in known if not (each[0] % 2 or each[1] % 2)]
+    fine = [each for each in known if each not in coarse] if side >= 64 else []
+    at = torch.tensor(coarse + fine, device=images.device) * (side // 8)
+    # A peak is three bins wide in this window.
+    reach = range(-5, 6)
+    around = [(y, x) for y in reach for x in reach if max(abs(y), abs(x)) >= 3]
+    near = (at[:, None] + torch.tensor(around, device=images.device)) % side
+    level: Tensor = spectrum[near[..., 0], near[..., 1]].median(dim=1).values
+    peaks: Tensor = spectrum[at[:, 0] % side, at[:, 1] % side]
+    return peaks / level
+
+
+def _different(images: Tensor) -> Tensor:
+    """The places of the first picture of each kind, (M,): copies are left out."""
+    thumbnails = _shrunk(images, THUMBNAIL).flatten(1)
+    _, kinds = torch.unique(thumbnails, dim=0, return_inverse=True)
+    places = torch.arange(len(images), device=images.device)
+    first = torch.full_like(places, len(images)).scatter_reduce(0, kinds, places, "amin")
+    return first[first < len(images)].sort().values
+
+
 def health_signals(
     outputs: Tensor, references: Tensor, inputs: Tensor | None = None, paired: bool = False
 ) -> dict[str, Tensor]:
     """Return the signals of one generator, by name, as the log has them below validation/health/.
 
-    `diversity` and `copy` compare pictures with each other and are left out for fewer than two that
-    are different: a held-out picture that is repeated says nothing.
+    `diversity` and `copy` compare pictures with each other. They are left out for fewer than
+    three, or two, different ones, since one picture that comes several times says nothing.
     `copy_truth`, only for pairs, is `copy` of the truth: pairs may be nearly alike by nature.
 
     Arguments:
@@ -92,13 +167,21 @@ def health_signals(
         inputs: what it was made of, picture by picture; None where there is no such thing.
         paired: whether `references` are the truth.
     """
-    signals = {"colour_shift": colour_shift(outputs, references)}
-    if len(outputs) > 1 and _several(references) and (inputs is None or _several(inputs)):
-        signals["diversity"] = diversity(outputs, references)
-    if inputs is not None and len(outputs) > 1 and _several(inputs):
-        signals["copy"] = copy_distance(outputs, inputs)
+    signals = {
+        "colour_shift": colour_shift(outputs, references),
+        "contrast": contrast(outputs, references),
+    }
+    if min(*outputs.shape[-2:], *references.shape[-2:]) >= SMALLEST_GRID:
+        signals["grid"] = grid(outputs, references)
+    real = references[_different(references)]
+    places = torch.arange(len(outputs)) if inputs is None else _different(inputs)
+    made = outputs[places]
+    if min(len(made), len(real)) >= DIFFERENT:
+        signals["diversity"] = diversity(made, real)
+    if inputs is not None and len(places) > 1:
+        signals["copy"] = copy_distance(made, inputs[places])
         if paired:
-            signals["copy_truth"] = copy_distance(references, inputs)
+            signals["copy_truth"] = copy_distance(references[places], inputs[places])
     original = references if paired else inputs
     if original is not None:
         signals["colour"] = colour_correlation(outputs, original)
@@ -111,10 +194,6 @@ def different(images: Tensor) -> Tensor:
     for number, image in enumerate(images.cpu()):
         seen.setdefault(image.float().numpy().tobytes(), number)
     return images if len(seen) == len(images) else images[list(seen.values())]
-
-
-def _several(images: Tensor) -> bool:
-    return len(different(images)) >= LEAST_DIFFERENT
 
 
 def _shrunk(images: Tensor, side: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from i2i.networks.blocks import NORMS, UPSAMPLINGS
 from i2i.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from i2i.networks.inference import STATISTICS, set_inference
+from i2i.networks.inference import STATISTICS, has_dropout, set_inference
 from i2i.networks.init import INITIALISATIONS, initialise
 from i2i.networks.mlp import MLPDiscriminator, MLPGenerator
 from i2i.networks.patchgan import PatchGAN, PixelGAN
@@ -39,6 +39,7 @@ __all__ = [
     "StarGANDiscriminator",
     "StarGANGenerator",
     "UNet",
+    "has_dropout",
     "initialise",
     "networks",
     "register_network",

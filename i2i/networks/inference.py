@@ -24,7 +24,8 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
     """Put `network` into eval mode, and say what that means; `network.train()` ends it.
 
     Args:
-        network: any network of this package.
+        network: any network. Normalisation that is none of this package's takes the running
+            statistics, as in any `eval` mode.
         norm: what the picture is normalised with: "picture", its own statistics (the published
             pix2pix and StarGAN), or "running", the averages gathered in training. Instance
             normalisation that gathers none always takes those of the picture. The choice is
@@ -42,10 +43,6 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
             module.per_picture = norm == "picture"
         elif isinstance(module, nn.Dropout):
             module.train(dropout)
-        elif norm == "picture":
-            name = type(module).__name__
-            tracks = "BatchNorm" in name or getattr(module, "running_mean", None) is not None
-            assert not tracks, f"{name} cannot normalise per picture"
 
 
 def inference_copy(network: nn.Module, *, norm: str, dropout: bool) -> nn.Module:
@@ -91,3 +88,8 @@ class SeededDropout(nn.Dropout):
             return input
         kept = torch.empty_like(input).bernoulli_(1 - self.p, generator=_GENERATOR.get())
         return input * kept.div_(1 - self.p)
+
+
+def has_dropout(network: nn.Module) -> bool:
+    """Say whether there is any dropout layer in a network."""
+    return any(isinstance(module, nn.Dropout) for module in network.modules())

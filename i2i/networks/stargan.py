@@ -12,10 +12,10 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.errors import OptionsError
-from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size
+from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size, upsampling
 from i2i.networks.checkpointing import Block, Checkpointed
 from i2i.networks.condition import require_square
-from i2i.networks.options import Blocks, Width
+from i2i.networks.options import Blocks, Upsample, Width
 from i2i.registry import register_network
 
 
@@ -56,18 +56,25 @@ class StarGANGenerator(Checkpointed):
         out_channels: channels of the translations.
         width: channels at full size; twice as many at half and four times at a quarter of it.
         blocks: residual blocks, at least 0.
+        upsample: "transposed" as published, or "resize" against dots (other weight names).
 
     Attributes:
         multiple: height and width must be multiples of this, 4; of 8 pixels at least.
 
     Raises:
-        OptionsError: a number that is too small.
+        OptionsError: an unknown name, or a number that is too small.
     """
 
     multiple: int = 4
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, width: Width = 64, blocks: Blocks = 6
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        width: Width = 64,
+        blocks: Blocks = 6,
+        upsample: Upsample = "transposed",
     ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
@@ -86,7 +93,7 @@ class StarGANGenerator(Checkpointed):
         layers += [ResidualBlock(4 * width) for _ in range(blocks)]
         for channels in (2 * width, width):
             layers += [
-                nn.ConvTranspose2d(2 * channels, channels, 4, stride=2, padding=1, bias=False),
+                upsampling(upsample, 2 * channels, channels, kernel_size=4, bias=False),
                 _norm(channels),
                 nn.ReLU(inplace=True),
             ]

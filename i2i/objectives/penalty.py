@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from i2i.objectives.precision import at_least_float32
+from i2i.objectives.precision import at_least_float32, inner_scale
 
 
 def gradient_penalty(
@@ -109,5 +109,11 @@ def _gradient(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Return the gradient of each picture's summed scores, (N, C * H * W)."""
     images = images.requires_grad_()
     scores = at_least_float32(critic(images)).sum()
-    (gradient,) = torch.autograd.grad(scores, images, create_graph=True)
-    return at_least_float32(gradient).flatten(start_dim=1)
+    scale = inner_scale.get()
+    if scale is None:
+        (gradient,) = torch.autograd.grad(scores, images, create_graph=True)
+        return at_least_float32(gradient).flatten(start_dim=1)
+    # As torch's notes on automatic mixed precision have it for gradient penalties.
+    factor = scale()
+    (gradient,) = torch.autograd.grad(scores * factor, images, create_graph=True)
+    return (at_least_float32(gradient) / factor).flatten(start_dim=1)

@@ -57,6 +57,9 @@ class Train(Section):
     average: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="decay of the generator's moving average; 0 for none"
     )
+    average_warmup: bool = Field(
+        False, description="let the average begin with a short memory that grows to its decay"
+    )
     historical_averaging: Annotated[float, Field(ge=0)] = Field(
         0.0, description="weight of every player's distance from its own past"
     )

@@ -1,9 +1,13 @@
 """Says what is wrong with a run while it goes on, and writes it down."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from i2i.training.health import TOO_EARLY, Verdict, is_early, judged, verdicts
+from i2i.training.health import IMMEDIATE, TOO_EARLY, is_early, judged, not_judged, verdicts
 from i2i.training.monitor import Journal
+from i2i.training.verdict import Verdict
+
+RECENT = 20
+"""Rows of the log in which to look for what is seen at once."""
 
 
 class HealthWatch:
@@ -30,17 +34,34 @@ class HealthWatch:
     def look(self) -> None:
         """Judge what is in the log by now."""
         self.current = verdicts(self.journal.rows, decisive=self.decisive)
-        for verdict in self.current:
+        self._tell(self.current)
+        self.journal.verdicts(self.current)
+
+    def look_at_once(self) -> None:
+        """Look for what takes no time to be seen; cheap enough for every row of the log."""
+        found = [v for v in verdicts(self.journal.rows[-RECENT:]) if v.kind in IMMEDIATE]
+        new = {(v.kind, v.player) for v in found} - {(v.kind, v.player) for v in self.current}
+        self._tell(found)
+        if new:
+            self.current += [v for v in found if (v.kind, v.player) in new]
+            self.journal.verdicts(self.current)
+
+    def _tell(self, found: Iterable[Verdict]) -> None:
+        for verdict in found:
             if (verdict.kind, verdict.player) not in self._said:
                 self._said.add((verdict.kind, verdict.player))
                 self._say(f"health: {verdict}")
-        self.journal.verdicts(self.current)
 
     def summary(self) -> list[str]:
         """The state of things in the end, a line each."""
-        if self.current:
-            return [f"health: {verdict}" for verdict in self.current]
         looked = judged(self.journal.rows, decisive=self.decisive)
-        if is_early(looked):
+        if not self.current and is_early(looked):
             return [f"health: {TOO_EARLY}"]
-        return [f"health: nothing to complain of (looked for: {', '.join(looked)})"]
+        lines = [f"health: {verdict}" for verdict in self.current]
+        if not lines:
+            lines = [f"health: nothing to complain of (looked for: {', '.join(looked)})"]
+        missing = not_judged(self.journal.rows, decisive=self.decisive)
+        if missing:
+            needs = "; ".join(f"{kind} (needs {need})" for kind, need in missing.items())
+            lines.append(f"health: not judged: {needs}")
+        return lines

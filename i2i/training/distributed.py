@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from i2i.errors import OptionsError
 from i2i.processes import Processes
-from i2i.training.health import Verdict
 from i2i.training.interrupt import Interrupt
 from i2i.training.monitor import Journal
+from i2i.training.verdict import Verdict
 
 BUCKET = 25 * 2**20
 """Bytes of gradients that are sent together: enough that the way costs less than the load, few

@@ -13,12 +13,14 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from operator import gt, lt
 from statistics import fmean, median, pstdev
 from typing import Any
 
+from i2i.training.beginnings import dead_generators, runaway_losses
+from i2i.training.comparisons import is_late, not_recognised, worse_than_input
 from i2i.training.series import (
     SMOOTHING,
     Point,
@@ -31,117 +33,75 @@ from i2i.training.series import (
     together,
     unbroken_since,
 )
-
-WARM_UP = 200
-"""Steps that are left out. Within them the generators still make about the same grey of everything,
-and a discriminator that learns first is as it should be."""
-
-TRAINING_ROWS = 10
-"""Rows of training in succession that show a sign before it counts."""
-
-VALIDATION_ROWS = 3
-"""Validations in succession that show a sign before it counts. They are means over many pictures,
-so three agree only if there is something."""
-
-STARVED = 0.05
-"""Discriminator wins: what it pays on the mean of real and fake, over what the generator pays for
-the same scores. At equilibrium this is about 1 for the vanilla and the least-squares loss. Healthy
-conditional discriminators, which have it easier, stay above 0.2; one that wins is soon at 0.001."""
-
-WINNING_ACCURACY = 0.95
-"""Discriminator wins: share of scores on the right side of the other kind's mean, at least. A
-healthy discriminator reaches this as well, which is why it never is enough by itself."""
-
-COLLAPSED = 0.15
-"""Generator collapsed: diversity of the outputs over that of real pictures. Blurred outputs of a
-healthy beginner still have half of it."""
-
-COPIED = 0.1
-"""Output copies the input, without pairs: distance of an output to its input over that of two
-inputs. A tenth is a change that is hard to see."""
-
-COPIED_OF_TRUTH = 0.4
-"""The same with pairs: an output that changes less than this share of what the truth changes, while
-a healthy one changes about as much. Data whose pairs are nearly alike must not be taken for a
-generator that copies, and a small generator that copies is not exact."""
-
-INVERTED = -0.5
-"""Colours inverted: correlation of the output's layout of brightness and colour with that of the
-original. A negative has -1, pictures that have nothing to do with each other 0."""
-
-SHIFTED = 0.35
-"""Colours shifted: difference of the mean colours, of 2. A sixth of the scale from black to white
-is seen at once, and several times what a healthy run has after the first steps."""
-
-EXPLODED = 100.0
-"""Exploding gradients: the norm now over its median before. Healthy ones vary by a factor
-of ten."""
-
-EXPLODING_REFERENCE = 20
-"""Rows before the sign, at least, that the former norm is the median of."""
-
-BROKEN_ROWS = 3
-"""Non-finite gradients among the last `TRAINING_ROWS` rows. The scaling of fp16 tries too large a
-scale now and then and skips that step, which is no fault."""
-
-STALLED_SHARE = 1 / 2
-"""No progress: the share of the run so far, at least, in which the deciding measure has not been
-better than its best."""
-
-STALLED_VALIDATIONS = 10
-"""The same in validations, at least."""
-
-IMPROVEMENT = 0.005
-"""What counts as better: by this share of the best value. Less is within the noise of a mean over a
-hundred pictures."""
-
-OVERFITTED = 0.5
-"""Over-fitting of the discriminator: how far its scores of held-out real pictures have gone from
-those of the real pictures that it learns from towards those of generated ones: r_v in equation 1 of
-Karras et al., Training Generative Adversarial Networks with Limited Data, NeurIPS 2020, where
-augmentation is regulated to about this value."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Something that is wrong with a run.
-
-    Arguments:
-        kind: "discriminator wins", "generator collapsed", "output copies input",
-            "colours inverted", "colours shifted", "not finite", "exploding gradients",
-            "no progress" or "discriminator over-fits".
-        player: whose: the player or the network as the log calls it, or "" for the whole run.
-        since: the first step that shows it without a break.
-        step: the last step that was looked at.
-        text: one sentence that says what was seen.
-        advice: what to try.
-        evidence: the numbers, by the names of the signals.
-    """
-
-    kind: str
-    player: str
-    since: int
-    step: int
-    text: str
-    advice: str
-    evidence: dict[str, float] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return f"{self.kind} since step {self.since}: {self.text} {self.advice}"
-
+from i2i.training.thresholds import (
+    BROKEN_ROWS,
+    COLLAPSED,
+    COPIED,
+    COPIED_OF_TRUTH,
+    DEAD_ROWS,
+    EXPLODED,
+    EXPLODING_REFERENCE,
+    FLAT,
+    GRID,
+    IMPROVEMENT,
+    INVERTED,
+    OVERFITTED,
+    RUNAWAY_ROWS,
+    SHIFTED,
+    STALLED_SHARE,
+    STALLED_VALIDATIONS,
+    STARVED,
+    TRAINING_ROWS,
+    VALIDATION_ROWS,
+    WARM_UP,
+    WINNING_ACCURACY,
+)
+from i2i.training.verdict import Verdict
 
 KINDS: Mapping[str, str] = {
+    "generator dead": r"[^/]+/gradient_norm\w*",
+    "losses run away": r"[^/]+/total",
     "discriminator wins": r"[^/]+/fake\w*",
     "generator collapsed": r"validation/health/diversity\w*",
+    "outputs flat": r"validation/health/contrast\w*",
+    "periodic pattern": r"validation/health/grid\w*",
     "output copies input": r"validation/health/copy(?!_truth)\w*",
     "colours inverted": r"validation/health/colour(?!_shift)\w*",
     "colours shifted": r"validation/health/colour_shift\w*",
+    "worse than its input": r"validation/copying/[^/]+",
+    "not recognised": r"validation/domain_accuracy",
     "not finite": r".+",
     "exploding gradients": r"[^/]+/gradient_norm\w*",
     "no progress": r"validation/[^/]+",
     "discriminator over-fits": r"validation/[^/]+/score_real\w*",
 }
 """Kind of verdict -> pattern of the signals that it is read from."""
+
+_TRAINED = f"{TRAINING_ROWS} rows of training after step {WARM_UP}"
+_VALIDATED = f"{VALIDATION_ROWS} validations after step {WARM_UP}"
+_LATE = f"{VALIDATION_ROWS} validations after a third of the run"
+
+NEEDS: Mapping[str, str] = {
+    "generator dead": f"{DEAD_ROWS} rows with its gradient",
+    "losses run away": f"{RUNAWAY_ROWS} rows of training",
+    "discriminator wins": f"{_TRAINED}, with losses of a discriminator",
+    "generator collapsed": f"{_VALIDATED}, of three different pictures on each side",
+    "outputs flat": _VALIDATED,
+    "periodic pattern": f"{_VALIDATED}, of pictures of 32 pixels or more",
+    "output copies input": f"{_VALIDATED}, of two different inputs",
+    "colours inverted": f"{_VALIDATED}, of pictures with an input or a truth",
+    "colours shifted": _VALIDATED,
+    "worse than its input": f"{_LATE}, a measure that decides, and inputs with as many channels",
+    "not recognised": f"{_LATE}, and a classifier of the domains",
+    "not finite": "rows",
+    "exploding gradients": f"{_TRAINED}, with gradients",
+    "no progress": f"{STALLED_VALIDATIONS} validations by a measure that decides",
+    "discriminator over-fits": f"{_VALIDATED}, with scores of a discriminator",
+}
+"""Kind of verdict -> what it is judged by; without it, it is not judged."""
+
+IMMEDIATE = ("not finite", "generator dead", "losses run away")
+"""What takes no time to be seen."""
 
 Decisive = tuple[str, str] | None
 
@@ -155,7 +115,7 @@ def verdicts(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) ->
         decisive: the measure that tells progress, and whether "lower" or "higher" is better.
     """
     everything = read_series(rows)
-    found = list(_not_finite(everything))
+    found = [*_not_finite(everything), *dead_generators(everything), *runaway_losses(everything)]
     series = {
         name: finite
         for name, points in everything.items()
@@ -169,7 +129,9 @@ def verdicts(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) ->
         _discriminator_overfits,
     ):
         found += check(series)
+    found += not_recognised(series)
     if decisive is not None:
+        found += worse_than_input(series, *decisive)
         found += _no_progress(series, *decisive)
     return found
 
@@ -180,7 +142,7 @@ TOO_EARLY = "too early to judge (see docs/health.md)"
 
 def is_early(kinds: Iterable[str]) -> bool:
     """Say whether of what was `judged` there is nothing that takes time to be seen."""
-    return {*kinds} <= {"not finite"}
+    return {*kinds} <= {*IMMEDIATE}
 
 
 def judged(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) -> list[str]:
@@ -200,8 +162,23 @@ def judged(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) -> l
     }
     progress = counts[f"validation/{decisive[0]}"] if decisive is not None else 0
     found["no progress"] = progress >= STALLED_VALIDATIONS
+    late = Counter(name for row in rows if is_late(row) for name in row)
+    measure = "" if decisive is None else decisive[0]
+    found["worse than its input"] = late[f"validation/copying/{measure}"] >= VALIDATION_ROWS
+    found["not recognised"] = late["validation/health/chance"] >= VALIDATION_ROWS
+    known = Counter(name for row in rows for name in row)
+    for kind, least in (("generator dead", DEAD_ROWS), ("losses run away", RUNAWAY_ROWS)):
+        found[kind] = any(
+            count >= least and re.fullmatch(KINDS[kind], name) for name, count in known.items()
+        )
     found["not finite"] = any(len(row) > 1 for row in rows)  # which takes no time to be seen
     return [kind for kind in KINDS if found[kind]]
+
+
+def not_judged(rows: Iterable[Mapping[str, Any]], *, decisive: Decisive = None) -> dict[str, str]:
+    """The other kinds of verdicts, with what they would need."""
+    known = judged(rows, decisive=decisive)
+    return {kind: NEEDS[kind] for kind in KINDS if kind not in known}
 
 
 def _not_finite(series: Series) -> Iterator[Verdict]:
@@ -285,6 +262,24 @@ _SIGNS = (
         "checkpoint; in translation more weight on the term that ties an output to its "
         "input (objective.l1, the cycle terms, or reconstruction), from noise another loss "
         "(adversarial.loss=wasserstein with objective.gradient_penalty=10).",
+    ),
+    _Sign(
+        "outputs flat",
+        "contrast",
+        lambda value: value < FLAT,
+        "the pixels within an output differ only {0:.2g} times as much as in real pictures: each "
+        "is of one colour.",
+        "The generator has died or never begun: go on from an older checkpoint with a lower "
+        "learning rate, or begin anew with another seed.",
+    ),
+    _Sign(
+        "periodic pattern",
+        "grid",
+        lambda value: value > GRID,
+        "outputs are covered by a pattern that repeats every 2, 4 or 8 pixels (it stands out "
+        "{0:.0f} times as far as in real pictures).",
+        "Try generator.upsample=resize where the network has it, a longer training, a lower "
+        "learning rate of the discriminator, or less of its layers.",
     ),
     _Sign(
         "colours inverted",

@@ -83,6 +83,8 @@ def fit(
 
             if log or validate or save:
                 monitor.write(trainer.learning_rates(step - 1))
+                if health is not None:
+                    health.look_at_once()
             if validate or save:
                 _require_finite_weights(trainer, monitor.last_good)
                 average_statistics(trainer.model, trainer.processes)

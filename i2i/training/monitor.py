@@ -6,7 +6,6 @@ step waits for the device. The same scalars go to `log.jsonl` and to TensorBoard
 
 import json
 import math
-import shutil
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,9 +19,11 @@ from PIL import Image
 from torch import Tensor
 
 from i2i.errors import TrainingError
-from i2i.training.health import Verdict
+from i2i.progress import Bar, can_draw, duration
+from i2i.training.busy import BusyWatch
 from i2i.training.log import read_log
 from i2i.training.run import Run
+from i2i.training.verdict import Verdict
 
 LINE_INTERVAL = 15.0
 """Seconds between two progress lines where there is no terminal."""
@@ -115,7 +116,8 @@ class Monitor:
         terms: what is shown of each player while it trains; everything goes into the log.
         say: prints a line.
         mean: what makes tensors their mean over all processes; called by `write` alone.
-        shown: whether to show a progress bar, on a terminal.
+        shown: whether to show a progress bar, on a terminal or in a notebook.
+        busy: says when the processor is busy with something else.
         idle: whether the device has computed all that it was asked for. A device that is still
             busy when a batch has come did not wait for it, however long Python did; of one that is
             not, nobody knows since when, so that the share of waiting is at most what is written.
@@ -133,6 +135,7 @@ class Monitor:
         mean: Callable[[Tensor], Tensor] = lambda values: values,
         shown: bool = True,
         idle: Callable[[], bool] = lambda: True,
+        busy: BusyWatch | None = None,
     ) -> None:
         self.journal = journal
         self.idle = idle
@@ -141,31 +144,34 @@ class Monitor:
         self.samples_before = samples_before
         self.terms = terms
         self.last_good: str = "none yet"
-        self.say = say
+        self._print = say
+        self.busy = busy
+        if busy is not None:
+            busy.say = self.say
         self._step = start
         self._gathered: list[tuple[int, str, Tensor]] = []
         self._waited = 0.0
-        self._busy_since = self._said = self._began = time.perf_counter()
+        self._busy_since = self._said = time.perf_counter()
         self._since = self._start = start
         self._text = ""
-        self._bar: Any = click.progressbar(
-            length=stop - start,
-            label="training",
-            show_pos=True,
-            item_show_func=_fit,
-        )
-        self._terminal = shown and sys.stdout.isatty()
-        self._shown = start
+        self._bar = Bar("training", stop - start)
+        self._drawn = shown and can_draw(sys.stderr)
 
     def __enter__(self) -> "Monitor":
-        if self._terminal:
-            self._bar.__enter__()
+        if self.busy is not None:
+            self.busy.begin()
+        self._said = self._busy_since = time.perf_counter()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if self._terminal:
-            self._show(self._step)
-            self._bar.__exit__(*error)
+        if self._drawn:
+            self._bar.close()
+
+    def say(self, line: str) -> None:
+        """Print a line, not into the middle of the bar."""
+        if self._drawn:
+            self._bar.clear()
+        self._print(line)
 
     def batches(self, loader: Any) -> Iterator[Any]:
         """Hand on the batches of a loader; the time that the steps wait for them is counted."""
@@ -183,10 +189,10 @@ class Monitor:
         """Take the losses of a step, without looking at them."""
         self._step = step
         self._gathered.extend((step, name, value) for name, value in losses.items())
-        now = time.perf_counter()
-        if self._terminal and now - self._said > 0.2:
-            self._said = now
-            self._show(step)
+        if self._drawn:
+            self._bar.update(step - self._start, self._text)
+        else:
+            self._bar.pace.reached(step - self._start)
 
     def write(self, rates: Mapping[str, float]) -> None:
         """Read what was gathered since the last time, check it, and write the means down.
@@ -212,11 +218,13 @@ class Monitor:
         self._text = "  ".join(
             [f"{rate:.1f} pictures/s", *(f"{name} {value:.3g}" for name, value in terms.items())]
         )
-        if not self._terminal and (now - self._said > LINE_INTERVAL or self._step == self.stop):
+        if not self._drawn and (now - self._said > LINE_INTERVAL or self._step == self.stop):
             self._said = now
-            done, left = self._step - self._start, self.stop - self._step
-            remaining = left * (now - self._began) / max(done, 1)
-            self.say(f"step {self._step}/{self.stop}  {_duration(remaining)} left  {self._text}")
+            left = self._bar.pace.left()
+            remaining = "" if left is None else f"  {duration(left)} left"
+            self.say(f"step {self._step}/{self.stop}{remaining}  {self._text}")
+        if self.busy is not None:
+            self.busy.look()
         self._since = self._step
         self.restart_clock()
 
@@ -224,10 +232,8 @@ class Monitor:
         """Do not count the time since the last `write` as training: something else was done."""
         self._busy_since = time.perf_counter()
         self._waited = 0.0
-
-    def _show(self, step: int) -> None:
-        self._bar.update(step - self._shown, self._text)
-        self._shown = step
+        if self.busy is not None:
+            self.busy.restart()
 
     def _read(self) -> dict[str, float]:
         if not self._gathered:
@@ -247,16 +253,3 @@ class Monitor:
             sums.setdefault(name, []).append(value)
         self._gathered.clear()
         return {name: sum(values) / len(values) for name, values in sums.items()}
-
-
-def _fit(text: str | None) -> str:
-    """What fits beside the bar: a longer line would not be overwritten but repeated."""
-    room = max(10, shutil.get_terminal_size().columns - 85)
-    text = text or ""
-    return text if len(text) <= room else text[: room - 1] + "…"
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02d}min" if hours else f"{minutes}min {seconds:02d}s"

@@ -1,11 +1,18 @@
 """In which floating point format a step computes."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from i2i.objectives.precision import inner_scale
+
+INNER_SCALE = 1024.0
+"""The largest scale of a gradient that a loss takes itself. Torch's notes on mixed precision take
+that of the player, which begins at 65536; this gradient would then overflow in the first step, and
+with it the loss, which counts as the end of a run."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,10 +40,24 @@ class Precision:
             else {}
         )
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(
-            self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32
-        )
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Compute in this precision. In fp16, a gradient that a loss takes itself (R1, WGAN-GP) is
+        scaled too, by the smallest scale of the players, but no more than `INNER_SCALE`."""
+        token = inner_scale.set(self._smallest_scale if self.scalers else None)
+        try:
+            with torch.autocast(
+                self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32
+            ):
+                yield
+        finally:
+            inner_scale.reset(token)
+
+    def _smallest_scale(self) -> Tensor:
+        # They are made when they are first needed.
+        scales = [scale for player in self.scalers if (scale := self.scale(player)) is not None]
+        largest = torch.full((), INNER_SCALE, device=self.device)
+        return torch.stack([largest, *scales]).min()
 
     def backward(self, player: str, loss: Tensor, inputs: Sequence[nn.Parameter]) -> None:
         """Add the gradient of `loss` to `inputs`, and to nothing else."""

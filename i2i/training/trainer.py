@@ -6,22 +6,30 @@ which precision, at which learning rate, with which random numbers, in how many 
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn
 
 from i2i.batch import to_device
-from i2i.errors import TrainingError
+from i2i.errors import CheckpointError, DataError, TrainingError
 from i2i.game import Clock, Loss, Model, Play, Turn
 from i2i.processes import ALONE, Processes
+from i2i.training.as_used import as_used
 from i2i.training.average import HistoricalAverage, MovingAverage
-from i2i.training.distributed import GradientExchange
+from i2i.training.batch_check import BatchCheck
+from i2i.training.checkpoint import load_checkpoint, save_checkpoint
+from i2i.training.distributed import GradientExchange, gather_own_states
 from i2i.training.graph import Reseed, StepGraphs, fixed_rates, rates_on_device, seed_generators
 from i2i.training.noise import InstanceNoise
 from i2i.training.precision import Precision
+from i2i.training.random_state import random_state_kept
+from i2i.training.rates import LearningRates
+from i2i.training.sheet import picture_sheet
 
 Losses = dict[str, Tensor]
 """The value of each term before weighting, as "player/term", and each player's weighted "total";
@@ -33,15 +41,18 @@ AVERAGED_BUFFERS = ("running_mean", "running_var")
 class Trainer:
     """Everything that changes from step to step: weights, optimizers, average, scales, the clock.
 
-    All random numbers of a step derive from (seed, step), so a resumed run is the same run. For
-    this, a step seeds torch's global generators.
+    All random numbers of a step derive from (seed, step), so a resumed run is the same run. A step
+    seeds torch's global generators for this, and leaves them as they were.
+
+    Weights that are frozen (`requires_grad_(False)`, at any time) stay as they are, to the bit.
 
     Arguments:
         model: the game; it is moved to `device`.
         make_optimizer: makes the optimizer of a player from its name and parameters.
         device: where to compute.
         precision: "fp32", "bf16" or "fp16"; see `i2i.training.precision`.
-        rate: step -> what every learning rate is multiplied by.
+        rate: step -> what every learning rate is multiplied by, but for those that somebody else
+            sets (`i2i.training.rates`).
         seed: of all random numbers.
         accumulate: into how many pieces a batch is cut, to save memory. The gradients of the pieces
             are averaged before a player moves, and every player faces the others as they stand
@@ -50,6 +61,8 @@ class Trainer:
             are repeated.
         average: decay of the moving average of the generators, for each step in which one of them
             moves; 0 for none.
+        average_warmup: whether it begins with a short memory, so that it soon forgets the fresh
+            weights.
         channels_last: memory format of networks and pictures.
         compile: the names of the networks that `torch.compile` compiles.
         augment: random changes of a batch of signed pictures on the device.
@@ -62,6 +75,9 @@ class Trainer:
             random numbers that the same pieces of the whole batch would be given by one process
             with as many times `accumulate`; only those of `augment` are others.
         graphs: records steps and replays them; without it, Python plays every step.
+        check: refuses batches that the model cannot learn from.
+        prepare: puts a generator into the mode in which it is used after training.
+        about: what else a checkpoint says of itself (`save`): "options" and "data".
     """
 
     def __init__(
@@ -75,6 +91,7 @@ class Trainer:
         seed: int = 0,
         accumulate: int = 1,
         average: float = 0.0,
+        average_warmup: bool = False,
         channels_last: bool = False,
         compile: Iterable[str] = (),  # noqa: A002 (what else to call it)
         augment: Callable[[Any], Any] | None = None,
@@ -84,6 +101,9 @@ class Trainer:
         length: int = 1,
         processes: Processes = ALONE,
         graphs: StepGraphs | None = None,
+        check: BatchCheck | None = None,
+        prepare: Callable[[nn.Module], Any] = nn.Module.eval,
+        about: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.device = torch.device(device)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -98,6 +118,9 @@ class Trainer:
         self.length = length
         self.processes = processes
         self.graphs = graphs
+        self.check = check
+        self.prepare = prepare
+        self.about = about
         self.steps_done = 0
 
         self.parameters = {
@@ -108,17 +131,16 @@ class Trainer:
             player: make_optimizer(player, parameters)
             for player, parameters in self.parameters.items()
         }
-        self._base_rates = {
-            player: [group["lr"] for group in optimizer.param_groups]
-            for player, optimizer in self.optimizers.items()
-        }
         self._makers = [
             player for player, names in model.players.items() if {*names} & {*model.generators}
         ]
         if self.device.type == "cuda":
             for optimizer in self.optimizers.values():
                 rates_on_device(optimizer, self.device)
-        self.average = MovingAverage(self._averaged(), average) if average else None
+        self._rates = LearningRates(self.optimizers)
+        self.average = (
+            MovingAverage(self._averaged(), average, warmup=average_warmup) if average else None
+        )
         self.histories = {
             player: HistoricalAverage(parameters, historical_averaging)
             for player, parameters in self.parameters.items()
@@ -127,7 +149,7 @@ class Trainer:
         self.exchanges = (
             {}
             if processes.alone
-            else {name: GradientExchange(mine) for name, mine in self.parameters.items()}
+            else {name: GradientExchange(mine) for name, mine in self.parameters.items() if mine}
         )
         for name in compile:
             model.get_submodule(name).compile()
@@ -155,11 +177,20 @@ class Trainer:
                 the gradient that a player follows, over all of its weights.
 
         Raises:
+            DataError: the batch is not what the model learns from.
             TrainingError: a player's loss does not depend on its own networks.
         """
+        if self.check is not None:
+            batch = self.check(batch, next(self.model.parameters()).dtype)
+        with random_state_kept(self.device):
+            losses = self._step(batch, closely)
+        self.steps_done += 1
+        return losses
+
+    def _step(self, batch: Any, closely: bool) -> Losses:
         if not all(network.training for network in self.model.children()):
             self.model.train()  # somebody has looked at a result in between
-        self._set_rates()
+        self._rates.set(self.rate(self.steps_done))
         if self.model.begins_anew(self.clock):
             for optimizer in self.optimizers.values():
                 optimizer.state.clear()
@@ -172,22 +203,59 @@ class Trainer:
             self._reseed(-1)
             batch = self.augment(batch)
         if self.graphs is None:
-            losses = self._compute(batch, self._reseed, closely)
-        else:
-            losses = self.graphs.step(
-                self._kind(closely),
-                batch,
-                lambda batch, reseed: self._compute(batch, reseed, closely),
-                self._seed,
-                self.precision.abandon,
-            )
-        self.steps_done += 1
-        return losses
+            return self._compute(batch, self._reseed, closely)
+        return self.graphs.step(
+            self._kind(closely),
+            batch,
+            lambda batch, reseed: self._compute(batch, reseed, closely),
+            self._seed,
+            self.precision.abandon,
+        )
 
     def learning_rates(self, step: int) -> dict[str, float]:
         """The learning rate of each player in a step, counted from 0."""
-        factor = self.rate(step)
-        return {player: rates[0] * factor for player, rates in self._base_rates.items()}
+        return {player: rates[0] for player, rates in self._rates.at(self.rate(step)).items()}
+
+    def image_grid(self, batch: Any) -> Image.Image:
+        """What the model makes of a batch, as a grid of images: a row for each, named columns.
+
+        The generators run as they will be used, with averaged weights where there is an average;
+        nothing of the training changes.
+        """
+        if self.check is not None:
+            batch = self.check(batch, next(self.model.parameters()).dtype)
+        batch = to_device(batch, self.device, self.memory_format)
+        with as_used(self, self.prepare, self.seed, single=len(batch[0]) == 1):
+            columns = self.model.show(batch)
+        return picture_sheet({name: images.float() for name, images in columns.items()})
+
+    def save(self, path: Path | str) -> None:
+        """Write a checkpoint, which `load` and every command that takes one read.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        others = gather_own_states(self.model, self.processes)
+        if self.processes.first:
+            judgement = {"decisive": None, "best": None, "stale": 0}
+            state = {**self.about, **judgement, "ranks": others, **self.state_dict()}
+            save_checkpoint(Path(path), state)
+
+    def load(self, path: Path | str) -> None:
+        """Go on exactly where the trainer was that saved this checkpoint.
+
+        Raises:
+            CheckpointError: it cannot be read, or is of other networks or players.
+        """
+        state = load_checkpoint(Path(path))
+        try:
+            self.load_state_dict(state)
+        except (KeyError, RuntimeError, ValueError, AssertionError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+            raise CheckpointError(
+                f"{path} does not fit this trainer ({reason}): build it from the options that the "
+                "checkpoint was trained with."
+            ) from error
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, as tensors and plain values."""
@@ -197,6 +265,8 @@ class Trainer:
             "optimizers": {name: self._optimizer_state(name) for name in self.optimizers},
             "scalers": self.precision.state_dict(),
             "average": self.average.state_dict() if self.average else {},
+            "average_updates": None if self.average is None else self.average.updates,
+            "rates": self._rates.theirs(),
             "histories": {player: h.state_dict() for player, h in self.histories.items()},
         }
 
@@ -211,26 +281,18 @@ class Trainer:
             optimizer.load_state_dict({"state": saved, "param_groups": groups})
         self._forget_graphs()
         self.precision.load_state_dict(state["scalers"])
+        self._rates.restore(state.get("rates", {}))
         if self.average is not None:
-            self.average.load_state_dict(state["average"])
+            self.average.load_state_dict(state["average"], state.get("average_updates"))
         for player, history in self.histories.items():
             history.load_state_dict(state["histories"][player])
-
-    def _set_rates(self) -> None:
-        factor = self.rate(self.steps_done)
-        for player, optimizer in self.optimizers.items():
-            for group, base in zip(optimizer.param_groups, self._base_rates[player], strict=True):
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(base * factor)
-                else:
-                    group["lr"] = base * factor
 
     def _optimizer_state(self, player: str) -> dict[str, Any]:
         """Its state, with learning rates as numbers."""
         state: dict[str, Any] = self.optimizers[player].state_dict()
-        rates = self.rate(self.steps_done)
-        for group, base in zip(state["param_groups"], self._base_rates[player], strict=True):
-            group["lr"] = base * rates
+        rates = self._rates.at(self.rate(self.steps_done))[player]
+        for group, rate in zip(state["param_groups"], rates, strict=False):
+            group["lr"] = rate
         return state
 
     def _kind(self, closely: bool) -> Hashable | None:
@@ -283,7 +345,7 @@ class Trainer:
                     last = piece == others[-1]
                     self._descend(player, loss, len(pieces), losses, last=last)
                     current = piece
-            if loss.terms and closely:
+            if loss.terms and closely and self._learning(player):
                 losses[f"{player}/gradient_norm"] = self._gradient_norm(player)
             if len(pieces) == 1:
                 self._move(player, loss, losses)
@@ -294,7 +356,7 @@ class Trainer:
         return losses
 
     def _move(self, player: str, loss: Loss, losses: Losses) -> None:
-        if not loss.terms:
+        if not loss.terms or not self._learning(player):
             return
         history = self.histories.get(player)
         if history is not None:
@@ -302,9 +364,13 @@ class Trainer:
             losses[f"{player}/historical_averaging"] = distance
         self.precision.step(player, self.optimizers[player])
         if player in self.clip:
-            _clip(self.parameters[player], self.clip[player])
+            _clip(self._learning(player), self.clip[player])
         if history is not None:
             history.update()
+
+    def _learning(self, player: str) -> list[torch.nn.Parameter]:
+        """The weights of a player that are not frozen."""
+        return [p for p in self.parameters[player] if p.requires_grad]
 
     def _gradient_norm(self, player: str) -> Tensor:
         gradients = [p.grad for p in self.parameters[player] if p.grad is not None]
@@ -345,13 +411,13 @@ class Trainer:
 
     def _descend(self, player: str, loss: Loss, pieces: int, losses: Losses, *, last: bool) -> None:
         """Add the gradient of a piece; with the last one, average it over the processes."""
-        parameters = self.parameters[player]
-        if loss.total.requires_grad:
+        parameters = self._learning(player)
+        if loss.total.requires_grad and parameters:
             share = loss.total / (pieces * self.processes.world)
             exchange = self.exchanges.get(player) if last else None
             with exchange.during_backward() if exchange else nullcontext():
                 self.precision.backward(player, share, parameters)
-        if all(parameter.grad is None for parameter in parameters):
+        if parameters and all(parameter.grad is None for parameter in parameters):
             raise TrainingError(
                 f"step {self.steps_done}: the loss of the {player} "
                 f"(terms: {', '.join(loss.terms)}) does not depend on its own networks "
@@ -402,5 +468,8 @@ def _pieces(batch: Any, count: int) -> Iterator[Any]:
     if count == 1:
         return iter([batch])
     size = len(batch[0])
-    assert size % count == 0, (size, count)
+    if size % count:
+        raise DataError(
+            f"A batch of {size} cannot be cut into {count} equal pieces (train.accumulate)."
+        )
     return (type(batch)(*parts) for parts in zip(*(t.chunk(count) for t in batch), strict=True))

@@ -1,7 +1,7 @@
 """How the model does on pictures that it does not learn from."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -13,6 +13,8 @@ from i2i.game import Produced
 from i2i.metrics.classifier import Classifier
 from i2i.metrics.distance import Distance
 from i2i.metrics.health import health_signals
+from i2i.metrics.pictures import l1_distance, psnr, ssim_index
+from i2i.training.as_used import as_used
 from i2i.training.sheet import picture_sheet
 from i2i.training.trainer import Trainer
 
@@ -49,6 +51,7 @@ class Validation:
         self.distance = distance
         self.classifier = classifier
         self.references: dict[str, Tensor] = {}
+        self._copying: dict[str, float] | None = None
         self.sheet_batch = _first(batches, sheet)
 
     def measure(self, trainer: Trainer) -> dict[str, float]:
@@ -63,7 +66,16 @@ class Validation:
             {name: torch.cat([each[name] for each in values]) for name in values[0]}
         )
         sets = {name: _joined([each[name] for each in produced]) for name in produced[0]}
-        return measured | self._signals(sets) | self._distances(sets) | self._accuracy(sets)
+        if self._copying is None:
+            self._copying = self._of_copies(sets)
+        return (
+            measured
+            | self._signals(sets)
+            | {"health/progress": trainer.clock.share}
+            | self._distances(sets)
+            | self._accuracy(sets)
+            | self._copying
+        )
 
     def make_ready(self) -> None:
         """Do what is done only once and may take a while: train the classifier."""
@@ -109,7 +121,30 @@ class Validation:
             for each in sets.values()
             if each.labels is not None
         ]
-        return {"domain_accuracy": sum(shares) / len(shares)} if shares else {}
+        if not shares:
+            return {}
+        chance = 1 / len(classifier.names)
+        return {"domain_accuracy": sum(shares) / len(shares), "health/chance": chance}
+
+    def _of_copies(self, sets: Mapping[str, Produced]) -> dict[str, float]:
+        """What would be measured if each output was its input; these are the same each time."""
+        copies = {
+            name: each._replace(outputs=each.inputs)
+            for name, each in sets.items()
+            if each.inputs is not None and each.inputs.shape[1:] == each.references.shape[1:]
+        }
+        if len(copies) < len(sets):
+            return {}
+        found = self._distances(copies) | self._accuracy(copies)
+        found.pop("health/chance", None)
+        for each in copies.values():
+            if each.paired and len(copies) == 1:
+                images = to_signed(each.outputs), to_signed(each.references)
+                found |= {
+                    name: measure(*images).mean().item()
+                    for name, measure in (("l1", l1_distance), ("psnr", psnr), ("ssim", ssim_index))
+                }
+        return {f"copying/{name}": value for name, value in found.items()}
 
     def show(self, trainer: Trainer) -> Image.Image:
         """The picture sheet."""
@@ -120,23 +155,9 @@ class Validation:
     def _to(self, trainer: Trainer, batch: Any) -> Any:
         return to_device(batch, trainer.device, trainer.memory_format)
 
-    @contextmanager
-    def _as_used(self, trainer: Trainer) -> Iterator[None]:
-        average = trainer.average.in_place() if trainer.average else nullcontext()
-        torch.manual_seed(self.seed)  # the trainer seeds each of its steps again
-        if len(self.batches[0][0]) == 1:  # of which batch norm could make no statistics
-            trainer.model.eval()
-        for name in trainer.model.generators:
-            self.prepare(trainer.model.get_submodule(name))
-        # A discriminator judges as it does in training, but learns nothing of these pictures.
-        buffers = [(buffer, buffer.clone()) for buffer in trainer.model.buffers()]
-        try:
-            with average, torch.no_grad(), trainer.precision.autocast():
-                yield
-        finally:
-            for buffer, before in buffers:
-                buffer.copy_(before)
-            trainer.model.train()
+    def _as_used(self, trainer: Trainer) -> AbstractContextManager[None]:
+        single = len(self.batches[0][0]) == 1
+        return as_used(trainer, self.prepare, self.seed, single=single)
 
 
 def _small(produced: Produced) -> Produced:

@@ -103,11 +103,14 @@ def test_instance_norm_is_the_same_either_way():
         assert torch.equal(network(images), expected)
 
 
-def test_a_foreign_batch_norm_that_cannot_do_it_is_noticed():
+@pytest.mark.parametrize("norm", ["running", "picture"])
+def test_a_foreign_batch_norm_takes_its_running_statistics(norm):
     foreign = nn.Sequential(nn.BatchNorm2d(3))
-    set_inference(foreign, norm="running", dropout=False)
-    with pytest.raises(AssertionError, match="BatchNorm2d cannot normalise per picture"):
-        set_inference(foreign, norm="picture", dropout=False)
+    set_inference(foreign, norm=norm, dropout=False)
+    images = pictures()
+    expected = images.double() / (1 + foreign[0].eps) ** 0.5
+    torch.testing.assert_close(foreign(images.float()), expected.float())
+    assert torch.equal(foreign[0].running_mean, torch.zeros(3))
 
 
 def test_unknown_statistics_are_an_error(network):

@@ -82,11 +82,21 @@ def test_training_goes_on_as_if_nothing_had_been_and_gathers_statistics():
     torch.testing.assert_close(generator.main[1].running_mean, 0.9 * before + 0.1 * mean)
 
 
-def test_a_foreign_instance_norm_with_running_statistics_is_noticed():
-    set_inference(nn.InstanceNorm2d(3), norm="picture", dropout=False)
+def test_a_foreign_instance_norm_takes_its_running_statistics():
     foreign = nn.InstanceNorm2d(3, track_running_stats=True)
-    with pytest.raises(AssertionError, match="InstanceNorm2d cannot normalise per picture"):
-        set_inference(foreign, norm="picture", dropout=False)
+    set_inference(foreign, norm="picture", dropout=False)
+    images = pictures(1)[:, :3].float()
+    torch.testing.assert_close(foreign(images), images / (1 + foreign.eps) ** 0.5)
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+def test_upsampling_is_chosen_and_keeps_the_size(upsample):
+    generator = StarGANGenerator(5, 3, width=2, blocks=1, upsample=upsample)
+    assert generator(torch.zeros(1, 5, 16, 24)).shape == (1, 3, 16, 24)
+    transposed = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
+    assert len(transposed) == (2 if upsample == "transposed" else 0)
+    with pytest.raises(OptionsError, match=r"upsample is 'resise'.* Did you mean 'resize'"):
+        StarGANGenerator(5, 3, width=2, blocks=1, upsample="resise")
 
 
 def test_the_label_decides_what_is_drawn():

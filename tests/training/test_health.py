@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2i.training.health import KINDS, TRAINING_ROWS, VALIDATION_ROWS, Verdict, judged, verdicts
+from i2i.training.health import KINDS, NEEDS, judged, not_judged, verdicts
+from i2i.training.thresholds import TRAINING_ROWS, VALIDATION_ROWS
+from i2i.training.verdict import Verdict
 
 Row = dict[str, Any]
 Change = Callable[[int], dict[str, Any]]
@@ -28,6 +30,8 @@ def healthy(step: int, rng: random.Random, scale: float = 1.0) -> Row:
         "discriminator/score_real": rng.uniform(0.3, 1.5),
         "discriminator/score_fake": rng.uniform(-1.5, -0.3),
         "discriminator/accuracy": rng.uniform(0.95, 1),
+        "discriminator/total": rng.uniform(0.3, 1),
+        "generator/total": rng.uniform(5, 50),
     }
 
 
@@ -36,6 +40,12 @@ def measured(step: int, rng: random.Random) -> Row:
     return {
         "step": step,
         "validation/l1": 0.1 + 30 / step,
+        "validation/copying/l1": 0.9,
+        "validation/domain_accuracy": rng.uniform(0.6, 0.9),
+        "validation/health/chance": 0.25,
+        "validation/health/progress": step / 3000,
+        "validation/health/contrast": rng.uniform(0.5, 1.2),
+        "validation/health/grid": rng.uniform(1, 5),
         "validation/health/diversity": rng.uniform(0.6, 1),
         "validation/health/copy": rng.uniform(0.7, 1.1),
         "validation/health/copy_truth": 0.8,
@@ -100,6 +110,10 @@ SIGNS: dict[str, tuple[Row, Row]] = {
     "discriminator wins": (STARVED, {}),
     "generator collapsed": ({}, {"validation/health/diversity": 0.03}),
     "output copies input": ({}, {"validation/health/copy": 0.01}),
+    "outputs flat": ({}, {"validation/health/contrast": 0.01}),
+    "periodic pattern": ({}, {"validation/health/grid": 90.0}),
+    "worse than its input": ({}, {"validation/copying/l1": 0.05}),
+    "not recognised": ({}, {"validation/domain_accuracy": 0.26}),
     "colours inverted": ({}, {"validation/health/colour": -0.9}),
     "colours shifted": ({}, {"validation/health/colour_shift": 0.6}),
     "exploding gradients": ({"generator/gradient_norm": 1e6}, {}),
@@ -145,6 +159,56 @@ def test_the_first_steps_are_not_judged(kind: str) -> None:
         )
     ]
     assert verdicts(rows) == []
+
+
+def test_every_kind_says_what_it_needs() -> None:
+    assert NEEDS.keys() == KINDS.keys()
+    assert not_judged([]) == NEEDS
+    rows = [{k: v for k, v in row.items() if "diversity" not in k} for row in log()]
+    assert not_judged(rows, decisive=L1) == {"generator collapsed": NEEDS["generator collapsed"]}
+    # Late kinds are judged when three validations lie behind a third of the run.
+    late = {"worse than its input", "not recognised"}
+    assert late <= not_judged(log(steps=1100), decisive=L1).keys()
+    assert not late & not_judged(log(steps=1200), decisive=L1).keys()
+
+
+def test_a_dead_generator_is_said_within_250_steps() -> None:
+    """A learning rate of a million: its gradient is exactly zero, losses are huge."""
+    dead = {
+        "generator/gradient_norm": 0.0,
+        "generator/total": 3e12,
+        "discriminator/total": 1e11,
+        "discriminator/gradient_norm": 0.0,
+    }
+    found = {(v.kind, v.player): v for v in verdicts(log(after(0, dead), steps=150))}
+    assert found.keys() == {
+        ("generator dead", "generator"),
+        ("losses run away", "generator"),
+        ("losses run away", "discriminator"),
+    }
+    assert all(v.since == 50 for v in found.values())
+    assert verdicts(log(after(0, dead), steps=100)) == []  # two rows may be chance
+
+
+def test_a_discriminator_may_rest() -> None:
+    """With the hinge loss its gradient is exactly zero where all scores are beyond the margin."""
+    assert verdicts(log(after(0, {"discriminator/gradient_norm": 0.0})), decisive=L1) == []
+
+
+def test_early_outputs_may_be_worse_than_their_inputs() -> None:
+    worse = {"validation/copying/l1": 0.05, "validation/domain_accuracy": 0.1}
+    assert verdicts(log(validate=after(0, worse), steps=1100), decisive=L1) == []
+    kinds = {v.kind for v in verdicts(log(validate=after(0, worse), steps=1200), decisive=L1)}
+    assert kinds == {"worse than its input", "not recognised"}
+
+
+def test_by_a_measure_that_should_grow_less_is_worse() -> None:
+    psnr = {"validation/psnr": 12.0, "validation/copying/psnr": 14.0}
+    found = verdicts(log(validate=after(0, psnr), steps=1400), decisive=("psnr", "higher"))
+    assert next(v for v in found if v.kind == "worse than its input").evidence == psnr
+    better = {"validation/psnr": 14.0, "validation/copying/psnr": 13.9}
+    found = verdicts(log(validate=after(0, better), steps=1400), decisive=("psnr", "higher"))
+    assert all(v.kind != "worse than its input" for v in found)
 
 
 def test_a_discriminator_wins_only_with_accuracy_and_without_wasserstein() -> None:

@@ -241,10 +241,10 @@ options = load_options(
     "cyclegan", "generator.width=16", "generator.blocks=1", "discriminator.width=8",
     "train.batch_size=8", size=64,
 )
-trainer = build_trainer(options)
+trainer = build_trainer(options, images=400)
 rescue = Rescue(trainer, print)
 batch = batch_for(trainer.model, count=8, size=64)
-build_trainer(options).step(type(batch)(*(t[:1] for t in batch)))  # what everything needs at first
+build_trainer(options, images=8).step(type(batch)(*(t[:1] for t in batch)))  # needed at first
 with open("/proc/self/statm") as file:
     now = int(file.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[2]) * 2**20,) * 2)

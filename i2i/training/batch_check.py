@@ -1,0 +1,156 @@
+"""Is a batch what a model learns from? Answered before a step, without waiting for a device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from i2i.batch import Labelled, Pair, Unpaired, to_signed
+from i2i.errors import DataError
+from i2i.game import Model
+
+TOLERANCE = 0.01
+"""How far beyond -1..1 a value may be: resampling overshoots a little, other ranges by far."""
+
+
+@dataclass
+class BatchCheck:
+    """Refuses batches that a model cannot learn from, and says what it wants.
+
+    Floating point numbers become those of the weights. Values are looked at where that waits for
+    nothing: on the CPU in every batch, on another device in the first one. Bytes are always right.
+    Floats of 0..1 pass, since bright images in -1..1 look the same.
+
+    Arguments:
+        kind: the named tuple that a batch is.
+        channels: its fields that hold images -> their channels.
+        columns: its fields that hold labels -> their columns, or None for any number.
+        model: who learns, by name, for messages.
+    """
+
+    kind: Any
+    channels: Mapping[str, int]
+    columns: Mapping[str, int | None] = field(default_factory=dict)
+    model: str = "this model"
+    _seen: bool = field(default=False, init=False)
+
+    @property
+    def wanted(self) -> str:
+        """What a batch must be, in words."""
+        parts = [f"{name} (N, {count}, H, W)" for name, count in self.channels.items()]
+        parts += [
+            f"{name} (N, {'L' if count is None else count})" for name, count in self.columns.items()
+        ]
+        return (
+            f"{self.model} learns from i2i.{self.kind.__name__}({', '.join(self.channels)}"
+            f"{''.join(f', {name}' for name in self.columns)}): {', '.join(parts)}, images as "
+            "torch.uint8 in 0..255 or floating point in -1..1"
+        )
+
+    def __call__(self, batch: Any, dtype: torch.dtype = torch.float32) -> Any:
+        """Return the batch, its floating point numbers as `dtype`.
+
+        Raises:
+            DataError: it is something else; the message says what was found and what is wanted.
+        """
+        if not isinstance(batch, self.kind):
+            raise DataError(f"The batch is {_described(batch)}: {self.wanted}.")
+        parts: dict[str, Any] = batch._asdict()
+        for name, part in parts.items():
+            if not isinstance(part, Tensor):
+                raise DataError(f"{name} of the batch is {_described(part)}: {self.wanted}.")
+        for name, channels in self.channels.items():
+            parts[name] = self._images(name, parts[name], channels, dtype)
+        for name, columns in self.columns.items():
+            part = parts[name]
+            if part.ndim != 2 or (columns is not None and part.shape[1] != columns):
+                raise DataError(
+                    f"{name} of the batch has the shape {tuple(part.shape)}: {self.wanted}; labels "
+                    "are 0 or 1, a column for each name."
+                )
+            parts[name] = part.to(dtype)
+        sizes = {name: len(part) for name, part in parts.items()}
+        if len(set(sizes.values())) > 1 or 0 in sizes.values():
+            found = ", ".join(f"{count} of {name}" for name, count in sizes.items())
+            raise DataError(f"The batch holds {found}: expected as many of each, at least one.")
+        if self.kind is Pair and parts["source"].shape[2:] != parts["target"].shape[2:]:
+            shapes = [tuple(parts[name].shape) for name in ("source", "target")]
+            raise DataError(
+                f"source and target of the batch have the shapes {shapes[0]} and {shapes[1]}: "
+                "expected the same height and width."
+            )
+        self._seen = True
+        return self.kind(**parts)
+
+    def _images(self, name: str, images: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
+        if not to_signed(images[:0]).is_floating_point():
+            raise DataError(f"{name} of the batch is {images.dtype}: {self.wanted}.")
+        if images.ndim != 4 or images.shape[1] != channels:
+            hint = ""
+            if images.ndim == 4 and images.shape[3] == channels:
+                hint = " (the channels are last: images.permute(0, 3, 1, 2) puts them first)"
+            raise DataError(
+                f"{name} of the batch has the shape {tuple(images.shape)}{hint}: {self.wanted}."
+            )
+        if not images.is_floating_point():
+            return images
+        if images.numel() and (images.device.type == "cpu" or not self._seen):
+            least, most = (value.item() for value in images.detach().aminmax())
+            if not (least >= -1 - TOLERANCE and most <= 1 + TOLERANCE):  # also if one is NaN
+                raise DataError(
+                    f"{name} of the batch is {images.dtype} with values from {least:.4g} to "
+                    f"{most:.4g}: {self.wanted} (x / 127.5 - 1 maps 0..255 to it, 2 * x - 1 maps "
+                    "0..1)."
+                )
+        return images.to(dtype)
+
+
+def check_for(
+    model: Model, *, input_channels: int, output_channels: int, labels: int, sets: int
+) -> BatchCheck | None:
+    """The check of a model's batches; None for a kind of data that is not known here.
+
+    Arguments:
+        model: who learns.
+        input_channels, output_channels: of the images on both sides.
+        labels: how many names labels have.
+        sets: how many data sets there are.
+    """
+    name = type(model).__name__
+    match model.data:
+        case "paired":
+            return BatchCheck(
+                Pair, {"source": input_channels, "target": output_channels}, model=name
+            )
+        case "unpaired":
+            return BatchCheck(Unpaired, {"a": input_channels, "b": output_channels}, model=name)
+        case "domains":
+            return BatchCheck(
+                Labelled, {"images": input_channels}, {"labels": labels, "mask": sets}, model=name
+            )
+        case "pictures" | "unconditional":
+            # Who is told nothing does not look at the labels.
+            generator = model.get_submodule(model.generators[0])
+            told = labels if getattr(generator, "classes", 0) else None
+            return BatchCheck(
+                Labelled, {"images": output_channels}, {"labels": told, "mask": None}, model=name
+            )
+    return None
+
+
+def _described(thing: Any) -> str:
+    """What something is, in words: its type, and what it holds."""
+    if isinstance(thing, Tensor):
+        return f"one tensor of the shape {tuple(thing.shape)}"
+    name = type(thing).__name__
+    if isinstance(thing, list | tuple):
+        inside = ", ".join(
+            str(tuple(each.shape)) if isinstance(each, Tensor) else type(each).__name__
+            for each in thing[:4]
+        )
+        return f"a {name} of {len(thing)} ({inside}{', ...' if len(thing) > 4 else ''})"
+    if isinstance(thing, Mapping):
+        return f"a {name} with the keys {', '.join(map(str, list(thing)[:6]))}"
+    return f"of type {name}"
