@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from i2i.data.cache import cache_folder
-from i2i.errors import OptionsError
+from i2i.errors import DataError, OptionsError
 from i2i.metrics.classifier import LARGEST, Classifier, brought, cached_classifier
 from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
 from i2i.metrics.features import find_features
@@ -33,9 +33,8 @@ def settle_judgement(options: Options, device: torch.device | str, say: Say) -> 
         options = _settled(options, device, say)
     if options.train.stop_after is not None and options.train.decisive is None:
         raise OptionsError(
-            f"train.stop_after (={options.train.stop_after}) needs a measure that decides: nothing "
-            f"does with train.best_by = {options.train.best_by!r} and train.distance = "
-            f"{options.train.distance!r}."
+            f"train.stop_after (={options.train.stop_after}) needs a measure that decides, and "
+            f"train.best_by (={options.train.best_by!r}) names none: a new run can have one."
         )
     return options
 
@@ -80,17 +79,22 @@ def classifier_of(
 
     @cache
     def classifier() -> Classifier:
-        trained = cached_classifier(
-            *_labelled(source.train, source.pictures),
-            options.data.labels.names,
-            cache_folder(),
-            held_out=_labelled(source.validation, source.validation_pictures),
-            steps=options.train.classifier_steps,
-            batch_size=64,
-            flip=options.data.flip,
-            seed=options.train.seed,
-            device=device,
-        )
+        try:
+            trained = cached_classifier(
+                *_labelled(source.train, source.pictures),
+                options.data.labels.names,
+                cache_folder(),
+                held_out=_labelled(source.validation, source.validation_pictures),
+                steps=options.train.classifier_steps,
+                batch_size=64,
+                flip=options.data.flip,
+                seed=options.train.seed,
+                device=device,
+            )
+        except DataError as error:
+            raise DataError(
+                f"{error} It judges the validations; without it: --set train.classifier_steps=0."
+            ) from error
         say(
             f"a classifier of the domains is right on {trained.accuracy:.1%} of "
             f"{trained.held_out} held-out real pictures; it judges the translations"

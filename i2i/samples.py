@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from i2i.atomic import replacing
 from i2i.errors import DataError
 from i2i.sampler import Sampler
 from i2i.training.sheet import contact_sheet, picture_sheet, visible
@@ -157,6 +158,7 @@ def _saver(sampler: Sampler) -> Callable[..., None]:
 def _save(image: Image.Image, path: Path, **settings: Any) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path, **settings)
+        with replacing(path, durable=False) as partial:
+            image.save(partial, **{"format": path.suffix[1:].upper()} | settings)
     except OSError as error:
         raise DataError(f"'{path}' cannot be written: {error.strerror or error}.") from error

@@ -5,10 +5,8 @@ generators through which the calling thread pulls the pictures, so that each hol
 of pixels, however many pictures there are and however large.
 """
 
-import contextlib
 import os
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from i2i.atomic import replacing
 from i2i.data import pictures, reading
 from i2i.data.pictures import FORMATS, HOLD_ALPHA, Picture
 from i2i.data.reading import PICTURE_SUFFIXES
@@ -341,14 +340,11 @@ def _write_behind(
 
 def _write(picture: Picture, path: Path) -> None:
     """Write a picture under another name first, so that a break leaves no half of it."""
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pictures.write(picture, part, path.suffix.lower())
-        part.replace(path)
+        with replacing(path, durable=False) as partial:
+            pictures.write(picture, partial, path.suffix.lower())
     except (OSError, ValueError) as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise DataError(
             f"'{path}' cannot be written ({error}): make room, mend the permissions, or choose "
             "another output or format."

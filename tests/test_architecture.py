@@ -8,9 +8,20 @@ import pytest
 import i2i
 
 PACKAGE = Path(i2i.__file__).parent
-GROUND = {"errors", "batch", "labels", "latent", "growth", "processor", "memory", "__init__"}
+GROUND = {
+    "errors",
+    "atomic",
+    "batch",
+    "labels",
+    "latent",
+    "growth",
+    "processor",
+    "memory",
+    "__init__",
+}
 MAY_IMPORT = {
     "errors": set(),
+    "atomic": set(),
     "batch": set(),
     "labels": set(),
     "latent": set(),
@@ -59,6 +70,7 @@ MAY_IMPORT = {
     "estimate": {"builder", "capacity", "game", "options", "work"},
     "sources": {"data", "doctor", "options", "processes", "progress", "recipes"},
     "published": {"builder", "loading", "networks", "options", "recipes", "training"},
+    "continuation": {"data", "options", "recipes", "training"},
     "train": None,  # the whole of a run
     "cli": None,
     "__init__": None,

@@ -135,6 +135,7 @@ def command(
             other = "--checkpoint" if result is not None else "two folders"
             raise click.UsageError(f"{name} goes with {other}.")
 
+    from i2i.atomic import replacing, write_text
     from i2i.evaluation.figures import MEASURES, require_measures
     from i2i.evaluation.measure import evaluate, possible, require_possible
     from i2i.evaluation.report import table, to_json, to_tensorboard, worst_sheet
@@ -197,11 +198,12 @@ def command(
                 name = "-".join(filter(None, ("worst", evaluation.comparison.name)))
                 path = out / f"{name}.png"
                 out.mkdir(parents=True, exist_ok=True)
-                sheet.save(path)
+                with replacing(path) as partial:
+                    sheet.save(partial, format="PNG")
                 click.echo(f"picture sheet: {path}")
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(to_json(evaluations, about) + "\n", encoding="utf-8")
+        write_text(json_file, to_json(evaluations, about) + "\n")
     if tensorboard is not None:
         to_tensorboard(evaluations, tensorboard, step)
 

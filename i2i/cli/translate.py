@@ -247,11 +247,13 @@ def _check_sheet(source: Path, target: Path, *, overwrite: bool) -> None:
 
 
 def _write_sheet(translator: "Translator", source: Path, path: Path) -> "Sequence[Failure]":
+    from i2i.atomic import replacing
     from i2i.overview import overview
 
     image, failed = overview(translator, source)
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
+    with replacing(path, durable=False) as partial:
+        image.save(partial, format="PNG")
     click.echo(f"picture sheet: {path}")
     return failed
 

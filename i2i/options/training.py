@@ -14,6 +14,9 @@ HIGHER = r"psnr|ssim|accuracy|domain_accuracy|agreement|health/(diversity|copy|c
 """How the names of measures begin of which more is better."""
 
 
+NotNegative = Annotated[float, Field(ge=0)]
+
+
 def decided_by(measure: str) -> tuple[str, str] | None:
     """A measure that decides, and whether "lower" or "higher" is better; None if none does."""
     if measure in ("auto", "none"):
@@ -75,6 +78,12 @@ class Train(Section):
     log_every: Count = Field(50, description="steps between two lines of the log")
     validate_every: Count = Field(1000, description="steps between two validations")
     save_every: Count = Field(1000, description="steps between two checkpoints")
+    save_every_minutes: NotNegative = Field(
+        10.0, description="most minutes between two checkpoints, fewer at first; 0: by steps alone"
+    )
+    visualize_every_minutes: NotNegative = Field(
+        10.0, description="most minutes between two image sheets, fewer at first; 0: by steps alone"
+    )
     keep: Count = Field(2, description="checkpoints kept, beside the best")
     sheet: Count = Field(8, description="validation pictures in the picture sheet")
     validation_pictures: Count = Field(100, description="validation pictures that are measured")

@@ -4,6 +4,7 @@ Losses are gathered where they were computed and read all at once when the log i
 step waits for the device. The same scalars go to `log.jsonl` and to TensorBoard.
 """
 
+import contextlib
 import json
 import math
 import shutil
@@ -19,7 +20,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from i2i.errors import TrainingError
+from i2i.atomic import replacing, write_text
+from i2i.errors import I2iError, TrainingError
 from i2i.training.health import Verdict
 from i2i.training.log import read_log
 from i2i.training.run import Run
@@ -31,33 +33,66 @@ LINE_INTERVAL = 15.0
 class Journal:
     """Scalars, picture sheets and texts, for people (TensorBoard) and programs (JSON lines).
 
-    A writer that fails is left out from then on, with a notice: it never ends a run.
+    A writer that fails is left out from then on, with a notice: it never ends a run. If somebody
+    removes the folder, all that was logged is written again.
+
+    Arguments:
+        run: whose folder it is.
+        start: the step after which the run goes on.
+        say: prints a line.
+        restore: makes the folder of the run again if it is gone.
     """
 
-    def __init__(self, run: Run, start: int, say: Callable[[str], None] = click.echo) -> None:
+    def __init__(
+        self,
+        run: Run,
+        start: int,
+        say: Callable[[str], None] = click.echo,
+        restore: Callable[[], object] = lambda: None,
+    ) -> None:
         self.run = run
+        self.restore = restore
         self.rows = read_log(run.log).rows if start and run.log.exists() else []
         """All scalars so far, a row for each line of the log."""
         self._say = say
         self._writers: dict[str, Any] = {}
-        self._guard("log.jsonl", lambda: run.log.open("a", encoding="utf-8"), open_as="log.jsonl")
-        self._guard("TensorBoard", lambda: _summary_writer(run, start), open_as="TensorBoard")
+        self._open(start)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        def to_board() -> None:
-            for name, value in values.items():
-                self._writers["TensorBoard"].add_scalar(name, value, step)
-
+        if "log.jsonl" in self._writers and not self.run.log.exists():
+            self._begin_again()
         # JSON has no infinity and no NaN.
         finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self.rows.append({"step": step, **finite})
+        self._write(self.rows[-1], values)
+
+    def _open(self, start: int) -> None:
+        log = self.run.log
+        self._guard("log.jsonl", lambda: log.open("a", encoding="utf-8"), open_as="log.jsonl")
+        self._guard("TensorBoard", lambda: _summary_writer(self.run, start), open_as="TensorBoard")
+
+    def _write(self, row: Mapping[str, Any], values: Mapping[str, float | None]) -> None:
+        def to_board() -> None:
+            for name, value in values.items():
+                if value is not None and name != "step":
+                    self._writers["TensorBoard"].add_scalar(name, value, row["step"])
 
         def to_lines() -> None:
-            self._writers["log.jsonl"].write(json.dumps(self.rows[-1]) + "\n")
+            self._writers["log.jsonl"].write(json.dumps(row) + "\n")
             self._writers["log.jsonl"].flush()
 
         self._guard("TensorBoard", to_board)
         self._guard("log.jsonl", to_lines)
+
+    def _begin_again(self) -> None:
+        """Write all rows into new files, where somebody has removed the old ones."""
+        self.close()
+        self._writers.clear()
+        with contextlib.suppress(OSError, I2iError):  # opening the files will say what is wrong
+            self.restore()
+        self._open(0)
+        for row in self.rows:
+            self._write(row, row)
 
     def sheet(self, step: int, name: str, sheet: Image.Image) -> None:
         def to_board() -> None:
@@ -66,7 +101,9 @@ class Journal:
 
         self._guard("TensorBoard", to_board)
         try:
-            sheet.save(self.run.samples / f"step-{step:08d}.png")
+            self.run.samples.mkdir(parents=True, exist_ok=True)
+            with replacing(self.run.samples / f"step-{step:08d}.png") as partial:
+                sheet.save(partial, format="PNG")
         except OSError as error:
             self._say(f"The picture sheet could not be saved: {error}.")
 
@@ -77,7 +114,7 @@ class Journal:
         """Write down what is wrong with the run at present."""
         text = json.dumps([asdict(verdict) for verdict in found], indent=2)
         try:
-            (self.run.folder / "health.json").write_text(text + "\n", encoding="utf-8")
+            write_text(self.run.folder / "health.json", text + "\n")
         except OSError as error:
             self._say(f"The verdict on the run could not be saved: {error}.")
         self.text("health", "\n\n".join(map(str, found)) or "Nothing to complain of.")
@@ -115,7 +152,7 @@ class Monitor:
         terms: what is shown of each player while it trains; everything goes into the log.
         say: prints a line.
         mean: what makes tensors their mean over all processes; called by `write` alone.
-        shown: whether to show a progress bar, on a terminal.
+        shown: whether to show a progress bar, on stderr, if that is a terminal.
         idle: whether the device has computed all that it was asked for. A device that is still
             busy when a batch has come did not wait for it, however long Python did; of one that is
             not, nobody knows since when, so that the share of waiting is at most what is written.
@@ -141,7 +178,7 @@ class Monitor:
         self.samples_before = samples_before
         self.terms = terms
         self.last_good: str = "none yet"
-        self.say = say
+        self._print = say
         self._step = start
         self._gathered: list[tuple[int, str, Tensor]] = []
         self._waited = 0.0
@@ -153,19 +190,22 @@ class Monitor:
             label="training",
             show_pos=True,
             item_show_func=_fit,
+            file=sys.stderr,
         )
-        self._terminal = shown and sys.stdout.isatty()
+        self._terminal = shown and sys.stderr.isatty()
         self._shown = start
 
     def __enter__(self) -> "Monitor":
         if self._terminal:
-            self._bar.__enter__()
+            with contextlib.suppress(OSError):
+                self._bar.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
         if self._terminal:
             self._show(self._step)
-            self._bar.__exit__(*error)
+            with contextlib.suppress(OSError):
+                self._bar.__exit__(*error)
 
     def batches(self, loader: Any) -> Iterator[Any]:
         """Hand on the batches of a loader; the time that the steps wait for them is counted."""
@@ -225,8 +265,16 @@ class Monitor:
         self._busy_since = time.perf_counter()
         self._waited = 0.0
 
+    def say(self, line: str) -> None:
+        """Print a line; a bar that stands where it belongs makes way, and comes back below it."""
+        if self._terminal:
+            with contextlib.suppress(OSError):
+                click.echo("\r\033[K", file=sys.stderr, nl=False)
+        self._print(line)
+
     def _show(self, step: int) -> None:
-        self._bar.update(step - self._shown, self._text)
+        with contextlib.suppress(OSError):  # the terminal may have been closed
+            self._bar.update(step - self._shown, self._text)
         self._shown = step
 
     def _read(self) -> dict[str, float]:

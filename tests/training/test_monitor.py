@@ -88,6 +88,7 @@ def test_a_failing_writer_never_ends_a_run(run: Run, monkeypatch: pytest.MonkeyP
     assert "No space left" in said[0]
     assert len(run.log.read_text().splitlines()) == 2
     run.samples.rmdir()
+    run.samples.touch()
     journal.sheet(2, "validation", Image.new("RGB", (3, 3)))
     assert "could not be saved" in said[1]
     journal.close()
@@ -158,7 +159,7 @@ def test_a_gradient_that_overflows_is_written_down_and_ends_nothing(run: Run) ->
 def test_a_terminal_shows_a_bar_that_fits(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
     monitor = monitor_of(run, [])
     many = {f"generator_{number}/l1": torch.tensor(float(number)) for number in range(20)}
@@ -168,6 +169,6 @@ def test_a_terminal_shows_a_bar_that_fits(
             monitor.write({})
             time.sleep(0.25)
     monitor.journal.close()
-    lines = capsys.readouterr().out.replace("\r", "\n").splitlines()
+    lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
     assert any("4/4" in line and "pictures/s" in line and "…" in line for line in lines)
     assert max(map(len, lines)) <= 120
