@@ -340,10 +340,9 @@ class _Training:
         }
         if state is not None:
             require_continuable(state, about, run, say)
-            if (
-                over := why_over(state, options, stop, bool(source.validation_pictures))
-            ) is not None:
-                say(f"finished already: {run.folder} {over}")
+            why = why_over(state, options, stop, bool(source.validation_pictures))
+            if why is not None:
+                say(f"finished already: {run.folder} {why}")
                 return Outcome(run.folder, state["step"], 0)
             say_replanned(state, options, stop, say)
         trainer = build_trainer(

@@ -147,6 +147,7 @@ has a folder for each, in train/ or not; or a table of attributes."""
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     model: str | None,
     recipe: str | None,
     resume: Path | None,

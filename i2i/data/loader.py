@@ -22,6 +22,7 @@ from weakref import WeakSet
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from i2i.data.semaphores import named_after_us, sweep
 from i2i.data.slots import Parcel, Receiver, Sender, collate
 from i2i.errors import I2iError, WorkerError
 from i2i.processor import cores
@@ -34,6 +35,12 @@ T = TypeVar("T")
 _START = "forkserver" if sys.platform == "linux" else "spawn"
 _AHEAD = 4  # batches that wait, of each worker
 _PRELOAD = ["i2i.data.paired", "i2i.data.unpaired", "i2i.data.domains", "i2i.data.single"]
+
+
+_OF_SCHEDULERS = {
+    getattr(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+}
+"""What comes to all processes of a job, or of a terminal that is closed."""
 
 
 # The interpreter waits at its end for workers whose loader is still there, because the traceback of
@@ -121,7 +128,8 @@ def make_loader(
         collate_fn=_as_it_is,
         **options,
     )
-    with _born_deaf_to_ctrl_c():
+    sweep()
+    with _born_deaf_to_signals(), named_after_us():
         batches = iter(loader)
     received = _received(batches, Receiver(pin_memory=pin_memory))
     _open.add(received)
@@ -190,7 +198,7 @@ def _received(batches: Iterator[Any], receiver: Receiver) -> Generator[Any]:
 
 
 @contextmanager
-def _born_deaf_to_ctrl_c() -> Iterator[None]:
+def _born_deaf_to_signals() -> Iterator[None]:
     """Let processes that start in here inherit blocked signals: the main process stops in order.
 
     A signal meanwhile is not lost, the main process gets it afterwards.
@@ -198,9 +206,10 @@ def _born_deaf_to_ctrl_c() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # it unblocks the signal when it has to be started first
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_SCHEDULERS)
     try:
+        resource_tracker.ensure_running()  # it unblocks these two when it has to be started first
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -210,8 +219,8 @@ def _settle_worker(worker: int) -> None:
     """Ignore the signals also where they could not be blocked, and leave the cores to others."""
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a scheduler signals all processes of a job
+    for number in (signal.SIGINT, signal.SIGTERM, *_OF_SCHEDULERS):
+        signal.signal(number, signal.SIG_IGN)  # a scheduler signals all processes of a job
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     # Torch asks now and then who its parent is; that is the server, which a training that is killed

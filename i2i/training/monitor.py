@@ -59,8 +59,7 @@ class Journal:
         self._open(start)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        if "log.jsonl" in self._writers and not self.run.log.exists():
-            self._begin_again()
+        self._require_folder()
         # JSON has no infinity and no NaN.
         finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self.rows.append({"step": step, **finite})
@@ -84,12 +83,20 @@ class Journal:
         self._guard("TensorBoard", to_board)
         self._guard("log.jsonl", to_lines)
 
-    def _begin_again(self) -> None:
-        """Write all rows into new files, where somebody has removed the old ones."""
-        self.close()
-        self._writers.clear()
+    def _require_folder(self) -> None:
+        """Write all rows into new files if somebody has removed the old ones.
+
+        TensorBoard's writer would fail where nobody can help it, in a thread of its own.
+        """
+        if "log.jsonl" not in self._writers or self.run.log.exists():
+            return
         with contextlib.suppress(OSError, I2iError):  # opening the files will say what is wrong
+            self.run.folder.mkdir(parents=True, exist_ok=True)
+            self.close()
+            for path in self.run.folder.glob("events.out.tfevents.*"):
+                path.unlink()  # what of it is written again would be there twice
             self.restore()
+        self._writers.clear()
         self._open(0)
         for row in self.rows:
             self._write(row, row)
@@ -99,6 +106,7 @@ class Journal:
             self._writers["TensorBoard"].add_image(name, np.asarray(sheet), step, dataformats="HWC")
             self._writers["TensorBoard"].flush()
 
+        self._require_folder()
         self._guard("TensorBoard", to_board)
         try:
             self.run.samples.mkdir(parents=True, exist_ok=True)
@@ -108,6 +116,7 @@ class Journal:
             self._say(f"The picture sheet could not be saved: {error}.")
 
     def text(self, name: str, text: str) -> None:
+        self._require_folder()
         self._guard("TensorBoard", lambda: self._writers["TensorBoard"].add_text(name, text))
 
     def verdicts(self, found: Sequence[Verdict]) -> None:
