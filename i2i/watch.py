@@ -23,8 +23,8 @@ SILENCE = 30.0
 GRACE = 10.0
 """Seconds that a process has for leaving by itself after another has failed."""
 
-LONGEST_GOODBYE = 600.0
-"""Seconds that processes have for saving when their launcher is gone."""
+LONGEST_GOODBYE = 600
+"""Seconds that processes have for saving when somebody ends them, or their launcher."""
 
 _LOST = (
     "it does not answer any more; it was killed (for want of memory, perhaps), or its machine or "
