@@ -456,6 +456,7 @@ class _Training:
                             pin_memory=device.type == "cuda",
                             rank=processes.rank,
                             world=processes.world,
+                            skipped=_Skipped(monitor.say) if options.data.skip_bad else None,
                         ),
                         device,
                     ),
@@ -495,6 +496,19 @@ class _Training:
         sheets_in = f"; picture sheets in {run.samples}" if validation is not None else ""
         say(f"done: {took}{best}{sheets_in}")
         return Outcome(run.folder, steps, 0)
+
+
+class _Skipped:
+    """Says which pictures have become unreadable while they are trained on, and counts them."""
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        self.known: set[str] = set()
+
+    def __call__(self, text: str) -> None:
+        if text not in self.known:
+            self.known.add(text)
+            self.say(f"note: {text} Others take its place (--skip-bad): {len(self.known)} so far.")
 
 
 def _validation(

@@ -19,7 +19,7 @@ from i2i import train
 from i2i.data.paired import PairedPictures
 from i2i.errors import CheckpointError, DataError, RunError, TrainingError
 from i2i.options import Options
-from i2i.training import keeper
+from i2i.training import keeper, memory
 from i2i.training import run as run_module
 from i2i.training.checkpoint import load_checkpoint, save_checkpoint
 from i2i.training.lock import RunLock
@@ -73,6 +73,65 @@ def test_a_run_saves_before_an_error_between_steps_ends_it(
     assert run.latest() == run.checkpoint(3)
     assert any("saved after step 3" in s and f"--resume {run.folder}" in s for s in said)
     goes_on_to_the_same_end(run, facades, tmp_path, *settings)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pictures_that_go_bad_are_replaced_and_counted(
+    workers: int, facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.startswith("training "):  # after they were checked
+            for name in ("1.png", "4.png"):
+                (facades / "train" / name).write_bytes(b"no picture")
+
+    settings = ["train.steps=8", "data.keep=off", "data.skip_bad=true", f"data.workers={workers}"]
+    outcome = train.start(on(facades, *settings), tmp_path, "a", device="cpu", say=say)
+    assert outcome.steps == 8
+    notes = [line for line in said if "(--skip-bad)" in line]
+    assert [line.split()[-3] for line in notes] == ["1", "2"]
+    assert {name for name in ("1.png", "4.png") if any(name in line for line in notes)} == {
+        "1.png",
+        "4.png",
+    }
+
+
+def test_memory_that_does_not_suffice_costs_nothing(
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("train.steps=4", "train.save_every=100", "train.validate_every=100")
+    attempt = memory._attempt
+
+    def scarce(step: Any) -> Any:
+        made = attempt(step)
+        return None if made is not None and len(done) >= 2 else done.append(0) or made
+
+    done: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "_attempt", scarce)
+        # Every step may be one that fails.
+        patch.setattr(Rescue, "_kind", lambda self, size: None)
+        with pytest.raises(TrainingError, match=r"step 3: the memory does not suffice"):
+            begun(facades, tmp_path, *settings)
+    run = Run(tmp_path / "a")
+    assert run.latest() == run.checkpoint(2)
+    whole = begun(facades, tmp_path, *settings, "train.save_every=2", name="whole")
+    saved, expected = (load_checkpoint(each.checkpoint(2)) for each in (run, whole))
+    for part in ("model", "optimizers"):
+        assert differences(saved[part], expected[part]) == []
+
+
+def test_a_domain_too_small_for_the_classifier_is_known_before_the_first_step(
+    domains: Path, tmp_path: Path
+) -> None:
+    for path in sorted((domains / "train" / "blue").iterdir())[1:]:
+        path.unlink()
+    options = shrunk("stargan", f"data.root={domains}", "train.classifier_steps=5")
+    with pytest.raises(DataError, match=r"1 pictures of 'blue'.*train\.classifier_steps=0"):
+        train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_validation_that_fails_costs_nothing(

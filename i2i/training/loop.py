@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from i2i.errors import CheckpointError, I2iError, TrainingError, WorkerError
+from i2i.errors import CheckpointError, DataError, I2iError, TrainingError, WorkerError
 from i2i.training.budget import Budget
 from i2i.training.complaints import HealthWatch
 from i2i.training.distributed import apart, average_statistics
@@ -151,7 +151,8 @@ def fit(
                 _save(trainer, keeper, monitor, last=True)
         except Exception as error:
             if _is_whole(error, within_a_step, processes.alone):
-                _save_before_leaving(trainer, keeper, monitor)
+                bad_data = isinstance(error, DataError)
+                _save_before_leaving(trainer, keeper, monitor, " --skip-bad" if bad_data else "")
             raise
     return trainer.steps_done == stop
 
@@ -221,7 +222,7 @@ def _is_whole(error: Exception, within_a_step: bool, alone: bool) -> bool:
     return not within_a_step and not isinstance(error, TrainingError)
 
 
-def _save_before_leaving(trainer: Trainer, keeper: Keeper, monitor: Monitor) -> None:
+def _save_before_leaving(trainer: Trainer, keeper: Keeper, monitor: Monitor, cure: str) -> None:
     step = trainer.steps_done
     if step == 0:
         return
@@ -234,7 +235,7 @@ def _save_before_leaving(trainer: Trainer, keeper: Keeper, monitor: Monitor) -> 
         return
     monitor.say(
         f"saved after step {step}, before an error ended the training; go on with: "
-        f"i2i train --resume {path.parent.parent}"
+        f"i2i train --resume {path.parent.parent}{cure}"
     )
 
 
