@@ -7,13 +7,12 @@ What comes after -- is given to `i2i train`. The runs are made in a temporary fo
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from torture import differences, last, torture
+from torture import differences, last, leave_alone, torture
 
 
 def main() -> int:
@@ -25,8 +24,7 @@ def main() -> int:
     parser.add_argument("arguments", nargs="+", help="of `i2i train`, after --")
     asked = parser.parse_args()
     runs = asked.runs or Path(tempfile.mkdtemp(prefix="torture-"))
-    command = [sys.executable, "-m", "i2i", "train", *asked.arguments, "--runs-dir", str(runs)]
-    subprocess.run([*command, "--name", "whole"], check=True)
+    leave_alone(asked.arguments, runs, "whole")
     happened = torture(
         asked.arguments, runs, "killed", kills=asked.kills, longest=asked.longest, seed=asked.seed
     )

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 from commands import complaint, invoke
 from PIL import Image, ImageOps
-from torture import differences, last, torture
+from torture import differences, last, leave_alone, torture
 
 from i2i import train
 from i2i.data.paired import PairedPictures
@@ -485,8 +484,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
         *("train.save_every=10", "train.log_every=5", "train.validation_share=1"),
     ):
         arguments += ["--set", setting]
-    command = [sys.executable, "-m", "i2i", "train", *arguments, "--runs-dir", str(tmp_path)]
-    subprocess.run([*command, "--name", "whole"], check=True, capture_output=True, timeout=300)
+    leave_alone(arguments, tmp_path, "whole")
     happened = torture(arguments, tmp_path, "killed", kills=6, longest=1.5, seed=5)
     assert happened[0].startswith("SIGKILL")
     assert differences(last(tmp_path, "whole"), last(tmp_path, "killed")) == []

@@ -17,6 +17,17 @@ from i2i.training.run import Run
 
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""Sums over other numbers of threads have another order."""
+
+
+def leave_alone(arguments: Sequence[str], runs: Path, name: str) -> None:
+    """Do the same training without any kill."""
+    command = [sys.executable, "-m", "i2i", "train", *arguments]
+    command += ["--runs-dir", str(runs), "--name", name]
+    environment = os.environ | ONE_THREAD
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+
 
 def torture(
     arguments: Sequence[str],
@@ -52,7 +63,7 @@ def torture(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | ONE_THREAD,
             start_new_session=True,
         )
         if number < kills:
