@@ -8,7 +8,7 @@ import torch
 
 from i2i.batch import to_device
 from i2i.data.cache import cache_folder
-from i2i.errors import OptionsError, did_you_mean
+from i2i.errors import DataError, OptionsError, did_you_mean
 from i2i.game import Model
 from i2i.metrics.classifier import LARGEST, Classifier, brought, cached_classifier
 from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
@@ -36,9 +36,8 @@ def settle_judgement(options: Options, device: torch.device | str, say: Say) -> 
     decisive = options.train.decisive
     if options.train.stop_after is not None and decisive is None:
         raise OptionsError(
-            f"train.stop_after (={options.train.stop_after}) needs a measure that decides: nothing "
-            f"does with train.best_by = {options.train.best_by!r} and train.distance = "
-            f"{options.train.distance!r}."
+            f"train.stop_after (={options.train.stop_after}) needs a measure that decides, and "
+            f"train.best_by (={options.train.best_by!r}) names none: a new run can have one."
         )
     return options
 
@@ -121,17 +120,22 @@ def classifier_of(
 
     @cache
     def classifier() -> Classifier:
-        trained = cached_classifier(
-            *_labelled(source.train, source.pictures),
-            options.data.labels.names,
-            cache_folder(),
-            held_out=_labelled(source.validation, source.validation_pictures),
-            steps=options.train.classifier_steps,
-            batch_size=64,
-            flip=options.data.flip,
-            seed=options.train.seed,
-            device=device,
-        )
+        try:
+            trained = cached_classifier(
+                *_labelled(source.train, source.pictures),
+                options.data.labels.names,
+                cache_folder(),
+                held_out=_labelled(source.validation, source.validation_pictures),
+                steps=options.train.classifier_steps,
+                batch_size=64,
+                flip=options.data.flip,
+                seed=options.train.seed,
+                device=device,
+            )
+        except DataError as error:
+            raise DataError(
+                f"{error} It judges the validations; without it: --set train.classifier_steps=0."
+            ) from error
         say(
             f"a classifier of the domains is right on {trained.accuracy:.1%} of "
             f"{trained.held_out} held-out real pictures; it judges the translations"

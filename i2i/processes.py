@@ -24,7 +24,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from i2i.errors import I2iError, OptionsError, ProcessError
 from i2i.processor import cores
-from i2i.watch import Watch
+from i2i.watch import LONGEST_GOODBYE, Watch
 
 T = TypeVar("T")
 
@@ -225,6 +225,11 @@ def launch(arguments: Sequence[str], processes: int, device: str) -> int:
         )
     logging.disable(logging.CRITICAL)  # this process does nothing else that could be logged
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
+    manners: dict[str, Any] = {
+        "signals_to_handle": ",".join(_passed_on()),
+        "shutdown_timeout": LONGEST_GOODBYE,
+    }
+    of_this_torch = LaunchConfig.__dataclass_fields__
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -234,6 +239,7 @@ def launch(arguments: Sequence[str], processes: int, device: str) -> int:
         rdzv_endpoint="localhost:0",
         max_restarts=0,
         monitor_interval=0.2,
+        **{name: value for name, value in manners.items() if name in of_this_torch},
     )
     try:
         elastic_launch(config, sys.executable)("-m", "i2i", *arguments)
@@ -253,6 +259,14 @@ def launch(arguments: Sequence[str], processes: int, device: str) -> int:
     finally:
         logging.disable(logging.NOTSET)
     return 0
+
+
+def _passed_on() -> list[str]:
+    """The signals that a launcher passes on: those that end a run in order, but for a hang-up that
+    `nohup` lets it ignore."""
+    names = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"]
+    there = [name for name in names if hasattr(signal, name)]
+    return [n for n in there if signal.getsignal(getattr(signal, n)) is not signal.SIG_IGN]
 
 
 def _on_cuda(device: str) -> bool:

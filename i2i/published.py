@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from i2i import gate
+from i2i.atomic import replacing, write_text
 from i2i.builder import build_model, data_kind
 from i2i.errors import CheckpointError
 from i2i.labels import LabelSet
@@ -136,7 +137,7 @@ def import_published(
 
     weights = _fill(options, networks)
     create_run(run, environment(torch.device("cpu")))
-    (run.folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
+    write_text(run.options, options.to_toml())
     step = int(when) if model_name == "stargan" and when.isdigit() else 0
     state = {"options": options.to_dict(), "data": "", "best": None, "step": step, "model": weights}
     nothing: dict[str, Any] = {"optimizers": {}, "scalers": {}, "average": {}}
@@ -434,12 +435,10 @@ def _fill(options: Options, networks: Mapping[str, _Network]) -> dict[str, Tenso
 
 def _write(network: _Network) -> None:
     """Write a file whole or not at all."""
-    partial = network.path.with_name(f".{network.path.name}.partial")
     try:
-        torch.save(OrderedDict(network.weights), partial, _use_new_zipfile_serialization=False)
-        partial.replace(network.path)
+        with replacing(network.path) as partial:
+            torch.save(OrderedDict(network.weights), partial, _use_new_zipfile_serialization=False)
     except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
         raise CheckpointError(f"{network.path} could not be written: {error}.") from error
 
 

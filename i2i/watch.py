@@ -6,7 +6,9 @@ each process shows every second that it is alive and looks after its neighbour, 
 key-value store through which torch's process groups find each other.
 """
 
+import contextlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -20,6 +22,9 @@ SILENCE = 30.0
 
 GRACE = 10.0
 """Seconds that a process has for leaving by itself after another has failed."""
+
+LONGEST_GOODBYE = 600
+"""Seconds that processes have for saving when somebody ends them, or their launcher."""
 
 _LOST = (
     "it does not answer any more; it was killed (for want of memory, perhaps), or its machine or "
@@ -44,6 +49,7 @@ class Watch:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._launcher = os.getppid()
         self.store.set(f"beat{rank}", "0")
 
     def start(self) -> None:
@@ -121,6 +127,9 @@ class Watch:
         last, heard, count = b"", time.monotonic(), 0
         while not self._over.wait(BEAT):
             count += 1
+            if os.getppid() != self._launcher:
+                self._leave_in_order()
+                return
             with self._lock:
                 try:
                     self.store.set(f"beat{self.rank}", str(count))
@@ -136,8 +145,26 @@ class Watch:
                 break
         if self._failed is None or self._over.wait(GRACE):
             return
+        self._end()
+
+    def _leave_in_order(self) -> None:
+        """Do as if the launcher, which was killed, had passed on a signal before: all processes
+        notice it, and what they have to tell each other goes other ways than the store."""
+        if self.rank == 0:
+            _write_error("the process that launched the others was killed, so they save and leave.")
+        signal.raise_signal(signal.SIGTERM)
+        if not self._over.wait(LONGEST_GOODBYE):
+            os._exit(1)
+
+    def _end(self) -> None:
+        assert self._failed is not None
         culprit, text = self._failed
         if self.speaks():
-            sys.stderr.write(f"Error: process {culprit} of {self.world} failed: {text}\n")
-            sys.stderr.flush()
+            _write_error(f"process {culprit} of {self.world} failed: {text}")
         os._exit(1)
+
+
+def _write_error(text: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"Error: {text}\n")
+        sys.stderr.flush()

@@ -13,6 +13,7 @@ GROUND = {
     "plugins",
     "registry",
     "gate",
+    "atomic",
     "batch",
     "labels",
     "latent",
@@ -25,6 +26,7 @@ GROUND = {
 MAY_IMPORT = {
     "errors": set(),
     "gate": set(),
+    "atomic": set(),
     "batch": set(),
     "labels": set(),
     "latent": set(),
@@ -80,6 +82,7 @@ MAY_IMPORT = {
     "estimate": {"builder", "capacity", "game", "options", "work"},
     "sources": {"data", "doctor", "options", "processes", "progress", "recipes"},
     "published": {"builder", "loading", "networks", "opening", "options", "recipes", "training"},
+    "continuation": {"data", "options", "recipes", "training"},
     "train": None,  # the whole of a run
     "cli": None,
     "__init__": None,

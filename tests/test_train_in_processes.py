@@ -213,6 +213,33 @@ def test_gpus_starts_the_processes_and_hands_on_signals_and_exit_codes(
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ends a launcher")
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGUSR1"])
+def test_a_launcher_that_ends_costs_nothing(name: str, facades: Path, tmp_path: Path) -> None:
+    given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", tmp_path, *SMALL]
+    given += ["--set", "train.save_every=100000", "--gpus", "2", "--name", "a"]
+    run = Run(tmp_path / "a")
+    with subprocess.Popen(
+        [sys.executable, "-m", "i2i", *map(str, given), "--steps", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+        start_new_session=True,
+    ) as process:
+        wait_for(run.log, 3, process)
+        process.send_signal(getattr(signal, name))
+        said, errors = process.communicate(timeout=60)  # also of those that it has launched
+    steps = int(re.search(r"stopped after step (\d+)", said)[1])  # type: ignore[index]
+    assert run.latest() == run.checkpoint(steps)
+    assert not any(word in errors for word in ("Traceback", "frame #", "failed")), errors
+    if name == "SIGKILL":
+        assert errors.count("Error: the process that launched the others was killed") == 1
+    else:
+        assert process.returncode == 128 + signal.SIGUSR1, errors
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 def test_two_gpus_make_the_run_of_one(facades: Path, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> Any:
     """Run the command line; a mistake of the person gives a sentence and exit code 2."""
     try:
-        return cli(args)
+        return cli(args, obj=args)
     except (I2iError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
         if not (isinstance(error, ProcessError) and error.silent):
             click.echo(f"Error: {error}", err=True)

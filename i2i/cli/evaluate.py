@@ -157,6 +157,7 @@ def command(
     if span is not None and not span[0] < span[1]:
         raise click.UsageError(f"--span {span[0]:g} {span[1]:g}: BLACK must be below WHITE.")
 
+    from i2i.atomic import replacing, write_text
     from i2i.data.folders import results_folder
     from i2i.evaluation.figures import MEASURES, require_measures
     from i2i.evaluation.measure import evaluate, possible, require_possible
@@ -229,14 +230,15 @@ def command(
                 path = out / f"{name}.png"
                 with results_folder(out):
                     out.mkdir(parents=True, exist_ok=True)
-                    sheet.save(path)
+                    with replacing(path) as partial:
+                        sheet.save(partial, format="PNG")
                 click.echo(f"picture sheet: {path}")
     if csv_file is not None:
         csv_file.parent.mkdir(parents=True, exist_ok=True)
-        csv_file.write_text(to_csv(evaluations), encoding="utf-8")
+        write_text(csv_file, to_csv(evaluations))
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(to_json(evaluations, about) + "\n", encoding="utf-8")
+        write_text(json_file, to_json(evaluations, about) + "\n")
     if tensorboard is not None:
         to_tensorboard(evaluations, tensorboard, step)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from i2i.cli.shared import PLUGINS
-from i2i.training.changes import RESUMABLE
 
 _FLAGS = {
     "dataroot": "data.root",
@@ -26,7 +26,9 @@ _FLAGS = {
 }
 """Flags that are short for an option of the recipe."""
 
-_FOR_RESUME = tuple(flag for flag, option in _FLAGS.items() if option in RESUMABLE)
+_FOR_RESUME = (
+    *("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad", "stop_after"),
+)
 
 
 @click.command(
@@ -40,6 +42,7 @@ Examples:
   i2i train --model dcgan --dataroot pictures
   i2i train --model pix2pix --dataroot facades --dry-run
   i2i train --resume runs/NAME --epochs 400
+  i2i train --model pix2pix --dataroot facades --name NAME --resume-or-start
   i2i train --model cyclegan --dataroot horse2zebra --gpus 8 --batch-size 8
 
 A data set of pairs is a folder with train/ and val/ that hold pictures side by side (A left, B
@@ -55,6 +58,17 @@ has a folder for each, in train/ or not; or a table of attributes."""
 )
 @click.option("--dataroot-b", metavar="DIR", help="Unpaired: domain B, if it lies apart.")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run.")
+@click.option(
+    "--resume-or-start",
+    is_flag=True,
+    help="Go on with the run of this --name if there is one, else start it: for chains of jobs.",
+)
+@click.option(
+    "--replay",
+    metavar="RUN",
+    type=click.Path(path_type=Path),
+    help="Do a run again from its beginning, with all changes that were made when it was resumed.",
+)
 @click.option("--direction", type=click.Choice(["AtoB", "BtoA"]), help="Which side is the input.")
 @click.option("--size", type=click.IntRange(min=16), help="Train on squares of this many pixels.")
 @click.option(
@@ -108,6 +122,13 @@ has a folder for each, in train/ or not; or a table of attributes."""
     help="Where the folders of the runs are.",
 )
 @click.option(
+    "--rescue-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Takes the last checkpoint if the disk of the run is full.  [default: the system's folder "
+    "for temporary files]",
+)
+@click.option(
     "--skip-bad",
     is_flag=True,
     default=None,
@@ -125,10 +146,16 @@ has a folder for each, in train/ or not; or a table of attributes."""
     is_flag=True,
     help="Train nothing: check the data, and say what the run would take on this machine.",
 )
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     model: str | None,
     recipe: str | None,
     resume: Path | None,
+    resume_or_start: bool,
+    replay: Path | None,
+    rescue_dir: Path | None,
     size: int | None,
     device: str,
     processes: int | None,
@@ -151,10 +178,11 @@ def command(
     from i2i.options import read_options
     from i2i.processes import launch, launched
     from i2i.recipes import merge, parse_setting, read_recipe, with_size
-    from i2i.training.run import new_name
 
     if processes is not None and processes > 1 and not launched():
-        sys.exit(launch(sys.argv[1:], processes, device))
+        given_to_main = context.find_root().obj
+        arguments = sys.argv[1:] if given_to_main is None else given_to_main
+        sys.exit(launch(arguments, processes, device))
     if launched() and processes not in (None, int(os.environ["LOCAL_WORLD_SIZE"])):
         raise click.UsageError(
             f"--gpus (={processes}) contradicts {os.environ['LOCAL_WORLD_SIZE']} processes that "
@@ -172,19 +200,41 @@ def command(
 
     if flags["steps"] and flags["epochs"]:
         raise click.UsageError("Give the length of the run as either --steps or --epochs.")
+    of_new_runs = {
+        "model": model,
+        "recipe": recipe,
+        "size": size,
+        "set": settings,
+        "dry-run": dry_run,
+        "fast": speed,
+        "resume-or-start": resume_or_start,
+    }
+    says_where = context.get_parameter_source("runs_dir") is not ParameterSource.DEFAULT
+    of_names = {"name": name, "runs-dir": says_where}
+    if resume is not None and replay is not None:
+        raise click.UsageError("--resume goes on with a run, --replay does it again: say which.")
     if resume is not None:
         fixed = [f"--{flag.replace('_', '-')}" for flag in given if flag not in _FOR_RESUME]
-        fixed += [f"--{flag}" for flag, value in [("model", model), ("recipe", recipe)] if value]
-        fixed += [f"--{flag}" for flag, value in [("size", size), ("name", name)] if value]
-        fixed += [f"--{flag}" for flag, value in [("set", settings), ("dry-run", dry_run)] if value]
-        fixed += ["--fast"] if speed else []
+        fixed += [f"--{flag}" for flag, value in (of_new_runs | of_names).items() if value]
         if fixed:
             raise click.UsageError(
                 f"{', '.join(fixed)} cannot change in a run that is resumed; it continues exactly. "
                 "Start a new run instead."
             )
-        outcome = train.resume(resume, changes, device=device, say=click.echo)
+        outcome = train.resume(
+            resume, changes, device=device, rescue_dir=rescue_dir, say=click.echo
+        )
+    elif replay is not None:
+        fixed = [f"--{flag.replace('_', '-')}" for flag in given]
+        fixed += [f"--{flag}" for flag, value in of_new_runs.items() if value]
+        if fixed:
+            raise click.UsageError(
+                f"{', '.join(fixed)} cannot change in a run that is done again: leave it out."
+            )
+        outcome = train.replay(replay, runs_dir, name, device=device, say=click.echo)
     else:
+        if resume_or_start and name is None:
+            raise click.UsageError("--resume-or-start needs the --name of the run.")
         if model is None and recipe is None:
             raise click.UsageError("Say what to train with --model (`i2i models` lists them).")
         layer = read_recipe(recipe or model or "")
@@ -208,6 +258,10 @@ def command(
                 raise click.UsageError("--dry-run measures one process: start it without torchrun.")
             rehearse(options, device, click.echo)
             return
-        name = name or new_name(Path(recipe or model or "").stem, options.data.root)
-        outcome = train.start(options, runs_dir, name, device=device, say=click.echo)
+        how: dict[str, Any] = {"device": device, "rescue_dir": rescue_dir, "say": click.echo}
+        if resume_or_start and name is not None:
+            outcome = train.resume_or_start(options, runs_dir, name, **how)
+        else:
+            title = Path(recipe or model or "").stem
+            outcome = train.start(options, runs_dir, name, title=title, **how)
     sys.exit(outcome.exit_code)

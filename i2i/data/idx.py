@@ -12,7 +12,6 @@ import math
 import os
 import re
 import struct
-import tempfile
 import zlib
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from i2i.atomic import replacing
 from i2i.data.layouts import first_few
 from i2i.data.picture_set import FoundPictures, PictureSet, whole
 from i2i.data.reading import Pixels, natural_key, reason, to_pixels
@@ -206,13 +206,8 @@ def _unpack(path: Path, target: Path, shape: tuple[int, ...]) -> None:
     """Unpack a file, which appears when it is complete; no more than the header calls for."""
     target.parent.mkdir(parents=True, exist_ok=True)
     most = 4 + 4 * len(shape) + math.prod(shape) + 1
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-        unfinished = Path(file.name)
-    try:
+    with replacing(target) as unfinished:
         with gzip.open(path) as packed, unfinished.open("wb") as written:
             while piece := packed.read(min(_PIECE, most - written.tell())):
                 written.write(piece)
         _require_size(path, unfinished.stat().st_size, shape)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)

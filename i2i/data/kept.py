@@ -19,7 +19,6 @@ import hashlib
 import os
 import struct
 import sys
-import tempfile
 import weakref
 import zlib
 from abc import ABC, abstractmethod
@@ -29,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from i2i.atomic import write_bytes
 from i2i.data.reading import Pixels
 
 Pictures = tuple[Pixels, ...]
@@ -232,9 +232,7 @@ def on_disk(folder: Path, fingerprint: bytes, items: int, limit: int) -> KeptPic
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not _is_ours(path, expected):
-            with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as file:
-                file.write(_empty(items, fingerprint))
-            Path(file.name).replace(path)
+            write_bytes(path, _empty(items, fingerprint))
         os.utime(path)
     except OSError:
         return None

@@ -16,14 +16,15 @@ from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.process import BaseProcess
 from operator import mul
 from threading import Thread
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from weakref import WeakSet
 
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from i2i.data.semaphores import named_after_us, sweep
 from i2i.data.slots import Parcel, Receiver, Sender, collate
-from i2i.errors import I2iError, WorkerError
+from i2i.errors import DataError, I2iError, WorkerError
 from i2i.processor import cores
 
 T = TypeVar("T")
@@ -33,7 +34,14 @@ T = TypeVar("T")
 # is started that imports once, runs nothing, and forks from there. macOS does not survive that.
 _START = "forkserver" if sys.platform == "linux" else "spawn"
 _AHEAD = 4  # batches that wait, of each worker
+_TRIES = 100  # samples in succession that cannot be read: then it is not the pictures
 _PRELOAD = ["i2i.data.paired", "i2i.data.unpaired", "i2i.data.domains", "i2i.data.single"]
+
+
+_OF_SCHEDULERS = {
+    getattr(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+}
+"""What comes to all processes of a job, or of a terminal that is closed."""
 
 
 # The interpreter waits at its end for workers whose loader is still there, because the traceback of
@@ -77,6 +85,7 @@ def make_loader(
     pin_memory: bool = False,
     rank: int = 0,
     world: int = 1,
+    skipped: Callable[[str], None] | None = None,
 ) -> Iterator[T]:
     """Start the workers and return the batches of the steps start, start + 1, ..., stop - 1.
 
@@ -95,6 +104,8 @@ def make_loader(
         rank: Number of this process among `world` that train together; each batch of
             world x batch_size successive samples is dealt out to them in turn.
         world: Number of processes that train together.
+        skipped: Told what is wrong with a sample that cannot be read, in whose place the next one
+            comes that can. Without it, the first such sample ends the iteration.
 
     Raises:
         I2iError: while iterating, what the data set raised, also in a worker, and without the
@@ -115,15 +126,16 @@ def make_loader(
         }
     before = partial(mul, batch_size * world) if isinstance(batch_size, int) else batch_size
     loader = DataLoader(
-        _Batches(dataset, pin_memory),
+        _Batches(dataset, pin_memory, lenient=skipped is not None),
         batch_sampler=_Positions(before, start, stop, rank, world),
         num_workers=workers,
         collate_fn=_as_it_is,
         **options,
     )
-    with _born_deaf_to_ctrl_c():
+    sweep()
+    with _born_deaf_to_signals(), named_after_us():
         batches = iter(loader)
-    received = _received(batches, Receiver(pin_memory=pin_memory))
+    received = _received(batches, Receiver(pin_memory=pin_memory), skipped)
     _open.add(received)
     return received
 
@@ -143,34 +155,64 @@ class _Batches(Dataset[Any]):
     What a person can mend is returned as a value: raised in a worker, it comes with a traceback.
     """
 
-    def __init__(self, dataset: Dataset[Any], pin_memory: bool) -> None:
+    def __init__(self, dataset: Dataset[Any], pin_memory: bool, lenient: bool) -> None:
         self.dataset = dataset
         self.pin_memory = pin_memory
+        self.lenient = lenient
         self.sender: Sender | None = None
 
     def __getitems__(self, batch: tuple[int, range]) -> Any:
         number, positions = batch
+        bad: list[str] = []
         try:
-            samples = [self.dataset[position] for position in positions]
+            samples = [self._sample(position, bad) for position in positions]
             worker = get_worker_info()
             if worker is None:
-                return collate(samples, pin_memory=self.pin_memory)
-            self.sender = self.sender or Sender(worker.id, worker.num_workers, _AHEAD)
-            return self.sender.send(number, samples)
+                made = collate(samples, pin_memory=self.pin_memory)
+            else:
+                self.sender = self.sender or Sender(worker.id, worker.num_workers, _AHEAD)
+                made = self.sender.send(number, samples)
         except I2iError as error:
             return error
+        return _WithoutBad(made, bad) if bad else made
+
+    def _sample(self, position: int, bad: list[str]) -> Any:
+        """The sample of a position, or of the next whose sample can be read."""
+        last = position + (_TRIES if self.lenient else 0)
+        while True:
+            try:
+                return self.dataset[position]
+            except DataError as error:
+                if position == last:
+                    raise
+                bad.append(str(error))
+            position += 1
+
+
+class _WithoutBad(NamedTuple):
+    """A batch, and what is wrong with the samples in whose place others are."""
+
+    batch: Any
+    bad: list[str]
 
 
 def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _received(batches: Iterator[Any], receiver: Receiver) -> Generator[Any]:
+def _received(
+    batches: Iterator[Any], receiver: Receiver, skipped: Callable[[str], None] | None
+) -> Generator[Any]:
     batch = None
     try:
         for batch in batches:
             if isinstance(batch, I2iError):
                 raise batch
+            if isinstance(batch, _WithoutBad):
+                assert skipped is not None
+                for text in batch.bad:
+                    skipped(text)
+                batch = batch.batch
             yield receiver.receive(batch) if isinstance(batch, Parcel) else batch
     except (RuntimeError, ConnectionError, EOFError) as error:
         if isinstance(error, RuntimeError) and "exited unexpectedly" not in str(error):
@@ -190,7 +232,7 @@ def _received(batches: Iterator[Any], receiver: Receiver) -> Generator[Any]:
 
 
 @contextmanager
-def _born_deaf_to_ctrl_c() -> Iterator[None]:
+def _born_deaf_to_signals() -> Iterator[None]:
     """Let processes that start in here inherit blocked signals: the main process stops in order.
 
     A signal meanwhile is not lost, the main process gets it afterwards.
@@ -198,9 +240,10 @@ def _born_deaf_to_ctrl_c() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # it unblocks the signal when it has to be started first
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_SCHEDULERS)
     try:
+        resource_tracker.ensure_running()  # it unblocks these two when it has to be started first
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -210,8 +253,8 @@ def _settle_worker(worker: int) -> None:
     """Ignore the signals also where they could not be blocked, and leave the cores to others."""
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a scheduler signals all processes of a job
+    for number in (signal.SIGINT, signal.SIGTERM, *_OF_SCHEDULERS):
+        signal.signal(number, signal.SIG_IGN)  # a scheduler signals all processes of a job
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     # Torch asks now and then who its parent is; that is the server, which a training that is killed

@@ -7,10 +7,11 @@ believed as long as neither has changed.
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
+
+from i2i.atomic import write_text
 
 
 class Row(Protocol):
@@ -58,11 +59,7 @@ class Memory(Generic[R]):
         self._rows = others | {str(path.absolute()): row for path, row in rows.items()}
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=self.file.parent, suffix=".tmp", delete=False
-            ) as file:
-                json.dump({"version": self._version, "pictures": self._rows}, file)
-            Path(file.name).replace(self.file)
+            write_text(self.file, json.dumps({"version": self._version, "pictures": self._rows}))
         except OSError:
             return
 

@@ -7,18 +7,17 @@ has not learnt from belongs beside every such figure.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i2i import gate
+from i2i.atomic import replacing
 from i2i.errors import CheckpointError, DataError
 from i2i.metrics.features import fitted
 
@@ -246,21 +245,18 @@ def cached_classifier(
 
 def save_classifier(classifier: Classifier, path: Path) -> None:
     """Write a classifier to a file, which appears under its name only when it is complete."""
+    state = {
+        "i2i classifier": _VERSION,
+        "names": list(classifier.names),
+        "channels": classifier.channels,
+        "size": classifier.size,
+        "accuracy": classifier.accuracy,
+        "held_out": classifier.held_out,
+        "weights": {key: value.cpu() for key, value in classifier.network.state_dict().items()},
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.partial")
-    torch.save(
-        {
-            "i2i classifier": _VERSION,
-            "names": list(classifier.names),
-            "channels": classifier.channels,
-            "size": classifier.size,
-            "accuracy": classifier.accuracy,
-            "held_out": classifier.held_out,
-            "weights": {key: value.cpu() for key, value in classifier.network.state_dict().items()},
-        },
-        partial,
-    )
-    partial.replace(path)
+    with replacing(path) as partial:
+        torch.save(state, partial)
 
 
 def load_classifier(path: Path, device: torch.device | str = "cpu") -> Classifier:

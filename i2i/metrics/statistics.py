@@ -1,8 +1,6 @@
 """Features of sets of pictures, remembered by what the pictures are."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import torch
 from torch import Tensor
 
 from i2i import gate
+from i2i.atomic import replacing
 from i2i.metrics.features import Features
 
 _VERSION = 1
@@ -68,9 +67,7 @@ def remembered(
 def _keep(state: dict[str, object], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
-        Path(partial).replace(path)
-    except OSError:
+        with replacing(path) as partial:
+            torch.save(state, partial)
+    except (OSError, RuntimeError):  # torch makes the latter of a full disk
         return

@@ -10,6 +10,9 @@ from i2i.signals import decided_by
 PrecisionName = Literal["fp32", "bf16", "fp16", "auto"]
 
 
+NotNegative = Annotated[float, Field(ge=0)]
+
+
 class Optimizer(Section):
     name: Literal["adam", "rmsprop", "sgd"] = "adam"
     learning_rate: Positive
@@ -67,6 +70,12 @@ class Train(Section):
     log_every: Count = Field(50, description="steps between two lines of the log")
     validate_every: Count = Field(1000, description="steps between two validations")
     save_every: Count = Field(1000, description="steps between two checkpoints")
+    save_every_minutes: NotNegative = Field(
+        10.0, description="most minutes between two checkpoints, fewer at first; 0: by steps alone"
+    )
+    visualize_every_minutes: NotNegative = Field(
+        10.0, description="most minutes between two image sheets, fewer at first; 0: by steps alone"
+    )
     keep: Count = Field(2, description="checkpoints kept, beside the best")
     sheet: Few = Field(8, description="validation pictures in the picture sheet")
     validation_pictures: Count = Field(100, description="validation pictures that are measured")

@@ -6,7 +6,6 @@ part of the page; a policy in its head forbids the browser to fetch anything at 
 
 import json
 import math
-import os
 import shlex
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -18,6 +17,7 @@ from string import Template
 from typing import Any
 
 from i2i import __version__
+from i2i.atomic import write_text
 from i2i.errors import RunError
 from i2i.report.curves import Chart, charts
 from i2i.report.record import Record, read_record
@@ -41,12 +41,9 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     """
     page = render(read_record(folder))
     output = folder / "report.html" if output is None else output
-    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(output)
+        write_text(output, page)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise RunError(
             f"{output} cannot be written ({error.strerror}): give another place with --output."
         ) from error

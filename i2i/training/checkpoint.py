@@ -6,7 +6,6 @@ the complete options of its run, so nothing has to be said again when it is used
 lies on this machine, only the `options.toml` of the run folder says.
 """
 
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from i2i import __version__, gate
+from i2i.atomic import FULL, free_bytes, replacing
 from i2i.errors import CheckpointError
 from i2i.plugins import require_plugins
 
@@ -53,21 +54,37 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         CheckpointError: the file cannot be written (the disk is full, say).
     """
-    partial = path.with_name(f".{path.name}.partial")
     written = datetime.now(UTC).isoformat(timespec="seconds")
     state = {"format": FORMAT, "version": VERSION, "i2i": __version__, "written": written, **state}
     if "options" in state and gate.is_file(_options_file(path)):
         state["options"] = gate.without_places(state["options"])
     try:
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(f"{path} could not be written: {error}.") from error
+        raise _unwritten(path, bytes_of(state), error) from error
+
+
+def bytes_of(state: Any) -> int:
+    """How much the tensors in nested containers hold; about the size of the file."""
+    if isinstance(state, Tensor):
+        return state.nbytes
+    values = state.values() if isinstance(state, dict) else state
+    return sum(map(bytes_of, values)) if isinstance(state, dict | list | tuple) else 0
+
+
+def _unwritten(path: Path, needed: int, error: OSError | RuntimeError) -> CheckpointError:
+    free = free_bytes(path.parent)
+    full = getattr(error, "errno", None) in FULL
+    if full or (not isinstance(error, OSError) and free is not None and free < needed):
+        why = getattr(error, "strerror", None) or "No space left on device"
+        left = "" if free is None else f", and {free / 2**20:.1f} are free there"
+        return CheckpointError(
+            f"{path} could not be written ({why}): it takes {needed / 2**20:.1f} MiB{left}. Remove "
+            "old runs, or name a folder with more room by --runs-dir or --rescue-dir."
+        )
+    why = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+    return CheckpointError(f"{path} could not be written: {why}.")
 
 
 def refuse_exported(path: Path, expected: str) -> None:
@@ -235,13 +252,3 @@ def _keep_split(options: Any) -> None:
         data, train = options.get("data"), options.get("train")
         if isinstance(data, dict) and isinstance(train, dict):
             data.setdefault("split_seed", train.get("seed", 0))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself survive a power cut; only POSIX can open a folder for that."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

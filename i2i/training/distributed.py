@@ -290,24 +290,36 @@ class Agreement(Interrupt):
         super().__init__()
         self.own = own
         self.processes = processes
+        self._save = False
+        self._saved = False
         self._sent: tuple[Tensor, Any] | None = None
 
     def asked(self) -> bool:
         """Whether to stop before the next step. A collective."""
         self.settle()
         if self.signal is None:
-            flag = torch.tensor(self.own.signal or 0)
+            due = self.processes.first and self.own.save_due()
+            flags = torch.tensor([self.own.signal or 0, int(due)])
             group = self.processes.control
-            self._sent = flag, dist.all_reduce(flag, dist.ReduceOp.MAX, group, async_op=True)
+            self._sent = flags, dist.all_reduce(flags, dist.ReduceOp.MAX, group, async_op=True)
         return self.signal is not None
+
+    def save_due(self) -> bool:
+        """Whether the first process has said so a step ago: all get the same answer."""
+        return self._save
+
+    def saved(self, *, by_clock: bool) -> None:
+        self._save, self._saved = False, True
+        self.own.saved(by_clock=by_clock)
 
     def settle(self) -> None:
         """Look at what was sent last."""
         if self._sent is not None:
-            flag, work = self._sent
+            flags, work = self._sent
             work.wait()
-            self.signal = int(flag) or None
-            self._sent = None
+            self.signal = int(flags[0]) or None
+            self._save = bool(flags[1]) and not self._saved  # it may have been sent before that
+            self._sent, self._saved = None, False
 
 
 class NoJournal(Journal):

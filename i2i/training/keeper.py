@@ -1,9 +1,14 @@
 """Which checkpoints of a run are kept."""
 
+import contextlib
 import math
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from i2i.errors import CheckpointError
 from i2i.processes import ALONE, Processes
 from i2i.training.checkpoint import save_checkpoint
 from i2i.training.distributed import gather_own_states
@@ -23,6 +28,9 @@ class Keeper:
         former: a checkpoint of the run that is resumed. What was the best by another measure or on
             other data counts no more.
         processes: those that train together; the first one writes.
+        restore: makes the folder of the run again if it is gone.
+        rescue: a folder for the last checkpoint, if that of the run does not take it; by default
+            that of the system for temporary files.
     """
 
     def __init__(
@@ -34,34 +42,85 @@ class Keeper:
         decisive: tuple[str, str] | None,
         former: Mapping[str, Any] | None = None,
         processes: Processes = ALONE,
+        restore: Callable[[], object] = lambda: None,
+        rescue: Path | None = None,
     ) -> None:
         self.run = run
         self.about = about
         self.keep = keep
         self.decisive = decisive
         self.processes = processes
+        self.restore = restore
+        self.rescue = rescue
+        self.validated = 0
+        """The step after which a validation was done last."""
         self.best: float | None = None
         self.stale = 0
         """Validations since the best one."""
+        if former is not None:
+            self.validated = former.get("validated", former.get("step", 0))
         if former is not None and decisive is not None:
             same = former.get("decisive") == list(decisive)
-            if same and former.get("data") == about.get("data"):
+            if same and all(former.get(of) == about.get(of) for of in ("data", "contents")):
                 self.best, self.stale = former["best"], former["stale"]
 
-    def save(self, trainer: Trainer) -> str:
-        """Write a numbered checkpoint and remove the oldest; returns its path. A collective."""
+    def save(self, trainer: Trainer, *, last: bool = False) -> Path:
+        """Write a numbered checkpoint and remove the oldest; returns its path. A collective.
+
+        Arguments:
+            trainer: what is saved.
+            last: whether there is no later chance: then, if the folder of the run does not take it,
+                a run folder of its own is made elsewhere.
+
+        Raises:
+            CheckpointError: it could not be written.
+        """
         path = self.run.checkpoint(trainer.steps_done)
         others = gather_own_states(trainer.model, self.processes)
         if self.processes.first:
-            save_checkpoint(path, {**self._state(trainer), "ranks": others})
-            self.run.prune(self.keep)
-        return str(path)
+            state = {**self._state(trainer), "ranks": others}
+            try:
+                self._restore(path)
+                save_checkpoint(path, state)
+            except CheckpointError as error:
+                if not last:
+                    raise
+                return self._save_elsewhere(state, path.name, error)
+            with contextlib.suppress(OSError):  # what is left over costs room, nothing else
+                self.run.prune(self.keep)
+        return path
+
+    def _restore(self, path: Path) -> None:
+        try:
+            self.restore()
+        except OSError as error:
+            raise CheckpointError(f"{path} could not be written: {error.strerror}.") from error
+
+    def _save_elsewhere(self, state: dict[str, Any], name: str, why: CheckpointError) -> Path:
+        """A second chance: a run folder that can be resumed, with this checkpoint alone."""
+        above = self.rescue or Path(tempfile.gettempdir())
+        try:
+            above.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=f"{self.run.folder.name}-rescued-", dir=above))
+        except OSError as error:
+            raise CheckpointError(f"{why} Nor does {above} take it: {error.strerror}.") from error
+        try:
+            run = Run(folder)
+            run.make_again()
+            with contextlib.suppress(OSError):
+                shutil.copyfile(self.run.options, run.options)
+            save_checkpoint(run.best.with_name(name), state)
+        except (CheckpointError, OSError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise CheckpointError(f"{why} Nor elsewhere: {error}") from error
+        return run.best.with_name(name)
 
     def save_if_best(self, trainer: Trainer, measured: Mapping[str, float]) -> bool:
         """Write `best.pt` if the deciding measure was never as good before."""
         if self.decisive is None:
             return False
         name, better = self.decisive
+        self._restore(self.run.best)
         value, sign = measured[name], {"lower": -1, "higher": 1}[better]
         self.stale += 1
         if not math.isfinite(value) or (self.best is not None and sign * value <= sign * self.best):
@@ -80,5 +139,6 @@ class Keeper:
             "decisive": None if self.decisive is None else list(self.decisive),
             "best": self.best,
             "stale": self.stale,
+            "validated": self.validated,
             **trainer.state_dict(),
         }

@@ -1,17 +1,20 @@
 """The loop around the steps: log, validate, save, stop."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 
-from i2i.errors import CheckpointError, TrainingError, WorkerError
+from i2i.errors import CheckpointError, DataError, I2iError, TrainingError, WorkerError
 from i2i.training.budget import Budget
 from i2i.training.complaints import HealthWatch
 from i2i.training.distributed import apart, average_statistics
 from i2i.training.interrupt import Interrupt
 from i2i.training.keeper import Keeper
-from i2i.training.monitor import Journal, Monitor
+from i2i.training.memory import OutOfMemoryError
+from i2i.training.monitor import Monitor
+from i2i.training.pace import Pace
 from i2i.training.trainer import Losses, Trainer
 from i2i.training.validation import Validation
 
@@ -32,10 +35,15 @@ def fit(
     validation_share: float = 1.0,
     stop_after: int | None = None,
     health: HealthWatch | None = None,
+    sheets: Pace | None = None,
+    resumed: int | None = None,
 ) -> bool:
     """Train until `stop` steps are done, or somebody interrupts.
 
     Of several processes that train together, all call this; the first one validates.
+
+    Whatever ends the training between two steps, it saves before it leaves. (What is raised within
+    a step leaves weights that are neither of before nor of after it.)
 
     Arguments:
         trainer: holds what is trained.
@@ -45,88 +53,198 @@ def fit(
         stop: steps that are done in the end, counted from the beginning of the run.
         monitor: reads the losses and shows them.
         keeper: saves.
-        validation: measures; without it no checkpoint is the best.
-        interrupt: says whether somebody wants the run to stop.
+        validation: measures; without it no checkpoint is the best. Only the first process needs it.
+        interrupt: says whether somebody wants the run to stop, and when it is time to save.
         log_every, validate_every, save_every: in steps; all three are also done at the end.
         validation_share: of the time, at most; a validation that would take more is left out, but
             for the first and the last one.
         stop_after: validations in succession without a better one than the best before, after which
             the training ends.
         health: says what is wrong.
+        sheets: says when an image sheet is due by the clock, beside those of the validations.
+        resumed: the step after which the run was saved; if the validation that was due there was
+            not done any more, it is done now.
 
     Returns:
-        whether the run is over; if not, somebody interrupted it.
+        whether the run is over; if not, somebody interrupted it, or there were no more batches.
 
     Raises:
         TrainingError: a loss or a weight was not finite, or the memory does not suffice. Nothing is
             saved after that step.
         CheckpointError: the last checkpoint of the run could not be written.
     """
-    journal, processes = monitor.journal, trainer.processes
+    processes = trainer.processes
+    validates = processes.of_first(validation is not None)
+    watching = _Watching(trainer, validation, keeper, monitor, health, sheets or Pace(0))
     budget, skipped = Budget(validation_share), False
-    with monitor:
-        for batch in _until(interrupt, monitor.batches(batches)):
-            log = (trainer.steps_done + 1) % log_every == 0
-            losses = take(batch, closely=log)
-            step = trainer.steps_done
-            monitor.gather(step, losses)
-            due = validation is not None and (step % validate_every == 0 or step == stop)
-            validate = due and (step == stop or processes.of_first(budget.affords_another()))
-            if due and not validate and not skipped:
-                skipped = True
-                monitor.say(
-                    f"step {step}: no validation, since the last took {budget.last or 0:.1f} s and "
-                    f"all together may take {validation_share:.0%} of the time "
-                    "(train.validation_share); from here on, some are left out"
-                )
-            save = step % save_every == 0 or step == stop
+    within_a_step = False
 
-            if log or validate or save:
-                monitor.write(trainer.learning_rates(step - 1))
-                if health is not None:
-                    health.look_at_once()
-            if validate or save:
-                _require_finite_weights(trainer, monitor.last_good)
-                average_statistics(trainer.model, trainer.processes)
-            if validation is not None and validate and processes.first:
-                validation.make_ready()  # only the first time does this take any
-                with budget.charged():
-                    _validate(trainer, validation, journal, keeper, monitor)
-                    if health is not None:
-                        health.look()
-            stale = processes.of_first(keeper.stale) if validate else 0
-            ends = step == stop or (stop_after is not None and stale >= stop_after)
-            save = save or ends
-            if save:  # after the validation: a checkpoint knows the best value so far
-                _save(trainer, keeper, monitor, last=ends)
-            if validate or save:
-                monitor.restart_clock()
-            if ends:
-                if step < stop:
+    def validate() -> int:
+        """A collective; returns for how many validations there was no better one."""
+        with budget.charged():
+            watching.validate()
+        return processes.of_first(keeper.stale)
+
+    def stale(validations: int) -> bool:
+        return stop_after is not None and validations >= stop_after
+
+    with monitor:
+        try:
+            if resumed is None:
+                watching.show()
+            elif (
+                validates
+                and (resumed % validate_every == 0 or resumed == stop)
+                and processes.of_first(keeper.validated) < resumed
+            ):
+                count = validate()
+                _save(trainer, keeper, monitor, last=resumed == stop)
+                if stale(count):
+                    return True
+            for batch in _until(interrupt, monitor.batches(batches)):
+                log = (trainer.steps_done + 1) % log_every == 0
+                within_a_step = True
+                losses = take(batch, closely=log)
+                within_a_step = False
+                step = trainer.steps_done
+                monitor.gather(step, losses)
+                due = validates and (step % validate_every == 0 or step == stop)
+                measure = due and (step == stop or processes.of_first(budget.affords_another()))
+                if due and not measure and not skipped:
+                    skipped = True
                     monitor.say(
-                        f"step {step}: no better validation in {stale} of them, so the training "
-                        "ends here (go on with a larger --stop-after)."
+                        f"step {step}: no validation, since the last took {budget.last or 0:.1f} s "
+                        f"and all together may take {validation_share:.0%} of the time "
+                        "(train.validation_share); from here on, some are left out"
                     )
-                return True
-        if interrupt.signal is not None and trainer.steps_done < stop:
-            monitor.write(trainer.learning_rates(max(0, trainer.steps_done - 1)))
-            _require_finite_weights(trainer, monitor.last_good)
-            average_statistics(trainer.model, trainer.processes)
-            _save(trainer, keeper, monitor, last=True)
+                by_clock = interrupt.save_due()
+                save = step % save_every == 0 or step == stop
+
+                if log or measure or save or by_clock:
+                    monitor.write(trainer.learning_rates(step - 1))
+                    if health is not None:
+                        health.look_at_once()
+                if measure or save or by_clock:
+                    _make_ready(trainer, monitor)
+                    # Before the validation: whatever happens to that, this much is safe.
+                    if save or by_clock:
+                        _save(trainer, keeper, monitor)
+                        interrupt.saved(by_clock=by_clock and not save)
+                ends = step == stop
+                if measure:
+                    count = validate()
+                    ends = ends or stale(count)
+                if (save and measure) or ends:  # a checkpoint knows the best value so far
+                    _save(trainer, keeper, monitor, last=ends)
+                if not measure:
+                    watching.show_by_clock()
+                if measure or save or by_clock:
+                    monitor.restart_clock()
+                if ends:
+                    if step < stop:
+                        monitor.say(
+                            f"step {step}: no better validation in {count} of them, so the "
+                            "training ends here (go on with a larger --stop-after)."
+                        )
+                    return True
+            if trainer.steps_done < stop:
+                monitor.write(trainer.learning_rates(max(0, trainer.steps_done - 1)))
+                _make_ready(trainer, monitor)
+                _save(trainer, keeper, monitor, last=True)
+        except Exception as error:
+            if _is_whole(error, within_a_step, processes.alone):
+                bad_data = isinstance(error, DataError)
+                _save_before_leaving(trainer, keeper, monitor, " --skip-bad" if bad_data else "")
+            raise
     return trainer.steps_done == stop
 
 
-def _validate(
-    trainer: Trainer, validation: Validation, journal: Journal, keeper: Keeper, monitor: Monitor
-) -> None:
-    with apart(trainer.model):
-        measured, sheet = validation.measure(trainer), validation.show(trainer)
-    journal.scalars(trainer.steps_done, {f"validation/{k}": v for k, v in measured.items()})
-    journal.sheet(trainer.steps_done, "validation", sheet)
+class _Watching:
+    """What the first process looks at while the others wait."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        validation: Validation | None,
+        keeper: Keeper,
+        monitor: Monitor,
+        health: HealthWatch | None,
+        sheets: Pace,
+    ) -> None:
+        self.trainer = trainer
+        self.validation = validation if trainer.processes.first else None
+        self.keeper = keeper
+        self.monitor = monitor
+        self.health = health
+        self.sheets = sheets
+
+    def validate(self) -> None:
+        """Measure, show, and keep what is the best."""
+        if self.validation is None:
+            return
+        step, journal = self.trainer.steps_done, self.monitor.journal
+        with apart(self.trainer.model):
+            measured = self.validation.measure(self.trainer)
+        journal.scalars(step, {f"validation/{k}": v for k, v in measured.items()})
+        self.show()
+        self.keeper.validated = step
+        try:
+            self.keeper.save_if_best(self.trainer, measured)
+        except CheckpointError as error:
+            self.monitor.say(f"{error} The run goes on without it.")
+        if self.health is not None:
+            self.health.look()
+
+    def show(self) -> None:
+        """Make an image sheet."""
+        if self.validation is None:
+            return
+        with apart(self.trainer.model):
+            sheet = self.validation.show(self.trainer)
+        self.monitor.journal.sheet(self.trainer.steps_done, "validation", sheet)
+        self.sheets.restart()
+
+    def show_by_clock(self) -> None:
+        if self.validation is not None and self.sheets.due():
+            began = time.perf_counter()
+            self.show()
+            self.sheets.done(time.perf_counter() - began)
+            self.monitor.restart_clock()
+
+
+def _is_whole(error: Exception, within_a_step: bool, alone: bool) -> bool:
+    """Whether the state that an error left behind is that after a step, worth saving.
+
+    Several processes save together; one that has failed cannot ask the others to.
+    """
+    if not alone or isinstance(error, CheckpointError):
+        return False
+    if isinstance(error, OutOfMemoryError):
+        return error.undone
+    return not within_a_step and not isinstance(error, TrainingError)
+
+
+def _save_before_leaving(trainer: Trainer, keeper: Keeper, monitor: Monitor, cure: str) -> None:
+    step = trainer.steps_done
+    if step == 0:
+        return
     try:
-        keeper.save_if_best(trainer, measured)
-    except CheckpointError as error:
-        monitor.say(f"{error} The run goes on without it.")
+        monitor.write(trainer.learning_rates(step - 1))
+        _make_ready(trainer, monitor)
+        path = keeper.save(trainer, last=True)
+    except I2iError as error:
+        monitor.say(f"step {step}: {error}")
+        return
+    monitor.say(
+        f"saved after step {step}, before an error ended the training; go on with: "
+        f"i2i train --resume {path.parent.parent}{cure}"
+    )
+
+
+def _make_ready(trainer: Trainer, monitor: Monitor) -> None:
+    """Make sure that the weights are worth keeping. A collective."""
+    _require_finite_weights(trainer, monitor.last_good)
+    average_statistics(trainer.model, trainer.processes)
 
 
 def _until(interrupt: Interrupt, batches: Iterator[Any]) -> Iterator[Any]:
@@ -161,11 +279,18 @@ def _require_finite_weights(trainer: Trainer, last_good: str) -> None:
         )
 
 
-def _save(trainer: Trainer, keeper: Keeper, monitor: Monitor, *, last: bool) -> None:
+def _save(trainer: Trainer, keeper: Keeper, monitor: Monitor, *, last: bool = False) -> None:
     """Save; if that fails, a run that goes on tries again later."""
     try:
-        monitor.last_good = keeper.save(trainer)
+        path = keeper.save(trainer, last=last)
     except CheckpointError as error:
         if last:
             raise
         monitor.say(f"{error} The run goes on; saving is tried again later.")
+        return
+    monitor.last_good = str(path)
+    if path.parent != keeper.run.best.parent:
+        monitor.say(
+            f"{keeper.run.folder} takes no checkpoint any more, so the last one is {path}; to go "
+            f"on with it: i2i train --resume {path.parent.parent}"
+        )

@@ -19,6 +19,14 @@ MARGIN = 256 * 2**20
 and gloo allocate is in nobody's account."""
 
 
+class OutOfMemoryError(TrainingError):
+    """A step does not fit; `undone` if all is as it was before that step."""
+
+    def __init__(self, text: str, *, undone: bool) -> None:
+        super().__init__(text)
+        self.undone = undone
+
+
 class Rescue:
     """Does the steps of a trainer, in more pieces when the memory does not suffice.
 
@@ -91,8 +99,8 @@ class Rescue:
         with _undoing(trainer) as undo:
             while (losses := _attempt(lambda: trainer.step(batch, closely=closely))) is None:
                 before = trainer.accumulate
-                trainer.accumulate = self._more_pieces(size)
                 undo()
+                trainer.accumulate = self._more_pieces(size)
                 self._go_on(
                     size,
                     before,
@@ -133,22 +141,24 @@ class Rescue:
         trainer, size = self.trainer, len(batch[0])
         if (losses := _attempt(lambda: trainer.step(batch, closely=closely))) is None:
             start = "" if trainer.processes.alone else ", or begin one with more train.accumulate"
-            raise TrainingError(
+            raise OutOfMemoryError(
                 self._refusal(
                     size, f"resume the run: it then looks for a number of pieces that fits{start}"
-                )
+                ),
+                undone=False,
             )
         return losses
 
     def _more_pieces(self, size: int) -> int:
         pieces = self.trainer.accumulate
         if pieces == size:
-            raise TrainingError(
+            raise OutOfMemoryError(
                 self._refusal(
                     size,
                     "train.checkpointing = true, --precision bf16, a smaller --size or a smaller "
                     "generator.width help",
-                )
+                ),
+                undone=self.trainer.processes.alone,
             )
         return divisor_from(2 * pieces, size)
 

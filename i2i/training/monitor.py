@@ -4,6 +4,7 @@ Losses are gathered where they were computed and read all at once when the log i
 step waits for the device. The same scalars go to `log.jsonl` and to TensorBoard.
 """
 
+import contextlib
 import json
 import math
 import sys
@@ -18,7 +19,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from i2i.errors import TrainingError
+from i2i.atomic import replacing, write_text
+from i2i.errors import I2iError, TrainingError
 from i2i.progress import Bar, can_draw, duration
 from i2i.training.busy import BusyWatch
 from i2i.training.log import read_log
@@ -32,53 +34,97 @@ LINE_INTERVAL = 15.0
 class Journal:
     """Scalars, picture sheets and texts, for people (TensorBoard) and programs (JSON lines).
 
-    A writer that fails is left out from then on, with a notice: it never ends a run.
+    A writer that fails is left out from then on, with a notice: it never ends a run. If somebody
+    removes the folder, all that was logged is written again.
+
+    Arguments:
+        run: whose folder it is.
+        start: the step after which the run goes on.
+        say: prints a line.
+        restore: makes the folder of the run again if it is gone.
     """
 
-    def __init__(self, run: Run, start: int, say: Callable[[str], None] = click.echo) -> None:
+    def __init__(
+        self,
+        run: Run,
+        start: int,
+        say: Callable[[str], None] = click.echo,
+        restore: Callable[[], object] = lambda: None,
+    ) -> None:
         self.run = run
+        self.restore = restore
         self.rows = read_log(run.log).rows if start and run.log.exists() else []
         """All scalars so far, a row for each line of the log."""
         self._say = say
         self._writers: dict[str, Any] = {}
-        self._guard("log.jsonl", lambda: run.log.open("a", encoding="utf-8"), open_as="log.jsonl")
-        self._guard("TensorBoard", lambda: _summary_writer(run, start), open_as="TensorBoard")
+        self._open(start)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        def to_board() -> None:
-            for name, value in values.items():
-                self._writers["TensorBoard"].add_scalar(name, value, step)
-
+        self._require_folder()
         # JSON has no infinity and no NaN.
         finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self.rows.append({"step": step, **finite})
+        self._write(self.rows[-1], values)
+
+    def _open(self, start: int) -> None:
+        log = self.run.log
+        self._guard("log.jsonl", lambda: log.open("a", encoding="utf-8"), open_as="log.jsonl")
+        self._guard("TensorBoard", lambda: _summary_writer(self.run, start), open_as="TensorBoard")
+
+    def _write(self, row: Mapping[str, Any], values: Mapping[str, float | None]) -> None:
+        def to_board() -> None:
+            for name, value in values.items():
+                if value is not None and name != "step":
+                    self._writers["TensorBoard"].add_scalar(name, value, row["step"])
 
         def to_lines() -> None:
-            self._writers["log.jsonl"].write(json.dumps(self.rows[-1]) + "\n")
+            self._writers["log.jsonl"].write(json.dumps(row) + "\n")
             self._writers["log.jsonl"].flush()
 
         self._guard("TensorBoard", to_board)
         self._guard("log.jsonl", to_lines)
+
+    def _require_folder(self) -> None:
+        """Write all rows into new files if somebody has removed the old ones.
+
+        TensorBoard's writer would fail where nobody can help it, in a thread of its own.
+        """
+        if "log.jsonl" not in self._writers or self.run.log.exists():
+            return
+        with contextlib.suppress(OSError, I2iError):  # opening the files will say what is wrong
+            self.run.folder.mkdir(parents=True, exist_ok=True)
+            self.close()
+            for path in self.run.folder.glob("events.out.tfevents.*"):
+                path.unlink()  # what of it is written again would be there twice
+            self.restore()
+        self._writers.clear()
+        self._open(0)
+        for row in self.rows:
+            self._write(row, row)
 
     def sheet(self, step: int, name: str, sheet: Image.Image) -> None:
         def to_board() -> None:
             self._writers["TensorBoard"].add_image(name, np.asarray(sheet), step, dataformats="HWC")
             self._writers["TensorBoard"].flush()
 
+        self._require_folder()
         self._guard("TensorBoard", to_board)
         try:
-            sheet.save(self.run.samples / f"step-{step:08d}.png")
+            self.run.samples.mkdir(parents=True, exist_ok=True)
+            with replacing(self.run.samples / f"step-{step:08d}.png") as partial:
+                sheet.save(partial, format="PNG")
         except OSError as error:
             self._say(f"The picture sheet could not be saved: {error}.")
 
     def text(self, name: str, text: str) -> None:
+        self._require_folder()
         self._guard("TensorBoard", lambda: self._writers["TensorBoard"].add_text(name, text))
 
     def verdicts(self, found: Sequence[Verdict]) -> None:
         """Write down what is wrong with the run at present."""
         text = json.dumps([asdict(verdict) for verdict in found], indent=2)
         try:
-            (self.run.folder / "health.json").write_text(text + "\n", encoding="utf-8")
+            write_text(self.run.folder / "health.json", text + "\n")
         except OSError as error:
             self._say(f"The verdict on the run could not be saved: {error}.")
         self.text("health", "\n\n".join(map(str, found)) or "Nothing to complain of.")

@@ -5,6 +5,7 @@
     runs/NAME/
         options.toml           every option that the run used
         environment.json       versions, device, command line; environment-STEP.json of a resumption
+        owner.json             who trains it, while somebody does
         log.jsonl              the scalars, one JSON object a line
         health.json            what is wrong with the training at present
         split.json             which images it learns from and validates with (`i2i.data.splits`)
@@ -16,6 +17,7 @@
 import json
 import platform
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,11 +28,19 @@ from typing import Any
 import torch
 
 from i2i import __version__
+from i2i.atomic import PARTIAL, write_text
 from i2i.data.folders import results_folder
 from i2i.errors import CheckpointError, RunError, did_you_mean
+from i2i.training.lock import LOCK, OWNER, RunLock
 from i2i.training.log import read_row
 
 BEST = "best.pt"
+
+_FILES = (
+    *("options.toml", "environment*.json", "log.jsonl", "health.json", "events.out.tfevents.*"),
+    *("samples", "checkpoints", LOCK, OWNER, f".*{PARTIAL}", "report.html"),
+)
+"""What a run leaves in its folder."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,10 @@ class Run:
     @property
     def log(self) -> Path:
         return self.folder / "log.jsonl"
+
+    @property
+    def options(self) -> Path:
+        return self.folder / "options.toml"
 
     @property
     def samples(self) -> Path:
@@ -68,12 +82,20 @@ class Run:
 
     def prune(self, keep: int) -> None:
         """Remove all but the newest `keep` numbered checkpoints."""
-        for path in self.checkpoints()[:-keep]:
-            path.unlink()
-        for path in (self.folder / "checkpoints").glob(
-            ".*.partial"
-        ):  # of a process that was killed
-            path.unlink()
+        unfinished = self.best.parent.glob(f".*{PARTIAL}")  # of a process that was killed
+        for path in (*self.checkpoints()[:-keep], *unfinished):
+            path.unlink(missing_ok=True)
+
+    def make_again(self) -> bool:
+        """Make the folders that somebody has removed; returns whether there were any.
+
+        Raises:
+            OSError: they cannot be made.
+        """
+        missing = [path for path in (self.best.parent, self.samples) if not path.is_dir()]
+        for path in missing:
+            path.mkdir(parents=True, exist_ok=True)
+        return bool(missing)
 
     def forget_after(self, step: int) -> None:
         """Drop what was logged after `step`: a resumed run will do those steps again."""
@@ -81,9 +103,7 @@ class Run:
             return
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         kept = [line for line in lines if (at := _step_of(line)) is not None and at <= step]
-        partial = self.log.with_suffix(".partial")
-        partial.write_text("".join(kept), encoding="utf-8")
-        partial.replace(self.log)
+        write_text(self.log, "".join(kept))
 
 
 def refuse_existing(folder: Path) -> None:
@@ -97,30 +117,76 @@ def refuse_existing(folder: Path) -> None:
         raise RunError(f"{folder} exists already: {resume}, or give the new run another name.")
 
 
-def create_run(run: Run, about: dict[str, Any]) -> None:
+def create_run(run: Run, about: dict[str, Any], *, unique: bool = False) -> Run:
     """Make the folder of a new run and write down what it runs on (`environment`).
+
+    Arguments:
+        run: where.
+        about: what it runs on.
+        unique: take the next name that is free if somebody else has this one: NAME-2, NAME-3, ...
+
+    Returns:
+        the run that was made.
 
     Raises:
         RunError: the folder cannot be made, or somebody else made it just now.
     """
-    try:
-        with results_folder(run.folder):
+    number, first = 1, run.folder
+    while True:
+        try:
             run.folder.mkdir(parents=True, exist_ok=True)
             run.best.parent.mkdir()  # whoever makes this folder owns the run
+            break
+        except FileExistsError:
+            if not unique:
+                raise RunError(
+                    f"{run.folder} was made by somebody else just now: give the new run another "
+                    "--name."
+                ) from None
+            number += 1
+            run = Run(first.with_name(f"{first.name}-{number}"))
+        except OSError as error:
+            raise RunError(f"{run.folder} cannot be made: {error.strerror}.") from error
+    try:
+        with results_folder(run.folder):
             run.samples.mkdir(exist_ok=True)
-    except FileExistsError:
-        raise RunError(
-            f"{run.folder} was made by somebody else just now: give the new run another name."
-        ) from None
+            record_environment(run, about)
     except OSError as error:
-        raise RunError(f"{run.folder} cannot be made: {error.strerror}.") from error
-    record_environment(run, about)
+        remove_run(run)
+        raise RunError(
+            f"nothing can be written to {run.folder}: {error.strerror}. Make room, or name another "
+            "folder with --runs-dir."
+        ) from error
+    return run
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what is left of a run that ended before its first checkpoint.
+
+    Raises:
+        RunError: somebody trains it, it has checkpoints, or there is something else.
+    """
+    run = Run(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    ours = all(any(path.match(each) for each in _FILES) for path in folder.iterdir())
+    if not ours or not run.best.parent.is_dir() or run.checkpoints():
+        refuse_existing(folder)
+    lock = RunLock(folder)
+    lock.acquire()
+    lock.release()
+    remove_run(run)
+
+
+def remove_run(run: Run) -> None:
+    """Remove a run that has nothing yet, so that its name is free again."""
+    shutil.rmtree(run.folder, ignore_errors=True)
 
 
 def record_environment(run: Run, about: dict[str, Any], step: int = 0) -> None:
     """Write down what the run runs on from `step` on."""
     name = f"environment-{step:08d}.json" if step else "environment.json"
-    (run.folder / name).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    write_text(run.folder / name, json.dumps(about, indent=2) + "\n")
 
 
 def _step_of(line: str) -> int | None:

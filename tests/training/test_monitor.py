@@ -88,6 +88,7 @@ def test_a_failing_writer_never_ends_a_run(run: Run, monkeypatch: pytest.MonkeyP
     assert "No space left" in said[0]
     assert len(run.log.read_text().splitlines()) == 2
     run.samples.rmdir()
+    run.samples.touch()
     journal.sheet(2, "validation", Image.new("RGB", (3, 3)))
     assert "could not be saved" in said[1]
     journal.close()
