@@ -12,9 +12,9 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from i2i.batch import Pair
-from i2i.game import Clock, Model, Parts, Play, Produced
-from i2i.registry import register_loss, register_model, register_network
+from i2i.core.batch import Pair
+from i2i.core.model import Clock, Generated, Model, Parts, Play
+from i2i.core.registry import register_loss, register_model, register_network
 
 
 @register_loss("charbonnier")
@@ -64,7 +64,7 @@ class Regression(Model):
     terms: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("mirrored",)}
     # Every registered loss of two images, l1 as well as charbonnier, can be a term.
     comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("",)}
-    decisive = "l1"
+    monitor = "l1"
 
     def __init__(
         self,
@@ -98,17 +98,17 @@ class Regression(Model):
             self.objectives["generator"](mirrored=mirrored, **self.compare(output, target)),
         )
 
-    def rhythm(self, clock: Clock) -> bool:
+    def graph_key(self, clock: Clock) -> bool:
         return clock.every(self.every)
 
-    def show(self, batch: Pair) -> dict[str, Tensor]:
+    def visualize(self, batch: Pair) -> dict[str, Tensor]:
         output = self.generator(batch.source)
         return {"input": batch.source, "output": output, "truth": batch.target}
 
-    def produce(self, batch: Pair) -> dict[str, Produced]:
+    def generate(self, batch: Pair) -> dict[str, Generated]:
         output = self.generator(batch.source)
-        return {"output": Produced(output, batch.target, batch.source, paired=True)}
+        return {"output": Generated(output, batch.target, batch.source, paired=True)}
 
-    def measure(self, batch: Pair) -> dict[str, Tensor]:
+    def validation_step(self, batch: Pair) -> dict[str, Tensor]:
         difference = self.generator(batch.source) - batch.target
         return {"l1": difference.abs().mean(dim=(1, 2, 3))}

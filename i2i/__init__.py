@@ -16,36 +16,36 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from i2i.batch import Labelled, Pair, Unpaired, to_bytes, to_signed
-    from i2i.builder import build_model, build_trainer
+    from i2i.config import Options
+    from i2i.config.recipes import load_options
+    from i2i.core.batch import Labelled, Pair, Unpaired, to_bytes, to_signed
     from i2i.errors import I2iError
-    from i2i.loading import build_sampler, build_translator, load_sampler, load_translator
-    from i2i.options import Options
-    from i2i.recipes import load_options
-    from i2i.sampler import Sampler
+    from i2i.inference.folder import translate_folder
+    from i2i.inference.load import build_sampler, build_translator, load_sampler, load_translator
+    from i2i.inference.sampler import Sampler
+    from i2i.inference.translator import Translator
+    from i2i.training.build import build_model, build_trainer
     from i2i.training.trainer import Trainer
-    from i2i.translate import translate_folder
-    from i2i.translator import Translator
 
 _HOMES = {
     "I2iError": "errors",
-    "Options": "options",
-    "Labelled": "batch",
-    "Pair": "batch",
-    "Sampler": "sampler",
+    "Options": "config",
+    "Labelled": "core.batch",
+    "Pair": "core.batch",
+    "Sampler": "inference.sampler",
     "Trainer": "training.trainer",
-    "Translator": "translator",
-    "Unpaired": "batch",
-    "build_model": "builder",
-    "build_trainer": "builder",
-    "build_sampler": "loading",
-    "build_translator": "loading",
-    "load_options": "recipes",
-    "load_sampler": "loading",
-    "load_translator": "loading",
-    "to_bytes": "batch",
-    "to_signed": "batch",
-    "translate_folder": "translate",
+    "Translator": "inference.translator",
+    "Unpaired": "core.batch",
+    "build_model": "training.build",
+    "build_trainer": "training.build",
+    "build_sampler": "inference.load",
+    "build_translator": "inference.load",
+    "load_options": "config.recipes",
+    "load_sampler": "inference.load",
+    "load_translator": "inference.load",
+    "to_bytes": "core.batch",
+    "to_signed": "core.batch",
+    "translate_folder": "inference.folder",
 }
 
 __all__ = [

@@ -4,7 +4,7 @@ The tree::
 
     I2iError                a person can mend it: the command line prints it and exits with code 2
      ├── OptionsError       an unknown key, a value out of range, a recipe that is not there
-     ├── DataError          a folder that is not a data set, a picture that cannot be read
+     ├── DataError          a folder that is not a data set, an image that cannot be read
      ├── CheckpointError    a file that is truncated, foreign, or made for something else
      ├── RunError           a run folder that already exists, or has nothing to resume
      ├── TrainingError      a loss that is no longer finite, a turn that trains nobody
@@ -33,7 +33,7 @@ class OptionsError(I2iError):
 
 
 class DataError(I2iError):
-    """Pictures or folders that are not what was asked for."""
+    """Images or folders that are not what was asked for."""
 
 
 class CheckpointError(I2iError):

@@ -1,12 +1,12 @@
-"""The authors' own implementations as a second one for `scripts/benchmark --other`.
+"""The authors' own implementations as a second one for `scripts/benchmark.py --other`.
 
 Needs a checkout of their code, which is not part of this project; AUTHORS names its folder:
 
     git clone https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix theirs
-    AUTHORS=theirs scripts/benchmark --models cyclegan,pix2pix --other scripts/authors.py:step_of
+    AUTHORS=theirs scripts/benchmark.py --models cyclegan,pix2pix --other scripts/authors.py:step_of
 
     git clone https://github.com/yunjey/stargan theirs
-    AUTHORS=theirs scripts/benchmark --models stargan --other scripts/authors.py:step_of
+    AUTHORS=theirs scripts/benchmark.py --models stargan --other scripts/authors.py:step_of
 
 Their code runs unchanged, with the options of the recipe, in fp32 as they have it.
 """
@@ -190,7 +190,7 @@ def stargan_step(options: Any) -> Step:
 
     def step(batch: Any) -> None:
         nonlocal begun
-        if not begun:  # the pictures of their samples come first
+        if not begun:  # the images of their samples come first
             begun = True
             give(batch)
         give(batch)

@@ -29,7 +29,7 @@ def in_float64() -> Iterator[None]:
 
 @pytest.fixture
 def unpaired(tmp_path: Path) -> Path:
-    """Tiny unpaired pictures: 5 reddish ones, 7 bluish ones, and two of each to test with."""
+    """Tiny unpaired images: 5 reddish ones, 7 bluish ones, and two of each to test with."""
     root = tmp_path / "tiny-unpaired"
     generator = np.random.default_rng(0)
     for side, channel in (("A", 0), ("B", 2)):
@@ -45,8 +45,8 @@ def unpaired(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def domains(tmp_path: Path) -> Path:
-    """Tiny pictures of three domains, 6 reddish, 5 greenish and 4 bluish ones, and two of each to
-    test with; and a table of what CelebA says of faces, about the same pictures."""
+    """Tiny images of three domains, 6 reddish, 5 greenish and 4 bluish ones, and two of each to
+    test with; and a table of what CelebA says of faces, about the same images."""
     root = tmp_path / "tiny-domains"
     generator = np.random.default_rng(0)
     hair = ("Black_Hair", "Blond_Hair", "Brown_Hair")

@@ -1,4 +1,4 @@
-"""Translators whose answer is known, and pictures for them."""
+"""Translators whose answer is known, and images for them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, neg, nn
 
-from i2i.results import LEDGER
-from i2i.translator import Translator
+from i2i.inference.results import LEDGER
+from i2i.inference.translator import Translator
 
 RNG = np.random.default_rng(0)
 
@@ -41,7 +41,7 @@ def layers(*modules: nn.Module, multiple: int = 1) -> nn.Module:
 
 
 def translator(network: nn.Module, channels: int = 3, **arguments: Any) -> Translator:
-    defaults = {"norm": "picture", "dropout": False, "device": "cpu"}
+    defaults = {"norm": "instance", "dropout": False, "device": "cpu"}
     return Translator(
         network,
         **{"input_channels": channels, "output_channels": channels, **defaults, **arguments},

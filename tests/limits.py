@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from i2i.builder import build_trainer
+from i2i.training.build import build_trainer
 from i2i.training.trainer import Trainer
 
 CPU_ERROR = (
@@ -15,13 +15,13 @@ CPU_ERROR = (
 
 
 class Limit:
-    """Lets networks fail on more than so many pictures, from a certain call on.
+    """Lets networks fail on more than so many images, from a certain call on.
 
     Every forward and backward pass of a network is a call.
     """
 
-    def __init__(self, model: nn.Module, pictures: int, first: int, error: Exception) -> None:
-        self.pictures = pictures
+    def __init__(self, model: nn.Module, images: int, first: int, error: Exception) -> None:
+        self.images = images
         self.first = first
         self.error = error
         self.calls = 0
@@ -36,14 +36,14 @@ class Limit:
         if inputs[0].requires_grad:
             inputs[0].register_hook(lambda gradient: self.look(gradient.shape[0]))
 
-    def look(self, pictures: int) -> None:
+    def look(self, images: int) -> None:
         self.calls += 1
-        if self.calls > self.first and pictures > self.pictures:
+        if self.calls > self.first and images > self.images:
             raise self.error
 
 
 def limited_trainer(*arguments: Any, **named: Any) -> Trainer:
-    """`build_trainer`, with networks that take one picture at a time and no more."""
+    """`build_trainer`, with networks that take one image at a time and no more."""
     trainer = build_trainer(*arguments, **named)
     Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
     return trainer

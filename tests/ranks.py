@@ -75,7 +75,7 @@ def results(work: Callable[..., Any], world: int, folder: Path) -> list[Any]:
 
 RANDOM = {
     "pix2pix": (),
-    "pix2pix in pieces": ("train.accumulate=2",),
+    "pix2pix in pieces": ("train.gradient_accumulation=2",),
     "cyclegan": ("game.image_pool=0",),
     "stargan": ("game.n_critic=2",),
 }
@@ -95,7 +95,7 @@ CERTAIN = {
 """Games without chances, whose step is that of the whole batch however it is cut."""
 
 SCARCE = {
-    "pix2pix": ("train.average=0.9",),
+    "pix2pix": ("train.ema_decay=0.9",),
     "pix2pix synchronised": CERTAIN["pix2pix synchronised"],
     "cyclegan": ("game.image_pool=3", "train.historical_averaging=0.1"),
     "progan": (
@@ -119,15 +119,15 @@ def play(
 
     `by` gives what does the steps of a trainer.
     """
-    from i2i.batch import to_signed
-    from i2i.builder import build_model, build_trainer
-    from i2i.training.distributed import average_statistics, batch_share
+    from i2i.core.batch import to_signed
+    from i2i.distributed.gradients import average_statistics, batch_share
+    from i2i.training.build import build_model, build_trainer
     from shrunk import batch_for, shrunk
 
     options = shrunk(name.split()[0], *settings, f"train.batch_size={BATCH}", *more)
     model = build_model(options).double()
     trainer = build_trainer(options, model, processes=processes)
-    share = batch_share(BATCH, options.train.accumulate, processes)
+    share = batch_share(BATCH, options.train.gradient_accumulation, processes)
     take = by(trainer)
     begin = processes.rank * share
     losses = []
@@ -162,7 +162,7 @@ class Halves(nn.Module):
 
 def exchange(processes: Any) -> Any:
     """Gradients of scale^2 p^2 averaged over the processes, with buckets of 64 bytes; twice."""
-    from i2i.training.distributed import GradientExchange
+    from i2i.distributed.gradients import GradientExchange
 
     model = Halves()
     often, seldom = list(model.often), list(model.seldom)
@@ -182,26 +182,26 @@ def exchange(processes: Any) -> Any:
 
 def pools(processes: Any) -> Any:
     """What each process has of its own comes back; and over the first, all of it goes out."""
-    from i2i.networks import HistoryPool
-    from i2i.training.distributed import gather_own_states, restore_own_state
+    from i2i.distributed.gradients import gather_own_states, restore_own_state
+    from i2i.networks import ImagePool
 
-    model = nn.ModuleDict({"pool": HistoryPool(2, (1, 1, 1)), "other": nn.Linear(1, 1)})
+    model = nn.ModuleDict({"pool": ImagePool(2, (1, 1, 1)), "other": nn.Linear(1, 1)})
     model["pool"](torch.full((2, 1, 1, 1), 1.0 + processes.rank))
     others = gather_own_states(model, processes)
     state = {"model": processes.of_first(model.state_dict()), "ranks": processes.of_first(others)}
-    fresh = nn.ModuleDict({"pool": HistoryPool(2, (1, 1, 1)), "other": nn.Linear(1, 1)})
+    fresh = nn.ModuleDict({"pool": ImagePool(2, (1, 1, 1)), "other": nn.Linear(1, 1)})
     fresh.load_state_dict(state["model"])
     notice = restore_own_state(fresh, state, processes)
-    return len(others), fresh["pool"].pictures.flatten().tolist(), notice
+    return len(others), fresh["pool"].images.flatten().tolist(), notice
 
 
 def stop(processes: Any) -> Any:
     """The last process gets a signal in its step 3; the step after which each stops."""
-    from i2i.training.distributed import Agreement
+    from i2i.distributed.gradients import StopFlag
     from i2i.training.interrupt import Interrupt
 
     with Interrupt() as own:
-        agreement = Agreement(own, processes)
+        agreement = StopFlag(own, processes)
         for step in range(20):
             if agreement.asked():
                 return step, agreement.exit_code
@@ -234,16 +234,18 @@ def scarce(processes: Any) -> dict[str, Any]:
     come to."""
     from limits import CPU_ERROR, Limit
 
-    from i2i.training.memory import Rescue
+    from i2i.training.oom import OOMRetry
 
     torch.set_default_dtype(torch.float64)  # also of what is drawn
     last = processes.rank == processes.world - 1
     said: list[tuple[str, int]] = []
 
-    def rescued(pictures: int, first: int = 0) -> Callable[[Any], Any]:
+    def rescued(images: int, first: int = 0) -> Callable[[Any], Any]:
         def by(trainer: Any) -> Any:
-            rescue = Rescue(trainer, lambda line: said.append((line, trainer.accumulate)))
-            Limit(trainer.model, pictures, first, RuntimeError(CPU_ERROR))
+            rescue = OOMRetry(
+                trainer, lambda line: said.append((line, trainer.gradient_accumulation))
+            )
+            Limit(trainer.model, images, first, RuntimeError(CPU_ERROR))
             return rescue.step
 
         return by
@@ -253,13 +255,13 @@ def scarce(processes: Any) -> dict[str, Any]:
         ways = {
             "plain": play(name, settings, processes),
             "enough": play(name, settings, processes, by=rescued(BATCH)),
-            "in two": play(name, settings, processes, "train.accumulate=2"),
+            "in two": play(name, settings, processes, "train.gradient_accumulation=2"),
             "one is short": play(
                 name, settings, processes, by=rescued(2 if last else BATCH, first=2)
             ),
         }
         if name == "pix2pix":
-            ways["in four"] = play(name, settings, processes, "train.accumulate=4")
+            ways["in four"] = play(name, settings, processes, "train.gradient_accumulation=4")
             ways["all are short"] = play(name, settings, processes, by=rescued(1 if last else 2))
         found[name] = ways
     return found | {"said": said}
@@ -269,25 +271,29 @@ def runs(processes: Any) -> Any:
     """Whole runs in the folder WHERE; which positions were read, and what was said."""
     import shutil
 
-    from i2i import train
-    from i2i.data.unpaired import UnpairedPictures
-    from i2i.training.run import Run
+    from i2i.data.kinds.unpaired import UnpairedImages
+    from i2i.runs.folder import Run
+    from i2i.training import session as train
     from shrunk import shrunk
 
     where = Path(os.environ["WHERE"])
     read: list[int] = []
     said: list[str] = []
-    original = UnpairedPictures.__getitem__
+    original = UnpairedImages.__getitem__
 
     def recorded(self: Any, position: int) -> Any:
         read.append(position)
         return original(self, position)
 
-    small = [f"data.root={where / 'tiny-unpaired'}", "game.image_pool=2", "train.save_every=1"]
-    options = shrunk("cyclegan", *small, "train.keep=9", "train.batch_size=4")
-    UnpairedPictures.__getitem__ = recorded  # type: ignore[method-assign]
+    small = [
+        f"data.root={where / 'tiny-unpaired'}",
+        "game.image_pool=2",
+        "train.save_every_steps=1",
+    ]
+    options = shrunk("cyclegan", *small, "train.keep_checkpoints=9", "train.batch_size=4")
+    UnpairedImages.__getitem__ = recorded  # type: ignore[method-assign]
     whole = train.start(options, where, "whole", device="cpu", say=said.append)
-    UnpairedPictures.__getitem__ = original  # type: ignore[method-assign]
+    UnpairedImages.__getitem__ = original  # type: ignore[method-assign]
     crashed = Run(where / "crashed")
     if processes.first:
         shutil.copytree(whole.folder, crashed.folder)
@@ -305,7 +311,7 @@ def runs(processes: Any) -> Any:
 
 def fail(processes: Any) -> None:
     """The last process fails in the way that HOW says, while the others wait for it."""
-    from i2i import watch
+    from i2i.distributed import heartbeat as watch
     from i2i.errors import DataError
 
     watch.SILENCE = 5.0
@@ -329,7 +335,7 @@ def run_short(processes: Any) -> list[str]:
     """A whole run in the folder WHERE; the memory of the last process is short."""
     from limits import limited_trainer
 
-    from i2i import train
+    from i2i.training import session as train
     from shrunk import shrunk
 
     where = Path(os.environ["WHERE"])
@@ -350,17 +356,17 @@ def fail_in_memory(processes: Any) -> None:
     """The last process fails in a step, in the way that HOW says, while the others wait for it."""
     from limits import CPU_ERROR, Limit
 
-    from i2i.builder import build_trainer
-    from i2i.training.memory import Rescue
+    from i2i.training.build import build_trainer
+    from i2i.training.oom import OOMRetry
     from shrunk import batch_for, shrunk
 
     trainer = build_trainer(shrunk("pix2pix", "train.batch_size=4"), processes=processes)
-    rescue = Rescue(trainer, lambda line: None)
+    rescue = OOMRetry(trainer, lambda line: None)
     batch = batch_for(trainer.model)
 
-    def limit(pictures: int, error: str) -> None:
+    def limit(images: int, error: str) -> None:
         if processes.rank == processes.world - 1:
-            Limit(trainer.model, pictures, 0, RuntimeError(error))
+            Limit(trainer.model, images, 0, RuntimeError(error))
 
     match os.environ["HOW"]:
         case "exception":
@@ -373,7 +379,7 @@ def fail_in_memory(processes: Any) -> None:
 
 
 def main(name: str, folder: str) -> None:
-    from i2i.processes import together
+    from i2i.distributed.processes import together
 
     torch.set_num_threads(1)
     with together() as processes:

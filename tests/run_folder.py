@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from i2i.recipes import load_options
+from i2i.config.recipes import load_options
 
 
 def make_run(folder: Path, *, steps: int = 400, data: str = "photos", noise: bool = False) -> Path:
@@ -15,7 +15,7 @@ def make_run(folder: Path, *, steps: int = 400, data: str = "photos", noise: boo
     for name in ("samples", "checkpoints"):
         (folder / name).mkdir(parents=True)
     options = load_options(
-        "pix2pix-quick", "objective.l1=50", "train.best_by=l1", f"train.steps={steps}"
+        "pix2pix-quick", "objective.l1=50", "train.monitor=l1", f"train.steps={steps}"
     )
     options = options.model_copy(update={"data": options.data.model_copy(update={"root": data})})
     (folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
@@ -25,7 +25,7 @@ def make_run(folder: Path, *, steps: int = 400, data: str = "photos", noise: boo
     for step in range(50, steps + 1, 50):
         train = {"generator/adversarial": 1.2, "generator/l1": 10 / step, "generator/total": 2.0}
         train |= {"discriminator/real": 0.4, "discriminator/fake": 0.4, "discriminator/total": 0.4}
-        rows.append({"step": step, **train, "speed/pictures_per_second": 61.5})
+        rows.append({"step": step, **train, "speed/images_per_second": 61.5})
         if step % 100 == 0:
             rows.append({"step": step, "validation/l1": 0.25 - step / 1e4})
             pixels = np.full((60, 90, 3), step % 256, np.uint8)

@@ -4,19 +4,19 @@ from typing import Any
 
 import torch
 
-from i2i.batch import Labelled, Pair, Unpaired
-from i2i.builder import data_kind
-from i2i.options import Options
-from i2i.recipes import load_options, recipes
+from i2i.config import Options
+from i2i.config.recipes import load_options, recipes
+from i2i.core.batch import Labelled, Pair, Unpaired
+from i2i.training.build import data_kind
 
 SHRINK = (
     "generator.width=2",
     "discriminator.width=2",
     "train.steps=4",
     "train.batch_size=2",
-    "train.log_every=2",
-    "train.validate_every=2",
-    "train.save_every=2",
+    "train.log_every_steps=2",
+    "train.validate_every_steps=2",
+    "train.save_every_steps=2",
     "data.workers=0",
     "train.validation_share=1",
     "train.classifier_steps=0",
@@ -42,7 +42,7 @@ def shrunk(recipe: str, *settings: str) -> Options:
     small = [*SHRINK, *shape.get(options.generator.network, [])]
     if options.discriminator.network in ("patchgan", "stargan"):
         small.append("discriminator.layers=1")
-    labelled = data_kind(options) in ("domains", "pictures")
+    labelled = data_kind(options) in ("domains", "unconditional")
     if labelled and not options.data.labels.names:
         small.append('data.domains=["red", "green", "blue"]')
     if options.latent is not None:
@@ -56,15 +56,15 @@ def batch_for(model: Any, count: int = 2, size: int = 16, seed: int = 0) -> Any:
     """A batch of noise of the kind that a model learns from."""
     generator = torch.Generator().manual_seed(seed)
     channels = 3
-    if model.data == "pictures":
+    if model.data == "unconditional":
         labels = torch.eye(len(model.labels.names))[:1] if model.class_conditional else None
-        channels = model.generate(model.latent.draw(1), labels).shape[1]
+        channels = model.make_images(model.latent.draw(1), labels).shape[1]
     shape = (2, count, channels, size, size)
-    pictures = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    if model.data in ("domains", "pictures"):
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    if model.data in ("domains", "unconditional"):
         labels = torch.eye(len(model.labels.names))[torch.arange(count) % len(model.labels.names)]
-        return Labelled(pictures[0], labels, torch.ones(count, len(model.labels.sets)))
-    return {"paired": Pair, "unpaired": Unpaired}[model.data](*pictures)
+        return Labelled(images[0], labels, torch.ones(count, len(model.labels.sets)))
+    return {"paired": Pair, "unpaired": Unpaired}[model.data](*images)
 
 
 __all__ = ["batch_for", "recipes", "shrunk"]

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from i2i.training.graph import Losses, Reseed
+from i2i.training.cuda_graphs import Losses, Reseed
 
 
 class Tape(TorchDispatchMode):

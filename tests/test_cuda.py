@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from i2i.batch import Labelled
-from i2i.builder import build_trainer
-from i2i.data.ahead import CopyStream, on_device
-from i2i.data.loader import make_loader
-from i2i.estimate import measure
-from i2i.recipes import recipes
+from i2i.config.recipes import recipes
+from i2i.core.batch import Labelled
+from i2i.data.loading.loader import make_loader
+from i2i.data.loading.prefetch import CopyStream, on_device
+from i2i.training.build import build_trainer
+from i2i.training.cost import measure
 from i2i.training.trainer import Trainer
 from shrunk import batch_for, shrunk
 
@@ -47,7 +47,7 @@ def _same_algorithms() -> Iterator[None]:
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("recipe", recipes())
 def test_no_step_waits_for_the_device(recipe: str, precision: str) -> None:
-    settings = [f"train.precision={precision}", "train.average=0.9", "data.augment.rotation=10"]
+    settings = [f"train.precision={precision}", "train.ema_decay=0.9", "data.augment.rotation=10"]
     settings.append("train.graph=false")
     trainer = build_trainer(shrunk(recipe, *settings), device="cuda")
     batch = batch_for(trainer.model)
@@ -84,14 +84,14 @@ def fall(step: int) -> float:
 def trainers(recipe: str, *settings: str) -> tuple[Trainer, Trainer, list[str]]:
     """The same training, played by Python and recorded; and what is said about the recording."""
     lines: list[str] = []
-    given = shrunk(recipe, "train.average=0.9", *settings)
+    given = shrunk(recipe, "train.ema_decay=0.9", *settings)
     recorded = build_trainer(given, device="cuda", rate=fall, length=40, say=lines.append)
     assert recorded.graphs is not None, lines
     return played(recipe, *settings), recorded, lines
 
 
 def played(recipe: str, *settings: str) -> Trainer:
-    given = shrunk(recipe, "train.average=0.9", *settings, "train.graph=false")
+    given = shrunk(recipe, "train.ema_decay=0.9", *settings, "train.graph=false")
     trainer = build_trainer(given, device="cuda", rate=fall, length=40)
     assert trainer.graphs is None
     return trainer
@@ -132,7 +132,7 @@ def test_recorded_steps_equal_played_ones(recipe: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        ("train.batch_size=4", "train.accumulate=2"),  # seeds at several places
+        ("train.batch_size=4", "train.gradient_accumulation=2"),  # seeds at several places
         ("adversarial.instance_noise=0.1", "data.augment.rotation=10"),
         ("train.precision=bf16", "train.channels_last=true"),
         ("train.precision=fp16",),
@@ -142,7 +142,7 @@ def test_recorded_steps_equal_played_ones(recipe: str) -> None:
 )
 @pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan", "dcgan"])
 def test_what_recipes_may_add_is_recorded_too(recipe: str, settings: tuple[str, ...]) -> None:
-    count = 4 if "train.accumulate=2" in settings else 2
+    count = 4 if "train.gradient_accumulation=2" in settings else 2
     batches = [batch_of(recipe, seed, count) for seed in range(10)]
     lines = assert_equal_steps(recipe, settings, batches)
     assert not any("could not" in line for line in lines), lines
@@ -197,7 +197,7 @@ def test_a_run_goes_on_across_devices_and_recordings() -> None:
     for batch in batches[:6]:
         recorded.step(batch)
     state = recorded.state_dict()
-    on_cpu = build_trainer(shrunk("cyclegan", "train.average=0.9"), rate=fall, length=40)
+    on_cpu = build_trainer(shrunk("cyclegan", "train.ema_decay=0.9"), rate=fall, length=40)
     on_cpu.load_state_dict(state)
     on_cpu.step(batches[6])
     recorded.load_state_dict(on_cpu.state_dict())
@@ -210,12 +210,12 @@ def test_a_run_goes_on_across_devices_and_recordings() -> None:
 
 
 class Noise(torch.utils.data.Dataset[Labelled]):
-    """Pictures and labels that follow from their position."""
+    """Images and labels that follow from their position."""
 
     def __getitem__(self, position: int) -> Labelled:
         generator = torch.Generator().manual_seed(position)
-        picture = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8, generator=generator)
-        return Labelled(picture, torch.rand(5, generator=generator), torch.ones(1))
+        image = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8, generator=generator)
+        return Labelled(image, torch.rand(5, generator=generator), torch.ones(1))
 
 
 def noise(steps: int, *, workers: int = 0, pin_memory: bool = False) -> Iterator[Labelled]:

@@ -30,21 +30,21 @@ import torch
 from PIL import Image
 from run_folder import make_run
 
-from i2i.builder import build_model, build_trainer
-from i2i.data.catalogue import read_catalogue
-from i2i.data.idx import find_idx
-from i2i.data.look import look_at
-from i2i.data.reading import read_picture
-from i2i.data.unpack import unpack
+from i2i.config.recipes import load_options, parse_setting, recipes
+from i2i.data.catalogue.cards import read_catalogue
+from i2i.data.catalogue.idx import find_idx
+from i2i.data.catalogue.unpack import unpack
+from i2i.data.images.probe import look_at
+from i2i.data.images.read import read_image
 from i2i.errors import I2iError
-from i2i.exported.description import Description
-from i2i.loading import load_exported, load_sampler, load_translator
+from i2i.inference.load import load_exported, load_sampler, load_translator
+from i2i.inference.onnx.description import Description
+from i2i.inference.opening import open_checkpoint
 from i2i.metrics.classifier import Classifier, Network, load_classifier, save_classifier
-from i2i.opening import open_checkpoint
-from i2i.recipes import load_options, parse_setting, recipes
 from i2i.report.page import write_report
-from i2i.training.checkpoint import save_checkpoint
-from i2i.training.resumable import require_resumable
+from i2i.runs.checkpoint import save_checkpoint
+from i2i.runs.resumable import require_resumable
+from i2i.training.build import build_model, build_trainer
 from shrunk import shrunk
 
 TIMES = int(os.environ.get("I2I_FUZZ", "300"))
@@ -94,7 +94,7 @@ def resumed(path: Path) -> None:
 
 @pytest.mark.parametrize("recipe", ["pix2pix-quick", "progan"])
 def test_checkpoints(recipe: str, tmp_path: Path) -> None:
-    options = shrunk(recipe, "train.average=0.9")
+    options = shrunk(recipe, "train.ema_decay=0.9")
     trainer = build_trainer(options, build_model(options))
     for parameter in trainer.model.parameters():  # as after a step
         parameter.grad = torch.zeros_like(parameter)
@@ -135,7 +135,7 @@ def test_checkpoints(recipe: str, tmp_path: Path) -> None:
 
 def test_metadata_of_onnx_files(tmp_path: Path) -> None:
     options = shrunk("pix2pix-quick")
-    good = Description(options.to_dict(), "a.pt", "AtoB", 3, 3, (), 4, "picture").to_metadata()
+    good = Description(options.to_dict(), "a.pt", "AtoB", 3, 3, (), 4, "image").to_metadata()
     values = {key: json.loads(value) for key, value in good.items()}
 
     def make(random: Random) -> dict[str, str]:
@@ -160,13 +160,13 @@ def test_onnx_files(tmp_path: Path) -> None:
     shape = ["batch", 3, "height", "width"]
     ends = [
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name in ("pictures", "translated")
+        for name in ("images", "translated")
     ]
-    node = onnx.helper.make_node("Neg", ["pictures"], ["translated"])
+    node = onnx.helper.make_node("Neg", ["images"], ["translated"])
     graph = onnx.helper.make_graph([node], "negative", ends[:1], ends[1:])
     opset = onnx.helper.make_opsetid("", 20)
     model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
-    about = Description(options.to_dict(), "a.pt", "AtoB", 3, 3, (), 4, "picture")
+    about = Description(options.to_dict(), "a.pt", "AtoB", 3, 3, (), 4, "image")
     onnx.helper.set_model_props(model, about.to_metadata())
     good = model.SerializeToString()
     path = tmp_path / "a.onnx"
@@ -329,7 +329,7 @@ def test_images(tmp_path: Path) -> None:
 
     def read(path: Path) -> None:
         assert isinstance(look_at(path), str | tuple)
-        read_picture(path, 3)
+        read_image(path, 3)
 
     assert each(make, read) > TIMES // 8
 
@@ -359,7 +359,7 @@ def test_idx_files(tmp_path: Path) -> None:
 
 
 def test_cards(tmp_path: Path) -> None:
-    from i2i.recipes import shipped
+    from i2i.config.recipes import shipped
 
     good = [path.read_bytes() for path in sorted(shipped("datasets").glob("*.toml"))]
 

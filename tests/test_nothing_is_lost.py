@@ -14,17 +14,18 @@ from commands import complaint, invoke
 from PIL import Image, ImageOps
 from torture import differences, last, leave_alone, torture
 
-from i2i import train
-from i2i.data.paired import PairedPictures
+from i2i.config import Options
+from i2i.data.kinds.paired import PairedImages
 from i2i.errors import CheckpointError, DataError, RunError, TrainingError
-from i2i.options import Options
-from i2i.training import keeper, memory
-from i2i.training import run as run_module
-from i2i.training.checkpoint import load_checkpoint, save_checkpoint
-from i2i.training.lock import RunLock
-from i2i.training.memory import Rescue
+from i2i.runs import folder as run_module
+from i2i.runs.checkpoint import load_checkpoint, save_checkpoint
+from i2i.runs.folder import Run
+from i2i.runs.lock import RunLock
+from i2i.training import checkpoints as keeper
+from i2i.training import oom as memory
+from i2i.training import session as train
+from i2i.training.oom import OOMRetry
 from i2i.training.pace import Pace
-from i2i.training.run import Run
 from i2i.training.validation import Validation
 from shrunk import shrunk
 
@@ -55,17 +56,17 @@ def goes_on_to_the_same_end(run: Run, facades: Path, tmp_path: Path, *settings: 
 def test_a_run_saves_before_an_error_between_steps_ends_it(
     error: Exception, facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = ("train.steps=8", "train.save_every=100", "train.validate_every=100")
-    read = PairedPictures.__getitem__
+    settings = ("train.steps=8", "train.save_every_steps=100", "train.validate_every_steps=100")
+    read = PairedImages.__getitem__
 
-    def until(self: PairedPictures, position: int) -> Any:
+    def until(self: PairedImages, position: int) -> Any:
         if position >= 6:  # of the fourth step
             raise error
         return read(self, position)
 
     said: list[str] = []
     with monkeypatch.context() as patch:
-        patch.setattr(PairedPictures, "__getitem__", until)
+        patch.setattr(PairedImages, "__getitem__", until)
         with pytest.raises(type(error)):
             train.start(on(facades, *settings), tmp_path, "a", device="cpu", say=said.append)
     run = Run(tmp_path / "a")
@@ -75,7 +76,7 @@ def test_a_run_saves_before_an_error_between_steps_ends_it(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_pictures_that_go_bad_are_replaced_and_counted(
+def test_images_that_go_bad_are_replaced_and_counted(
     workers: int, facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -84,9 +85,9 @@ def test_pictures_that_go_bad_are_replaced_and_counted(
         said.append(line)
         if line.startswith("training "):  # after they were checked
             for name in ("1.png", "4.png"):
-                (facades / "train" / name).write_bytes(b"no picture")
+                (facades / "train" / name).write_bytes(b"no image")
 
-    settings = ["train.steps=8", "data.keep=off", "data.skip_bad=true", f"data.workers={workers}"]
+    settings = ["train.steps=8", "data.cache=off", "data.skip_bad=true", f"data.workers={workers}"]
     outcome = train.start(on(facades, *settings), tmp_path, "a", device="cpu", say=say)
     assert outcome.steps == 8
     notes = [line for line in said if "(--skip-bad)" in line]
@@ -100,7 +101,7 @@ def test_pictures_that_go_bad_are_replaced_and_counted(
 def test_memory_that_does_not_suffice_costs_nothing(
     facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = ("train.steps=4", "train.save_every=100", "train.validate_every=100")
+    settings = ("train.steps=4", "train.save_every_steps=100", "train.validate_every_steps=100")
     attempt = memory._attempt
 
     def scarce(step: Any) -> Any:
@@ -111,12 +112,12 @@ def test_memory_that_does_not_suffice_costs_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(memory, "_attempt", scarce)
         # Every step may be one that fails.
-        patch.setattr(Rescue, "_kind", lambda self, size: None)
+        patch.setattr(OOMRetry, "_kind", lambda self, size: None)
         with pytest.raises(TrainingError, match=r"step 3: the memory does not suffice"):
             begun(facades, tmp_path, *settings)
     run = Run(tmp_path / "a")
     assert run.latest() == run.checkpoint(2)
-    whole = begun(facades, tmp_path, *settings, "train.save_every=2", name="whole")
+    whole = begun(facades, tmp_path, *settings, "train.save_every_steps=2", name="whole")
     saved, expected = (load_checkpoint(each.checkpoint(2)) for each in (run, whole))
     for part in ("model", "optimizers"):
         assert differences(saved[part], expected[part]) == []
@@ -128,7 +129,7 @@ def test_a_domain_too_small_for_the_classifier_is_known_before_the_first_step(
     for path in sorted((domains / "train" / "blue").iterdir())[1:]:
         path.unlink()
     options = shrunk("stargan", f"data.root={domains}", "train.classifier_steps=5")
-    with pytest.raises(DataError, match=r"1 pictures of 'blue'.*train\.classifier_steps=0"):
+    with pytest.raises(DataError, match=r"1 images of 'blue'.*train\.classifier_steps=0"):
         train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
     assert not (tmp_path / "runs").exists()
 
@@ -136,7 +137,7 @@ def test_a_domain_too_small_for_the_classifier_is_known_before_the_first_step(
 def test_a_validation_that_fails_costs_nothing(
     facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = ("train.validate_every=2", "train.save_every=2", "train.steps=4")
+    settings = ("train.validate_every_steps=2", "train.save_every_steps=2", "train.steps=4")
 
     def broken(self: Validation, trainer: Any) -> dict[str, float]:
         assert Run(tmp_path / "a").checkpoint(2).exists()  # saved before
@@ -157,15 +158,15 @@ def test_a_validation_that_fails_costs_nothing(
 def test_a_step_that_failed_is_not_saved(
     facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = Rescue.step
+    step = OOMRetry.step
 
-    def torn(self: Rescue, batch: Any, *, closely: bool = False) -> Any:
+    def torn(self: OOMRetry, batch: Any, *, closely: bool = False) -> Any:
         losses = step(self, batch, closely=closely)
         if self.trainer.steps_done == 3:
             raise TrainingError("in the middle")
         return losses
 
-    monkeypatch.setattr(Rescue, "step", torn)
+    monkeypatch.setattr(OOMRetry, "step", torn)
     with pytest.raises(TrainingError):
         begun(facades, tmp_path)
     assert Run(tmp_path / "a").latest() == Run(tmp_path / "a").checkpoint(2)
@@ -254,16 +255,16 @@ def test_checkpoints_and_sheets_by_the_clock(
 ) -> None:
     """A minute goes by in each step: both are due after 1, 3, 7 and 15."""
     clock = [0.0]
-    take = Rescue.step
+    take = OOMRetry.step
 
-    def step(self: Rescue, batch: Any, *, closely: bool = False) -> Any:
+    def step(self: OOMRetry, batch: Any, *, closely: bool = False) -> Any:
         clock[0] += 60.0
         return take(self, batch, closely=closely)
 
-    monkeypatch.setattr(Rescue, "step", step)
+    monkeypatch.setattr(OOMRetry, "step", step)
     monkeypatch.setattr(train, "Pace", partial(Pace, now=lambda: clock[0]))
-    settings = ["train.steps=16", "train.save_every=100", "train.validate_every=100"]
-    run = begun(facades, tmp_path, *settings, "train.keep=99")
+    settings = ["train.steps=16", "train.save_every_steps=100", "train.validate_every_steps=100"]
+    run = begun(facades, tmp_path, *settings, "train.keep_checkpoints=99")
     assert run.checkpoints() == [run.checkpoint(step) for step in (1, 3, 7, 15, 16)]
     sheets = [f"step-{step:08d}.png" for step in (0, 1, 3, 7, 15, 16)]
     assert sorted(path.name for path in run.samples.iterdir()) == sheets
@@ -291,7 +292,7 @@ def test_signals_of_terminals_and_schedulers_save(
 
     monkeypatch.setattr(Validation, "show", interrupted)
     outcome = train.start(
-        on(facades, "train.save_every=100"), tmp_path, "a", device="cpu", say=silent
+        on(facades, "train.save_every_steps=100"), tmp_path, "a", device="cpu", say=silent
     )
     assert (outcome.steps, outcome.exit_code) == (2, 128 + number)
     assert Run(outcome.folder).latest().name == "step-00000002.pt"
@@ -334,13 +335,13 @@ def test_a_finished_run_is_finished(facades: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_that_ended_for_want_of_progress_is_finished(facades: Path, tmp_path: Path) -> None:
-    run = begun(facades, tmp_path, "train.stop_after=1", "train.steps=40", "schedule.name=constant")
+    run = begun(facades, tmp_path, "train.patience=1", "train.steps=40", "schedule.name=constant")
     done = load_checkpoint(run.latest())["step"]
     if done == 40:
         pytest.skip("it became better each time")
     said: list[str] = []
     assert train.resume(run.folder, device="cpu", say=said.append).steps == done
-    assert any("finished already" in line and "--stop-after" in line for line in said)
+    assert any("finished already" in line and "--patience" in line for line in said)
 
 
 @pytest.mark.parametrize(
@@ -393,9 +394,9 @@ def test_flags_that_a_resumed_run_cannot_honour_are_refused(flags: list[str]) ->
 def test_patience_without_a_measure_is_refused_in_a_resumed_run_too(
     facades: Path, tmp_path: Path
 ) -> None:
-    run = begun(facades, tmp_path, "train.best_by=none")
-    said = complaint("train", "--resume", run.folder, "--stop-after", "2", "--steps", "6")
-    assert "train.stop_after (=2) needs a measure that decides, and train.best_by (='none')" in said
+    run = begun(facades, tmp_path, "train.monitor=none")
+    said = complaint("train", "--resume", run.folder, "--patience", "2", "--steps", "6")
+    assert "train.patience (=2) needs a measure that decides, and train.monitor (='none')" in said
 
 
 def test_moved_data_and_other_data(
@@ -410,7 +411,7 @@ def test_moved_data_and_other_data(
     said = complaint("train", "--resume", run.folder, "--steps", "6", "--device", "cpu")
     assert f"say where to: i2i train --resume {run.folder} --dataroot DIR" in said
     changes = {"train": {"steps": 6}, "data": {"root": str(other)}}
-    with pytest.raises(RunError, match=r"other does not hold the pictures .*begin a new run"):
+    with pytest.raises(RunError, match=r"other does not hold the images .*begin a new run"):
         train.resume(run.folder, changes, device="cpu", say=silent)
     monkeypatch.chdir(tmp_path)
     changes = {"train": {"steps": 6}, "data": {"root": "moved"}}
@@ -420,7 +421,7 @@ def test_moved_data_and_other_data(
     assert train.resume(run.folder, changes, device="cpu", say=silent).steps == 7
 
 
-def test_pictures_changed_in_place_are_said(facades: Path, tmp_path: Path) -> None:
+def test_images_changed_in_place_are_said(facades: Path, tmp_path: Path) -> None:
     run = begun(facades, tmp_path)
     path = facades / "train" / "0.png"
     ImageOps.invert(Image.open(path)).save(path)
@@ -456,7 +457,7 @@ def test_resume_or_start(facades: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_run_that_was_extended_is_done_again_to_the_bit(facades: Path, tmp_path: Path) -> None:
-    run = begun(facades, tmp_path, "train.steps=3", "train.validate_every=1")
+    run = begun(facades, tmp_path, "train.steps=3", "train.validate_every_steps=1")
     train.resume(run.folder, {"train": {"steps": 5}}, device="cpu", say=silent)
     train.resume(run.folder, {"train": {"steps": 7, "keep": 5}}, device="cpu", say=silent)
     text = run.options.read_text()
@@ -467,7 +468,7 @@ def test_a_run_that_was_extended_is_done_again_to_the_bit(facades: Path, tmp_pat
     again, once = last(tmp_path, "a-again"), last(tmp_path, "a")
     assert differences(again, once) == []
     # A run of seven steps from the start has another schedule.
-    begun(facades, tmp_path, "train.steps=7", "train.validate_every=1", name="planned")
+    begun(facades, tmp_path, "train.steps=7", "train.validate_every_steps=1", name="planned")
     assert differences(last(tmp_path, "planned")["model"], once["model"])
 
 
@@ -480,8 +481,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
     arguments += ["--batch-size", "2", "--device", "cpu", "--workers", "1", "--steps", "150"]
     for setting in (
         *("generator.width=2", "generator.downs=2", "discriminator.width=2"),
-        *("discriminator.layers=1", "train.average=0.9", "train.validate_every=20"),
-        *("train.save_every=10", "train.log_every=5", "train.validation_share=1"),
+        *("discriminator.layers=1", "train.ema_decay=0.9", "train.validate_every_steps=20"),
+        *("train.save_every_steps=10", "train.log_every_steps=5", "train.validation_share=1"),
     ):
         arguments += ["--set", setting]
     leave_alone(arguments, tmp_path, "whole")

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from i2i.errors import OptionsError
-from i2i.networks import DISCRIMINATORS, GENERATORS
-from i2i.options import network_section, read_options
-from i2i.recipes import (
+from i2i.config import network_section, read_options
+from i2i.config.recipes import (
     load_options,
     merge,
     parse_setting,
@@ -16,6 +14,8 @@ from i2i.recipes import (
     settings_layer,
     shipped,
 )
+from i2i.errors import OptionsError
+from i2i.networks import DISCRIMINATORS, GENERATORS
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -56,7 +56,10 @@ def test_published_values_of_pix2pix() -> None:
         ("train.precision=bf61", r"train.precision (='bf61'): input should be 'fp32', 'bf16'"),
         ("optimizer.learning_rate=-1", "optimizer.learning_rate (=-1)"),
         ("data.load_size=4", "load_size (=4) must be at least crop_size (=256)"),
-        ("train.accumulate=2", "batch_size (=1) must be divisible by accumulate (=2)"),
+        (
+            "train.gradient_accumulation=2",
+            "batch_size (=1) must be divisible by gradient_accumulation (=2)",
+        ),
         ("objective.l1=nan", "objective.l1"),
     ],
 )
@@ -68,7 +71,7 @@ def test_mistakes_are_named_with_their_path_and_value(setting: str, message: str
 
 def test_all_mistakes_are_listed_at_once() -> None:
     with pytest.raises(OptionsError) as error:
-        load_options("pix2pix", "train.seed=-1", "train.keep=0")
+        load_options("pix2pix", "train.seed=-1", "train.keep_checkpoints=0")
     assert len(str(error.value).splitlines()) == 2
 
 

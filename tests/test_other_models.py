@@ -1,4 +1,4 @@
-"""A model that is none of the package's is used by its contract (`i2i.game.Model`) alone."""
+"""A model that is none of the package's is used by its contract (`i2i.core.model.Model`) alone."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i.builder import build_model
+from i2i.core.model import Clock, Generated, Loss, Model, Play
 from i2i.errors import DataError
 from i2i.evaluation import runs
-from i2i.game import Clock, Loss, Model, Play, Produced
-from i2i.loading import build_sampler
+from i2i.inference.load import build_sampler
+from i2i.training.build import build_model
 from shrunk import shrunk
 
 
@@ -23,8 +23,8 @@ class Numbers(NamedTuple):
 class Other(Model):
     """Makes images of noise; its generator has a name of its own, and it has no other attribute."""
 
-    data = "pictures"
-    decisive = "distance"
+    data = "unconditional"
+    monitor = "distance"
     generators = ("maker",)
     players: ClassVar = {"maker": ("maker",)}
     terms: ClassVar = {"maker": ("real",)}
@@ -44,13 +44,13 @@ class Other(Model):
         errors = {"generated_error": batch.values.mean(), "generated_error_B": torch.ones(())}
         yield "maker", loss.noting(errors if self.readings else {})
 
-    def show(self, batch: Any) -> dict[str, Tensor]:
+    def visualize(self, batch: Any) -> dict[str, Tensor]:
         raise AssertionError
 
-    def produce(self, batch: Any) -> dict[str, Produced]:
+    def generate(self, batch: Any) -> dict[str, Generated]:
         raise AssertionError
 
-    def measure(self, batch: Any) -> dict[str, Tensor]:
+    def validation_step(self, batch: Any) -> dict[str, Tensor]:
         raise AssertionError
 
 

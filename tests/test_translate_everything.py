@@ -11,7 +11,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from i2i.errors import DataError, OptionsError
-from i2i.translate import translate_folder
+from i2i.inference.folder import translate_folder
 
 
 def stack(path: Path, count: int = 3, **settings: object) -> list[Image.Image]:
@@ -70,9 +70,9 @@ def test_whatever_pillow_reads_is_read_and_the_rest_is_named(tmp_path: Path) -> 
     others = {
         "clip.mp4": "it is a video: take its frames out first",
         "x.npy": "it holds arrays: give them to a Translator in Python",
-        "notes.txt": "it is no picture of a known format",
-        "phone.heic": "it is no picture of a known format",
-        "noending": "it is no picture of a known format",
+        "notes.txt": "it is no image of a known format",
+        "phone.heic": "it is no image of a known format",
+        "noending": "it is no image of a known format",
     }
     for name in others:
         (source / name).write_bytes(b"\x00\x01\x02 nothing that is an image")
@@ -91,9 +91,9 @@ def test_whatever_pillow_reads_is_read_and_the_rest_is_named(tmp_path: Path) -> 
 def test_a_folder_without_any_image_says_what_lies_there(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "clip.mp4").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"There is no picture in .*\(1 other files lie there\)"):
+    with pytest.raises(DataError, match=r"There is no image in .*\(1 other files lie there\)"):
         translate_folder(negative(), tmp_path / "in", tmp_path / "out")
-    with pytest.raises(DataError, match=r"clip\.mp4' is not a picture: it is a video"):
+    with pytest.raises(DataError, match=r"clip\.mp4' is not an image: it is a video"):
         translate_folder(negative(), tmp_path / "in" / "clip.mp4", tmp_path / "out")
 
 

@@ -15,16 +15,16 @@ from PIL import Image
 from torch import fx, nn
 
 import i2i
-from i2i import translator as translator_module
-from i2i.builder import build_model, build_trainer
-from i2i.loading import build_sampler, build_translator
+from i2i.inference import translator as translator_module
+from i2i.inference.load import build_sampler, build_translator
+from i2i.inference.tiles import Plan
 from i2i.networks import ResNet, UNet
 from i2i.networks.inference import SeededDropout, drawing_from, inference_copy
-from i2i.tiles import Plan
+from i2i.training.build import build_model, build_trainer
 from shrunk import batch_for, shrunk
 
 
-@pytest.mark.parametrize("norm", ["picture", "running"])
+@pytest.mark.parametrize("norm", ["instance", "running"])
 @pytest.mark.parametrize("dropout", ["true", "false"])
 def test_training_and_translating_do_not_notice_each_other(norm: str, dropout: str) -> None:
     settings = (
@@ -95,7 +95,7 @@ def test_seeded_dropout_draws_what_dropout_of_torch_does() -> None:
 
 def test_a_copy_shares_nothing() -> None:
     network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Dropout(0.5))
-    copy = inference_copy(network, norm="picture", dropout=True)
+    copy = inference_copy(network, norm="instance", dropout=True)
     assert network.training
     assert type(network[1]) is nn.Dropout
     assert network[0].weight.requires_grad

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import nn
 
 from i2i.errors import CheckpointError, DataError, OptionsError
-from i2i.loading import load_sampler, load_translator
-from i2i.translate import translate_folder
+from i2i.inference.folder import translate_folder
+from i2i.inference.load import load_sampler, load_translator
 
 
 def test_paths_and_bytes_give_images(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_paths_and_bytes_give_images(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.array(result), 255 - pixels)
     with pytest.raises(DataError, match=r"absent\.png' cannot be read: No such file"):
         negative()(tmp_path / "absent.png")
-    with pytest.raises(DataError, match=r"The image cannot be read: it is no picture"):
+    with pytest.raises(DataError, match=r"The image cannot be read: it is no image"):
         negative()(b"nothing")
 
 
@@ -133,9 +133,9 @@ def test_a_network_without_multiple_is_one_of_any_size() -> None:
 
 
 def test_loaders_return_one_thing_that_knows_where_it_comes_from(tmp_path: Path) -> None:
-    from i2i.builder import build_model, build_trainer
-    from i2i.training.checkpoint import save_checkpoint
-    from i2i.training.run import Run
+    from i2i.runs.checkpoint import save_checkpoint
+    from i2i.runs.folder import Run
+    from i2i.training.build import build_model, build_trainer
     from shrunk import shrunk
 
     for recipe, load in (("pix2pix", load_translator), ("dcgan", load_sampler)):

@@ -11,7 +11,7 @@ from PIL import Image
 
 import i2i
 from i2i.cli import cli
-from i2i.options import words
+from i2i.config import renamed as words
 
 OLD = Path(__file__).parent / "version_0_1"
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from i2i.training.checkpoint import load_checkpoint
-from i2i.training.run import Run
+from i2i.runs.checkpoint import load_checkpoint
+from i2i.runs.folder import Run
 
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 

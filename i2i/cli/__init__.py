@@ -11,14 +11,14 @@ from i2i import __version__
 from i2i.errors import I2iError, ProcessError, did_you_mean
 
 COMMANDS = {
-    "train": "Train a model on a folder of pictures, or go on with a run.",
-    "translate": "Translate a picture or a folder with a trained model.",
-    "sample": "Make pictures from noise with a trained model.",
-    "evaluate": "Measure how good pictures or a run are.",
+    "train": "Train a model on a folder of images, or go on with a run.",
+    "translate": "Translate an image or a folder with a trained model.",
+    "sample": "Make images from noise with a trained model.",
+    "evaluate": "Measure how good images or a run are.",
     "models": "List the models that can be trained.",
     "options": "List the options of a recipe, what they mean and who uses them.",
     "info": "Say what a checkpoint or a run is.",
-    "report": "Make one page about a run: health, pictures, curves, options.",
+    "report": "Make one page about a run: health, images, curves, options.",
     "import": "Make a run of weights that the authors' PyTorch code saved.",
     "export": "Write a run as files for the authors' code, or as ONNX.",
     "doctor": "Say what is wrong with a data set or a run.",
@@ -31,10 +31,10 @@ TAKING_PLUGINS = COMMANDS.keys() - {"datasets", "import"}
 
 
 class TypedPath(click.Path):
-    """A path as people type and paste it: see `i2i.data.reading.typed_path`."""
+    """A path as people type and paste it: see `i2i.data.images.read.typed_path`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from i2i.data.reading import typed_path
+        from i2i.data.images.read import typed_path
 
         return super().convert(typed_path(value) if isinstance(value, str) else value, param, ctx)
 
@@ -81,7 +81,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
-    """Image-to-image translation: from pictures of one kind to another, or from noise.
+    """Image-to-image translation: from images of one kind to another, or from noise.
 
     \b
     The main job:

@@ -22,23 +22,23 @@ def list_() -> None:
 
     Any of them can be named as --dataroot; it is fetched when it is first used.
     """
-    from i2i.data.cache import cache_folder
-    from i2i.data.catalogue import dataset_folder, read_catalogue
-    from i2i.data.torchvision_names import TORCHVISION
-    from i2i.recipes import shipped
+    from i2i.config.recipes import shipped
+    from i2i.data.catalogue.cache import cache_folder
+    from i2i.data.catalogue.cards import dataset_folder, read_catalogue
+    from i2i.data.catalogue.torchvision_names import TORCHVISION
 
-    rows = [("name", "kind", "pictures", "download", "")]
+    rows = [("name", "kind", "images", "download", "")]
     for name, card in read_catalogue(shipped("datasets")).items():
         cached = "in the cache" if dataset_folder(name, cache_folder()).is_dir() else ""
-        rows.append((name, ", ".join(card.kinds), card.pictures, card.size, cached))
+        rows.append((name, ", ".join(card.kinds), card.images, card.size, cached))
     for line in _table(rows):
         click.echo(line)
-    click.echo("\nFor models that make pictures from noise, through torchvision:\n")
+    click.echo("\nFor models that make images from noise, through torchvision:\n")
     named = [
-        (name, each.pictures, each.title + f" (needs the package {each.needs})" * bool(each.needs))
+        (name, each.images, each.title + f" (needs the package {each.needs})" * bool(each.needs))
         for name, each in TORCHVISION.items()
     ]
-    for line in _table([("name", "pictures", ""), *named]):
+    for line in _table([("name", "images", ""), *named]):
         click.echo(line)
     click.echo(f"\nThe cache is {cache_folder()}; the environment variable I2I_CACHE moves it.")
 
@@ -51,11 +51,11 @@ def get(name: str) -> None:
     What is in the cache already is not downloaded again. Says how to get the data sets that have to
     be fetched by hand.
     """
-    from i2i.data.cache import cache_folder
-    from i2i.data.catalogue import catalogued, read_catalogue
-    from i2i.data.torchvision_names import TORCHVISION
-    from i2i.progress import progress_bar
-    from i2i.recipes import shipped
+    from i2i.config.recipes import shipped
+    from i2i.core.progress import progress_bar
+    from i2i.data.catalogue.cache import cache_folder
+    from i2i.data.catalogue.cards import catalogued, read_catalogue
+    from i2i.data.catalogue.torchvision_names import TORCHVISION
 
     if name in TORCHVISION:
         _get_named(name)
@@ -64,7 +64,7 @@ def get(name: str) -> None:
     card = read_catalogue(cards).get(name)
     if card is not None:
         click.echo(f"{card.title}: {card.summary}")
-        click.echo(f"pictures: {', '.join(filter(None, (card.pictures, card.picture_size)))}")
+        click.echo(f"images: {', '.join(filter(None, (card.images, card.image_size)))}")
         click.echo(f"licence: {card.licence}\nsource: {card.source}")
         if card.notes:
             click.echo(card.notes.strip())
@@ -72,55 +72,55 @@ def get(name: str) -> None:
             return
     folder = catalogued(name, cards, cache_folder(), say=click.echo, bar=progress_bar)
     assert card is not None
-    click.echo(f"The pictures are in {folder}")
+    click.echo(f"The images are in {folder}")
     direction = "" if card.direction == "AtoB" else f" --direction {card.direction}"
     for kind in card.kinds:
         if kind in _TRAIN:
             click.echo(f"  i2i train --model {_TRAIN[kind]} --dataroot {quote(name)}{direction}")
-        elif kind == "pictures":
+        elif kind == "unconditional":
             click.echo(f"  i2i translate {quote(str(folder))} OUTPUT_DIR")
 
 
 def _get_named(name: str) -> None:
-    from i2i.data.cache import cache_folder
-    from i2i.data.torchvision_names import TORCHVISION
-    from i2i.data.torchvision_sets import find_named, torchvision_folder
+    from i2i.data.catalogue.cache import cache_folder
+    from i2i.data.catalogue.torchvision_names import TORCHVISION
+    from i2i.data.catalogue.torchvision_sets import find_named, torchvision_folder
 
     click.echo(f"{name}: {TORCHVISION[name].title}")
     found = find_named(name, cache_folder(), click.echo)
     held = "" if found.validation is None else f" + {len(found.validation)}"
-    click.echo(f"pictures: {len(found.train)}{held}")
+    click.echo(f"images: {len(found.train)}{held}")
     if found.classes:
         click.echo(f"classes: {', '.join(found.classes)}")
-    click.echo(f"The pictures are in {torchvision_folder(name, cache_folder())}")
+    click.echo(f"The images are in {torchvision_folder(name, cache_folder())}")
 
 
-@command.command(epilog="\b\nExample:\n  i2i datasets check my-pictures")
+@command.command(epilog="\b\nExample:\n  i2i datasets check my-images")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["auto", "paired", "unpaired", "domains", "pictures"]),
+    type=click.Choice(["auto", "paired", "unpaired", "domains", "unconditional"]),
     default="auto",
     show_default=True,
-    help="What it is meant to be; auto: paired if most pictures have a partner, else what it "
-    "looks like. pictures: any, for models that make pictures from noise.",
+    help="What it is meant to be; auto: paired if most images have a partner, else what it "
+    "looks like. images: any, for models that make images from noise.",
 )
 @click.pass_context
 def check(context: click.Context, folder: Path, kind: Any) -> None:
     """Say what is in the data set DIR and what is wrong with it.
 
-    Says which layout was found and how many pictures there are, and reads every picture once. Exits
-    with 1 if training would refuse it: no known layout, pictures that are unreadable, have no
+    Says which layout was found and how many images there are, and reads every image once. Exits
+    with 1 if training would refuse it: no known layout, images that are unreadable, have no
     partner, or differ from it in size. `i2i doctor` looks more closely.
     """
-    from i2i.data.cache import cache_folder
-    from i2i.data.check import check_pictures
+    from i2i.core.progress import progress_bar
+    from i2i.data.catalogue.cache import cache_folder
+    from i2i.data.images.check import check_images
     from i2i.doctor import as_lines, survey, usability_findings
-    from i2i.progress import progress_bar
 
     found = survey(folder, None if kind == "auto" else kind)
-    with progress_bar("checking pictures") as progress:
-        checked = check_pictures(found.files, cache_folder(), progress=progress)
+    with progress_bar("checking images") as progress:
+        checked = check_images(found.files, cache_folder(), progress=progress)
     click.echo(f"{found.kind}: {found.how}")
     for line in found.lines:
         click.echo(line)
@@ -129,10 +129,10 @@ def check(context: click.Context, folder: Path, kind: Any) -> None:
         click.echo("\n".join(as_lines(finding, folder)))
     if any(finding.severity == "error" for finding in findings):
         context.exit(1)
-    click.echo("Every picture can be used.")
+    click.echo("Every image can be used.")
 
 
-@command.command(epilog="\b\nExample:\n  i2i datasets demo pictures --kind paired --size 128")
+@command.command(epilog="\b\nExample:\n  i2i datasets demo images --kind paired --size 128")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
@@ -149,11 +149,11 @@ def check(context: click.Context, folder: Path, kind: Any) -> None:
 def demo(folder: Path, kind: str, count: int, size: int) -> None:
     """Paint landscapes into DIR as ordinary image folders.
 
-    The same command always paints the same pictures. What is held out for validation shows other
+    The same command always paints the same images. What is held out for validation shows other
     scenes than what is trained on, and always comes with the true answer.
     """
-    from i2i.data.demo import write_demo
-    from i2i.progress import progress_bar
+    from i2i.core.progress import progress_bar
+    from i2i.data.demo.sets import write_demo
 
     with progress_bar(f"painting {kind} scenes") as progress:
         write_demo(folder, kind, count, size, progress=progress)

@@ -9,23 +9,23 @@ import click
 from i2i.cli.estimates import estimate_lines
 
 if TYPE_CHECKING:
-    from i2i.data.picture_set import FoundPictures
-    from i2i.estimate import Estimate
-    from i2i.options import Options
+    from i2i.config import Options
+    from i2i.data.kinds.image_set import FoundImages
+    from i2i.training.cost import Estimate
 
 
 @click.command(
     epilog="""\b
 Examples:
-  i2i doctor my-pictures
-  i2i doctor my-pictures --recipe pix2pix --size 128
+  i2i doctor my-images
+  i2i doctor my-images --recipe pix2pix --size 128
   i2i doctor faces --table list_attr_celeba.txt --json
   i2i doctor runs/NAME"""
 )
 @click.argument("folder", metavar="DATAROOT|NAME|RUN", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["auto", "paired", "unpaired", "domains", "pictures"]),
+    type=click.Choice(["auto", "paired", "unpaired", "domains", "unconditional"]),
     default="auto",
     show_default=True,
     help="What the data is meant to be; auto: that of the recipe, or what it looks like.",
@@ -69,14 +69,14 @@ def command(
     """Say what is wrong with the data set DATAROOT, or with a RUN.
 
     A data set is a folder, `demo`, or a name that `i2i datasets list` shows. Of it: how it was
-    read; how many pictures of which sizes and kinds; files that cannot be read or have no partner;
-    pictures that are there twice, most of all in training and test; and what a model would take on
+    read; how many images of which sizes and kinds; files that cannot be read or have no partner;
+    images that are there twice, most of all in training and test; and what a model would take on
     this machine. Exits with 1 if there is anything worse than a note.
     """
-    from i2i.data.cache import cache_folder
+    from i2i.core.progress import progress_bar
+    from i2i.data.catalogue.cache import cache_folder
     from i2i.doctor import as_dict, as_text, examine, examine_run, is_run
-    from i2i.progress import progress_bar
-    from i2i.training.checkpoint import refuse_exported
+    from i2i.runs.checkpoint import refuse_exported
 
     refuse_exported(folder, "a run folder or a data set")
     if is_run(folder):
@@ -88,7 +88,7 @@ def command(
         raise click.UsageError("--set and --estimate need a --model or --recipe.")
     options = _options(name, model, size, settings) if name else None
     if options is not None:
-        from i2i.builder import data_kind
+        from i2i.training.build import data_kind
 
         wanted = data_kind(options)
         kind = wanted if kind == "auto" else kind
@@ -99,7 +99,7 @@ def command(
         table = table or _table(options.data.table, folder)
     data = options.data if options else None
     with (
-        progress_bar("looking at pictures") as progress,
+        progress_bar("looking at images") as progress,
         progress_bar("looking for copies") as comparing,
     ):
         how: dict[str, Any] = {
@@ -135,7 +135,7 @@ def command(
         if others:
             found["more"] = [as_dict(other) for other in others]
         if options is not None and measured is not None:
-            from i2i.builder import run_length
+            from i2i.training.build import run_length
 
             steps = run_length(options, samples)
             found["estimate"] = measured.to_dict() | {"run_steps": steps}
@@ -152,7 +152,7 @@ def command(
 def _options(
     name: str, model: str | None, size: int | None, settings: tuple[str, ...]
 ) -> "Options":
-    from i2i.recipes import load_options, read_recipe
+    from i2i.config.recipes import load_options, read_recipe
 
     options = load_options(name, *settings, size=size)
     if model is not None and options.model != read_recipe(model).get("model"):
@@ -165,16 +165,16 @@ def _table(name: str, root: Path) -> Path | None:
     return (below if below.is_file() else Path(name)) if name else None
 
 
-def _locate(dataroot: str, kind: str | None) -> "tuple[Path, FoundPictures | None]":
-    """The folder of a data set, and its pictures if torchvision has them."""
-    from i2i.data.cache import cache_folder
-    from i2i.data.torchvision_sets import torchvision_folder
-    from i2i.sources import find_named_pictures, find_root
+def _locate(dataroot: str, kind: str | None) -> "tuple[Path, FoundImages | None]":
+    """The folder of a data set, and its images if torchvision has them."""
+    from i2i.data.catalogue.cache import cache_folder
+    from i2i.data.catalogue.torchvision_sets import torchvision_folder
+    from i2i.data.sources import find_named_images, find_root
 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    named = find_named_pictures(dataroot, say) if kind in (None, "pictures") else None
+    named = find_named_images(dataroot, say) if kind in (None, "unconditional") else None
     if named is not None:
         return torchvision_folder(dataroot, cache_folder()), named
     return find_root(dataroot, kind, say), None
@@ -183,11 +183,11 @@ def _locate(dataroot: str, kind: str | None) -> "tuple[Path, FoundPictures | Non
 def _measure(
     options: "Options", folder: Path | str, root_b: Path | None, table: Path | None, device: str
 ) -> "Estimate":
-    from i2i.builder import data_kind, pick_device
-    from i2i.estimate import measure
-    from i2i.options import read_options
-    from i2i.recipes import merge
-    from i2i.sources import settle_options
+    from i2i.config import read_options
+    from i2i.config.recipes import merge
+    from i2i.data.sources import resolve_options
+    from i2i.training.build import data_kind, pick_device
+    from i2i.training.cost import measure
 
     where = {"root": folder, "root_b": root_b, "table": table}
     layer = {
@@ -196,4 +196,4 @@ def _measure(
         if path is not None
     }
     options = read_options(merge(options.to_dict(), {"data": layer}))
-    return measure(settle_options(options, data_kind(options)), device=pick_device(device))
+    return measure(resolve_options(options, data_kind(options)), device=pick_device(device))

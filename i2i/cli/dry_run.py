@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from i2i.cli.estimates import batch_size_lines, estimate_lines
 
 if TYPE_CHECKING:
-    from i2i.options import Options
+    from i2i.config import Options
 
 
 def dry_run(options: "Options", device_name: str, say: Callable[[str], None]) -> None:
@@ -15,32 +15,32 @@ def dry_run(options: "Options", device_name: str, say: Callable[[str], None]) ->
     Raises:
         I2iError: the run could not be started, or has no room for a step.
     """
-    from i2i.builder import build_model, data_kind, pick_device
-    from i2i.estimate import measure_apart, measure_memory
-    from i2i.judging import classifier_of, distance_of, require_measured, settle_judgement
-    from i2i.memory import free_memory
-    from i2i.opening import require_room
-    from i2i.sources import open_source, remarks, settle_options
+    from i2i.data.sources import open_source, remarks, resolve_options
+    from i2i.inference.opening import require_room
+    from i2i.system.memory import free_memory
+    from i2i.training.build import build_model, data_kind, pick_device
+    from i2i.training.cost import measure_apart, measure_memory
+    from i2i.training.selection import classifier_of, distance_of, require_measured, resolve_monitor
 
     device = pick_device(device_name)
-    options = settle_options(options, data_kind(options))
-    options = settle_judgement(options, "cpu", say)
+    options = resolve_options(options, data_kind(options))
+    options = resolve_monitor(options, "cpu", say)
     require_room(options)
     model = build_model(options)
     for notice in model.notices:
         say(f"note: {notice}")
     source = open_source(options, model.data, say)
-    if source.validation_pictures:
+    if source.validation_images:
         measures = distance_of(options, "cpu", say), classifier_of(options, source, "cpu", say)
         require_measured(options, model, source.validation_batches(2)[0], *measures)
     for remark in remarks(options, model.data, source):
         say(remark)
     free = free_memory(device)
     measured = measure_apart(options, device)
-    for line in estimate_lines(measured, options, source.pictures):
+    for line in estimate_lines(measured, options, source.images):
         say(line)
     growing = measure_memory(options, device, measured)
     if growing is not None:
-        for line in batch_size_lines(growing, free, source.pictures):
+        for line in batch_size_lines(growing, free, source.images):
             say(line)
     say("Nothing was trained: leave out --dry-run to begin.")

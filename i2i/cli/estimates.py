@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from i2i.capacity import Line
-    from i2i.estimate import Estimate
-    from i2i.options import Options
+    from i2i.config import Options
+    from i2i.training.capacity import Line
+    from i2i.training.cost import Estimate
 
 
 def estimate_lines(measured: "Estimate", options: "Options", samples: int) -> list[str]:
     """Parameters, a step, an epoch of so many samples, and the whole run."""
-    from i2i.builder import run_length
+    from i2i.training.build import run_length
 
     epoch = -(-samples // measured.batch_size)
     steps = run_length(options, samples)
@@ -34,21 +34,21 @@ def estimate_lines(measured: "Estimate", options: "Options", samples: int) -> li
     return [
         f"{options.model} at {measured.crop_size} pixels, {measured.batch_size} in a step, "
         f"{options.train.precision}, on {measured.device} (measured in {measured.steps} steps on "
-        "random pictures, after those to warm up; reading pictures is not in it):",
+        "random images, after those to warm up; reading images is not in it):",
         *(f"  {name:{width}}  {text}" for name, text in rows),
     ]
 
 
 def batch_size_lines(line: "Line", free: int | None, samples: int) -> list[str]:
     """Which batch sizes fit into the memory that is free."""
-    from i2i.capacity import fitting
+    from i2i.training.capacity import fitting
 
     how = (
         f"memory was measured at {' and '.join(map(str, sorted(line.at)))} in a step and taken to "
-        f"be linear: {line.per_picture / 1e6:.3g} MB for each picture"
+        f"be linear: {line.per_image / 1e6:.3g} MB for each image"
     )
-    if line.per_picture <= 0:
-        return [f"Batch sizes: pictures take too little memory to be seen ({how})."]
+    if line.per_image <= 0:
+        return [f"Batch sizes: images take too little memory to be seen ({how})."]
     if free is None:
         return [f"Batch sizes: how much memory is free cannot be told here ({how})."]
     powers = list(map(str, fitting(line, free, max(samples, *line.at))))

@@ -31,7 +31,7 @@ Examples:
     metavar="RUN_OR_FILE",
     type=click.Path(path_type=Path),
     help="Evaluate a run, or a checkpoint file, instead of folders: it translates the held-out "
-    "pictures of its data set.",
+    "images of its data set.",
 )
 @click.option(
     "--dataroot", help="With --checkpoint: another data set.  [default: that of the training]"
@@ -68,7 +68,7 @@ Examples:
     default="auto",
     show_default=True,
     help="What fid, kid, precision and recall compare: inception, inception-compat, "
-    "efficientnet-lite0, classifier:FILE, or classifier (trained on the real pictures, if they "
+    "efficientnet-lite0, classifier:FILE, or classifier (trained on the real images, if they "
     "have labels); auto: inception if its weights are at hand or can be fetched, else "
     "efficientnet-lite0.",
 )
@@ -81,7 +81,7 @@ Examples:
 @click.option(
     "--size",
     type=click.IntRange(min=8),
-    help="With folders: bring each picture to a square of N pixels first.",
+    help="With folders: bring each image to a square of N pixels first.",
 )
 @click.option(
     "--span",
@@ -91,19 +91,19 @@ Examples:
     help="With folders of images of more than 8 bits: the values that PSNR, SSIM and the others "
     "take for black and white.  [default: the least and the greatest of REFERENCE]",
 )
-@click.option("--count", type=click.IntRange(min=1), help="How many pictures are looked at.")
+@click.option("--count", type=click.IntRange(min=1), help="How many images are looked at.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--worst",
     type=click.IntRange(min=0),
     default=8,
     show_default=True,
-    help="How many of the worst pictures are named and shown, for pairs.",
+    help="How many of the worst images are named and shown, for pairs.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for the sheet of the worst pictures.  [default: with --checkpoint, the "
+    help="Folder for the sheet of the worst images.  [default: with --checkpoint, the "
     "run's evaluation/; else none is written]",
 )
 @click.option(
@@ -136,10 +136,10 @@ def command(
     json_file: Path | None,
     tensorboard: Path | None,
 ) -> None:
-    """Measure how good pictures are: those in RESULT beside the real ones in REFERENCE, or what a
-    run makes of its held-out pictures (--checkpoint).
+    """Measure how good images are: those in RESULT beside the real ones in REFERENCE, or what a
+    run makes of its held-out images (--checkpoint).
 
-    Pictures of the same name in both folders are compared one by one as well.
+    Images of the same name in both folders are compared one by one as well.
     """
     if (checkpoint is None) == (result is None) or (result is None) != (reference is None):
         raise click.UsageError("give two folders, RESULT and REFERENCE, or --checkpoint.")
@@ -157,12 +157,12 @@ def command(
     if span is not None and not span[0] < span[1]:
         raise click.UsageError(f"--span {span[0]:g} {span[1]:g}: BLACK must be below WHITE.")
 
-    from i2i.atomic import replacing, write_text
-    from i2i.data.folders import results_folder
+    from i2i.data.kinds.folders import results_folder
+    from i2i.distributed.processes import together
     from i2i.evaluation.figures import MEASURES, require_measures
     from i2i.evaluation.measure import evaluate, possible, require_possible
     from i2i.evaluation.report import table, to_csv, to_json, to_tensorboard, worst_sheet
-    from i2i.processes import together
+    from i2i.system.atomic import replacing, write_text
 
     wanted = tuple(name.strip() for name in measures.split(",")) if measures else ()
     require_measures(wanted)
@@ -232,7 +232,7 @@ def command(
                     out.mkdir(parents=True, exist_ok=True)
                     with replacing(path) as partial:
                         sheet.save(partial, format="PNG")
-                click.echo(f"picture sheet: {path}")
+                click.echo(f"image grid: {path}")
     if csv_file is not None:
         csv_file.parent.mkdir(parents=True, exist_ok=True)
         write_text(csv_file, to_csv(evaluations))
@@ -252,11 +252,11 @@ def _tools(
     progress: Callable[[str, int, int], None],
 ) -> "Tools":
     """Load the networks that the measures need, as far as they are to be had."""
-    from i2i.builder import pick_device
-    from i2i.data.cache import cache_folder
+    from i2i.data.catalogue.cache import cache_folder
     from i2i.evaluation.measure import OWN_CLASSIFIER, Tools
     from i2i.metrics.features import Features, find_features
     from i2i.metrics.perceptual import Perceptual, find_perceptual
+    from i2i.training.build import pick_device
 
     where = pick_device(device)
     why = "there is no network for it."
@@ -280,7 +280,7 @@ def _tools(
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each kind of work, one after another."""
-    from i2i.progress import progress_bar
+    from i2i.core.progress import progress_bar
 
     with contextlib.ExitStack() as stack:
         current: tuple[str, Callable[[int, int], None]] = ("", lambda done, total: None)

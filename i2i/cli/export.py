@@ -39,14 +39,14 @@ Examples:
 @click.option(
     "--calibrate-on",
     metavar="DATAROOT",
-    help="int8: a data set, laid out as for training, whose held-out pictures decide on the ranges "
+    help="int8: a data set, laid out as for training, whose held-out images decide on the ranges "
     "of the integers and on what they cost.  [default: that of the run]",
 )
 @click.option(
     "--max-loss",
     metavar="DB",
     type=click.FloatRange(min=0),
-    help="int8: write nothing if PSNR on held-out pictures falls by this or more.  [default: 0.5]",
+    help="int8: write nothing if PSNR on held-out images falls by this or more.  [default: 0.5]",
 )
 def command(
     checkpoint: Path,
@@ -71,7 +71,7 @@ def command(
     int8:      the same, with _int8 before .onnx in a folder; says
                what it costs, and how fast it is.
     """
-    from i2i.exported.description import is_exported
+    from i2i.inference.onnx.description import is_exported
 
     kind = kind or ("onnx" if is_exported(target) else "published")
     if direction and kind == "published":
@@ -79,12 +79,12 @@ def command(
     if (calibrate_on or max_loss is not None) and kind != "int8":
         raise click.UsageError("--calibrate-on and --max-loss go with --format int8.")
     if kind == "published":
-        from i2i.published import export_published
+        from i2i.export.published import export_published
 
         export_published(checkpoint, target, average=average, say=click.echo)
         return
-    from i2i.export import MAX_LOSS, export_int8, export_onnx
-    from i2i.processor import settle_threads
+    from i2i.export.onnx import MAX_LOSS, export_int8, export_onnx
+    from i2i.system.cpu import settle_threads
 
     settle_threads()
     if kind == "onnx":

@@ -10,8 +10,8 @@ import click
 @click.option("--options", "with_options", is_flag=True, help="Show all options of its run too.")
 def command(checkpoint: Path, with_options: bool) -> None:
     """Say what a CHECKPOINT is: a file, or a run folder (its newest checkpoint)."""
-    from i2i.loading import describe_checkpoint
-    from i2i.training.run import find_checkpoint
+    from i2i.inference.load import describe_checkpoint
+    from i2i.runs.folder import find_checkpoint
 
     path, why = find_checkpoint(checkpoint, Path())
     click.echo(why)

@@ -10,7 +10,7 @@ def command() -> None:
     The first name of each line is what `i2i train --model` takes. Recipes of one paragraph play the
     same game, by other networks, losses or sizes.
     """
-    from i2i.recipes import read_recipe, recipes
+    from i2i.config.recipes import read_recipe, recipes
 
     known = {name: read_recipe(name) for name in recipes()}
     width = max(map(len, known))

@@ -20,9 +20,9 @@ def command(prefix: str, recipe: str | None, markdown: bool) -> None:
 
     PREFIX is the beginning of a dotted name: `train`, `generator.`, `train.precision`.
     """
+    from i2i.config.recipes import load_options
+    from i2i.config.reference import all_options
     from i2i.errors import OptionsError, did_you_mean
-    from i2i.options.reference import all_options
-    from i2i.recipes import load_options
 
     options = all_options()
     said = None

@@ -19,7 +19,7 @@ Examples:
 )
 @click.option("--open", "open_", is_flag=True, help="Show it in a browser.")
 def command(run: Path, output: Path | None, open_: bool) -> None:
-    """Make one page about a RUN: its health, picture sheets over training time, curves, options.
+    """Make one page about a RUN: its health, image grids over training time, curves, options.
 
     It is a single file that needs no network and no server, so it can be sent to somebody. The run
     may still be going on, or have been cut short.

@@ -1,4 +1,4 @@
-"""`i2i sample`: pictures from noise."""
+"""`i2i sample`: images from noise."""
 
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,15 @@ Examples:
 @click.option(
     "--count",
     type=click.IntRange(min=1),
-    help="How many pictures.  [default: 64; with --vary, 8 rows]",
+    help="How many images.  [default: 64; with --vary, 8 rows]",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=2**62),
     default=0,
     show_default=True,
-    help="Of the first picture; the others have the numbers after it. The same seed gives the same "
-    "picture.",
+    help="Of the first image; the others have the numbers after it. The same seed gives the same "
+    "image.",
 )
 @click.option("--label", metavar="CLASS", help="Models told a class: which, by name or number.")
 @click.option(
@@ -61,21 +61,21 @@ Examples:
 @click.option(
     "--truncation",
     type=click.FloatRange(min=0, min_open=True),
-    help="Keep the noise closer to its middle: more typical, less varied pictures (0.5, say).",
+    help="Keep the noise closer to its middle: more typical, less varied images (0.5, say).",
 )
 @click.option(
     "--interpolate",
     nargs=2,
     type=click.IntRange(min=0, max=2**62),
     metavar="A B",
-    help="Go from the picture of one seed to that of another instead.",
+    help="Go from the image of one seed to that of another instead.",
 )
 @click.option(
     "--frames",
     type=click.IntRange(min=2),
     default=60,
     show_default=True,
-    help="How many pictures the way has.",
+    help="How many images the way has.",
 )
 @click.option(
     "--spherical", is_flag=True, help="Take the way along a sphere instead of a straight line."
@@ -85,7 +85,7 @@ Examples:
     type=click.Choice(["webp", "gif"]),
     default="webp",
     show_default=True,
-    help="Format of the moving picture.",
+    help="Format of the moving image.",
 )
 @click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..., or mps."
@@ -97,7 +97,7 @@ Examples:
     show_default=True,
     help="Arithmetic of the network.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace pictures that exist already.")
+@click.option("--overwrite", is_flag=True, help="Replace images that exist already.")
 def command(
     target: Path,
     checkpoint: Path | None,
@@ -118,24 +118,24 @@ def command(
     average: bool | None,
     best: bool,
 ) -> None:
-    """Make pictures from noise with a trained generator.
+    """Make images from noise with a trained generator.
 
-    OUT_DIR gets a PNG for each picture, named after its seed, and sheet.png for a glance (with the
+    OUT_DIR gets a PNG for each image, named after its seed, and sheet.png for a glance (with the
     first 256 of them). With --interpolate it gets the frames, a sheet of them, and an animation
     that goes there and back; with --vary a sheet named after the code.
     """
-    from i2i.data.folders import results_folder
-    from i2i.loading import load_sampler
-    from i2i.processes import together
-    from i2i.processor import settle_threads
-    from i2i.samples import write_interpolation, write_samples, write_variation
+    from i2i.data.kinds.folders import results_folder
+    from i2i.distributed.processes import together
+    from i2i.inference.load import load_sampler
+    from i2i.inference.write_samples import write_interpolation, write_samples, write_variation
+    from i2i.system.cpu import settle_threads
 
     settle_threads()
     if vary and interpolate:
         raise click.UsageError("Say either --vary or --interpolate.")
     if spherical and not interpolate:
         raise click.UsageError("--spherical is about the way of --interpolate A B: say that too.")
-    with results_folder(target), together() as processes:  # the pictures need no network of GPUs
+    with results_folder(target), together() as processes:  # the images need no network of GPUs
         sampler = load_sampler(
             checkpoint,
             runs_dir=runs_dir,
@@ -165,4 +165,4 @@ def command(
         else:
             sheet = write_samples(sampler, target, seeds, overwrite=overwrite, **asked)
         if processes.first:
-            click.echo(f"picture sheet: {sheet}")
+            click.echo(f"image grid: {sheet}")

@@ -37,20 +37,20 @@ _OF_A_GENERATOR = (
 )
 
 
-PLUGINS = "i2i.plugins"
+PLUGINS = "i2i.core.plugins"
 """Where a click context keeps what is noted of the plug-ins that were named."""
 
 
 def _load_plugins(ctx: click.Context, parameter: click.Parameter, files: tuple[str, ...]) -> None:
     if files:
-        from i2i.plugins import load_plugin
+        from i2i.core.plugins import load_plugin
 
         ctx.meta[PLUGINS] = [load_plugin(file) for file in files]
 
 
 def _trust_plugins(ctx: click.Context, parameter: click.Parameter, trusted: bool) -> None:
     if trusted:
-        from i2i.plugins import trust_plugins
+        from i2i.core.plugins import trust_plugins
 
         trust_plugins()
 
@@ -80,5 +80,5 @@ def plugin_options() -> list[click.Option]:
 
 def choosing_a_generator(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options `checkpoint`, `runs_dir`, `best` and `average`, which
-    `i2i.loading` takes by these names."""
+    `i2i.inference.load` takes by these names."""
     return reduce(lambda decorated, option: option(decorated), reversed(_OF_A_GENERATOR), command)

@@ -15,19 +15,19 @@ _FLAGS = {
     "dataroot_b": "data.root_b",
     "direction": "data.direction",
     "workers": "data.workers",
-    "keep": "data.keep",
+    "keep": "data.cache",
     "skip_bad": "data.skip_bad",
     "batch_size": "train.batch_size",
     "steps": "train.steps",
     "epochs": "train.epochs",
     "precision": "train.precision",
     "seed": "train.seed",
-    "stop_after": "train.stop_after",
+    "patience": "train.patience",
 }
 """Flags that are short for an option of the recipe."""
 
 _FOR_RESUME = (
-    *("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad", "stop_after"),
+    *("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad", "patience"),
 )
 
 
@@ -39,13 +39,13 @@ Examples:
   i2i train --recipe pix2pix-small --dataroot facades --size 128 --steps 5000
   i2i train --model pix2pix --dataroot demo --set objective.l1=50
   i2i train --model stargan --dataroot faces --set data.balance=true
-  i2i train --model dcgan --dataroot pictures
+  i2i train --model dcgan --dataroot images
   i2i train --model pix2pix --dataroot facades --dry-run
   i2i train --resume runs/NAME --epochs 400
   i2i train --model pix2pix --dataroot facades --name NAME --resume-or-start
   i2i train --model cyclegan --dataroot horse2zebra --gpus 8 --batch-size 8
 
-A data set of pairs is a folder with train/ and val/ that hold pictures side by side (A left, B
+A data set of pairs is a folder with train/ and val/ that hold images side by side (A left, B
 right), or with trainA/, trainB/, or train/A/, train/B/, or A/train/, B/train/. One of many domains
 has a folder for each, in train/ or not; or a table of attributes."""
 )
@@ -74,12 +74,12 @@ has a folder for each, in train/ or not; or a table of attributes."""
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    help="Pictures in a step, of all processes together.",
+    help="Images in a step, of all processes together.",
 )
 @click.option("--steps", type=click.IntRange(min=1), help="Length of the run in steps.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Length of the run in epochs.")
 @click.option(
-    "--stop-after",
+    "--patience",
     type=click.IntRange(min=1),
     help="End after so many validations without a better one.",
 )
@@ -107,11 +107,11 @@ has a folder for each, in train/ or not; or a table of attributes."""
     "other flag says otherwise; off: no CUDA graphs, no compiled networks; default: as the recipe "
     "says.",
 )
-@click.option("--workers", help="Processes that read pictures: a number, or auto.")
+@click.option("--workers", help="Processes that read images: a number, or auto.")
 @click.option(
     "--keep",
     type=click.Choice(["auto", "memory", "disk", "off"]),
-    help="Where decoded pictures are kept for later epochs.",
+    help="Where decoded images are kept for later epochs.",
 )
 @click.option("--name", help="Name of the run; default: recipe, data set and time.")
 @click.option(
@@ -132,7 +132,7 @@ has a folder for each, in train/ or not; or a table of attributes."""
     "--skip-bad",
     is_flag=True,
     default=None,
-    help="Leave out pictures that are unreadable, have no partner, or differ from it in size.",
+    help="Leave out images that are unreadable, have no partner, or differ from it in size.",
 )
 @click.option(
     "--set",
@@ -166,18 +166,18 @@ def command(
     speed: str | None,
     **flags: Any,
 ) -> None:
-    """Train a model on a folder of pictures, or go on with a run.
+    """Train a model on a folder of images, or go on with a run.
 
     What is not said here is as in the recipe of the model, whose values are the published ones. The
     run gets a folder of its own under runs/, with everything that it used and made. Ctrl-C finishes
     the step, saves, and says how to go on.
     """
-    from i2i import train
-    from i2i.builder import pick_device
-    from i2i.fast import PLAIN, fast
-    from i2i.options import read_options
-    from i2i.processes import launch, launched
-    from i2i.recipes import merge, parse_setting, read_recipe, with_size
+    from i2i.config import read_options
+    from i2i.config.presets import PLAIN, fast
+    from i2i.config.recipes import merge, parse_setting, read_recipe, with_size
+    from i2i.distributed.processes import launch, launched
+    from i2i.training import session as train
+    from i2i.training.build import pick_device
 
     if processes is not None and processes > 1 and not launched():
         given_to_main = context.find_root().obj
@@ -249,10 +249,10 @@ def command(
             layer = merge(layer, change)
         options = read_options(layer)
         if not options.data.root:
-            raise click.UsageError("Say where the pictures are with --dataroot (or try `demo`).")
+            raise click.UsageError("Say where the images are with --dataroot (or try `demo`).")
         if dry_run:
             from i2i.cli.dry_run import dry_run as rehearse
-            from i2i.processes import launched
+            from i2i.distributed.processes import launched
 
             if launched():
                 raise click.UsageError("--dry-run measures one process: start it without torchrun.")

@@ -1,4 +1,4 @@
-"""`i2i translate`: pictures in, translated pictures out."""
+"""`i2i translate`: images in, translated images out."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ import click
 from i2i.cli.shared import choosing_a_generator
 
 if TYPE_CHECKING:
-    from i2i.processes import Processes
-    from i2i.translate import Failure
-    from i2i.translator import Translator
+    from i2i.distributed.processes import Processes
+    from i2i.inference.folder import Failure
+    from i2i.inference.translator import Translator
 
 
 def _tile(value: str) -> int | str:
@@ -66,7 +66,7 @@ Examples:
 @click.option(
     "--size",
     type=click.IntRange(min=1),
-    help="Resize each picture first so that its shorter side has this many pixels.",
+    help="Resize each image first so that its shorter side has this many pixels.",
 )
 @click.option(
     "--side",
@@ -78,7 +78,7 @@ Examples:
     type=click.IntRange(min=1),
     default=8,
     show_default=True,
-    help="Pictures of equal size that are computed together; large ones are fewer.",
+    help="Images of equal size that are computed together; large ones are fewer.",
 )
 @click.option(
     "--tile",
@@ -86,7 +86,7 @@ Examples:
     type=_tile,
     default="auto",
     show_default=True,
-    help="Compute large pictures in tiles of N pixels a side, which changes how much memory that "
+    help="Compute large images in tiles of N pixels a side, which changes how much memory that "
     "takes and not the result; auto: when the memory would not suffice.",
 )
 @click.option(
@@ -113,12 +113,12 @@ Examples:
     "table",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="A table that tells the attributes of the pictures, so that the model need not find them.",
+    help="A table that tells the attributes of the images, so that the model need not find them.",
 )
 @click.option(
     "--sheet",
     is_flag=True,
-    help="Write OUTPUT/sheet.png: some pictures, each in all domains. Without --domain nothing "
+    help="Write OUTPUT/sheet.png: some images, each in all domains. Without --domain nothing "
     "else is written.",
 )
 @click.option(
@@ -159,19 +159,19 @@ def command(
     average: bool | None,
     best: bool,
 ) -> None:
-    """Translate every picture of INPUT, a folder or one file, to OUTPUT.
+    """Translate every image of INPUT, a folder or one file, to OUTPUT.
 
-    Names and sub-folders are kept. Pictures may have any size, and results have the size of their
+    Names and sub-folders are kept. Images may have any size, and results have the size of their
     input, its 16 bits, transparency and colour profile; all pages of a TIFF and all frames of an
-    animation are translated. OUTPUT is made if it is not there; for a single picture it may also be
+    animation are translated. OUTPUT is made if it is not there; for a single image it may also be
     the name of the file to write.
 
     Files that cannot be read are listed in the end, all others are done, and the exit code is 1.
     """
-    from i2i.data.folders import results_folder
-    from i2i.loading import load_translator
-    from i2i.processes import together
-    from i2i.processor import settle_threads
+    from i2i.data.kinds.folders import results_folder
+    from i2i.distributed.processes import together
+    from i2i.inference.load import load_translator
+    from i2i.system.cpu import settle_threads
 
     settle_threads()
     if domain and attributes:
@@ -181,7 +181,7 @@ def command(
     if skip_existing and sheet and domain and (target / "sheet.png").is_file():
         sheet = False
     complete = True
-    with results_folder(target), together() as processes:  # the pictures need no network of GPUs
+    with results_folder(target), together() as processes:  # the images need no network of GPUs
         translator = load_translator(
             checkpoint,
             runs_dir=runs_dir,
@@ -237,7 +237,7 @@ def _rounds(
 ) -> Any:
     """Prepare the translator for each round; yield where it goes and who knows the labels."""
     from i2i.errors import OptionsError
-    from i2i.translate import require_writable
+    from i2i.inference.folder import require_writable
 
     conditioner = translator.conditioner
     if conditioner is None:
@@ -252,7 +252,7 @@ def _rounds(
     if domain is None and attributes is None:
         if not sheet:
             raise OptionsError(
-                "this model translates to more than one domain: say --domain NAME, --domain all, "
+                "this model translates to more tha one domain: say --domain NAME, --domain all, "
                 f"or --sheet for a glance. It knows: {', '.join(space.targets)}."
             )
         return
@@ -268,7 +268,7 @@ def _rounds(
 def _check_sheet(source: Path, target: Path, *, overwrite: bool) -> None:
     """Complain of where the sheet would go before the work begins."""
     from i2i.errors import DataError
-    from i2i.results import Results
+    from i2i.inference.results import Results
 
     if target.suffix and not target.is_dir() and source.is_file():
         raise DataError(f"A sheet needs a folder to go to, but OUTPUT is the file '{target}'.")
@@ -278,12 +278,12 @@ def _check_sheet(source: Path, target: Path, *, overwrite: bool) -> None:
 def _write_sheet(
     translator: "Translator", source: Path, path: Path, *, overwrite: bool
 ) -> "Sequence[Failure]":
-    from i2i.overview import overview
-    from i2i.results import Results
+    from i2i.inference.domain_sheet import overview
+    from i2i.inference.results import Results
 
     image, failed = overview(translator, source)
     Results(path.parent).write(path, lambda part: image.save(part, "PNG"), overwrite=overwrite)
-    click.echo(f"picture sheet: {path}")
+    click.echo(f"image grid: {path}")
     return failed
 
 
@@ -302,8 +302,8 @@ def _translate(
     **options: Any,
 ) -> bool:
     """Translate everything to a folder; say whether all could be translated."""
-    from i2i.progress import progress_bar
-    from i2i.translate import translate_folder
+    from i2i.core.progress import progress_bar
+    from i2i.inference.folder import translate_folder
 
     done = (0, 0)
     try:
@@ -332,9 +332,9 @@ def _translate(
         sys.exit(130)
     if not processes.first:
         return not report.failed
-    pictures = "1 picture" if report.translated == 1 else f"{report.translated} pictures"
+    images = "1 image" if report.translated == 1 else f"{report.translated} images"
     click.echo(
-        f"{pictures} translated to {target} in {report.seconds:.1f} s "
+        f"{images} translated to {target} in {report.seconds:.1f} s "
         f"({report.per_second:.1f} per second)"
         + (f"; {report.skipped} left out, which exist already" if report.skipped else "")
     )

@@ -1,1 +1,1 @@
-"""Pictures: found, checked, read, transformed alike, ordered and loaded."""
+"""Images: found, checked, read, transformed alike, ordered and loaded."""

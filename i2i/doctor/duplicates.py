@@ -1,4 +1,4 @@
-"""The same picture twice: byte by byte, or stored anew, resized, brightened or mirrored."""
+"""The same image twice: byte by byte, or stored anew, resized, brightened or mirrored."""
 
 import time
 from collections import defaultdict
@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from i2i.data.look import FINGERPRINT_BITS, Look, mirrored
+from i2i.core.text import counted, of
+from i2i.data.images.probe import FINGERPRINT_BITS, ImageInfo, mirrored
 from i2i.doctor.finding import Finding, Severity
 from i2i.doctor.survey import Part, Survey
-from i2i.doctor.words import counted, of
-from i2i.processor import cores
+from i2i.system.cpu import cores
 
 NEAR = 40
 """Bits of 256 that the fingerprints of near duplicates differ in at most.
 
 Of 450 photos, facades and faces, copies at JPEG quality 30, of half the size, of 3/2 the size,
 brightened by 15 % or mirrored differ in 25 bits at most, those with a margin of 2 % cut off in
-29 to 40 in the median. The closest two different pictures differ in 52 bits among facades, in 58
+29 to 40 in the median. The closest two different images differ in 52 bits among facades, in 58
 among horses and zebras, in 65 among faces that are cropped alike.
 """
 
@@ -41,19 +41,19 @@ Progress = Callable[[int, int], None]
 
 _BLOCK = 256  # rows that are compared at once: few enough to stay in the cache of a processor
 
-_SIDE_WORDS = {"unpaired": "domain", "domains": "domain", "pictures": "class"}
+_SIDE_WORDS = {"unpaired": "domain", "domains": "domain", "unconditional": "class"}
 
 Groups = list[tuple[Path, ...]]
 
 
 @dataclass(frozen=True)
 class Alike:
-    """Groups of pictures that are the same.
+    """Groups of images that are the same.
 
     Attributes:
         exact: those with the same bytes.
         near: those that look the same, among them also those with the same bytes.
-        mirrored: those of `near` in which some picture is a mirrored one.
+        mirrored: those of `near` in which some image is a mirrored one.
         complete: whether the time sufficed to look for all that are near.
     """
 
@@ -64,18 +64,18 @@ class Alike:
 
 
 def find_alike(
-    looks: Mapping[Path, Look],
+    looks: Mapping[Path, ImageInfo],
     *,
     near: bool = True,
     seconds: float = SECONDS,
     progress: Progress | None = None,
 ) -> Alike:
-    """Find the groups of two or more pictures that are the same.
+    """Find the groups of two or more images that are the same.
 
-    Pictures of one colour belong to no group: there is nothing to tell them apart by.
+    Images of one colour belong to no group: there is nothing to tell them apart by.
 
     Arguments:
-        looks: what is known of the pictures.
+        looks: what is known of the images.
         near: also those that are not the same byte by byte.
         seconds: after which the search for those ends, whatever was found by then.
         progress: told how much of it is done.
@@ -122,7 +122,7 @@ def near_clusters(
         progress: told how much of it is done.
 
     Returns:
-        the clusters, of one or more, as positions in `prints`; which of them hold a picture that is
+        the clusters, of one or more, as positions in `prints`; which of them hold an image that is
         mirrored; and whether the time sufficed.
     """
     places: dict[str, list[int]] = defaultdict(list)
@@ -132,12 +132,12 @@ def near_clusters(
     assert raw.shape[1] * 8 == FINGERPRINT_BITS
     words, flipped = raw.view(np.uint64), mirrored(raw).view(np.uint64)
     label = np.arange(len(places))
-    turned: set[int] = set()  # some member of each cluster that holds a mirrored picture
+    turned: set[int] = set()  # some member of each cluster that holds a mirrored image
     search = _all_pairs if len(places) <= EXACT_UP_TO else _likely_pairs
     end, complete = time.monotonic() + seconds, True
     for done, total, mirror, i, j in search(words, flipped, threshold):
         if mirror:
-            # A symmetric picture is near its mirror image, and so are its copies.
+            # A symmetric image is near its mirror image, and so are its copies.
             apart = ~_near(words[i], words[j], threshold)
             turned.update(i[apart].tolist())
         _join(label, i, j)
@@ -188,7 +188,7 @@ def _likely_pairs(
 ) -> Iterator[Pairs]:
     """Compare those that agree in as many bits as it takes to tell so many apart, table by table.
 
-    The time is that of sorting, whatever the pictures are like: of many that agree, each is
+    The time is that of sorting, whatever the images are like: of many that agree, each is
     compared with the next `NEIGHBOURS`.
     """
     count = len(words)
@@ -221,9 +221,9 @@ def _likely_pairs(
 
 
 def duplicate_findings(
-    survey: Survey, looks: Mapping[Path, Look], *, near: bool, progress: Progress | None = None
+    survey: Survey, looks: Mapping[Path, ImageInfo], *, near: bool, progress: Progress | None = None
 ) -> list[Finding]:
-    """Say which pictures are in a data set more than once, and where that matters.
+    """Say which images are in a data set more than once, and where that matters.
 
     Raises nothing. Partners of a pair may look alike (grey and coloured, blurred and sharp), so the
     sides of paired data are looked at one by one.
@@ -234,7 +234,7 @@ def duplicate_findings(
     findings = []
     complete = True
     for number, (side, parts) in enumerate(sides.items()):
-        where = {path: part for part in parts for path in part.pictures if path in looks}
+        where = {path: part for part in parts for path in part.images if path in looks}
         alike = find_alike(
             {path: looks[path] for path in where},
             near=near,
@@ -295,11 +295,11 @@ def _join(label: npt.NDArray[np.intp], i: npt.NDArray[np.intp], j: npt.NDArray[n
 _USES = {"train": "to train on", "val": "to validate with", "test": "to test with"}
 
 _OVERLAPS = (("val", "train"), ("test", "train"), ("test", "val"))
-"""What is judged by, and what it must not share pictures with."""
+"""What is judged by, and what it must not share images with."""
 
 
 def _leaks(
-    alike: Alike, where: Mapping[Path, Part], looks: Mapping[Path, Look], of_side: str
+    alike: Alike, where: Mapping[Path, Part], looks: Mapping[Path, ImageInfo], of_side: str
 ) -> list[Finding]:
     """The loudest findings: what is to be judged by was trained on, or chose the best."""
     return [
@@ -312,7 +312,7 @@ def _leaks(
 def _overlaps(
     alike: Alike,
     where: Mapping[Path, Part],
-    looks: Mapping[Path, Look],
+    looks: Mapping[Path, ImageInfo],
     of_side: str,
     held: str,
     other: str,
@@ -329,9 +329,9 @@ def _overlaps(
         return [path for g in groups for path in g if where[path].split == held]
 
     advice = "Remove them from one of the two: " + (
-        "measures on pictures that were trained on say nothing about new ones."
+        "measures on images that were trained on say nothing about new ones."
         if other == "train"
-        else "pictures by which the best checkpoint was chosen flatter it."
+        else "images by which the best checkpoint was chosen flatter it."
     )
     exact = both(alike.exact)
     if exact:
@@ -361,7 +361,7 @@ def _overlaps(
 
 
 def _on_both_sides(
-    alike: Alike, where: Mapping[Path, Part], looks: Mapping[Path, Look], side: str
+    alike: Alike, where: Mapping[Path, Part], looks: Mapping[Path, ImageInfo], side: str
 ) -> list[Finding]:
     findings = []
     exact = [g for g in alike.exact if len({where[path].name for path in g}) > 1]
@@ -370,10 +370,10 @@ def _on_both_sides(
             Finding(
                 "both sides",
                 "warning",
-                f"{counted(len(exact), 'picture is', 'pictures are')} in more than one {side}, "
+                f"{counted(len(exact), 'image is', 'images are')} in more tha one {side}, "
                 "byte by byte.",
                 tuple(exact),
-                advice="Decide where each belongs: a picture that stands for both kinds teaches "
+                advice="Decide where each belongs: an image that stands for both kinds teaches "
                 "neither.",
             )
         )
@@ -389,11 +389,10 @@ def _on_both_sides(
             Finding(
                 "both sides alike",
                 "note",
-                f"{counted(len(near), 'picture to train on looks', 'pictures to train on look')} "
+                f"{counted(len(near), 'image to train on looks', 'images to train on look')} "
                 f"like some of another {side}.",
                 tuple(near),
-                advice="The same scenes in two states are fine; the same picture stored anew is "
-                "not.",
+                advice="The same scenes in two states are fine; the same image stored anew is not.",
             )
         )
     return findings
@@ -402,7 +401,7 @@ def _on_both_sides(
 def _inside(
     alike: Alike,
     where: Mapping[Path, Part],
-    looks: Mapping[Path, Look],
+    looks: Mapping[Path, ImageInfo],
     of_side: str,
     has_validation: bool,
 ) -> list[Finding]:
@@ -410,7 +409,7 @@ def _inside(
     held_out = (
         ""
         if has_validation
-        else " A part of the pictures will be held out to validate with, and copies of those "
+        else " A part of the images will be held out to validate with, and copies of those "
         "will be trained on."
     )
 
@@ -419,7 +418,7 @@ def _inside(
         cut = []
         for group in groups:
             parts: dict[tuple[str, str], list[Path]] = defaultdict(list)
-            for path in group:  # a part itself is no key: it would be hashed with all its pictures
+            for path in group:  # a part itself is no key: it would be hashed with all its images
                 parts[where[path].split, where[path].name].append(path)
             cut += [tuple(g) for g in parts.values() if len({key(path) for path in g}) > 1]
         return cut
@@ -444,7 +443,7 @@ def _inside(
             Finding(
                 "near duplicates",
                 "note",
-                f"{sum(map(len, near))} pictures{of_side} look like others of the same kind "
+                f"{sum(map(len, near))} images{of_side} look like others of the same kind "
                 f"({counted(len(near), 'group', 'groups')}).",
                 tuple(near),
                 tuple("some mirrored" * (named[g[0]] in alike.mirrored) for g in near),
@@ -454,7 +453,7 @@ def _inside(
     return findings
 
 
-def _same_partners(survey: Survey, looks: Mapping[Path, Look]) -> list[Finding]:
+def _same_partners(survey: Survey, looks: Mapping[Path, ImageInfo]) -> list[Finding]:
     same = [
         (pair.a, pair.b)
         for _, pairs in survey.pairs

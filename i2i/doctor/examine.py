@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from i2i.data.check import Checked, check_pictures
-from i2i.data.look import Look, look_at
-from i2i.data.picture_set import FoundPictures
+from i2i.data.images.check import CheckResult, check_images
+from i2i.data.images.probe import ImageInfo, look_at
+from i2i.data.kinds.image_set import FoundImages
 from i2i.doctor.duplicates import Progress, duplicate_findings
 from i2i.doctor.files import (
     balance_findings,
@@ -34,7 +34,7 @@ def examine(
     table: Path | None = None,
     domains: Sequence[str] = (),
     attributes: Sequence[str] = (),
-    named: FoundPictures | None = None,
+    named: FoundImages | None = None,
     fast: bool = False,
     copies: bool = True,
     cache: Path | None = None,
@@ -46,16 +46,16 @@ def examine(
 
     Arguments:
         root: its folder.
-        kind: "paired", "unpaired", "domains" or "pictures"; None to go by what is there.
-        crop_size: of the training, to find pictures that are smaller; None if not known.
+        kind: "paired", "unpaired", "domains" or "unconditional"; None to go by what is there.
+        crop_size: of the training, to find images that are smaller; None if not known.
         resize: "stretch", "shorter side" or "none" as in `[data]`; None if not known.
         root_b, table, domains, attributes, named: as for `survey`.
-        fast: do not decode pixels. Files that end early, pictures of one colour and copies that are
+        fast: do not decode pixels. Files that end early, images of one colour and copies that are
             not exact are then not found.
-        copies: whether to look for pictures that are there more than once.
-        cache: a folder to remember good pictures in, which training shares.
+        copies: whether to look for images that are there more than once.
+        cache: a folder to remember good images in, which training shares.
         workers: how many threads decode.
-        progress: told how many pictures are done, and of how many.
+        progress: told how many images are done, and of how many.
         comparing: told how much of the search for copies is done.
 
     Raises:
@@ -75,7 +75,7 @@ def examine(
     elif fast:
         checked = _glance(found.files, workers, progress)
     else:
-        checked = check_pictures(found.files, cache, workers, progress)
+        checked = check_images(found.files, cache, workers, progress)
     return diagnose(
         found,
         checked,
@@ -89,7 +89,7 @@ def examine(
 
 def diagnose(
     found: Survey,
-    checked: Checked,
+    checked: CheckResult,
     *,
     crop_size: int | None = None,
     resize: str | None = None,
@@ -107,7 +107,7 @@ def diagnose(
     return Diagnosis(
         found,
         _tables(looks),
-        pictures=len(found.pictures),
+        images=len(found.images),
         bytes=sum(look.bytes for look in looks.values()),
         complete=complete,
         findings=worst_first(findings),
@@ -117,7 +117,7 @@ def diagnose(
 def brief(
     root: Path,
     kind: Kind,
-    checked: Checked,
+    checked: CheckResult,
     *,
     crop_size: int | None = None,
     resize: str | None = None,
@@ -130,7 +130,7 @@ def brief(
 ) -> list[str]:
     """What a person should know before a training, in a few lines; nothing if all is well.
 
-    For the time after the check of all pictures, which has found `checked` and has refused what
+    For the time after the check of all images, which has found `checked` and has refused what
     cannot be used. For the other arguments see `examine`.
     """
     found = survey(root, kind, root_b=root_b, table=table, domains=domains, attributes=attributes)
@@ -138,7 +138,7 @@ def brief(
     sizes = {path: (look.width, look.height) for path, look in looks.items()}
     found_there = [
         *(duplicate_findings(found, looks, near=True, progress=comparing) if copies else ()),
-        *_quality_findings(found, Checked(sizes, {}, looks), crop_size, resize),
+        *_quality_findings(found, CheckResult(sizes, {}, looks), crop_size, resize),
     ]
     bad = [finding for finding in worst_first(found_there) if finding.severity != "note"]
     # Nothing is refused any more, so that none of it is an error.
@@ -149,7 +149,7 @@ def brief(
 
 
 def _quality_findings(
-    found: Survey, checked: Checked, crop_size: int | None, resize: str | None
+    found: Survey, checked: CheckResult, crop_size: int | None, resize: str | None
 ) -> list[Finding]:
     """What training accepts, though it may be a mistake, beside copies."""
     return [
@@ -160,15 +160,15 @@ def _quality_findings(
     ]
 
 
-def _glance(paths: Sequence[Path], workers: int | None, progress: Progress | None) -> Checked:
+def _glance(paths: Sequence[Path], workers: int | None, progress: Progress | None) -> CheckResult:
     """What the heads of the files say."""
-    looks: dict[Path, Look] = {}
+    looks: dict[Path, ImageInfo] = {}
     bad: dict[Path, str] = {}
     pool = ThreadPoolExecutor(workers)
     try:
         seen = pool.map(lambda path: look_at(path, decode=False), paths)
         for done, (path, look) in enumerate(zip(paths, seen, strict=True), 1):
-            if isinstance(look, Look):
+            if isinstance(look, ImageInfo):
                 looks[path] = look
             else:
                 bad[path] = look
@@ -176,10 +176,12 @@ def _glance(paths: Sequence[Path], workers: int | None, progress: Progress | Non
                 progress(done, len(paths))
     finally:
         pool.shutdown(cancel_futures=True)
-    return Checked({path: (look.width, look.height) for path, look in looks.items()}, bad, looks)
+    return CheckResult(
+        {path: (look.width, look.height) for path, look in looks.items()}, bad, looks
+    )
 
 
-def _tables(looks: Mapping[Path, Look]) -> Tables:
+def _tables(looks: Mapping[Path, ImageInfo]) -> Tables:
     seen = list(looks.values())
     return Tables(
         sizes=Counter((look.width, look.height) for look in seen),

@@ -1,45 +1,45 @@
-"""What the pictures themselves are like, and which of it matters in training."""
+"""What the images themselves are like, and which of it matters in training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from i2i.data.check import Checked, mismatch
-from i2i.data.folders import MARKER
-from i2i.data.look import FLAT, Look
-from i2i.data.reading import counted_by_suffix, is_broken
-from i2i.data.values import find_narrow
+from i2i.core.text import counted, of
+from i2i.data.images.check import CheckResult, mismatch
+from i2i.data.images.probe import FLAT, ImageInfo
+from i2i.data.images.read import counted_by_suffix, is_broken
+from i2i.data.images.values import find_narrow
+from i2i.data.kinds.folders import MARKER
 from i2i.doctor.finding import Finding, about
 from i2i.doctor.survey import Survey
-from i2i.doctor.words import counted, of
 
 EXTREME_ASPECT = 2.0
-"""From this ratio of the longer to the shorter side on, a stretched picture is called distorted."""
+"""From this ratio of the longer to the shorter side on, a stretched image is called distorted."""
 
 IMBALANCE = 4.0
 """From this ratio of the largest domain or class to the smallest, they are out of balance."""
 
 RARE = 0.01
-"""An attribute that holds for a smaller share of the pictures, or fails to, is hardly learnt."""
+"""An attribute that holds for a smaller share of the images, or fails to, is hardly learnt."""
 
 
 _BALANCE_ADVICE = {
     "domains": "Train with --set data.balance=true, which shows all equally often.",
-    "unpaired": "An epoch has as many steps as the larger side has pictures; those of the smaller "
+    "unpaired": "An epoch has as many steps as the larger side has images; those of the smaller "
     "one are seen more often.",
-    "pictures": "Rare classes are seen rarely and learnt less well; choose some with --set "
-    "data.domains=[...], or add pictures.",
+    "images": "Rare classes are seen rarely and learnt less well; choose some with --set "
+    "data.domains=[...], or add images.",
 }
 
 
-def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
-    """What training refuses: no layout, no partner or row, unreadable pictures, unequal ones."""
+def usability_findings(survey: Survey, checked: CheckResult) -> list[Finding]:
+    """What training refuses: no layout, no partner or row, unreadable images, unequal ones."""
     findings = [Finding("layout", "error", problem) for problem in survey.problems]
     if survey.orphans:
         findings.append(
             about(
                 "orphans",
                 "error",
-                f"{counted(len(survey.orphans), 'picture has', 'pictures have')} no partner.",
+                f"{counted(len(survey.orphans), 'image has', 'images have')} no partner.",
                 survey.orphans,
                 "Add what is missing (partners have the same name), or train with --skip-bad.",
             )
@@ -49,7 +49,7 @@ def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
             about(
                 "unlisted",
                 "error",
-                f"{counted(len(survey.unlisted), 'picture has', 'pictures have')} no row in the "
+                f"{counted(len(survey.unlisted), 'image has', 'images have')} no row in the "
                 "table of attributes.",
                 survey.unlisted,
                 "Add their rows, or train with --skip-bad.",
@@ -61,7 +61,7 @@ def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
             about(
                 "unreadable",
                 "error",
-                f"{counted(len(broken), 'picture', 'pictures')} cannot be read.",
+                f"{counted(len(broken), 'image', 'images')} cannot be read.",
                 list(broken),
                 "Fetch or save them again, or train with --skip-bad.",
                 list(broken.values()),
@@ -73,7 +73,7 @@ def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
             about(
                 "not understood",
                 "error",
-                f"{counted(len(foreign), 'picture', 'pictures')} cannot be used as they are.",
+                f"{counted(len(foreign), 'image', 'images')} cannot be used as they are.",
                 list(foreign),
                 "Convert them as said, or train with --skip-bad.",
                 list(foreign.values()),
@@ -120,11 +120,11 @@ def usability_findings(survey: Survey, checked: Checked) -> list[Finding]:
     return findings
 
 
-def narrow_findings(survey: Survey, checked: Checked) -> list[Finding]:
+def narrow_findings(survey: Survey, checked: CheckResult) -> list[Finding]:
     """Values that fill a small part of the range: errors where training refuses them."""
     sides: dict[tuple[str, str], list[Path]] = {}
     for part in survey.parts:
-        sides.setdefault((part.split, part.name), []).extend(part.pictures)
+        sides.setdefault((part.split, part.name), []).extend(part.images)
     found = [find_narrow(paths, checked.looks) for paths in sides.values()]
     return [
         about(
@@ -147,11 +147,11 @@ def balance_findings(survey: Survey) -> list[Finding]:
             Finding(
                 "no validation",
                 "note",
-                "There are no pictures to validate with: some of those for training will be held "
+                "There are no images to validate with: some of those for training will be held "
                 "out.",
             )
         )
-    counts = {p.name: len(p.pictures) for p in survey.parts if p.split == "train"}
+    counts = {p.name: len(p.images) for p in survey.parts if p.split == "train"}
     if len(counts) > 1 and survey.kind != "paired":
         most, least = (choose(counts, key=lambda n: counts[n]) for choose in (max, min))
         if counts[most] >= IMBALANCE * counts[least]:
@@ -159,7 +159,7 @@ def balance_findings(survey: Survey) -> list[Finding]:
                 Finding(
                     "balance",
                     "warning" if survey.kind == "domains" else "note",
-                    f"Out of balance: {counted(counts[most], 'picture', 'pictures')} of {most}, "
+                    f"Out of balance: {counted(counts[most], 'image', 'images')} of {most}, "
                     f"{counts[least]} of {least}.",
                     advice=_BALANCE_ADVICE[survey.kind],
                 )
@@ -171,20 +171,20 @@ def balance_findings(survey: Survey) -> list[Finding]:
             Finding(
                 "rare attributes",
                 "warning",
-                f"Attributes that hold for almost all or almost no pictures: {each}.",
-                advice="Choose others with --set data.attributes=[...], or add pictures.",
+                f"Attributes that hold for almost all or almost no images: {each}.",
+                advice="Choose others with --set data.attributes=[...], or add images.",
             )
         )
     return findings
 
 
 def size_findings(
-    survey: Survey, checked: Checked, crop_size: int | None, resize: str | None
+    survey: Survey, checked: CheckResult, crop_size: int | None, resize: str | None
 ) -> list[Finding]:
-    """Pictures that training would enlarge or distort.
+    """Images that training would enlarge or distort.
 
     Arguments:
-        survey, checked: the pictures.
+        survey, checked: the images.
         crop_size: that of the training; None if it is not known.
         resize: "stretch", "shorter side" or "none"; None if it is not known.
     """
@@ -202,7 +202,7 @@ def size_findings(
                     "will be enlarged.",
                     small,
                     f"Train with a --size of at most {min(min(sizes[path]) for path in small)}, or "
-                    "take larger pictures: what is not there cannot be learnt.",
+                    "take larger images: what is not there cannot be learnt.",
                     [_size(sizes[path]) for path in small],
                 )
             )
@@ -226,22 +226,21 @@ def size_findings(
             about(
                 "doubtful pairs",
                 "warning",
-                "Most pictures would be halves of strange proportions if they are two side by "
-                "side.",
+                "Most images would be halves of strange proportions if they are two side by side.",
                 long,
-                "If they are whole pictures, say so with --kind pictures.",
+                "If they are whole images, say so with --kind unconditional.",
             )
         )
     return findings
 
 
-def kind_findings(survey: Survey, looks: Mapping[Path, Look]) -> list[Finding]:
-    """Conversions that training will do, and pictures that show nothing."""
+def kind_findings(survey: Survey, looks: Mapping[Path, ImageInfo]) -> list[Finding]:
+    """Conversions that training will do, and images that show nothing."""
     findings = _grey_findings(survey, looks)
 
     def each(
         kind: str,
-        which: Callable[[Look], bool],
+        which: Callable[[ImageInfo], bool],
         text: str,
         advice: str = "",
         *,
@@ -301,11 +300,11 @@ def kind_findings(survey: Survey, looks: Mapping[Path, Look]) -> list[Finding]:
     return findings
 
 
-def _grey_findings(survey: Survey, looks: Mapping[Path, Look]) -> list[Finding]:
+def _grey_findings(survey: Survey, looks: Mapping[Path, ImageInfo]) -> list[Finding]:
     """Grey images among coloured ones on the same side: two sides may well differ."""
     sides: dict[str, list[Path]] = {}
     for part in survey.parts:
-        sides.setdefault(part.name, []).extend(path for path in part.pictures if path in looks)
+        sides.setdefault(part.name, []).extend(path for path in part.images if path in looks)
     findings = []
     for name, paths in sides.items():
         grey = [path for path in paths if _is_grey(looks[path])]
@@ -331,7 +330,7 @@ def _grey_findings(survey: Survey, looks: Mapping[Path, Look]) -> list[Finding]:
     return findings
 
 
-def _deep_values(looks: Mapping[Path, Look]) -> str:
+def _deep_values(looks: Mapping[Path, ImageInfo]) -> str:
     """What values the images of 16 bits hold."""
     deep = [look for look in looks.values() if look.bits > 8 and look.mode != "F" and look.complete]
     if not deep:
@@ -340,7 +339,7 @@ def _deep_values(looks: Mapping[Path, Look]) -> str:
     return f" They hold values within {low:g}..{high:g} of 65535."
 
 
-def _is_grey(look: Look) -> bool:
+def _is_grey(look: ImageInfo) -> bool:
     return look.mode in _GREY_MODES or (look.grey and not look.flat)
 
 

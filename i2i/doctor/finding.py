@@ -38,7 +38,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Tables:
-    """How many pictures are of each kind."""
+    """How many images are of each kind."""
 
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # upright (width, height)
     formats: Counter[str] = field(default_factory=Counter)
@@ -56,7 +56,7 @@ class Diagnosis:
 
     survey: Survey
     tables: Tables
-    pictures: int
+    images: int
     bytes: int
     complete: bool
     findings: tuple[Finding, ...]

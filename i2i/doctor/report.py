@@ -32,10 +32,10 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         "how": found.how,
         "complete": diagnosis.complete,
         "parts": [
-            {"split": part.split, "name": part.name, "pictures": len(part.pictures)}
+            {"split": part.split, "name": part.name, "images": len(part.images)}
             for part in found.parts
         ],
-        "pictures": diagnosis.pictures,
+        "images": diagnosis.images,
         "bytes": diagnosis.bytes,
         "sizes": {f"{w}x{h}": count for (w, h), count in tables.sizes.most_common()},
         "formats": dict(tables.formats.most_common()),
@@ -63,7 +63,7 @@ def _tables(diagnosis: Diagnosis) -> list[str]:
     sides = sorted(min(size) for size in tables.sizes.elements())
     sizes = Counter({f"{w}x{h}": count for (w, h), count in tables.sizes.items()})
     shown = [
-        ("pictures", f"{diagnosis.pictures}, {_bytes(diagnosis.bytes)}"),
+        ("images", f"{diagnosis.images}, {_bytes(diagnosis.bytes)}"),
         ("sizes", _counts(sizes)),
         ("shorter side", f"{sides[0]} to {sides[-1]}, median {sides[len(sides) // 2]}"),
         ("formats", _counts(tables.formats)),
@@ -107,7 +107,7 @@ def _verdict(diagnosis: Diagnosis) -> str:
         for severity in SEVERITIES
         if counts[severity]
     ]
-    depth = "" if diagnosis.complete else " (without decoding the pictures)"
+    depth = "" if diagnosis.complete else " (without decoding the images)"
     return f"{', '.join(found) or 'Nothing is wrong'}{depth}."
 
 

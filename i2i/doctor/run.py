@@ -6,16 +6,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from i2i.options import read_options
-from i2i.recipes import read_toml
-from i2i.training.health import verdicts
-from i2i.training.log import read_log
-from i2i.training.run import Run
-from i2i.training.thresholds import WARM_UP
-from i2i.training.verdict import Verdict
+from i2i.config import read_options
+from i2i.config.recipes import read_toml
+from i2i.runs.folder import Run
+from i2i.runs.health import verdicts
+from i2i.runs.log import read_log
+from i2i.runs.thresholds import WARM_UP
+from i2i.runs.verdict import Verdict
 
 DATA_WAIT = 0.25
-"""Share of the time above which a run is said to wait for its pictures."""
+"""Share of the time above which a run is said to wait for its images."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class RunSummary:
         steps: that its log reaches.
         stop: that it is long; None if its options do not say so in steps.
         ended: whether it was done to its end; None where that cannot be told.
-        verdicts: what is wrong with its training, see `i2i.training.health`.
-        pictures_per_second: median over the log; None if it was not logged.
-        data_wait: median share of the time that steps waited for pictures; None likewise.
+        verdicts: what is wrong with its training, see `i2i.runs.health`.
+        images_per_second: median over the log; None if it was not logged.
+        data_wait: median share of the time that steps waited for images; None likewise.
         broken_lines: lines of the log that are none; half a last line is not counted.
     """
 
@@ -38,7 +38,7 @@ class RunSummary:
     stop: int | None
     ended: bool | None
     verdicts: Sequence[Verdict]
-    pictures_per_second: float | None
+    images_per_second: float | None
     data_wait: float | None
     broken_lines: int
 
@@ -50,8 +50,8 @@ class RunSummary:
         long = self.steps >= WARM_UP
         if long and self.data_wait is not None and self.data_wait > DATA_WAIT:
             found.append(
-                f"Steps wait for pictures {self.data_wait:.0%} of the time: give more --workers, "
-                "or make the pictures smaller beforehand."
+                f"Steps wait for images {self.data_wait:.0%} of the time: give more --workers, "
+                "or make the images smaller beforehand."
             )
         if self.broken_lines:
             found.append(
@@ -68,10 +68,10 @@ class RunSummary:
         length = f" of {self.stop}" if self.stop else ""
         state = {True: ", done", False: ", not done", None: ""}[self.ended]
         lines = [f"{self.folder}: step {self.steps}{length}{state}"]
-        if self.pictures_per_second is not None:
-            lines.append(f"  {self.pictures_per_second:.3g} pictures a second (median)")
+        if self.images_per_second is not None:
+            lines.append(f"  {self.images_per_second:.3g} images a second (median)")
         if self.data_wait is not None:
-            lines.append(f"  {self.data_wait:.1%} of the time spent waiting for pictures (median)")
+            lines.append(f"  {self.data_wait:.1%} of the time spent waiting for images (median)")
         return "\n".join([*lines, *(f"WARNING: {each}" for each in self.complaints)])
 
     def as_dict(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class RunSummary:
             "stop": self.stop,
             "ended": self.ended,
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
-            "pictures_per_second": self.pictures_per_second,
+            "images_per_second": self.images_per_second,
             "data_wait": self.data_wait,
             "broken_lines": self.broken_lines,
             "complaints": self.complaints,
@@ -110,10 +110,10 @@ def examine_run(folder: Path) -> RunSummary:
         folder=folder,
         steps=steps,
         stop=stop,
-        # With stop_after it may have ended earlier.
-        ended=steps >= stop if stop and options.train.stop_after is None else None,
-        verdicts=verdicts(rows, decisive=options.train.decisive),
-        pictures_per_second=_median(rows, "speed/pictures_per_second"),
+        # With patience it may have ended earlier.
+        ended=steps >= stop if stop and options.train.patience is None else None,
+        verdicts=verdicts(rows, monitor=options.train.monitored),
+        images_per_second=_median(rows, "speed/images_per_second"),
         data_wait=_median(rows, "speed/data_wait"),
         broken_lines=log.broken - log.torn,
     )

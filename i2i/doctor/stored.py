@@ -1,20 +1,20 @@
-"""Pictures that are no files of their own, such as those in MNIST's format."""
+"""Images that are no files of their own, such as those in MNIST's format."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from i2i.data.check import Checked
-from i2i.data.content_hash import hash_pixels
-from i2i.data.look import FLAT, Look
-from i2i.data.picture_set import PictureStore
+from i2i.data.images.check import CheckResult
+from i2i.data.images.content_hash import hash_pixels
+from i2i.data.images.probe import FLAT, ImageInfo
+from i2i.data.kinds.image_set import ImageStore
 from i2i.doctor.survey import Survey
 from i2i.errors import DataError
 
 
-def check_stored(survey: Survey, progress: Callable[[int, int], None] | None = None) -> Checked:
-    """Look at all pictures of a survey that are no files; nothing of it is remembered."""
-    found = Checked()
+def check_stored(survey: Survey, progress: Callable[[int, int], None] | None = None) -> CheckResult:
+    """Look at all images of a survey that are no files; nothing of it is remembered."""
+    found = CheckResult()
     for done, (path, (store, index)) in enumerate(survey.stored.items(), 1):
         try:
             found.looks[path] = look_at_stored(store, index, survey.store_layout)
@@ -26,8 +26,8 @@ def check_stored(survey: Survey, progress: Callable[[int, int], None] | None = N
     return found
 
 
-def look_at_stored(store: PictureStore, index: int, layout: str) -> Look:
-    """What is known of a picture in an array: the digest is that of its pixels.
+def look_at_stored(store: ImageStore, index: int, layout: str) -> ImageInfo:
+    """What is known of an image in an array: the digest is that of its pixels.
 
     It has no fingerprint: what holds for photos does not for digits of 28 x 28 pixels, among which
     many look alike.
@@ -39,7 +39,7 @@ def look_at_stored(store: PictureStore, index: int, layout: str) -> Look:
     if grey := bool((pixels == pixels[..., :1]).all()):
         pixels = pixels[..., :1]
     height, width, _ = pixels.shape
-    return Look(
+    return ImageInfo(
         bytes=pixels.nbytes,
         mtime_ns=0,
         width=width,

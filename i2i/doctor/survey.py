@@ -1,4 +1,4 @@
-"""Which pictures there are, and how the folder was read."""
+"""Which images there are, and how the folder was read."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,11 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
-from i2i.data.attributes import find_attributed, read_table
-from i2i.data.cache import cache_folder
-from i2i.data.folders import data_folders, results_in, side_of, split_of
-from i2i.data.idx import find_idx, has_idx
-from i2i.data.layouts import (
+from i2i.core.text import counted
+from i2i.data.catalogue.attributes import find_attributed, read_table
+from i2i.data.catalogue.cache import cache_folder
+from i2i.data.catalogue.idx import find_idx, has_idx
+from i2i.data.images.read import list_images, passed_over, require_folder
+from i2i.data.kinds.folders import data_folders, results_in, side_of, split_of
+from i2i.data.kinds.image_folder import FileStore, find_images
+from i2i.data.kinds.image_set import FoundImages, ImageStore
+from i2i.data.kinds.layouts import (
     PairFiles,
     aspect,
     find_domains,
@@ -20,34 +24,30 @@ from i2i.data.layouts import (
     has_split,
     lonely_sides,
 )
-from i2i.data.picture_folder import FileStore, find_pictures
-from i2i.data.picture_set import FoundPictures, PictureStore
-from i2i.data.reading import list_pictures, passed_over, require_folder
-from i2i.doctor.words import counted
 from i2i.errors import DataError, did_you_mean
 
-Kind = Literal["paired", "unpaired", "domains", "pictures"]
+Kind = Literal["paired", "unpaired", "domains", "unconditional"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 SPLITS = ("train", "val", "test")
 
 NARROW = 1.2
-"""Width over height below which most pictures are hardly two side by side."""
+"""Width over height below which most images are hardly two side by side."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The pictures of one side of a data set in one split.
+    """The images of one side of a data set in one split.
 
     Attributes:
-        split: "train", "val", or "test" where there are pictures to validate with beside it.
+        split: "train", "val", or "test" where there are images to validate with beside it.
         name: "A", "B", a domain or a class; "" where there are no sides.
-        pictures: in natural order.
+        images: in natural order.
     """
 
     split: str
     name: str
-    pictures: tuple[Path, ...]
+    images: tuple[Path, ...]
 
     def __str__(self) -> str:
         return f"{self.split} {self.name}".strip()
@@ -55,20 +55,20 @@ class Part:
 
 @dataclass(frozen=True)
 class Survey:
-    """Which pictures there are.
+    """Which images there are.
 
     Attributes:
         root: the data set.
         kind: what it was read as.
         how: why, in words.
         lines: what is in each split, for a person.
-        parts: all pictures that would be used, but those in `orphans`.
+        parts: all images that would be used, but those in `orphans`.
         pairs: split -> its pairs, for paired data.
-        orphans: pictures without a partner.
-        unlisted: pictures without a row in the table of attributes.
-        shares: attribute -> of how many pictures to train on it holds (0..1).
+        orphans: images without a partner.
+        unlisted: images without a row in the table of attributes.
+        shares: attribute -> of how many images to train on it holds (0..1).
         problems: why a split cannot be read.
-        stored: pictures that are no files of their own -> where they are kept; they are named as if
+        stored: images that are no files of their own -> where they are kept; they are named as if
             they were files below `root`.
         store_layout: how those are kept, in words.
         notes: what is there and is not used, or does not go together.
@@ -86,7 +86,7 @@ class Survey:
     unlisted: tuple[Path, ...] = ()
     shares: tuple[tuple[str, float], ...] = ()
     problems: tuple[str, ...] = ()
-    stored: Mapping[Path, tuple[PictureStore, int]] = field(default_factory=dict)
+    stored: Mapping[Path, tuple[ImageStore, int]] = field(default_factory=dict)
     store_layout: str = ""
     notes: tuple[str, ...] = ()
     results: tuple[Path, ...] = ()
@@ -94,24 +94,24 @@ class Survey:
 
     @property
     def files(self) -> list[Path]:
-        """Those pictures that are files, each once."""
-        return [path for path in self.pictures if path not in self.stored]
+        """Those images that are files, each once."""
+        return [path for path in self.images if path not in self.stored]
 
     @property
-    def pictures(self) -> list[Path]:
-        """All pictures, each once."""
-        return list(dict.fromkeys(path for part in self.parts for path in part.pictures))
+    def images(self) -> list[Path]:
+        """All images, each once."""
+        return list(dict.fromkeys(path for part in self.parts for path in part.images))
 
     @property
     def side_by_side(self) -> bool:
-        """Whether each picture holds both of a pair."""
+        """Whether each image holds both of a pair."""
         return any(pair.b is None for _, pairs in self.pairs for pair in pairs)
 
     @property
     def samples(self) -> int:
         """How many samples an epoch of training has."""
-        counts = [len(part.pictures) for part in self.parts if part.split == "train"]
-        if self.kind in ("domains", "pictures"):
+        counts = [len(part.images) for part in self.parts if part.split == "train"]
+        if self.kind in ("domains", "unconditional"):
             return sum(counts)
         return max(counts, default=0)
 
@@ -127,9 +127,9 @@ def survey(
     table: Path | None = None,
     domains: Sequence[str] = (),
     attributes: Sequence[str] = (),
-    named: FoundPictures | None = None,
+    named: FoundImages | None = None,
 ) -> Survey:
-    """Find the pictures of a data set.
+    """Find the images of a data set.
 
     Arguments:
         root: its folder.
@@ -138,7 +138,7 @@ def survey(
         table: domains: a table of attributes.
         domains: those wanted, or classes; by default all folders.
         attributes: those wanted; by default all columns of the table.
-        named: pictures that were found by a name (`i2i.data.torchvision_sets`) and whose files are
+        named: images that were found by a name (`i2i.data.catalogue.torchvision_sets`) and whose files are
             in `root`, instead of looking there.
 
     Raises:
@@ -149,10 +149,10 @@ def survey(
     if named is not None:
         how = "by its name"
         return _guarded(
-            Survey(root, "pictures", how), partial(_pictures, names=domains, named=named)
+            Survey(root, "unconditional", how), partial(_images, names=domains, named=named)
         )
     if kind is None:
-        kind, how = ("domains", f"pictures with the table {table}") if table else ("unpaired", "")
+        kind, how = ("domains", f"images with the table {table}") if table else ("unpaired", "")
         if not table:
             kind, how = ("unpaired", "two folders") if root_b else detect_kind(root)
     elif kind not in KINDS:
@@ -177,7 +177,7 @@ def survey(
     elif kind == "domains":
         steps = [partial(_domains, split=split, names=domains) for split in SPLITS]
     else:
-        steps = [partial(_pictures, names=domains)]
+        steps = [partial(_images, names=domains)]
     for step in steps:
         found = _guarded(found, step)
     return _with_what_is_not_used(found, [each for each in (root, root_b) if each])
@@ -200,27 +200,25 @@ def _with_what_is_not_used(found: Survey, roots: Sequence[Path]) -> Survey:
 def detect_kind(root: Path) -> tuple[Kind, str]:
     """Say what a folder looks like, and why, in words.
 
-    It is taken for pictures if there are files in MNIST's format, for paired if most of its
-    pictures have a partner, else for unpaired if there are two sides, else for domains if there are
-    several folders, else for pictures of one kind.
+    It is taken for images if there are files in MNIST's format, for paired if most of its
+    images have a partner, else for unpaired if there are two sides, else for domains if there are
+    several folders, else for images of one kind.
     """
     if has_idx(root):
-        return "pictures", "files in MNIST's format"
+        return "unconditional", "files in MNIST's format"
     fits: dict[Kind, str] = {}
     with contextlib.suppress(DataError):
         pairs = find_pairs(root, "train", drop_orphans=True)
         orphans = len(pairs.orphans_a) + len(pairs.orphans_b)
         two = (
-            f"{counted(len(pairs.pairs), 'picture of A has', 'pictures of A have')} a partner of "
+            f"{counted(len(pairs.pairs), 'image of A has', 'images of A have')} a partner of "
             f"the same name, {counted(orphans, 'has', 'have')} not"
         )
         by_side = pairs.pairs[0].b is None
         if 2 * len(pairs.pairs) >= orphans and not (
             by_side and aspect([pair.a for pair in pairs.pairs]) < NARROW
         ):
-            fits["paired"] = (
-                "whole pictures in train/, two side by side in each" if by_side else two
-            )
+            fits["paired"] = "whole images in train/, two side by side in each" if by_side else two
     with contextlib.suppress(DataError):
         find_unpaired(root, "train", any_names=False)
         fits["unpaired"] = "two sides"
@@ -230,8 +228,8 @@ def detect_kind(root: Path) -> tuple[Kind, str]:
             fits["domains"] = "a folder for each domain"
             find_unpaired(root, "train")  # exactly two of them
             fits["unpaired"] = "two folders"
-    if not fits and list_pictures(root) and not _looks_arranged(root):
-        fits["pictures"] = "there are no pairs, sides or domains"
+    if not fits and list_images(root) and not _looks_arranged(root):
+        fits["unconditional"] = "there are no pairs, sides or domains"
     if not fits:
         return (
             "paired",
@@ -286,10 +284,10 @@ def _paired(found: Survey, split: str) -> Survey:
     )
 
 
-def _known(found: Survey, pictures: Iterable[Path]) -> bool:
-    """Whether pictures to test with are those that validate, as there are no others."""
-    held = {path for part in found.parts if part.split == "val" for path in part.pictures}
-    return not held.isdisjoint(pictures)
+def _known(found: Survey, images: Iterable[Path]) -> bool:
+    """Whether images to test with are those that validate, as there are no others."""
+    held = {path for part in found.parts if part.split == "val" for path in part.images}
+    return not held.isdisjoint(images)
 
 
 def _unpaired(found: Survey, split: str, root_b: Path | None) -> Survey:
@@ -300,7 +298,7 @@ def _unpaired(found: Survey, split: str, root_b: Path | None) -> Survey:
         return found
     return _with(
         found,
-        f"{split}: {len(folders.a)} + {len(folders.b)} pictures, unpaired ({folders.layout})",
+        f"{split}: {len(folders.a)} + {len(folders.b)} images, unpaired ({folders.layout})",
         Part(split, "A", folders.a),
         Part(split, "B", folders.b),
     )
@@ -314,10 +312,10 @@ def _domains(found: Survey, split: str, names: Sequence[str]) -> Survey:
     folders = find_domains(found.root, split, names)
     if folders is None:
         return _without(found, split)
-    if split == "test" and _known(found, (p for each in folders.pictures.values() for p in each)):
+    if split == "test" and _known(found, (p for each in folders.images.values() for p in each)):
         return found
-    counts = ", ".join(f"{len(pictures)} of {name}" for name, pictures in folders.pictures.items())
-    parts = [Part(split, name, pictures) for name, pictures in folders.pictures.items()]
+    counts = ", ".join(f"{len(images)} of {name}" for name, images in folders.images.items())
+    parts = [Part(split, name, images) for name, images in folders.images.items()]
     found = replace(found, notes=(*found.notes, *folders.notes))
     return _with(found, f"{split}: {counts} ({folders.layout})", *parts)
 
@@ -333,7 +331,7 @@ def _attributed(found: Survey, table: Path, names: Sequence[str]) -> Survey:
     found = replace(found, unlisted=folder.unlisted, shares=tuple(shares))
     found = _with(
         found,
-        f"train: {counted(count, 'picture', 'pictures')} with {len(rows.names)} attributes "
+        f"train: {counted(count, 'image', 'images')} with {len(rows.names)} attributes "
         f"({folder.layout})",
         Part("train", "", tuple(folder.train)),
     )
@@ -341,47 +339,45 @@ def _attributed(found: Survey, table: Path, names: Sequence[str]) -> Survey:
         return _with(found, "val: none")
     found = _with(
         found,
-        f"val: {counted(len(folder.validation), 'picture', 'pictures')}",
+        f"val: {counted(len(folder.validation), 'image', 'images')}",
         Part("val", "", tuple(folder.validation)),
     )
     if not folder.test:
         return found
     return _with(
         found,
-        f"test: {counted(len(folder.test), 'picture', 'pictures')}",
+        f"test: {counted(len(folder.test), 'image', 'images')}",
         Part("test", "", folder.test),
     )
 
 
-def _pictures(
-    found: Survey, names: Sequence[str] = (), named: FoundPictures | None = None
-) -> Survey:
-    """What training makes of single pictures, class by class where they have any."""
+def _images(found: Survey, names: Sequence[str] = (), named: FoundImages | None = None) -> Survey:
+    """What training makes of single images, class by class where they have any."""
     root = found.root
     if named is None:
-        named = find_idx(root, cache_folder()) if has_idx(root) else find_pictures(root)
+        named = find_idx(root, cache_folder()) if has_idx(root) else find_images(root)
     names = names or named.classes
     found = replace(found, notes=(*found.notes, *named.notes))
-    for split, pictures in zip(SPLITS, (named.train, named.validation, named.test), strict=True):
-        if pictures is None:
+    for split, images in zip(SPLITS, (named.train, named.validation, named.test), strict=True):
+        if images is None:
             found = _without(found, split)
             continue
-        pictures = pictures.of_classes(names)
-        store = pictures.store
+        images = images.of_classes(names)
+        store = images.store
         if isinstance(store, FileStore):
-            paths = [store.paths[index] for index in pictures.indices]
+            paths = [store.paths[index] for index in images.indices]
         else:
-            paths = [root / split / store.name(int(index)) for index in pictures.indices]
-            places = zip(paths, ((store, int(index)) for index in pictures.indices), strict=True)
+            paths = [root / split / store.name(int(index)) for index in images.indices]
+            places = zip(paths, ((store, int(index)) for index in images.indices), strict=True)
             found = replace(found, stored={**found.stored, **dict(places)})
         parts = [
             Part(split, name, tuple(paths[place] for place in places))
-            for name, places in zip(names or ("",), pictures.by_class(), strict=True)
+            for name, places in zip(names or ("",), images.by_class(), strict=True)
         ]
         classes = f", {len(names)} classes" if names else ""
-        line = f"{split}: {counted(len(pictures), 'picture', 'pictures')}{classes} ({named.layout})"
-        found = _with(found, line, *(part for part in parts if part.pictures))
-        missing = [part.name for part in parts if not part.pictures]
+        line = f"{split}: {counted(len(images), 'image', 'images')}{classes} ({named.layout})"
+        found = _with(found, line, *(part for part in parts if part.images))
+        missing = [part.name for part in parts if not part.images]
         if split == "train" and missing:
-            raise DataError(f"There is no picture of the class {missing[0]!r} to train on.")
+            raise DataError(f"There is no image of the class {missing[0]!r} to train on.")
     return replace(found, store_layout=named.layout if found.stored else "")

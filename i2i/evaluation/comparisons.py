@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from i2i.evaluation.pictures import PictureSet
+from i2i.evaluation.images import ImageSet
 from i2i.metrics.classifier import Classifier
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A classifier of the real pictures, and what it should find in those that were made: all of
+    """A classifier of the real images, and what it should find in those that were made: all of
     one name, or each of them of a class by its number, (N,); None where nothing was asked for."""
 
     classifier: Callable[[], Classifier]
@@ -20,25 +20,25 @@ class Judge:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Pictures that a generator made, and real ones that they should be like.
+    """Images that a generator made, and real ones that they should be like.
 
-    Whatever makes pictures (from pictures, or from noise) is evaluated by saying which comparisons
+    Whatever makes images (from images, or from noise) is evaluated by saying which comparisons
     it is to be measured by.
     """
 
     name: str
     """Tells the comparisons of one evaluation apart: "AtoB", a domain; "" for the only one; "real"
-    for real pictures in the place of generated ones, as the best that can be expected."""
+    for real images in the place of generated ones, as the best that can be expected."""
 
-    generated: PictureSet
+    generated: ImageSet
 
-    reference: PictureSet
+    reference: ImageSet
 
     pairs: Sequence[tuple[int, int]] = ()
-    """Numbers of generated pictures and of those in the reference that they should be equal to."""
+    """Numbers of generated images and of those in the reference that they should be equal to."""
 
-    sources: PictureSet | None = None
-    """What the generated pictures were made of, in the same order, where that is known."""
+    sources: ImageSet | None = None
+    """What the generated images were made of, in the same order, where that is known."""
 
     judge: Judge | None = None
 

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from i2i.data.reading import open_picture, to_pixels
-from i2i.data.sixteen import read_colours
+from i2i.data.images.read import open_image, to_pixels
+from i2i.data.images.sixteen_bit import read_colours
 
 Values = npt.NDArray[np.float32]
 Span = tuple[float, float]
@@ -38,7 +38,7 @@ def read_values(path: Path) -> Values:
             alpha = values[:, :, -1:] / 65535
             values = (values[:, :, :-1] * alpha + 65535 * (1 - alpha)).astype(np.float32)
         return values
-    image = open_picture(path)
+    image = open_image(path)
     if image.mode == "F" or image.mode.startswith("I"):
         return np.asarray(image).astype(np.float32)[:, :, None]
     return to_pixels(image, 3).astype(np.float32) * 257

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from i2i.core.signals import Better, read_signal
 from i2i.errors import OptionsError, did_you_mean
 from i2i.evaluation.comparisons import Comparison
-from i2i.signals import Better, read_signal
 
-PerPicture = Literal["psnr", "ssim", "ms-ssim", "lpips"]
+PerImage = Literal["psnr", "ssim", "ms-ssim", "lpips"]
 
 MEASURES = (
     "fid",
@@ -16,15 +16,15 @@ MEASURES = (
     "precision-recall",
     "swd",
     "swd-reference",
-    *get_args(PerPicture),
+    *get_args(PerImage),
     "domain-accuracy",
     "agreement",
     "generated-error",
 )
 """What can be measured, by the names that a person chooses them by."""
 
-WORST_BY: tuple[PerPicture, ...] = ("lpips", "ms-ssim", "ssim", "psnr")
-"""What decides on the worst pictures, the best judge first."""
+WORST_BY: tuple[PerImage, ...] = ("lpips", "ms-ssim", "ssim", "psnr")
+"""What decides on the worst images, the best judge first."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Figure:
 
     name: str
     value: float
-    pictures: int
+    images: int
     low: float | None = None
     high: float | None = None
     inputs: float | None = None
@@ -58,27 +58,27 @@ class Figure:
 class Evaluation:
     """All figures of a comparison.
 
-    `pictures` has a row for each pair, its numbers by name; `warnings` say what not to conclude,
+    `images` has a row for each pair, its numbers by name; `warnings` say what not to conclude,
     and `skipped` what could not be measured, and why.
     """
 
     comparison: Comparison
     figures: tuple[Figure, ...]
-    pictures: tuple[tuple[str, Mapping[str, float]], ...]
+    images: tuple[tuple[str, Mapping[str, float]], ...]
     warnings: tuple[str, ...]
     skipped: tuple[str, ...]
 
     def worst(self, count: int) -> tuple[str, list[int]]:
         """The numbers of the worst pairs, the worst first, and the name of what decided."""
-        known = self.pictures[0][1] if self.pictures else {}
+        known = self.images[0][1] if self.images else {}
         for kind in WORST_BY:
             for name in known:
                 signal = read_signal(name)
                 if signal.base.removesuffix("-unweighted") == kind:
                     assert signal.metric is not None
                     order = sorted(
-                        range(len(self.pictures)),
-                        key=lambda i: self.pictures[i][1][name],
+                        range(len(self.images)),
+                        key=lambda i: self.images[i][1][name],
                         reverse=not signal.metric.higher_is_better,
                     )
                     return name, order[:count]

@@ -10,18 +10,18 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from i2i.data.cache import cache_folder
-from i2i.data.check import check_pictures, usable_pictures
-from i2i.data.reading import list_pictures
+from i2i.data.catalogue.cache import cache_folder
+from i2i.data.images.check import check_images, usable_images
+from i2i.data.images.read import list_images
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
 from i2i.evaluation.depth import Span, span_of
-from i2i.evaluation.pictures import FolderPictures, PictureSet
+from i2i.evaluation.images import FolderImages, ImageSet
 from i2i.metrics.classifier import LARGEST, Classifier, brought, cached_classifier
 
 T = TypeVar("T")
 
-CLASSIFIER_PICTURES = 5000
+CLASSIFIER_IMAGES = 5000
 """Of each kind, at most, that a classifier learns from."""
 
 CLASSIFIER_STEPS = 1000
@@ -44,27 +44,27 @@ def folder_comparisons(
     span: Span | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> list[Comparison]:
-    """Compare the pictures in a folder with the real ones in another.
+    """Compare the images in a folder with the real ones in another.
 
-    Pictures of the same name below the two folders (the suffix may differ) are partners. Where
-    pictures are named as the authors' code does (NAME_fake_B beside NAME_real_B), the fakes of the
+    Images of the same name below the two folders (the suffix may differ) are partners. Where
+    images are named as the authors' code does (NAME_fake_B beside NAME_real_B), the fakes of the
     result count, and the real ones of that side in the reference.
 
     Arguments:
         result: what was made.
-        reference: real pictures.
+        reference: real images.
         domains: whether the sub-folders are domains, which are then compared one by one; those
             that are in both folders count. A classifier that learns to tell the real ones apart
             judges the others.
-        count: how many pictures of each folder are looked at, evenly from all over the result;
+        count: how many images of each folder are looked at, evenly from all over the result;
             of the reference their partners, if there are some.
-        size: bring each picture to a square of this size.
+        size: bring each image to a square of this size.
         span: the values of black and white, for files of more than 8 bits; by default the least
             and the greatest value of the reference.
         progress: told what is being done, and how much of how much is.
 
     Raises:
-        DataError: a folder is not there, or has no pictures or no such domains, or a picture
+        DataError: a folder is not there, or has no images or no such domains, or an image
             cannot be read.
     """
     if not domains:
@@ -91,11 +91,11 @@ def folder_comparisons(
     ]
 
 
-Sets = Mapping[str, PictureSet]
+Sets = Mapping[str, ImageSet]
 
 
 def shared_classifier(
-    pictures: Callable[[], tuple[Sets, Sets | None]],
+    load: Callable[[], tuple[Sets, Sets | None]],
     *,
     flip: bool = True,
     progress: Progress = lambda what, done, total: None,
@@ -103,15 +103,15 @@ def shared_classifier(
     """A function that trains a classifier when it is first called, or finds it in the cache.
 
     Arguments:
-        pictures: returns those to learn from, by name, and those to measure the accuracy on, or
+        load: returns those to learn from, by name, and those to measure the accuracy on, or
             None for a tenth of the first.
-        flip: whether a mirrored picture is one of the same kind.
+        flip: whether a mirrored image is one of the same kind.
         progress: told of the training.
     """
 
     @cache
     def classifier() -> Classifier:
-        real, held_out = pictures()
+        real, held_out = load()
         names = list(real)
         images, labels = _labelled(real, names)
         return cached_classifier(
@@ -129,11 +129,11 @@ def shared_classifier(
     return classifier
 
 
-def _labelled(sets: Mapping[str, PictureSet], names: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Pictures shrunk for a classifier, and their labels."""
+def _labelled(sets: Mapping[str, ImageSet], names: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Images shrunk for a classifier, and their labels."""
     images, labels = [], []
     for label, name in enumerate(names):
-        chosen = sets[name].some(_few(range(len(sets[name])), CLASSIFIER_PICTURES))
+        chosen = sets[name].some(_few(range(len(sets[name])), CLASSIFIER_IMAGES))
         for batch in chosen.batches():
             images.append(brought(batch, batch.shape[1], LARGEST))
         labels += [label] * len(chosen)
@@ -147,8 +147,8 @@ def _both(
     size: int | None,
     span: Span | None,
     progress: Progress,
-) -> tuple[FolderPictures, FolderPictures, list[tuple[int, int]], list[str]]:
-    """The pictures of two folders, which of them are partners, and what is to be said of them."""
+) -> tuple[FolderImages, FolderImages, list[tuple[int, int]], list[str]]:
+    """The images of two folders, which of them are partners, and what is to be said of them."""
     made, side, notes = _results(result)
     real = _truths(reference, side)
     notes += _without_partner(made, real)
@@ -159,7 +159,7 @@ def _both(
         others = list(real)
     numbers = {name: number for number, name in enumerate(others)}
     pairs = [(n, numbers[name]) for n, name in enumerate(chosen) if name in numbers]
-    truth = _pictures({name: real[name] for name in others}, size, None, progress)
+    truth = _images({name: real[name] for name in others}, size, None, progress)
     span = span or span_of(truth.paths)
     truth.span = span
     if span is not None:
@@ -167,7 +167,7 @@ def _both(
             f"these are images of more than 8 bits, measured with {span[0]:.6g} for black and "
             f"{span[1]:.6g} for white (--span says other values)."
         )
-    results = _pictures({name: made[name] for name in chosen}, size, span, progress)
+    results = _images({name: made[name] for name in chosen}, size, span, progress)
     return results, truth, pairs, notes
 
 
@@ -199,7 +199,7 @@ def _results(folder: Path) -> tuple[dict[str, Path], str, list[str]]:
 
 
 def _truths(folder: Path, side: str) -> dict[str, Path]:
-    """Real pictures by name: of the authors' layout those of the side that results belong to."""
+    """Real images by name: of the authors' layout those of the side that results belong to."""
     named = _named(folder)
     found = _authors(named)
     if not found:
@@ -213,7 +213,7 @@ def _truths(folder: Path, side: str) -> dict[str, Path]:
 
 
 def _authors(named: Mapping[str, Path]) -> dict[tuple[str, str], dict[str, Path]]:
-    """Pictures by what they are and of which side, if their names are those of the authors' code:
+    """Images by what they are and of which side, if their names are those of the authors' code:
     some fake stands beside a real one of the same name."""
     found: dict[tuple[str, str], dict[str, Path]] = {}
     for name, path in named.items():
@@ -243,11 +243,11 @@ def _without_partner(made: Mapping[str, Path], real: Mapping[str, Path]) -> list
 
 
 def _named(folder: Path) -> dict[str, Path]:
-    """The pictures of a folder by their names without suffix; with it, where two have the same."""
-    # What `i2i sample` and `i2i translate --sheet` write beside the pictures is none of them.
-    paths = [path for path in list_pictures(folder) if path != folder / "sheet.png"]
+    """The images of a folder by their names without suffix; with it, where two have the same."""
+    # What `i2i sample` and `i2i translate --sheet` write beside the images is none of them.
+    paths = [path for path in list_images(folder) if path != folder / "sheet.png"]
     if not paths:
-        raise DataError(f"There is no picture in '{folder}'.")
+        raise DataError(f"There is no image in '{folder}'.")
     relative = {path: path.relative_to(folder) for path in paths}
     alike = Counter(each.with_suffix("") for each in relative.values())
     return {
@@ -256,15 +256,15 @@ def _named(folder: Path) -> dict[str, Path]:
     }
 
 
-def _pictures(
+def _images(
     paths: Mapping[str, Path], size: int | None, span: Span | None, progress: Progress
-) -> FolderPictures:
-    checked = check_pictures(
-        paths.values(), cache_folder(), progress=lambda d, n: progress("checking pictures", d, n)
+) -> FolderImages:
+    checked = check_images(
+        paths.values(), cache_folder(), progress=lambda d, n: progress("checking images", d, n)
     )
-    usable = usable_pictures(list(paths.values()), checked)
+    usable = usable_images(list(paths.values()), checked)
     shapes = [(checked.sizes[path][1], checked.sizes[path][0]) for path in usable]
-    return FolderPictures(usable, list(paths), shapes, size, span)
+    return FolderImages(usable, list(paths), shapes, size, span)
 
 
 def _few(items: Sequence[T], count: int | None) -> list[T]:

@@ -10,25 +10,25 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from i2i.batch import to_bytes
+from i2i.core.batch import to_bytes
 from i2i.errors import DataError, I2iError, OptionsError
 from i2i.evaluation.comparisons import Comparison
 from i2i.evaluation.figures import (
     MEASURES,
     Evaluation,
     Figure,
-    PerPicture,
+    PerImage,
     require_measures,
 )
-from i2i.evaluation.pictures import PictureSet
+from i2i.evaluation.images import ImageSet
 from i2i.metrics.bootstrap import mean_interval
 from i2i.metrics.classifier import ClassifierFeatures
 from i2i.metrics.features import Features
 from i2i.metrics.frechet import frechet_distance, sample_warning
+from i2i.metrics.images import MS_SSIM_WEIGHTS, WINDOW, ms_ssim, ms_ssim_scales, psnr, ssim_index
 from i2i.metrics.kernel import kernel_distance
 from i2i.metrics.neighbours import precision_recall
 from i2i.metrics.perceptual import Perceptual
-from i2i.metrics.pictures import MS_SSIM_WEIGHTS, WINDOW, ms_ssim, ms_ssim_scales, psnr, ssim_index
 from i2i.metrics.sliced import Normalisation, patch_distance
 from i2i.metrics.statistics import extract, remembered
 
@@ -41,11 +41,11 @@ OWN_CLASSIFIER: Literal["classifier"] = "classifier"
 
 @dataclass(frozen=True)
 class Tools:
-    """What measuring needs beside pictures.
+    """What measuring needs beside images.
 
     `features` and `perceptual` are None where there is no network for them, and then their `why`
     says why; features may also be those of the `OWN_CLASSIFIER` of each comparison. `cache` is the
-    folder for features of real pictures.
+    folder for features of real images.
     """
 
     cache: Path
@@ -70,15 +70,15 @@ def require_possible(comparisons: Sequence[Comparison], wanted: Sequence[str]) -
 
 
 def _missing(comparison: Comparison, name: str) -> str | None:
-    if name in get_args(PerPicture) and not comparison.pairs:
-        return "no picture has a partner of the same name."
+    if name in get_args(PerImage) and not comparison.pairs:
+        return "no image has a partner of the same name."
     if name == "domain-accuracy":
         if comparison.judge is None:
             return "there are no domains to tell apart."
         if comparison.judge.wanted is None:
             return "nothing was asked for."
     if name == "agreement" and comparison.agreement is None:
-        return "it takes a model with a categorical code, and pictures with classes."
+        return "it takes a model with a categorical code, and images with classes."
     if name == "generated-error" and comparison.generated_error is None:
         return "there is no discriminator: it takes a run (--checkpoint)."
     return None
@@ -95,7 +95,7 @@ def evaluate(comparison: Comparison, tools: Tools, wanted: Sequence[str] = ()) -
 
     Raises:
         OptionsError: what is wanted is no measure, or a package for it is missing.
-        DataError: what is wanted cannot be measured on these pictures.
+        DataError: what is wanted cannot be measured on these images.
     """
     require_measures(wanted)
     require_possible([comparison], wanted)
@@ -163,7 +163,7 @@ class _Measuring:
     def network(self) -> Features:
         if self.tools.features == OWN_CLASSIFIER:
             if self.comparison.judge is None:
-                raise OptionsError("no classifier can be trained: the pictures have no labels.")
+                raise OptionsError("no classifier can be trained: the images have no labels.")
             return ClassifierFeatures(self.comparison.judge.classifier())
         if self.tools.features is None:
             raise OptionsError(self.tools.why)
@@ -182,17 +182,17 @@ class _Measuring:
         sources = self.comparison.sources
         return None if sources is None else self._remembered(sources)
 
-    def _extract(self, pictures: PictureSet) -> Tensor:
-        total = len(pictures)
+    def _extract(self, images: ImageSet) -> Tensor:
+        total = len(images)
         return extract(
             self.network,
-            pictures.batches(),
-            lambda done: self.tools.progress("describing pictures", done, total),
+            images.batches(),
+            lambda done: self.tools.progress("describing images", done, total),
         )
 
-    def _remembered(self, pictures: PictureSet) -> Tensor:
+    def _remembered(self, images: ImageSet) -> Tensor:
         return remembered(
-            self.network, pictures.content(), lambda: self._extract(pictures), self.tools.cache
+            self.network, images.content(), lambda: self._extract(images), self.tools.cache
         )
 
     def _fid(self) -> list[Figure]:
@@ -237,9 +237,9 @@ class _Measuring:
             side = min(min(shape) for shape in shapes)
             name, sets = f"{name}(at {side})", [each.sized(side) for each in sets]
 
-        def distance(pictures: PictureSet) -> tuple[float, dict[str, float]]:
+        def distance(images: ImageSet) -> tuple[float, dict[str, float]]:
             found = patch_distance(
-                pictures, sets[1], normalisation=normalisation, seed=self.tools.seed
+                images, sets[1], normalisation=normalisation, seed=self.tools.seed
             )
             return found.mean, {f"{height} px": value for height, value in found.levels.items()}
 
@@ -260,10 +260,10 @@ class _Measuring:
             else judge.wanted
         )
 
-        def share(pictures: PictureSet) -> list[float]:
-            sizes = [len(part) for part in pictures.batches()]
-            labels = wanted.expand(len(pictures)).split(sizes)
-            found = map(classifier.recognised, pictures.batches(), labels)
+        def share(images: ImageSet) -> list[float]:
+            sizes = [len(part) for part in images.batches()]
+            labels = wanted.expand(len(images)).split(sizes)
+            found = map(classifier.recognised, images.batches(), labels)
             return torch.cat(list(found)).float().tolist()
 
         found = share(self.comparison.generated)
@@ -284,9 +284,9 @@ class _Measuring:
         value = self.comparison.generated_error()
         return [Figure("average-generated-error", value, self.count)]
 
-    def _pairs(self, kind: PerPicture) -> list[Figure]:
+    def _pairs(self, kind: PerImage) -> list[Figure]:
         pairs = self.comparison.pairs
-        name, compare = self._per_picture(kind)
+        name, compare = self._per_image(kind)
         values = []
         for done, (number, partner) in enumerate(pairs, 1):
             part, its = slice(number, number + 1), slice(partner, partner + 1)
@@ -295,7 +295,7 @@ class _Measuring:
             if images.shape != truth.shape:
                 raise DataError(
                     f"{self.comparison.generated.names[number]!r} has {_size(images)} and its "
-                    f"partner {_size(truth)}: bring all pictures to one size with --size."
+                    f"partner {_size(truth)}: bring all images to one size with --size."
                 )
             values.append(compare(images, truth).item())
             self.tools.progress(f"measuring {kind}", done, len(pairs))
@@ -324,8 +324,8 @@ class _Measuring:
             name, interval.mean, len(values), interval.low, interval.high, inputs, details
         )
 
-    def _per_picture(self, kind: PerPicture) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
-        """The name of a measure, and what computes it for signed pictures."""
+    def _per_image(self, kind: PerImage) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
+        """The name of a measure, and what computes it for signed images."""
         if kind == "lpips":
             if self.tools.perceptual is None:
                 raise OptionsError(self.tools.why)

@@ -1,4 +1,4 @@
-"""Evaluations as a table, as JSON, as TensorBoard scalars, and as sheets of the worst pictures."""
+"""Evaluations as a table, as JSON, as TensorBoard scalars, and as sheets of the worst images."""
 
 import csv
 import io
@@ -14,13 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from i2i import __version__
-from i2i.batch import to_signed
+from i2i.core.batch import to_signed
+from i2i.core.signals import explain, read_signal
 from i2i.evaluation.figures import Evaluation, Figure
 from i2i.metrics.features import as_colour, fitted
-from i2i.signals import explain, read_signal
-from i2i.training.sheet import picture_sheet
+from i2i.runs.image_grid import image_grid
 
-HEADINGS = ("measure", "value", "95 % interval", "inputs", "better", "pictures", "what it is")
+HEADINGS = ("measure", "value", "95 % interval", "inputs", "better", "images", "what it is")
 
 
 def table(evaluation: Evaluation) -> str:
@@ -39,7 +39,7 @@ def table(evaluation: Evaluation) -> str:
     lines += [f"Warning: {warning}" for warning in evaluation.warnings]
     name = evaluation.comparison.name
     if name == "real":  # nobody has made these
-        name = "real: other real pictures in the place of those that were made"
+        name = "real: other real images in the place of those that were made"
     else:
         lines += [f"Not measured: {skipped}" for skipped in evaluation.skipped]
     return "\n".join([name, "-" * len(name), *lines] if name else lines)
@@ -59,9 +59,9 @@ def to_json(evaluations: Sequence[Evaluation], about: dict[str, Any]) -> str:
                         | {"better": figure.better, "meaning": explain(figure.name)}
                         for figure in each.figures
                     ],
-                    "pictures": [
+                    "images": [
                         {"name": name, **{k: _finite(v) for k, v in values.items()}}
-                        for name, values in each.pictures
+                        for name, values in each.images
                     ],
                     "notes": list(each.comparison.notes),
                     "warnings": each.warnings,
@@ -82,13 +82,13 @@ def to_csv(evaluations: Sequence[Evaluation]) -> str:
     truth is "inf".
     """
     names = dict.fromkeys(
-        name for each in evaluations for _, values in each.pictures for name in values
+        name for each in evaluations for _, values in each.images for name in values
     )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["comparison", "image", *names])
     for each in evaluations:
-        for name, values in each.pictures:
+        for name, values in each.images:
             cells = (values.get(measure, "") for measure in names)
             writer.writerow([each.comparison.name, name, *cells])
     return text.getvalue()
@@ -129,15 +129,15 @@ def worst_sheet(evaluation: Evaluation, count: int) -> tuple[Image.Image, str] |
         columns["result"].append(comparison.generated[number : number + 1])
         columns["truth"].append(comparison.reference[partner : partner + 1])
     height, width = columns["result"][0].shape[2:]
-    sheet = picture_sheet(
+    sheet = image_grid(
         {
             name: torch.cat([to_signed(fitted(as_colour(each), height, width)) for each in images])
             for name in ("input", "result", "truth")
             if (images := columns.get(name))
         },
-        [evaluation.pictures[at][0] for at in worst],
+        [evaluation.images[at][0] for at in worst],
     )
-    rows = [evaluation.pictures[at] for at in worst]
+    rows = [evaluation.images[at] for at in worst]
     names = ", ".join(f"{name} ({values[by]:.4g})" for name, values in rows)
     return sheet, f"worst by {by}: {names}"
 
@@ -150,7 +150,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
     better = "" if figure.better == "neither" else figure.better
     metric = read_signal(figure.name).metric
     meaning = metric.meaning if metric else ""
-    numbers = _number(figure.value), interval, inputs, better, str(figure.pictures)
+    numbers = _number(figure.value), interval, inputs, better, str(figure.images)
     return figure.name, *numbers, meaning
 
 

@@ -1,4 +1,4 @@
-"""Comparisons for a run: what it makes of the held-out pictures of its data set."""
+"""Comparisons for a run: what it makes of the held-out images of its data set."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,31 +10,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i.batch import Labelled, to_device
-from i2i.builder import build_model, data_kind, inference_mode, pick_device
-from i2i.data.cache import cache_folder
-from i2i.data.content_hash import Member
+from i2i.config import Options
+from i2i.core.batch import Labelled, to_device
+from i2i.core.model import Clock, Model
+from i2i.core.signals import side_names
+from i2i.data.catalogue.cache import cache_folder
+from i2i.data.images.content_hash import Member
+from i2i.data.sources import Source, elsewhere, open_source
+from i2i.distributed.processes import ALONE, Processes, share
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
-from i2i.evaluation.folders import CLASSIFIER_PICTURES, shared_classifier
-from i2i.evaluation.pictures import TensorPictures
+from i2i.evaluation.folders import CLASSIFIER_IMAGES, shared_classifier
+from i2i.evaluation.images import TensorImages
 from i2i.evaluation.samples import Kind, kinds_of, labelled, numbered, of_kind, sides
 from i2i.evaluation.seen import trained_on
-from i2i.game import Clock, Model
-from i2i.loading import build_translator, load_model, load_sampler
+from i2i.inference.load import build_translator, load_model, load_sampler
+from i2i.inference.opening import open_checkpoint
+from i2i.inference.sampler import Sampler
+from i2i.inference.translator import Translator
 from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
-from i2i.opening import open_checkpoint
-from i2i.options import Options
-from i2i.processes import ALONE, Processes, share
-from i2i.sampler import Sampler
-from i2i.signals import side_names
-from i2i.sources import Source, elsewhere, open_source
-from i2i.training.run import find_checkpoint
-from i2i.translator import Translator
+from i2i.runs.folder import find_checkpoint
+from i2i.training.build import build_model, data_kind, inference_mode, pick_device
 
 BATCH = 8
 SAMPLES = 512
-CLASS_PICTURES = 60_000
+CLASS_IMAGES = 60_000
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
@@ -78,7 +78,7 @@ class _Context:
 
     @property
     def held_out(self) -> range:
-        total = self.source.validation_pictures
+        total = self.source.validation_images
         return range(total if self.count is None else min(self.count, total))
 
 
@@ -95,11 +95,11 @@ def run_comparisons(
     say: Say = lambda line: None,
     progress: Progress = lambda what, done, total: None,
 ) -> RunComparisons:
-    """Translate the held-out pictures of a data set, in memory.
+    """Translate the held-out images of a data set, in memory.
 
-    Paired pictures are compared with their truth. Without pairs there is a comparison for each
-    direction, with the held-out pictures of the domain it leads to; with labels one for each
-    domain, of which no picture is one that had it already.
+    Paired images are compared with their truth. Without pairs there is a comparison for each
+    direction, with the held-out images of the domain it leads to; with labels one for each
+    domain, of which no image is one that had it already.
 
     Arguments:
         checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
@@ -108,7 +108,7 @@ def run_comparisons(
         average: whether the moving average of the generator is used; by default if there is one.
         best: of a run, whether to take the checkpoint with the best validation, not the last one.
         device: "auto", "cpu", "cuda", ...
-        count: how many held-out pictures are looked at.
+        count: how many held-out images are looked at.
         processes: those that share the translating and sampling.
         say: prints a line for a person.
         progress: told what is being done, and how much of how much is.
@@ -124,21 +124,21 @@ def run_comparisons(
     if dataroot is not None:
         options = elsewhere(options, dataroot, kind)
     source = open_source(options, kind, say)
-    if not source.validation_pictures:
+    if not source.validation_images:
         raise DataError(
-            f"'{options.data.root}' has no picture held out to evaluate with: name a data set that "
+            f"'{options.data.root}' has no image held out to evaluate with: name a data set that "
             "has with --dataroot."
         )
     makers: dict[str, Callable[[_Context], Iterator[Comparison]]] = {
         "paired": _paired,
         "unpaired": _unpaired,
         "domains": _domains,
-        "pictures": _pictures,
+        "unconditional": _images,
     }
     where = pick_device(processes.device(device))
     load = (
         partial(_translator, cache(lambda: load_model(path, average=average)), where)
-        if kind != "pictures"
+        if kind != "unconditional"
         else partial(_sampler, path, average, device, processes)
     )
     context = _Context(options, source, state, average, count, load, where, progress, processes)
@@ -170,10 +170,10 @@ def _paired(context: _Context) -> Iterator[Comparison]:
     names = [pair.name for pair in dataset.pairs[: len(samples)]]
     yield Comparison(
         "",
-        TensorPictures(_translated(context, context.translator(), images), names),
-        TensorPictures(truth, names),
+        TensorImages(_translated(context, context.translator(), images), names),
+        TensorImages(truth, names),
         pairs=[(number, number) for number in range(len(names))],
-        sources=TensorPictures(images, names),
+        sources=TensorImages(images, names),
         generated_error=partial(_generated_error, context, ""),
     )
 
@@ -182,7 +182,7 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
     real = sides(context.source.validation, context.count)
     same = real["A"].images.shape[1] == real["B"].images.shape[1]
     judge = shared_classifier(
-        lambda: (sides(context.source.train, CLASSIFIER_PICTURES, side=LARGEST), real),
+        lambda: (sides(context.source.train, CLASSIFIER_IMAGES, side=LARGEST), real),
         flip=context.options.data.flip,
         progress=context.progress,
     )
@@ -194,7 +194,7 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
         translator = context.translator(direction=direction)
         yield Comparison(
             direction,
-            TensorPictures(_translated(context, translator, real[of].images), real[of].names),
+            TensorImages(_translated(context, translator, real[of].images), real[of].names),
             real[to],
             sources=real[of],
             judge=Judge(judge, to) if same else None,
@@ -206,7 +206,7 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
 def _domains(context: _Context) -> Iterator[Comparison]:
     space = context.options.data.labels
     held = labelled(context.source.validation, context.count)
-    learnt = cache(lambda: labelled(context.source.train, CLASSIFIER_PICTURES, side=LARGEST))
+    learnt = cache(lambda: labelled(context.source.train, CLASSIFIER_IMAGES, side=LARGEST))
 
     @cache
     def judge(kinds: tuple[Kind, ...]) -> Callable[[], Classifier]:
@@ -230,7 +230,7 @@ def _domains(context: _Context) -> Iterator[Comparison]:
         made = _translated(context, translator, sources.images, name, labels)
         yield Comparison(
             name,
-            TensorPictures(made, sources.names),
+            TensorImages(made, sources.names),
             real,
             sources=sources,
             judge=Judge(judge(kinds_of(space, column)), name),
@@ -238,9 +238,9 @@ def _domains(context: _Context) -> Iterator[Comparison]:
         )
 
 
-def _pictures(context: _Context) -> Iterator[Comparison]:
-    """As many pictures from noise as there are real ones to compare them with, of their classes;
-    and real pictures from the training, as what is best to be expected."""
+def _images(context: _Context) -> Iterator[Comparison]:
+    """As many images from noise as there are real ones to compare them with, of their classes;
+    and real images from the training, as what is best to be expected."""
     sampler = context.sampler()
     held = labelled(context.source.validation, context.count)
     made = []
@@ -249,15 +249,15 @@ def _pictures(context: _Context) -> Iterator[Comparison]:
         labels = held.labels[at : at + SAMPLES] if sampler.names else None
         made.append(sampler.make(sampler.vectors(seeds), labels))
         context.progress("sampling", seeds.stop, len(held.images))
-    learnt = labelled(context.source.train, min(len(held.images), context.source.pictures))
-    reference = TensorPictures(held.images, numbered(held.images))
+    learnt = labelled(context.source.train, min(len(held.images), context.source.images))
+    reference = TensorImages(held.images, numbered(held.images))
     names = context.options.data.labels.names
     judge = partial(Judge, cache(lambda: _class_judge(context, held))) if len(names) > 1 else None
     asked = held.labels.argmax(dim=1) if sampler.names else None
     coded = context.options.latent is not None and context.options.latent.categorical
     yield Comparison(
         "",
-        TensorPictures(torch.cat(made), numbered(held.images)),
+        TensorImages(torch.cat(made), numbered(held.images)),
         reference,
         judge=judge(asked) if judge else None,
         agreement=partial(_agreement, context) if judge and coded else None,
@@ -265,15 +265,15 @@ def _pictures(context: _Context) -> Iterator[Comparison]:
     )
     yield Comparison(
         "real",
-        TensorPictures(learnt.images, numbered(learnt.images)),
+        TensorImages(learnt.images, numbered(learnt.images)),
         reference,
         judge=judge(learnt.labels.argmax(dim=1)) if judge else None,
     )
 
 
 def _class_judge(context: _Context, held: Labelled) -> Classifier:
-    """A classifier of the pictures that a model of pictures from noise learns from."""
-    count = min(context.source.pictures, CLASS_PICTURES)
+    """A classifier of the images that a model of images from noise learns from."""
+    count = min(context.source.images, CLASS_IMAGES)
     learnt = labelled(context.source.train, count, side=min(LARGEST, held.images.shape[-1]))
     return cached_classifier(
         learnt.images,
@@ -293,7 +293,7 @@ def _translated(
     domain: str | None = None,
     labels: Tensor | None = None,
 ) -> Tensor:
-    """Translate pictures; processes that work together share them, and all get everything."""
+    """Translate images; processes that work together share them, and all get everything."""
     begins, processes = range(0, len(images), BATCH), context.processes
     made = {}
     for at in share(begins, processes.rank, processes.world):
@@ -321,18 +321,18 @@ def _whole_model(context: _Context) -> Any:
 
 @torch.no_grad()
 def _agreement(context: _Context) -> float:
-    """How well the categories that a discriminator finds in held-out pictures agree with their
+    """How well the categories that a discriminator finds in held-out images agree with their
     classes; it is as in use, with its running statistics."""
     model: Model = _whole_model(context).eval()
     measured = [
-        model.measure(to_device(batch, context.device))["agreement"]
+        model.validation_step(to_device(batch, context.device))["agreement"]
         for batch in context.source.validation_batches(len(context.held_out), SAMPLES)
     ]
-    return model.summarise({"agreement": torch.cat(measured)})["agreement"]
+    return model.reduce({"agreement": torch.cat(measured)})["agreement"]
 
 
 def _generated_error(context: _Context, ending: str) -> float:
-    """Let the model play on held-out pictures, while nobody learns.
+    """Let the model play on held-out images, while nobody learns.
 
     The networks are as in training, with its batch size, but the generators as they are used.
     """

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from i2i.data.content_hash import Member
+from i2i.data.images.content_hash import Member
 
 SPLIT = "split.json"
 """In the folder of a run: which images were in which split, with a hash of each."""

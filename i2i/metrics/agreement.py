@@ -6,7 +6,7 @@ from scipy.optimize import linear_sum_assignment
 
 
 def best_agreement(joint: npt.ArrayLike) -> float:
-    """The share of pictures on which categories and labels agree, if each category is given the
+    """The share of images on which categories and labels agree, if each category is given the
     name of another label, in the best of all ways.
 
     Arguments:

@@ -1,8 +1,8 @@
-"""A small classifier that i2i trains itself on real pictures, to ask what generated ones show.
+"""A small classifier that i2i trains itself on real images, to ask what generated ones show.
 
-It answers two questions. Is a picture that was translated to a domain recognised as one of it?
-And, by the layer before its answer, how far are generated pictures from real ones, where a network
-trained on photos has little to say (digits, drawings)? How good it is on real pictures that it
+It answers two questions. Is an image that was translated to a domain recognised as one of it?
+And, by the layer before its answer, how far are generated images from real ones, where a network
+trained on photos has little to say (digits, drawings)? How good it is on real images that it
 has not learnt from belongs beside every such figure.
 """
 
@@ -16,27 +16,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from i2i import gate
-from i2i.atomic import replacing
 from i2i.errors import CheckpointError, DataError
 from i2i.metrics.features import fitted
+from i2i.system import gate
+from i2i.system.atomic import replacing
 
 LARGEST = 64
-"""Pictures are shrunk to this size; domains can be told apart at it."""
+"""Images are shrunk to this size; domains can be told apart at it."""
 
 HELD_OUT = 0.1
-"""Share of the pictures that accuracy is measured on, where none are given for that."""
+"""Share of the images that accuracy is measured on, where none are given for that."""
 
 CHUNK = 256
 _VERSION = 1
 
 
 class Network(nn.Module):
-    """A wide first convolution that shrinks the picture to half (from 33 pixels on to a quarter),
+    """A wide first convolution that shrinks the image to half (from 33 pixels on to a quarter),
     then narrow ones, each followed by halving, down to 7 pixels or less; then two linear layers.
 
     Arguments:
-        channels: of the pictures.
+        channels: of the images.
         size: their height and width.
         classes: how many there are to tell apart.
     """
@@ -81,8 +81,8 @@ class Network(nn.Module):
 class Classifier:
     """A trained network, what it tells apart, and how well.
 
-    `accuracy` is the share, 0..1, of `held_out` real pictures that it recognises and has not learnt
-    from. Its methods take pictures (N, C, H, W) uint8 of any size, C being 1 or 3.
+    `accuracy` is the share, 0..1, of `held_out` real images that it recognises and has not learnt
+    from. Its methods take images (N, C, H, W) uint8 of any size, C being 1 or 3.
     """
 
     network: Network
@@ -107,7 +107,7 @@ class Classifier:
         return self._by(self.network.features, images)
 
     def recognised(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Whether each picture is taken for what its label (N,) says: (N,) bool."""
+        """Whether each image is taken for what its label (N,) says: (N,) bool."""
         return self.logits(images).argmax(dim=1) == labels
 
     @torch.inference_mode()
@@ -147,28 +147,28 @@ def train_classifier(
     device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> Classifier:
-    """Train a classifier on real pictures.
+    """Train a classifier on real images.
 
     AdamW with a learning rate that rises and falls once (Smith, Topin: Super-Convergence, 2018);
-    pictures are shifted by up to a sixteenth, mirrored if that is allowed, and every label is shown
+    images are shifted by up to a sixteenth, mirrored if that is allowed, and every label is shown
     equally often. The same arguments give the same classifier on the same machine.
 
     Arguments:
         images: (N, C, H, W) uint8, C = 1 or 3; squares, or they are stretched to be.
         labels: (N,) integers from 0 on.
         names: of the labels.
-        held_out: pictures and labels to measure the accuracy on; by default a tenth of `images`,
+        held_out: images and labels to measure the accuracy on; by default a tenth of `images`,
             which is then not learnt from.
         steps: of training.
-        batch_size: pictures in a step.
+        batch_size: images in a step.
         learning_rate: at its highest.
-        flip: whether a mirrored picture is one of the same kind; not so for digits.
+        flip: whether a mirrored image is one of the same kind; not so for digits.
         seed: of everything random.
         device: to compute on.
         progress: told how many steps are done, and of how many.
 
     Raises:
-        DataError: there are no two labels, or one of them has fewer than two pictures.
+        DataError: there are no two labels, or one of them has fewer than two images.
     """
     counts = torch.bincount(labels, minlength=len(names))
     assert len(counts) == len(names), f"labels up to {len(counts) - 1} for {len(names)} names"
@@ -176,8 +176,8 @@ def train_classifier(
     for name, count in zip(names, counts.tolist(), strict=True):
         if count < 2 or len(names) < 2:
             raise DataError(
-                "A classifier needs at least two kinds of pictures and two pictures of each; there "
-                f"are {len(names)} kinds, and {count} pictures of {name!r}."
+                "A classifier needs at least two kinds of images and two images of each; there "
+                f"are {len(names)} kinds, and {count} images of {name!r}."
             )
     generator = torch.Generator().manual_seed(seed)
     size = min(LARGEST, max(images.shape[-2:]))
@@ -299,7 +299,7 @@ def _require_fit(outline: Any) -> None:
 
 
 def brought(images: Tensor, channels: int, size: int) -> Tensor:
-    """Bring pictures (N, 1 or 3, H, W) uint8 to other channels and to a square of `size`."""
+    """Bring images (N, 1 or 3, H, W) uint8 to other channels and to a square of `size`."""
     images = fitted(images, size, size)
     if images.shape[1] == channels:
         return images
@@ -315,7 +315,7 @@ def _signed(images: Tensor) -> Tensor:
 
 
 def _held_out(labels: Tensor, classes: int, generator: torch.Generator) -> Tensor:
-    """Which pictures are held out, (N,) bool: a share of each label, at least one."""
+    """Which images are held out, (N,) bool: a share of each label, at least one."""
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in range(classes):
         cell = torch.nonzero(labels == label)[:, 0]
@@ -325,7 +325,7 @@ def _held_out(labels: Tensor, classes: int, generator: torch.Generator) -> Tenso
 
 
 def _balanced(cells: Sequence[Tensor], count: int, generator: torch.Generator) -> Tensor:
-    """Draw `count` pictures: a label first, then one of its pictures."""
+    """Draw `count` images: a label first, then one of its images."""
     label = torch.randint(len(cells), (count,), generator=generator)
     share = torch.rand(count, generator=generator, dtype=torch.float64)
     sizes = torch.tensor([len(cell) for cell in cells])
@@ -334,7 +334,7 @@ def _balanced(cells: Sequence[Tensor], count: int, generator: torch.Generator) -
 
 
 def _varied(images: Tensor, flip: bool, generator: torch.Generator) -> Tensor:
-    """Shift each picture by up to a sixteenth in both directions, and mirror half of them."""
+    """Shift each image by up to a sixteenth in both directions, and mirror half of them."""
     count, _, height, width = images.shape
     most = max(height // 16, 1)
     padded = F.pad(images, (most, most, most, most), mode="replicate")

@@ -1,4 +1,4 @@
-"""How far a set of generated pictures is from real ones, often and quickly: while training."""
+"""How far a set of generated images is from real ones, often and quickly: while training."""
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PROJECTIONS = 128
 
 @dataclass(frozen=True)
 class Distance:
-    """A distance between two sets of pictures (N, C, H, W), bytes; lower is better.
+    """A distance between two sets of images (N, C, H, W), bytes; lower is better.
 
     Its name says what it compares, so that no two kinds of distance are ever confused.
     """
@@ -27,7 +27,7 @@ class Distance:
 
 
 def sliced_wasserstein(seed: int = 0) -> Distance:
-    """Patches of the pictures themselves (Karras et al., 2018), normalised by the real ones, so
+    """Patches of the images themselves (Karras et al., 2018), normalised by the real ones, so
     that brightness and tint count. It needs no network."""
 
     def between(generated: Tensor, reference: Tensor) -> float:
@@ -44,7 +44,7 @@ def sliced_wasserstein(seed: int = 0) -> Distance:
 
 
 def kernel(features: Features, seed: int = 0) -> Distance:
-    """KID, which is not biased by how few pictures there are, of the features of a network."""
+    """KID, which is not biased by how few images there are, of the features of a network."""
     described: MutableMapping[Tensor, Tensor] = WeakTensorKeyDictionary()
 
     def between(generated: Tensor, reference: Tensor) -> float:

@@ -1,8 +1,8 @@
-"""What pictures are compared by: networks that turn a picture into a row of numbers.
+"""What images are compared by: networks that turn an image into a row of numbers.
 
 A distance between features means nothing without the network that they are of, so every one has a
 `name`, which becomes part of the name of the result; two that differ in the network, its weights or
-how pictures are brought to its size have different names.
+how images are brought to its size have different names.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from i2i import gate
-from i2i.data.download import download
-from i2i.data.transforms import resize_pixels
+from i2i.data.augment.geometry import resize_pixels
+from i2i.data.catalogue.download import download
 from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean, how_to_install
+from i2i.system import gate
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 """What torch-fidelity calls the published weights; the number at the end begins their SHA-256."""
@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 
 class Features(Protocol):
-    """A network that describes pictures.
+    """A network that describes images.
 
     `name` says all that the numbers depend on; `dimension` is how many there are.
     """
@@ -44,15 +44,15 @@ class Features(Protocol):
     def dimension(self) -> int: ...
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Describe pictures (N, C, H, W) uint8, C = 1 or 3, by (N, `dimension`) float32 on the CPU.
+        """Describe images (N, C, H, W) uint8, C = 1 or 3, by (N, `dimension`) float32 on the CPU.
 
-        What becomes of a picture does not depend, but for rounding, on the others in the batch.
+        What becomes of an image does not depend, but for rounding, on the others in the batch.
         """
         ...
 
 
 class Pixels:
-    """The pictures themselves, shrunk: for small pictures, or where there is no network."""
+    """The images themselves, shrunk: for small images, or where there is no network."""
 
     def __init__(self, side: int = 8) -> None:
         self.side = side
@@ -71,7 +71,7 @@ class Inception:
 
     Arguments:
         weights: the file; it must hold nothing but tensors.
-        clean: whether pictures are brought to 299 x 299 by an antialiased bicubic filter (Parmar,
+        clean: whether images are brought to 299 x 299 by an antialiased bicubic filter (Parmar,
             Zhang, Zhu: On Aliased Resizing, 2022), or by the bilinear one without antialiasing that
             is part of the network as published ("compat").
         device: to compute on.
@@ -115,7 +115,7 @@ class EfficientNetLite0:
     """The last pooling layer of EfficientNet-Lite0, 1280 numbers, trained on ImageNet.
 
     Tan, Le: EfficientNet, 2019. The weights are an ordinary package, so that no network connection
-    is needed. Pictures are brought to 256 x 256 (bicubic, antialiased), of which the inner 224 x
+    is needed. Images are brought to 256 x 256 (bicubic, antialiased), of which the inner 224 x
     224 are looked at.
 
     Raises:
@@ -174,7 +174,7 @@ def find_features(
     device: torch.device | str = "cpu",
     say: Say = lambda line: None,
 ) -> Features | None:
-    """Make what pictures are compared by from its name.
+    """Make what images are compared by from its name.
 
     Arguments:
         name: "inception", "inception-compat", "efficientnet-lite0", "classifier:FILE" (of
@@ -261,12 +261,12 @@ def efficientnet_is_installed() -> bool:
 
 
 def as_colour(images: Tensor) -> Tensor:
-    """Repeat grey pictures (N, 1, H, W) to three channels."""
+    """Repeat grey images (N, 1, H, W) to three channels."""
     return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
 
 
 def fitted(images: Tensor, height: int, width: int) -> Tensor:
-    """Resize pictures (N, C, H, W) uint8 by `resize_pixels`, whatever their proportions."""
+    """Resize images (N, C, H, W) uint8 by `resize_pixels`, whatever their proportions."""
     if images.shape[-2:] == (height, width):
         return images
     resized = [

@@ -14,7 +14,7 @@ from torch import Tensor
 from i2i.errors import DataError
 
 PUBLISHED_SAMPLE = 10_000
-"""The smallest number of pictures that the authors recommend."""
+"""The smallest number of images that the authors recommend."""
 
 
 class Gaussian(NamedTuple):
@@ -32,7 +32,7 @@ def gaussian(features: Tensor) -> Gaussian:
     """
     if len(features) < 2:
         raise DataError(
-            f"A Fréchet distance needs at least 2 pictures in each set; there is {len(features)}."
+            f"A Fréchet distance needs at least 2 images in each set; there is {len(features)}."
         )
     values = features.detach().to("cpu", torch.float64).numpy()
     return Gaussian(values.mean(axis=0), np.atleast_2d(np.cov(values, rowvar=False)))
@@ -41,13 +41,13 @@ def gaussian(features: Tensor) -> Gaussian:
 def frechet_distance(generated: Tensor | Gaussian, reference: Tensor | Gaussian) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of the Gaussians with the same moments.
 
-    Its expectation falls with the number of pictures: compare only distances between equally many.
+    Its expectation falls with the number of images: compare only distances between equally many.
 
     Arguments:
         generated, reference: features (N, D), or their Gaussians.
 
     Raises:
-        DataError: a set has fewer than two pictures.
+        DataError: a set has fewer than two images.
     """
     from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 
@@ -60,23 +60,23 @@ def frechet_distance(generated: Tensor | Gaussian, reference: Tensor | Gaussian)
     return max(distance, 0.0)  # rounding, where the two are equal
 
 
-def sample_warning(pictures: int, dimension: int) -> str | None:
-    """What to say of a Fréchet distance from so few pictures; None if they are enough.
+def sample_warning(images: int, dimension: int) -> str | None:
+    """What to say of a Fréchet distance from so few images; None if they are enough.
 
     Arguments:
-        pictures: in the smaller of the two sets.
+        images: in the smaller of the two sets.
         dimension: of the features.
     """
-    if pictures < dimension:
+    if images < dimension:
         return (
-            f"{pictures} pictures are fewer than the {dimension} numbers of a feature: the "
+            f"{images} images are fewer than the {dimension} numbers of a feature: the "
             "covariances are singular and the Fréchet distance comes out too large, by an amount "
-            "that depends on the number of pictures. Compare it only with distances from equally "
+            "that depends on the number of images. Compare it only with distances from equally "
             "many, or use the kernel distance (kid), which has no such bias."
         )
-    if pictures < PUBLISHED_SAMPLE:
+    if images < PUBLISHED_SAMPLE:
         return (
-            f"{pictures} pictures are fewer than the {PUBLISHED_SAMPLE:,} recommended: the Fréchet "
+            f"{images} images are fewer than the {PUBLISHED_SAMPLE:,} recommended: the Fréchet "
             "distance comes out too large. Compare it only with distances from equally many."
         )
     return None

@@ -1,7 +1,7 @@
 """Signs of a generator that fails: what can be told of its outputs without a judge.
 
-Pictures are (N, C, H, W) in -1..1; every signal is a scalar tensor in float32.
-`i2i.training.health` says what they mean; the pictures are compared small, since a collapse, a copy
+Images are (N, C, H, W) in -1..1; every signal is a scalar tensor in float32.
+`i2i.runs.health` says what they mean; the images are compared small, since a collapse, a copy
 or a wrong colour is seen at a glance, and noise and texture are not.
 """
 
@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 THUMBNAIL = 16
-"""Side of the pictures in which the layout of brightness and colour is compared."""
+"""Side of the images in which the layout of brightness and colour is compared."""
 
 COPY_SIDE = 64
-"""Side of the pictures in which copies are looked for: stripes and edges must still be there."""
+"""Side of the images in which copies are looked for: stripes and edges must still be there."""
 
 DIFFERENT = 3
 """Different images that the distance between two of them is measured with, at least."""
 
 GRID_IMAGES = 32
-"""Pictures whose spectra are averaged, at most: more say nothing more."""
+"""Images whose spectra are averaged, at most: more say nothing more."""
 
 SMALLEST_GRID = 32
 """Height and width below which there are too few frequencies for `grid`."""
@@ -30,18 +30,18 @@ ROUNDING = (2 / 255) ** 2 / 12
 """Variance of what rounding to bytes adds to pixels in -1..1."""
 
 EPSILON = 1e-6
-"""Below this, differences of pictures in -1..1 are rounding."""
+"""Below this, differences of images in -1..1 are rounding."""
 
 
 def diversity(outputs: Tensor, references: Tensor) -> Tensor:
-    """Return how different the outputs are from each other, where real pictures give 1.
+    """Return how different the outputs are from each other, where real images give 1.
 
     The mean distance between two thumbnails, divided by that of the references; 0 for a generator
     that makes the same of every input.
 
     Arguments:
         outputs: of at least two different inputs.
-        references: at least two different real pictures of the same domain; where there are fewer
+        references: at least two different real images of the same domain; where there are fewer
             of them than outputs and some are repeated, each counts once.
     """
     return _spread(outputs) / _spread(different(references)).clamp_min(EPSILON)
@@ -50,11 +50,11 @@ def diversity(outputs: Tensor, references: Tensor) -> Tensor:
 def copy_distance(outputs: Tensor, inputs: Tensor) -> Tensor:
     """Return how far outputs are from their own inputs, where any other input is at 1.
 
-    0 for a generator that hands its input on. Pictures with different numbers of channels are
+    0 for a generator that hands its input on. Images with different numbers of channels are
     compared in grey.
 
     Arguments:
-        outputs, inputs: at least two pictures each, one output for each input.
+        outputs, inputs: at least two images each, one output for each input.
     """
     outputs, inputs = _alike(_shrunk(outputs, COPY_SIDE), _shrunk(inputs, COPY_SIDE))
     other = (inputs - inputs.roll(1, 0)).abs().mean()
@@ -64,8 +64,8 @@ def copy_distance(outputs: Tensor, inputs: Tensor) -> Tensor:
 def colour_correlation(outputs: Tensor, originals: Tensor) -> Tensor:
     """Return how much the outputs are bright and coloured where the originals are, -1..1.
 
-    The mean of Pearson's correlation over all values of a thumbnail; -1 for a negative, 0 for a
-    picture without any light and shade.
+    The mean of Pearson's correlation over all values of a thumbnail; -1 for a negative, 0 for an
+    image without any light and shade.
 
     Arguments:
         outputs, originals: one output for each original (its truth, or its input).
@@ -78,7 +78,7 @@ def colour_correlation(outputs: Tensor, originals: Tensor) -> Tensor:
 
 
 def colour_shift(outputs: Tensor, references: Tensor) -> Tensor:
-    """Return how far the mean colour of the outputs is from that of real pictures, 0..2.
+    """Return how far the mean colour of the outputs is from that of real images, 0..2.
 
     The root mean square over the channels, so that black in place of white is 2.
     """
@@ -87,9 +87,9 @@ def colour_shift(outputs: Tensor, references: Tensor) -> Tensor:
 
 
 def contrast(outputs: Tensor, references: Tensor) -> Tensor:
-    """Return how much the pixels within an output differ, where real pictures give 1.
+    """Return how much the pixels within an output differ, where real images give 1.
 
-    The standard deviation of a channel, as a mean over channels and pictures, divided by that of
+    The standard deviation of a channel, as a mean over channels and images, divided by that of
     the references; 0 if every output is of one colour.
     """
     spreads = [
@@ -99,9 +99,9 @@ def contrast(outputs: Tensor, references: Tensor) -> Tensor:
 
 
 def grid(outputs: Tensor, references: Tensor) -> Tensor:
-    """Return how far a periodic pattern stands out of the outputs, where real pictures give 1.
+    """Return how far a periodic pattern stands out of the outputs, where real images give 1.
 
-    Of the power spectrum, a mean over pictures and channels, the power at each frequency of the
+    Of the power spectrum, a mean over images and channels, the power at each frequency of the
     periods 2, 4 and 8 in either direction is divided by the median of its neighbours, and that by
     the same of the references, if it stands out there (as the blocks of JPEG do). The signal is the
     largest of these ratios. Networks that double the size once, twice or three times repeat
@@ -144,7 +144,7 @@ def _prominence(images: Tensor) -> Tensor:
 
 
 def _different(images: Tensor) -> Tensor:
-    """The places of the first picture of each kind, (M,): copies are left out."""
+    """The places of the first image of each kind, (M,): copies are left out."""
     thumbnails = _shrunk(images, THUMBNAIL).flatten(1)
     _, kinds = torch.unique(thumbnails, dim=0, return_inverse=True)
     places = torch.arange(len(images), device=images.device)
@@ -157,14 +157,14 @@ def health_signals(
 ) -> dict[str, Tensor]:
     """Return the signals of one generator, by name, as the log has them below validation/health/.
 
-    `diversity` and `copy` compare pictures with each other. They are left out for fewer than
-    three, or two, different ones, since one picture that comes several times says nothing.
+    `diversity` and `copy` compare images with each other. They are left out for fewer than
+    three, or two, different ones, since one image that comes several times says nothing.
     `copy_truth`, only for pairs, is `copy` of the truth: pairs may be nearly alike by nature.
 
     Arguments:
-        outputs: what the generator made of held-out pictures.
-        references: real pictures of the domain that it aims at; for pairs the truth of each output.
-        inputs: what it was made of, picture by picture; None where there is no such thing.
+        outputs: what the generator made of held-out images.
+        references: real images of the domain that it aims at; for pairs the truth of each output.
+        inputs: what it was made of, image by image; None where there is no such thing.
         paired: whether `references` are the truth.
     """
     signals = {
@@ -189,7 +189,7 @@ def health_signals(
 
 
 def different(images: Tensor) -> Tensor:
-    """Each of the pictures (N, C, H, W) once, in the order of their first places."""
+    """Each of the images (N, C, H, W) once, in the order of their first places."""
     seen: dict[bytes, int] = {}
     for number, image in enumerate(images.cpu()):
         seen.setdefault(image.float().numpy().tobytes(), number)
@@ -197,7 +197,7 @@ def different(images: Tensor) -> Tensor:
 
 
 def _shrunk(images: Tensor, side: int) -> Tensor:
-    """Pictures of at most `side` x `side`, each pixel the mean of those that it covers."""
+    """Images of at most `side` x `side`, each pixel the mean of those that it covers."""
     height, width = images.shape[-2:]
     return F.adaptive_avg_pool2d(images.float(), (min(height, side), min(width, side)))
 
@@ -208,7 +208,7 @@ def _alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _spread(images: Tensor) -> Tensor:
-    """The mean distance (root mean square) between two of the pictures."""
+    """The mean distance (root mean square) between two of the images."""
     thumbnails = _shrunk(images, THUMBNAIL).flatten(1)
     distances: Tensor = torch.pdist(thumbnails)
     return distances.mean() / math.sqrt(thumbnails.shape[1])

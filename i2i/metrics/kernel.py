@@ -17,7 +17,7 @@ SUBSET_SIZE = 1000
 
 
 class KernelDistance(NamedTuple):
-    """Mean and standard deviation over subsets of `subset_size` pictures; None where both subsets
+    """Mean and standard deviation over subsets of `subset_size` images; None where both subsets
     are all that there is."""
 
     mean: float
@@ -35,17 +35,17 @@ def kernel_distance(
 ) -> KernelDistance:
     """The squared maximum mean discrepancy with the kernel (x.y / D + 1)^3, estimated without bias.
 
-    The expectation does not depend on the number of pictures, and may come out slightly below zero
+    The expectation does not depend on the number of images, and may come out slightly below zero
     where the two sets are alike.
 
     Arguments:
         generated, reference: features (N, D) and (M, D).
         subsets: how many pairs of subsets the mean is taken over.
-        subset_size: pictures in a subset; no more than the smaller set has.
+        subset_size: images in a subset; no more than the smaller set has.
         seed: of the draw.
 
     Raises:
-        DataError: a set has fewer than two pictures.
+        DataError: a set has fewer than two images.
     """
     from torch_fidelity.metric_kid import (
         KEY_METRIC_KID_MEAN,
@@ -56,7 +56,7 @@ def kernel_distance(
     size = min(subset_size, len(generated), len(reference))
     if size < 2:
         raise DataError(
-            "A kernel distance needs at least 2 pictures in each set; there are "
+            "A kernel distance needs at least 2 images in each set; there are "
             f"{len(generated)} and {len(reference)}."
         )
     whole = size == len(generated) == len(reference)

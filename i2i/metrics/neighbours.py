@@ -1,4 +1,4 @@
-"""Precision and recall of a set of generated pictures.
+"""Precision and recall of a set of generated images.
 
 Kynkäänniemi, Karras, Laine, Lehtinen, Aila: Improved Precision and Recall Metric for Assessing
 Generative Models, 2019.
@@ -46,7 +46,7 @@ def precision_recall(
     if min(len(generated), len(reference)) <= neighbours:
         raise DataError(
             f"Precision and recall look at {neighbours} neighbours and need more than that many "
-            f"pictures in each set; there are {len(generated)} and {len(reference)}."
+            f"images in each set; there are {len(generated)} and {len(reference)}."
         )
     found = prc_features_to_metric(
         *(each.detach().to("cpu", torch.float64) for each in (generated, reference)),

@@ -1,4 +1,4 @@
-"""How far two pictures look apart to a network: one value for each pair.
+"""How far two images look apart to a network: one value for each pair.
 
 Zhang, Isola, Efros, Shechtman, Wang: The Unreasonable Effectiveness of Deep Features as a
 Perceptual Metric, 2018 (LPIPS).
@@ -24,7 +24,7 @@ SMALLEST = 32
 
 
 class Perceptual(Protocol):
-    """A distance between pictures; `name` says of which kind, and by which network."""
+    """A distance between images; `name` says of which kind, and by which network."""
 
     @property
     def name(self) -> str: ...
@@ -122,6 +122,6 @@ def _require_size(images: Tensor, truth: Tensor) -> None:
     assert images.shape == truth.shape, (images.shape, truth.shape)
     if min(images.shape[-2:]) < SMALLEST:
         raise DataError(
-            f"A perceptual distance needs pictures of at least {SMALLEST} x {SMALLEST} pixels; "
+            f"A perceptual distance needs images of at least {SMALLEST} x {SMALLEST} pixels; "
             f"these are {images.shape[-1]} x {images.shape[-2]}."
         )

@@ -1,7 +1,7 @@
-"""The sliced Wasserstein distance between the patches of two sets of pictures.
+"""The sliced Wasserstein distance between the patches of two sets of images.
 
 Karras, Aila, Laine, Lehtinen: Progressive Growing of GANs for Improved Quality, Stability, and
-Variation, 2018, section 5. It needs no trained network, says at which scale pictures differ, and
+Variation, 2018, section 5. It needs no trained network, says at which scale images differ, and
 is quick.
 """
 
@@ -21,8 +21,8 @@ SMALLEST_LEVEL = 16
 Normalisation = Literal["own", "reference"]
 
 
-class Pictures(Protocol):
-    """What pictures are taken from in slices: (N, C, H, W) uint8, a tensor for example."""
+class Images(Protocol):
+    """What images are taken from in slices: (N, C, H, W) uint8, a tensor for example."""
 
     def __len__(self) -> int: ...
 
@@ -30,15 +30,15 @@ class Pictures(Protocol):
 
 
 class SlicedDistance(NamedTuple):
-    """`levels`: height of the pictures at each level -> distance, finest first; `mean` of them."""
+    """`levels`: height of the images at each level -> distance, finest first; `mean` of them."""
 
     mean: float
     levels: dict[int, float]
 
 
 def patch_distance(
-    generated: Pictures,
-    reference: Pictures,
+    generated: Images,
+    reference: Images,
     *,
     patches: int = 2**14,
     projections: int = 256,
@@ -48,12 +48,12 @@ def patch_distance(
     """Compare patches of 7 x 7 pixels at each level of a Laplacian pyramid.
 
     The finest level has the details of full size, the next those of half of it, and so on down to
-    at least 16 pixels. Patches are drawn from all pictures equally and at the same places in both
+    at least 16 pixels. Patches are drawn from all images equally and at the same places in both
     sets, so that equal sets are at distance 0. Published values are 1000 times as large, and use
     2^21 patches.
 
     Arguments:
-        generated, reference: pictures of one size, at least 7 pixels; their numbers may differ.
+        generated, reference: images of one size, at least 7 pixels; their numbers may differ.
         patches: drawn from each set, at each level.
         projections: random directions that the patches are sorted along.
         normalisation: by what mean and standard deviation of each channel patches are normalised:
@@ -62,18 +62,18 @@ def patch_distance(
         seed: of places and directions.
 
     Raises:
-        DataError: the pictures are too small, or the two sets differ in size or channels.
+        DataError: the images are too small, or the two sets differ in size or channels.
     """
     shapes = [tuple(each[0:1].shape[1:]) for each in (generated, reference)]
     if shapes[0] != shapes[1]:
         raise DataError(
-            "The sliced Wasserstein distance compares pictures of one size; those generated are "
+            "The sliced Wasserstein distance compares images of one size; those generated are "
             f"{_size(shapes[0])} and the reference is {_size(shapes[1])}."
         )
     if min(shapes[0][1:]) < PATCH:
         raise DataError(
             f"The sliced Wasserstein distance looks at patches of {PATCH} x {PATCH} pixels, but "
-            f"the pictures are only {_size(shapes[0])}."
+            f"the images are only {_size(shapes[0])}."
         )
     descriptors = [
         pyramid_patches(each, patches=patches, seed=seed) for each in (generated, reference)
@@ -120,10 +120,10 @@ def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def laplacian_pyramid(images: Tensor) -> list[Tensor]:
-    """Split pictures (N, C, H, W) into levels, finest first; their upsampled sum is the picture.
+    """Split images (N, C, H, W) into levels, finest first; their upsampled sum is the image.
 
     Burt, Adelson: The Laplacian Pyramid as a Compact Image Code, 1983, with the binomial kernel
-    (1, 4, 6, 4, 1) / 16. The last level is what remains, a small picture.
+    (1, 4, 6, 4, 1) / 16. The last level is what remains, a small image.
     """
     levels = []
     for size in level_sizes(*images.shape[-2:])[1:]:
@@ -135,7 +135,7 @@ def laplacian_pyramid(images: Tensor) -> list[Tensor]:
 
 
 def downsample(images: Tensor) -> Tensor:
-    """Blur pictures, mirrored at the border, and keep every second row and column."""
+    """Blur images, mirrored at the border, and keep every second row and column."""
     for _ in range(2):  # rows, then columns
         images = _halved(images).transpose(-1, -2)
     return images
@@ -148,14 +148,14 @@ def upsample(images: Tensor, size: Sequence[int]) -> Tensor:
     return images
 
 
-def pyramid_patches(pictures: Pictures, *, patches: int, seed: int) -> list[Tensor]:
-    """Draw patches from each level of the pyramids of pictures: (patches, C, 7 * 7) each.
+def pyramid_patches(images: Images, *, patches: int, seed: int) -> list[Tensor]:
+    """Draw patches from each level of the pyramids of images: (patches, C, 7 * 7) each.
 
-    Patch i is of picture i modulo their number; where, follows from the seed and i.
+    Patch i is of image i modulo their number; where, follows from the seed and i.
     """
-    count = len(pictures)
+    count = len(images)
     assert count > 0
-    channels, height, width = pictures[0:1].shape[1:]
+    channels, height, width = images[0:1].shape[1:]
     sizes = level_sizes(height, width)
     found = [torch.empty(patches, channels, PATCH * PATCH) for _ in sizes]
     generator = torch.Generator().manual_seed(seed)
@@ -167,7 +167,7 @@ def pyramid_patches(pictures: Pictures, *, patches: int, seed: int) -> list[Tens
     offsets = torch.arange(PATCH)
     chunk = max(1, 2**22 // (channels * height * width))
     for at in range(0, min(count, patches), chunk):
-        images = pictures[at : at + chunk].float() / 127.5 - 1
+        images = images[at : at + chunk].float() / 127.5 - 1
         mine = order[(order % count >= at) & (order % count < at + len(images))]
         number = (mine % count - at)[:, None, None, None]
         for level, (rows, columns), into in zip(

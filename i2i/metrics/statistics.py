@@ -1,4 +1,4 @@
-"""Features of sets of pictures, remembered by what the pictures are."""
+"""Features of sets of images, remembered by what the images are."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from i2i import gate
-from i2i.atomic import replacing
 from i2i.metrics.features import Features
+from i2i.system import gate
+from i2i.system.atomic import replacing
 
 _VERSION = 1
 
@@ -19,18 +19,18 @@ def extract(
     batches: Iterable[Tensor],
     progress: Callable[[int], None] = lambda done: None,
 ) -> Tensor:
-    """Describe pictures: (N, D) float32.
+    """Describe images: (N, D) float32.
 
     Arguments:
         features: what describes them.
         batches: (n, C, H, W) uint8 each; the size may change from batch to batch.
-        progress: told how many pictures are done.
+        progress: told how many images are done.
     """
     found = []
     for images in batches:
         found.append(features(images))
         progress(sum(map(len, found)))
-    assert found, "no picture"
+    assert found, "no image"
     return torch.cat(found)
 
 
@@ -43,8 +43,8 @@ def remembered(
     """Features from the cache, or else computed and put there.
 
     Arguments:
-        features: what describes the pictures; its name is part of the key.
-        content: a hash of the pictures and of what was done to them.
+        features: what describes the images; its name is part of the key.
+        content: a hash of the images and of what was done to them.
         compute: returns the features (N, D).
         cache: a folder; it is made where it is missing. If it cannot be written, nothing is
             remembered; a broken file in it is replaced.

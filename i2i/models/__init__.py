@@ -1,7 +1,7 @@
-"""The models, one file each; `i2i.registry.register_model` is their door."""
+"""The models, one file each; `i2i.core.registry.register_model` is their door."""
 
-from i2i.game import Model
-from i2i.registry import MODELS
+from i2i.core.model import Model
+from i2i.core.registry import MODELS
 
 
 def model_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""CycleGAN: translation between two kinds of pictures, learnt without pairs.
+"""CycleGAN: translation between two kinds of images, learnt without pairs.
 
 Zhu, Park, Isola, Efros: Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial
 Networks, ICCV 2017.
@@ -11,20 +11,20 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from i2i.batch import Unpaired
-from i2i.game import Clock, MixedBatch, Model, NCritic, Parts, Play, Produced
-from i2i.metrics.pictures import l1_distance
-from i2i.networks import HistoryPool
-from i2i.objectives import (
+from i2i.core.batch import Unpaired
+from i2i.core.model import Clock, Generated, MixedBatch, Model, NCritic, Parts, Play
+from i2i.core.registry import register_model
+from i2i.losses import (
     Adversarial,
-    Judgement,
+    DiscriminatorOutputs,
     feature_matching,
     gradient_penalty,
     l1,
     mean_scores,
     r1,
 )
-from i2i.registry import register_model
+from i2i.metrics.images import l1_distance
+from i2i.networks import ImagePool
 
 POOL = "older translations that a discriminator is shown now and then"
 
@@ -35,8 +35,8 @@ class CycleGAN(Model):
 
     Both generators move in one turn, then both discriminators in one, which see each translation or
     an older one from a pool (section 4 of the paper). A term with the ending A compares or judges
-    pictures of domain A: `cycle_A` is how well A -> B -> A returns (equation 2), `identity_A` how
-    little the generator that makes A changes a picture that is A already (section 5.2).
+    images of domain A: `cycle_A` is how well A -> B -> A returns (equation 2), `identity_A` how
+    little the generator that makes A changes an image that is A already (section 5.2).
 
     Arguments:
         generator_AtoB: (N, channels of A, H, W) -> (N, channels of B, H, W) in -1..1.
@@ -48,11 +48,11 @@ class CycleGAN(Model):
         pool_shapes: (C, H, W) of the images of A, and of B.
         image_pool: older translations that a discriminator is shown now and then (section 4).
         n_critic: turns of the discriminators for each one of the generators.
-        mixed_batch: whether real and generated pictures are judged in one batch.
+        mixed_batch: whether real and generated images are judged in one batch.
     """
 
     data = "unpaired"
-    decisive = "distance"
+    monitor = "distance"
     comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generators": ("_cycle_A", "_cycle_B")}
     generators = ("generator_AtoB", "generator_BtoA")
     directions: ClassVar[Mapping[str, str]] = {
@@ -95,7 +95,7 @@ class CycleGAN(Model):
         self.generator_BtoA = generator_BtoA
         self.discriminator_A: Any = discriminator_A
         self.discriminator_B: Any = discriminator_B
-        self.pool_A, self.pool_B = (HistoryPool(image_pool, shape) for shape in pool_shapes)
+        self.pool_A, self.pool_B = (ImagePool(image_pool, shape) for shape in pool_shapes)
         self.adversarial = adversarial
         self.set_objectives(weights)
         self.n_critic = n_critic
@@ -108,8 +108,8 @@ class CycleGAN(Model):
         if a != b and (weights.get("identity_A") or weights.get("identity_B")):
             weights |= {"identity_A": 0.0, "identity_B": 0.0}
             notices.append(
-                f"the identity terms are off: pictures of A have {a} channels, those of B {b}, so "
-                "that no generator can leave a picture of the other domain as it is."
+                f"the identity terms are off: images of A have {a} channels, those of B {b}, so "
+                "that no generator can leave an image of the other domain as it is."
             )
         model = cls(
             generator_AtoB=parts.generator(a, b),
@@ -155,8 +155,8 @@ class CycleGAN(Model):
                 ),
             )
         shown_b, shown_a = self.pool_B(fake_b), self.pool_A(fake_a)
-        b = Judgement(self.discriminator_B, real_b, shown_b, together=self.mixed_batch)
-        a = Judgement(self.discriminator_A, real_a, shown_a, together=self.mixed_batch)
+        b = DiscriminatorOutputs(self.discriminator_B, real_b, shown_b, together=self.mixed_batch)
+        a = DiscriminatorOutputs(self.discriminator_A, real_a, shown_a, together=self.mixed_batch)
         loss = self.objectives["discriminators"](
             real_B=lambda: self.adversarial.real(b.real),
             fake_B=lambda: self.adversarial.fake(b.fake),
@@ -173,10 +173,10 @@ class CycleGAN(Model):
             loss.noting({**a.readings(probability, "_A"), **b.readings(probability, "_B")}),
         )
 
-    def rhythm(self, clock: Clock) -> bool:
+    def graph_key(self, clock: Clock) -> bool:
         return clock.every(self.n_critic)
 
-    def show(self, batch: Unpaired) -> dict[str, Tensor]:
+    def visualize(self, batch: Unpaired) -> dict[str, Tensor]:
         real_a, real_b = batch
         fake_b, fake_a = self.generator_AtoB(real_a), self.generator_BtoA(real_b)
         columns = {
@@ -192,14 +192,14 @@ class CycleGAN(Model):
             columns["identity B"] = self.generator_AtoB(real_b)
         return columns
 
-    def produce(self, batch: Unpaired) -> dict[str, Produced]:
+    def generate(self, batch: Unpaired) -> dict[str, Generated]:
         real_a, real_b = batch
         return {
-            "AtoB": Produced(self.generator_AtoB(real_a), real_b, real_a),
-            "BtoA": Produced(self.generator_BtoA(real_b), real_a, real_b),
+            "AtoB": Generated(self.generator_AtoB(real_a), real_b, real_a),
+            "BtoA": Generated(self.generator_BtoA(real_b), real_a, real_b),
         }
 
-    def measure(self, batch: Unpaired) -> dict[str, Tensor]:
+    def validation_step(self, batch: Unpaired) -> dict[str, Tensor]:
         real_a, real_b = batch
         fake_a, fake_b = self.generator_BtoA(real_b), self.generator_AtoB(real_a)
         return {

@@ -1,4 +1,4 @@
-"""The unconditional family: pictures from noise.
+"""The unconditional family: images from noise.
 
 One game whose members differ in their networks, in the adversarial loss and in what else the
 generator is told. Their recipes have the values of these papers:
@@ -22,10 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from i2i.batch import Labelled, enlarged
-from i2i.errors import OptionsError
-from i2i.game import (
+from i2i.core.batch import Labelled, enlarged
+from i2i.core.growth import Growth
+from i2i.core.labels import LabelSpace
+from i2i.core.latent import Latent
+from i2i.core.model import (
     Clock,
+    Generated,
     Loss,
     MixedBatch,
     Model,
@@ -33,15 +36,12 @@ from i2i.game import (
     NGenerator,
     Parts,
     Play,
-    Produced,
 )
-from i2i.growth import Growth
-from i2i.labels import LabelSpace
-from i2i.latent import Latent
-from i2i.metrics.agreement import best_agreement
-from i2i.objectives import (
+from i2i.core.registry import register_model
+from i2i.errors import OptionsError
+from i2i.losses import (
     Adversarial,
-    Judgement,
+    DiscriminatorOutputs,
     cross_entropy,
     drift,
     feature_matching,
@@ -50,10 +50,10 @@ from i2i.objectives import (
     mean_scores,
     r1,
 )
-from i2i.registry import register_model
+from i2i.metrics.agreement import best_agreement
 
 COLUMNS = 10
-"""Pictures in a row of the sheet, at most."""
+"""Images in a row of the sheet, at most."""
 
 Told = Tensor | None
 
@@ -65,33 +65,33 @@ def _conditional(choice: str, labels: LabelSpace) -> bool:
 
 @register_model("gan")
 class GAN(Model):
-    """A generator that makes pictures from noise, and a discriminator that tells them from real.
+    """A generator that makes images from noise, and a discriminator that tells them from real.
 
     The discriminator moves in every step, the generator in the last of each `n_critic`, and
-    then `n_generator` times. Both may be told the class of a picture. The discriminator may
+    then `n_generator` times. Both may be told the class of an image. The discriminator may
     have a second output that recognises the codes of a latent vector (InfoGAN, equation 5:
     `categorical` and `continuous` are its lower bound of the mutual information, for a categorical
     and for a normal posterior of variance 1).
 
     Arguments:
         generator: (N, latent) and labels (N, L) or None -> (N, channels, H, W) in -1..1.
-        discriminator: pictures and labels -> scores (N, ...), and the logits of codes if any.
-        latent: what the generator makes pictures of.
-        labels: what pictures may be; only used if `class_conditional`.
+        discriminator: images and labels -> scores (N, ...), and the logits of codes if any.
+        latent: what the generator makes images of.
+        labels: what images may be; only used if `class_conditional`.
         class_conditional: whether both networks are told the labels: "required", "ignored", or
             "if known", which asks for two labels at least.
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
         n_critic: turns of the discriminator for each one of the generator.
         n_generator: turns of the generator in a step.
-        mixed_batch: whether real and generated pictures are judged in one batch.
+        mixed_batch: whether real and generated images are judged in one batch.
         resample_latents: whether the generator's turn is about new latent vectors, not those that
             were judged.
         growth: when the networks grow, if they can.
     """
 
-    data = "pictures"
-    decisive = "distance"
+    data = "unconditional"
+    monitor = "distance"
     generators = ("generator",)
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "discriminator": ("discriminator",),
@@ -176,8 +176,8 @@ class GAN(Model):
             **options,
         )
 
-    def generate(self, vectors: Tensor, labels: Tensor | None) -> Tensor:
-        """Make pictures (N, C, H, W) of latent vectors; of full size, however far grown."""
+    def make_images(self, vectors: Tensor, labels: Tensor | None) -> Tensor:
+        """Make images (N, C, H, W) of latent vectors; of full size, however far grown."""
         images: Tensor = self.generator(vectors, labels if self.class_conditional else None)
         return enlarged(images, self.generator.size)
 
@@ -202,19 +202,19 @@ class GAN(Model):
                 vectors, fake = draw()
             yield "generator", self._deceive(real, fake, vectors, told)
 
-    def prepare(self, clock: Clock) -> None:
+    def on_step_start(self, clock: Clock) -> None:
         if self.growth is not None:
             stage, alpha = self.growth.stage(clock.step), self.growth.alpha(clock.step)
             self.generator.grow(stage, alpha)
             self.discriminator.grow(stage, alpha)
 
-    def rhythm(self, clock: Clock) -> tuple[bool, int, bool]:
+    def graph_key(self, clock: Clock) -> tuple[bool, int, bool]:
         moves = clock.every(self.n_critic)
         if self.growth is None:
             return moves, 0, False
         return moves, self.growth.stage(clock.step), self.growth.alpha(clock.step) < 1
 
-    def begins_anew(self, clock: Clock) -> bool:
+    def resets_optimizers(self, clock: Clock) -> bool:
         # As published: the gradients of another resolution tell nothing of this one's.
         return self.growth is not None and clock.step > 0 and self.growth.begins(clock.step)
 
@@ -222,7 +222,7 @@ class GAN(Model):
         def score(images: Tensor) -> Tensor:
             return self._judge(images, told)[0]
 
-        judged = Judgement(
+        judged = DiscriminatorOutputs(
             lambda images: self._judge(images, told), real, fake, together=self.mixed_batch
         )
         loss = self.objectives["discriminator"](
@@ -256,7 +256,7 @@ class GAN(Model):
     def _judge(self, images: Tensor, told: Told) -> tuple[Tensor, ...]:
         """Scores, and the logits of the codes if there are any.
 
-        Where there are twice as many pictures as labels, the labels are those of both halves.
+        Where there are twice as many images as labels, the labels are those of both halves.
         """
         if told is not None:
             told = told.repeat(len(images) // len(told), 1)
@@ -275,12 +275,12 @@ class GAN(Model):
         _, _, codes = self.latent.split(vectors)
         return l2(outputs[1][:, -self.latent.continuous :], codes) * self.latent.continuous / 2
 
-    def produce(self, batch: Labelled) -> dict[str, Produced]:
+    def generate(self, batch: Labelled) -> dict[str, Generated]:
         vectors = self.latent.draw(len(batch.images), batch.images.device)
-        return {"samples": Produced(self.generate(vectors, batch.labels), batch.images)}
+        return {"samples": Generated(self.make_images(vectors, batch.labels), batch.images)}
 
-    def show(self, batch: Labelled) -> dict[str, Tensor]:
-        """Pictures of the same latent vectors each time. Each row of a model that is told labels,
+    def visualize(self, batch: Labelled) -> dict[str, Tensor]:
+        """Images of the same latent vectors each time. Each row of a model that is told labels,
         or has codes, is of the same noise."""
         rows = len(batch.images)
         vectors = self.latent.draw(rows, batch.images.device)
@@ -289,11 +289,11 @@ class GAN(Model):
         if self.class_conditional:
             labels = torch.eye(len(self.labels.names), device=vectors.device)[:COLUMNS]
             return {
-                name: self.generate(vectors, label.expand(rows, -1))
+                name: self.make_images(vectors, label.expand(rows, -1))
                 for name, label in zip(self.labels.names, labels, strict=False)
             }
         columns = [vectors, *(self.latent.draw(rows, vectors.device) for _ in range(COLUMNS - 1))]
-        return {f"{i + 1}": self.generate(each, None) for i, each in enumerate(columns)}
+        return {f"{i + 1}": self.make_images(each, None) for i, each in enumerate(columns)}
 
     def _varied(self, vectors: Tensor) -> dict[str, Tensor]:
         """One code varies along each row: first the categories, then what is continuous."""
@@ -306,15 +306,15 @@ class GAN(Model):
             for column in range(COLUMNS):
                 value = values[name][column % len(values[name])]
                 images[column].append(
-                    self.generate(self.latent.with_code(still, name, value), None)
+                    self.make_images(self.latent.with_code(still, name, value), None)
                 )
         return {f"{i + 1}": torch.cat(each) for i, each in enumerate(images)}
 
-    def measure(self, batch: Labelled) -> dict[str, Tensor]:
-        """What the discriminator makes of held-out pictures and of generated ones.
+    def validation_step(self, batch: Labelled) -> dict[str, Tensor]:
+        """What the discriminator makes of held-out images and of generated ones.
 
-        `agreement`, where pictures have labels and latent vectors a categorical code: which
-        category the discriminator finds in a real picture of which label.
+        `agreement`, where images have labels and latent vectors a categorical code: which
+        category the discriminator finds in a real image of which label.
         """
         real, labels, _ = batch
         told = labels if self.class_conditional else None
@@ -332,7 +332,7 @@ class GAN(Model):
             measured["agreement"] = found[:, :, None] * labels[:, None, :]
         return measured
 
-    def summarise(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
+    def reduce(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
         means = {name: values.mean(dim=0) for name, values in measured.items()}
         return {
             name: best_agreement(mean.cpu().numpy()) if name == "agreement" else mean.item()

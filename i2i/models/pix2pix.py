@@ -10,25 +10,25 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from i2i.batch import Pair
-from i2i.game import Clock, MixedBatch, Model, NCritic, Parts, Play, Produced
-from i2i.metrics.pictures import l1_distance, mean_psnr, psnr, ssim_index
-from i2i.objectives import (
+from i2i.core.batch import Pair
+from i2i.core.model import Clock, Generated, MixedBatch, Model, NCritic, Parts, Play
+from i2i.core.registry import register_model
+from i2i.losses import (
     Adversarial,
-    Judgement,
+    DiscriminatorOutputs,
     feature_matching,
     gradient_penalty,
     mean_scores,
     r1,
 )
-from i2i.registry import register_model
+from i2i.metrics.images import l1_distance, mean_psnr, psnr, ssim_index
 
 
 @register_model("pix2pix")
 class Pix2Pix(Model):
     """A generator that is told the truth by L1 and made sharp by a discriminator.
 
-    The discriminator judges pairs: it sees the source picture beside the real or translated one
+    The discriminator judges pairs: it sees the source image beside the real or translated one
     (equation 1 of the paper). It moves first; the generator then faces the discriminator that has
     just been updated.
 
@@ -38,7 +38,7 @@ class Pix2Pix(Model):
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
         n_critic: turns of the discriminator for each one of the generator.
-        mixed_batch: whether real and generated pictures are judged in one batch.
+        mixed_batch: whether real and generated images are judged in one batch.
     """
 
     data = "paired"
@@ -52,7 +52,7 @@ class Pix2Pix(Model):
         "discriminator": ("real", "fake", "gradient_penalty", "r1"),
     }
     comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("",)}
-    decisive = "l1"
+    monitor = "l1"
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Pix2Pix(Model):
             scores: Tensor = self.discriminator(_beside(source, image))
             return scores
 
-        judged = Judgement(judge, target, fake.detach(), together=self.mixed_batch)
+        judged = DiscriminatorOutputs(judge, target, fake.detach(), together=self.mixed_batch)
         yield (
             "discriminator",
             self.objectives["discriminator"](
@@ -116,21 +116,21 @@ class Pix2Pix(Model):
             ),
         )
 
-    def rhythm(self, clock: Clock) -> bool:
+    def graph_key(self, clock: Clock) -> bool:
         return clock.every(self.n_critic)
 
-    def show(self, batch: Pair) -> dict[str, Tensor]:
+    def visualize(self, batch: Pair) -> dict[str, Tensor]:
         return {
             "input": batch.source,
             "output": self.generator(batch.source),
             "truth": batch.target,
         }
 
-    def produce(self, batch: Pair) -> dict[str, Produced]:
+    def generate(self, batch: Pair) -> dict[str, Generated]:
         output = self.generator(batch.source)
-        return {"output": Produced(output, batch.target, batch.source, paired=True)}
+        return {"output": Generated(output, batch.target, batch.source, paired=True)}
 
-    def measure(self, batch: Pair) -> dict[str, Tensor]:
+    def validation_step(self, batch: Pair) -> dict[str, Tensor]:
         source, target = batch
         output = self.generator(source)
         return {
@@ -141,11 +141,11 @@ class Pix2Pix(Model):
             "discriminator/score_fake": mean_scores(self.discriminator(_beside(source, output))),
         }
 
-    def summarise(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
-        return {**super().summarise(measured), "psnr": mean_psnr(measured["psnr"]).item()}
+    def reduce(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
+        return {**super().reduce(measured), "psnr": mean_psnr(measured["psnr"]).item()}
 
 
 def _beside(source: Tensor, image: Tensor) -> Tensor:
-    """What a conditional discriminator sees, of one or several pictures for each source."""
+    """What a conditional discriminator sees, of one or several images for each source."""
     several = len(image) // len(source)
     return torch.cat([source.repeat(several, 1, 1, 1) if several > 1 else source, image], dim=1)

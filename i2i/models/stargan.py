@@ -1,4 +1,4 @@
-"""StarGAN: one generator that translates between many kinds of pictures.
+"""StarGAN: one generator that translates between many kinds of images.
 
 Choi, Choi, Kim, Ha, Kim, Choo: StarGAN: Unified Generative Adversarial Networks for Multi-Domain
 Image-to-Image Translation, CVPR 2018.
@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from i2i.batch import Labelled
+from i2i.core.batch import Labelled
+from i2i.core.labels import LabelSpace, with_planes
+from i2i.core.model import Clock, Generated, MixedBatch, Model, NCritic, Parts, Play
+from i2i.core.registry import register_model
 from i2i.errors import OptionsError
-from i2i.game import Clock, MixedBatch, Model, NCritic, Parts, Play, Produced
-from i2i.labels import LabelSpace, with_planes
-from i2i.metrics.pictures import l1_distance
-from i2i.objectives import (
+from i2i.losses import (
     Adversarial,
-    Judgement,
+    DiscriminatorOutputs,
     binary_cross_entropy,
     cross_entropy,
     feature_matching,
@@ -28,7 +28,7 @@ from i2i.objectives import (
     mean_scores,
     r1,
 )
-from i2i.registry import register_model
+from i2i.metrics.images import l1_distance
 
 
 @register_model("stargan")
@@ -36,7 +36,7 @@ class StarGAN(Model):
     """A generator that is told the labels to aim at, and a critic that also tells them.
 
     The discriminator moves in every step, the generator in the last of each `n_critic`. What
-    pictures are to become are the labels of others in their batch: combinations that exist.
+    images are to become are the labels of others in their batch: combinations that exist.
     Equations of the paper: `classification` is 3, `real_classification` 2, `reconstruction` 4.
 
     Arguments:
@@ -46,11 +46,11 @@ class StarGAN(Model):
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
         n_critic: turns of the discriminator for each one of the generator.
-        mixed_batch: whether real and generated pictures are judged in one batch.
+        mixed_batch: whether real and generated images are judged in one batch.
     """
 
     data = "domains"
-    decisive = "domain_accuracy"
+    monitor = "domain_accuracy"
     comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("_reconstruction",)}
     generators = ("generator",)
     classifier = "discriminator"
@@ -136,7 +136,7 @@ class StarGAN(Model):
 
         with torch.no_grad():
             fake = self.translate(real, wanted)
-        judged = Judgement(self.discriminator, real, fake, together=self.mixed_batch)
+        judged = DiscriminatorOutputs(self.discriminator, real, fake, together=self.mixed_batch)
         yield (
             "discriminator",
             self.objectives["discriminator"](
@@ -164,10 +164,10 @@ class StarGAN(Model):
             ),
         )
 
-    def rhythm(self, clock: Clock) -> bool:
+    def graph_key(self, clock: Clock) -> bool:
         return clock.every(self.n_critic)
 
-    def show(self, batch: Labelled) -> dict[str, Tensor]:
+    def visualize(self, batch: Labelled) -> dict[str, Tensor]:
         real, labels, mask = batch
         _, logits = self.discriminator(real)
         # Where the labels of a data set are unknown, the classifier stands in.
@@ -178,16 +178,16 @@ class StarGAN(Model):
             columns[target] = self.translate(real, wanted)
         return columns
 
-    def produce(self, batch: Labelled) -> dict[str, Produced]:
-        """Each picture is translated to the labels of its successor in the batch, and should then
+    def generate(self, batch: Labelled) -> dict[str, Generated]:
+        """Each image is translated to the labels of its successor in the batch, and should then
         be like that."""
         real, labels, mask = batch
         wanted = labels.roll(-1, 0)
         translated = self.translate(real, self.labels.condition(wanted, mask.roll(-1, 0)))
-        return {"translated": Produced(translated, real.roll(-1, 0), real, labels=wanted)}
+        return {"translated": Generated(translated, real.roll(-1, 0), real, labels=wanted)}
 
-    def measure(self, batch: Labelled) -> dict[str, Tensor]:
-        """Each picture is translated to the labels of its successor in the batch.
+    def validation_step(self, batch: Labelled) -> dict[str, Tensor]:
+        """Each image is translated to the labels of its successor in the batch.
 
         `accuracy_real` and `accuracy_translated` are the share of the known labels that the
         discriminator's classifier recognises, of domains 0 or 1.

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.errors import OptionsError
 from i2i.networks.blocks import has_bias, normalisation, require_at_least, require_size
 from i2i.networks.checkpointing import Checkpointed
 from i2i.networks.resnet import ResidualBlock
-from i2i.registry import register_network
 
 
 class BlurDown(nn.Module):

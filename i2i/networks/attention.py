@@ -1,4 +1,4 @@
-"""Self-attention over the places of a picture.
+"""Self-attention over the places of an image.
 
 Zhang et al., "Self-attention generative adversarial networks", ICML 2019, section 3, with what the
 authors' code adds: keys and values are max-pooled, which saves three quarters of the work, and

@@ -17,25 +17,25 @@ UPSAMPLINGS = ("transposed", "resize")
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation that can, outside training, normalise each picture by itself.
+    """Batch normalisation that can, outside training, normalise each image by itself.
 
-    While training it is `nn.BatchNorm2d` and nothing else. In eval mode `per_picture` decides:
-    False normalises with the running statistics, True with the statistics of each picture, which
+    While training it is `nn.BatchNorm2d` and nothing else. In eval mode `per_image` decides:
+    False normalises with the running statistics, True with the statistics of each image, which
     is what training mode computes for a batch of one, and leaves the running ones alone.
 
     Where `shares` processes train together, each on its share of a batch, `mean_of_all` (a tensor
     -> its mean over the processes, differentiable) makes the statistics those of the whole batch.
-    `nn.SyncBatchNorm` is for CUDA alone, knows nothing of single pictures, and cannot be
+    `nn.SyncBatchNorm` is for CUDA alone, knows nothing of single images, and cannot be
     differentiated twice, as a gradient penalty does.
     """
 
-    per_picture: bool = False
+    per_image: bool = False
     mean_of_all: Callable[[Tensor], Tensor] | None = None
     shares: int = 1
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.BatchNorm2d's name for it)
-        """Normalise (N, C, H, W); per picture, H * W must be more than one."""
-        if self.per_picture and not self.training:
+        """Normalise (N, C, H, W); per image, H * W must be more tha one."""
+        if self.per_image and not self.training:
             flat = F.instance_norm(
                 input.flatten(2), weight=self.weight, bias=self.bias, eps=self.eps
             )
@@ -77,22 +77,22 @@ class InstanceNorm2d(nn.InstanceNorm2d):
     The choice matters only if it gathers running statistics (`track_running_stats=True`).
 
     Moreover its gradient is right in every memory format: for a batch of one in `channels_last`,
-    torch 2.15 computes a wrong one on the CPU without a word. With a picture's pixels in one
+    torch 2.15 computes a wrong one on the CPU without a word. With an image's pixels in one
     dimension there is no such format, and the bug is gone.
     """
 
-    per_picture: bool = False
+    per_image: bool = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.InstanceNorm2d's name for it)
-        """Normalise (N, C, H, W); H * W must be more than one."""
-        leave_alone = self.per_picture and not self.training
+        """Normalise (N, C, H, W); H * W must be more tha one."""
+        leave_alone = self.per_image and not self.training
         flat = F.instance_norm(
             input.flatten(2),
             None if leave_alone else self.running_mean,
             None if leave_alone else self.running_var,
             self.weight,
             self.bias,
-            use_input_stats=self.training or self.per_picture or not self.track_running_stats,
+            use_input_stats=self.training or self.per_image or not self.track_running_stats,
             momentum=self.momentum or 0.0,
             eps=self.eps,
         )
@@ -185,6 +185,6 @@ def require_size(images: Tensor, *, minimum: int, multiple: int = 1) -> None:
         if multiple > 1:
             expected += f", height and width multiples of {multiple}"
         raise DataError(
-            f"A picture of {height}x{width} (height x width) does not fit this network, which "
+            f"An image of {height}x{width} (height x width) does not fit this network, which "
             f"needs {expected}: resize, crop or pad it."
         )

@@ -1,8 +1,8 @@
-"""What networks between noise and pictures share: sizes, labels, norms, the head that reads codes.
+"""What networks between noise and images share: sizes, labels, norms, the head that reads codes.
 
-A label reaches a network as one row of numbers for each picture, one-hot for classes: Mirza &
+A label reaches a network as one row of numbers for each image, one-hot for classes: Mirza &
 Osindero, "Conditional generative adversarial nets", 2014. A generator takes it beside the noise; a
-discriminator takes it as planes of constant numbers behind the channels of the picture.
+discriminator takes it as planes of constant numbers behind the channels of the image.
 """
 
 import torch
@@ -19,7 +19,7 @@ def doublings(size: int, bases: tuple[int, ...] = BASES) -> tuple[int, int]:
     """Split `size` into base and n, with size = base * 2**n, n at least 1.
 
     Args:
-        size: height and width of the pictures.
+        size: height and width of the images.
         bases: sizes that may be doubled; the first one that fits is taken.
 
     Raises:
@@ -46,8 +46,8 @@ def _one_of(numbers: tuple[int, ...]) -> str:
 def normalisation(norm: str, channels: int) -> nn.Module:
     """Return the normalisation called `norm` for (N, `channels`, H, W).
 
-    "layer" normalises all channels of a picture together, with a learnt scale and shift, and suits
-    a critic whose gradient is penalised picture by picture (Gulrajani et al., "Improved training of
+    "layer" normalises all channels of an image together, with a learnt scale and shift, and suits
+    a critic whose gradient is penalised image by image (Gulrajani et al., "Improved training of
     Wasserstein GANs", NIPS 2017, section 4). The others are those of `blocks.normalisation`.
 
     Raises:
@@ -68,11 +68,11 @@ def require_counts(*, classes: int, codes: int = 0, **layers: int) -> None:
 
 
 def require_square(images: Tensor, size: int) -> None:
-    """Raise a DataError unless pictures (N, C, H, W) have H = W = `size`."""
+    """Raise a DataError unless images (N, C, H, W) have H = W = `size`."""
     height, width = images.shape[-2:]
     if (height, width) != (size, size):
         raise DataError(
-            f"A picture of {height}x{width} (height x width) does not fit this discriminator, "
+            f"An image of {height}x{width} (height x width) does not fit this discriminator, "
             f"which was made for {size}x{size}: resize or crop it."
         )
 
@@ -92,8 +92,8 @@ def beside_noise(z: Tensor, labels: Tensor | None, classes: int) -> Tensor:
     return z if labels is None else torch.cat([z, labels.to(z.dtype)], dim=1)
 
 
-def behind_picture(images: Tensor, labels: Tensor | None, classes: int) -> Tensor:
-    """Join pictures (N, C, H, W) and labels (N, classes) to (N, C + classes, H, W)."""
+def behind_image(images: Tensor, labels: Tensor | None, classes: int) -> Tensor:
+    """Join images (N, C, H, W) and labels (N, classes) to (N, C + classes, H, W)."""
     require_labels(labels, classes)
     if labels is None:
         return images
@@ -102,14 +102,14 @@ def behind_picture(images: Tensor, labels: Tensor | None, classes: int) -> Tenso
 
 
 class CodeHead(nn.Sequential):
-    """The auxiliary head of InfoGAN, which guesses the code that a picture was made from.
+    """The auxiliary head of InfoGAN, which guesses the code that an image was made from.
 
     Fully connected 128, norm, leaky ReLU, fully connected: Chen et al., "InfoGAN: Interpretable
     representation learning by information maximizing generative adversarial nets", NIPS 2016,
     appendix C.1 (recognition network). It reads (N, features) and returns logits (N, codes).
 
     Args:
-        features: numbers that describe a picture to the body of the discriminator.
+        features: numbers that describe an image to the body of the discriminator.
         codes: logits to return.
         norm: that of the body; "batch" as published. To one row of numbers "instance" and "layer"
             are the same.

@@ -1,4 +1,4 @@
-"""The networks of DCGAN: pictures from noise by convolutions alone.
+"""The networks of DCGAN: images from noise by convolutions alone.
 
 Radford et al., "Unsupervised representation learning with deep convolutional generative adversarial
 networks", ICLR 2016, section 3: strides in place of pooling, no fully connected layers,
@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.networks.condition import (
     CodeHead,
-    behind_picture,
+    behind_image,
     beside_noise,
     doublings,
     normalisation,
@@ -21,7 +22,6 @@ from i2i.networks.condition import (
     require_square,
 )
 from i2i.networks.options import Width
-from i2i.registry import register_network
 
 AnyNorm = Annotated[
     Literal["batch", "instance", "layer", "none"], "normalisation behind each convolution"
@@ -30,18 +30,18 @@ AnyNorm = Annotated[
 
 @register_network("generator", "dcgan")
 class DCGANGenerator(nn.Module):
-    """Transposed convolutions from noise to a picture.
+    """Transposed convolutions from noise to an image.
 
     The first makes a map of `base` x `base`, each further one doubles it: size = base * 2**n with a
     base of 4, 7, 5, 6 or 3.
 
     Args:
         latent: numbers of noise.
-        out_channels: channels of the pictures.
+        out_channels: channels of the images.
         width: channels before the last layer; twice as many in each layer before.
         norm: "batch" as published, "instance", "layer" or "none". The convolutions have a bias only
             with "none".
-        size: height and width of the pictures.
+        size: height and width of the images.
         classes: length of the labels that stand beside the noise; 0 for none.
 
     Raises:
@@ -92,18 +92,18 @@ class DCGANGenerator(nn.Module):
 
 @register_network("discriminator", "dcgan")
 class DCGANDiscriminator(nn.Module):
-    """Strided convolutions from a picture to one score, the mirror of the generator.
+    """Strided convolutions from an image to one score, the mirror of the generator.
 
     The score is a convolution over the whole of the last map, of `base` x `base`; it is a logit,
     without the sigmoid of the example.
 
     Args:
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         width: channels of the first layer; twice as many in each layer behind.
         norm: "batch" as published, "instance", "layer" or "none". The convolutions have a bias only
             with "none".
-        size: height and width of the pictures.
-        classes: length of the labels that stand behind the picture as planes; 0 for none.
+        size: height and width of the images.
+        classes: length of the labels that stand behind the image as planes; 0 for none.
         codes: logits of the auxiliary head, see `CodeHead`; 0 for none.
 
     Raises:
@@ -151,7 +151,7 @@ class DCGANDiscriminator(nn.Module):
             scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
 
         Raises:
-            DataError: the pictures have another size.
+            DataError: the images have another size.
         """
         maps = self._maps(images, labels)
         scores: Tensor = self.main[-1](maps).flatten(1)
@@ -163,7 +163,7 @@ class DCGANDiscriminator(nn.Module):
 
     def _maps(self, images: Tensor, labels: Tensor | None) -> Tensor:
         require_square(images, self.size)
-        maps = behind_picture(images, labels, self.classes)
+        maps = behind_image(images, labels, self.classes)
         for layer in self.main[:-1]:
             maps = layer(maps)
         return maps

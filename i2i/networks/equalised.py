@@ -19,7 +19,7 @@ class EqualisedConv2d(nn.Module):
     """A convolution whose weight N(0, 1) is multiplied by gain / sqrt(fan-in).
 
     Args:
-        in_channels, out_channels: of the pictures.
+        in_channels, out_channels: of the images.
         kernel: height and width of the kernel.
         stride: of the convolution.
         padding: zeros at each edge; by default as many as keep the size for an odd kernel.
@@ -104,16 +104,16 @@ class PixelNorm(nn.Module):
 def minibatch_deviation(
     features: Tensor, epsilon: float = 1e-8, *, group: int = 4, maps: int = 1
 ) -> Tensor:
-    """Add channels: how much the pictures of a group differ (section 3 of the paper).
+    """Add channels: how much the images of a group differ (section 3 of the paper).
 
     That is the standard deviation over the group, averaged over channels and places, one number for
-    each group. Of N pictures the i-th is in group i mod N / `group`; where `group` does not divide
+    each group. Of N images the i-th is in group i mod N / `group`; where `group` does not divide
     N the groups are of the next smaller number that does, or there is one only.
 
     Args:
         features: (N, C, H, W).
         epsilon: added to the variance.
-        group: pictures of a group.
+        group: images of a group.
         maps: channels to add, each for an equal part of the C channels.
 
     Returns:

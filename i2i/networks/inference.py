@@ -1,9 +1,9 @@
 """How a network runs outside training.
 
-The published pix2pix tests in training mode with a batch of one: each picture is normalised by its
+The published pix2pix tests in training mode with a batch of one: each image is normalised by its
 own statistics and dropout is the generator's only source of chance. So does the published StarGAN,
-which never leaves training mode. Taken literally, that makes a result depend on the pictures that
-share its batch (batch norm) and changes the network by using it; here each picture stands for
+which never leaves training mode. Taken literally, that makes a result depend on the images that
+share its batch (batch norm) and changes the network by using it; here each image stands for
 itself and nothing changes.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from i2i.networks.blocks import BatchNorm2d, InstanceNorm2d, unknown
 
-STATISTICS = ("picture", "running")
+STATISTICS = ("instance", "running")
 
 
 def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
@@ -26,9 +26,9 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
     Args:
         network: any network. Normalisation that is none of this package's takes the running
             statistics, as in any `eval` mode.
-        norm: what the picture is normalised with: "picture", its own statistics (the published
+        norm: what the image is normalised with: "image", its own statistics (the published
             pix2pix and StarGAN), or "running", the averages gathered in training. Instance
-            normalisation that gathers none always takes those of the picture. The choice is
+            normalisation that gathers none always takes those of the image. The choice is
             remembered: a later `network.eval()` means the same.
         dropout: whether dropout stays active (the published pix2pix) or passes everything.
 
@@ -40,7 +40,7 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
     network.eval()
     for module in network.modules():
         if isinstance(module, BatchNorm2d | InstanceNorm2d):
-            module.per_picture = norm == "picture"
+            module.per_image = norm == "instance"
         elif isinstance(module, nn.Dropout):
             module.train(dropout)
 

@@ -12,21 +12,21 @@ from typing import Annotated
 from annotated_types import Ge, Le, Lt
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.errors import OptionsError
 from i2i.networks.condition import CodeHead, beside_noise, require_counts, require_square
-from i2i.registry import register_network
 
 
 @register_network("generator", "mlp")
 class MLPGenerator(nn.Module):
-    """Fully connected layers with ReLU from noise to all pixels of a picture, tanh at the end.
+    """Fully connected layers with ReLU from noise to all pixels of an image, tanh at the end.
 
     Args:
         latent: numbers of noise.
-        out_channels: channels of the pictures.
+        out_channels: channels of the images.
         width: units of each hidden layer.
         layers: hidden layers, at least 1.
-        size: height and width of the pictures, of any number of pixels.
+        size: height and width of the images, of any number of pixels.
         classes: length of the labels that stand beside the noise; 0 for none.
 
     Raises:
@@ -64,15 +64,15 @@ class MLPGenerator(nn.Module):
 
 @register_network("discriminator", "mlp")
 class MLPDiscriminator(nn.Module):
-    """Fully connected layers with leaky ReLU from all pixels of a picture to one score, a logit.
+    """Fully connected layers with leaky ReLU from all pixels of an image to one score, a logit.
 
     Args:
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         width: units of each hidden layer.
         layers: hidden layers, at least 1.
         dropout: share of the hidden units that is dropped in training, 0 for none; 0.5 in the
             paper on dropout, by which the first GAN goes.
-        size: height and width of the pictures.
+        size: height and width of the images.
         classes: length of the labels that stand beside the pixels; 0 for none.
         codes: logits of the auxiliary head, see `CodeHead`; 0 for none.
 
@@ -116,7 +116,7 @@ class MLPDiscriminator(nn.Module):
             scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
 
         Raises:
-            DataError: the pictures have another size.
+            DataError: the images have another size.
         """
         features = self.features(images, labels)
         scores: Tensor = self.score(features)

@@ -16,10 +16,10 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.networks.blocks import normalisation, require_at_least, require_size
 from i2i.networks.pix2pixhd import halved
 from i2i.networks.spectral import HookedConv2d
-from i2i.registry import register_network
 
 MOST = 512
 """Channels double from layer to layer, but not beyond this number."""

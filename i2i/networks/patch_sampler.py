@@ -10,8 +10,8 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.networks.blocks import require_at_least
-from i2i.registry import register_network
 
 EPS = 1e-7
 """Added to the length that a vector is divided by."""

@@ -1,6 +1,6 @@
-"""Discriminators that judge patches, not pictures.
+"""Discriminators that judge patches, not images.
 
-Every score sees a window of the picture, the receptive field, and all windows are judged alike:
+Every score sees a window of the image, the receptive field, and all windows are judged alike:
 Isola et al., "Image-to-image translation with conditional adversarial networks", CVPR 2017, section
 3.2.2 and appendix 6.1.2. The scores are logits; what they mean is up to the adversarial loss.
 """
@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.networks.blocks import has_bias, normalisation, require_at_least, require_size
 from i2i.networks.options import Norm, Width
-from i2i.registry import register_network
 
 
 @register_network("discriminator", "patchgan")
@@ -25,13 +25,13 @@ class PatchGAN(nn.Module):
     have the published names ("model.0.weight" ...).
 
     Args:
-        in_channels: channels of the pictures; for a conditional discriminator those of both.
+        in_channels: channels of the images; for a conditional discriminator those of both.
         width: channels of the first layer; they double from layer to layer, up to 8 * `width`.
         layers: convolutions of stride 2, at least 1; two of stride 1 follow.
         norm: "batch", "instance" or "none". Not before the first activation nor behind the scores.
 
     Attributes:
-        minimum: smallest height and width of a picture, 3 * 2**layers.
+        minimum: smallest height and width of an image, 3 * 2**layers.
 
     Raises:
         OptionsError: an unknown name, or a number that is too small.
@@ -108,7 +108,7 @@ class PixelGAN(nn.Module):
     The weights have the published names ("net.0.weight" ...).
 
     Args:
-        in_channels: channels of the pictures; for a conditional discriminator those of both.
+        in_channels: channels of the images; for a conditional discriminator those of both.
         width: channels of the first layer; the second has twice as many.
         norm: "batch", "instance" or "none".
 

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.networks.blocks import normalisation, require_at_least, require_size
 from i2i.networks.checkpointing import Checkpointed
 from i2i.networks.resnet import ResidualBlock
-from i2i.registry import register_network
 
 Width = Annotated[int, Ge(1), Le(4096), "channels of the first layer at full size"]
 Downs = Annotated[int, Ge(1), Le(16), "times that the global generator halves the size"]

@@ -18,6 +18,7 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i.core.registry import register_network
 from i2i.networks.blocks import require_at_least
 from i2i.networks.condition import (
     CodeHead,
@@ -33,7 +34,6 @@ from i2i.networks.equalised import (
     minibatch_deviation,
     pixel_norm,
 )
-from i2i.registry import register_network
 
 Width = Annotated[int, Ge(1), Le(16384), "most channels of a layer"]
 
@@ -95,13 +95,13 @@ class Growing(nn.Module):
 
     @property
     def resolution(self) -> int:
-        """Height and width of the pictures at the current stage."""
+        """Height and width of the images at the current stage."""
         return BASE << self.stage
 
     def shrink(self, images: Tensor) -> Tensor:
-        """Show real pictures as the discriminator sees generated ones at the current stage.
+        """Show real images as the discriminator sees generated ones at the current stage.
 
-        While a stage fades in, generated pictures are partly those of the former stage with
+        While a stage fades in, generated images are partly those of the former stage with
         repeated pixels; so are these.
 
         Args:
@@ -132,15 +132,15 @@ class Growing(nn.Module):
 
 @register_network("generator", "progan")
 class ProGANGenerator(Growing):
-    """The growing generator: noise, normalised, to pictures of the current resolution.
+    """The growing generator: noise, normalised, to images of the current resolution.
 
     Two convolutions a stage, each with leaky ReLU and pixel norm, behind pixels that were repeated;
-    a convolution 1x1 makes the picture. The latter is linear: -1..1 is the range to be learnt, not
+    a convolution 1x1 makes the image. The latter is linear: -1..1 is the range to be learnt, not
     a limit, so clamp what is to be shown.
 
     Args:
         latent: numbers of noise, 512 as published.
-        out_channels: channels of the pictures.
+        out_channels: channels of the images.
         width: most channels of a layer.
         size: height and width at the last stage, 4 * 2**n.
         classes: length of the labels that stand beside the noise; 0 for none.
@@ -186,7 +186,7 @@ class ProGANGenerator(Growing):
         )
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map noise (N, latent), and labels (N, classes), to pictures of the current stage,
+        """Map noise (N, latent), and labels (N, classes), to images of the current stage,
         (N, out_channels, resolution, resolution), nominally in -1..1."""
         features = pixel_norm(beside_noise(z, labels, self.classes))[:, :, None, None]
         features = self.blocks[0](features)
@@ -205,12 +205,12 @@ class ProGANGenerator(Growing):
 class ProGANDiscriminator(Growing):
     """The growing discriminator, the mirror of the generator.
 
-    A convolution 1x1 with leaky ReLU reads the picture; two convolutions a stage follow, then 2x2
-    pixels are averaged. The block at 4x4 also sees how much the pictures of a batch differ, so a
-    score depends on the batch that the picture is in.
+    A convolution 1x1 with leaky ReLU reads the image; two convolutions a stage follow, then 2x2
+    pixels are averaged. The block at 4x4 also sees how much the images of a batch differ, so a
+    score depends on the batch that the image is in.
 
     Args:
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         width: most channels of a layer.
         size: height and width at the last stage, 4 * 2**n.
         classes: length of the labels; the score depends on them by projection (Miyato & Koyama,
@@ -269,14 +269,14 @@ class ProGANDiscriminator(Growing):
     def forward(
         self, images: Tensor, labels: Tensor | None = None
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Judge pictures of the current stage, (N, in_channels, resolution, resolution), given
+        """Judge images of the current stage, (N, in_channels, resolution, resolution), given
         labels (N, classes).
 
         Returns:
             scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
 
         Raises:
-            DataError: the pictures have another size.
+            DataError: the images have another size.
         """
         features = self.features(images, labels)
         scores: Tensor = self.score(features)

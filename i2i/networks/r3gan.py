@@ -15,11 +15,11 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i.core.registry import register_network
 from i2i.errors import OptionsError
 from i2i.networks.condition import CodeHead, require_counts, require_labels, require_square
 from i2i.networks.resample import binomial_filter, downsample, upsample
 from i2i.networks.stylegan2 import sizes_of
-from i2i.registry import register_network
 
 BASE = 4
 SLOPE = 0.2

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.networks.blocks import (
     has_bias,
     normalisation,
@@ -20,7 +21,6 @@ from i2i.networks.blocks import (
 )
 from i2i.networks.checkpointing import Block, Checkpointed
 from i2i.networks.options import Blocks, Norm, Upsample, Width
-from i2i.registry import register_network
 
 
 class ResidualBlock(Block):
@@ -64,7 +64,7 @@ class ResNet(Checkpointed):
     differ with the number of blocks and, inside a block, with dropout.
 
     Args:
-        in_channels: channels of the pictures to translate.
+        in_channels: channels of the images to translate.
         out_channels: channels of the translations.
         width: channels at full size; twice as many at half and four times at a quarter of it.
         blocks: residual blocks, at least 0.

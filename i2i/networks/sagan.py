@@ -12,6 +12,7 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i.core.registry import register_network
 from i2i.errors import OptionsError
 from i2i.networks.attention import SelfAttention
 from i2i.networks.blocks import BatchNorm2d
@@ -25,7 +26,6 @@ from i2i.networks.condition import (
 from i2i.networks.conditional_norm import ConditionalNorm2d
 from i2i.networks.options import Width
 from i2i.networks.spectral import SpectralConv2d, SpectralLinear
-from i2i.registry import register_network
 
 Attention = Annotated[int, Ge(1), Le(65536), "height and width of the map that is attended to"]
 
@@ -57,7 +57,7 @@ class UpBlock(nn.Module):
 class DownBlock(nn.Module):
     """The residual block of the discriminator: halves height and width if `down`.
 
-    The `first` one sees the picture itself, to which it applies no ReLU.
+    The `first` one sees the image itself, to which it applies no ReLU.
     """
 
     def __init__(
@@ -95,17 +95,17 @@ def _attended(size: int, attention: int) -> int:
 
 @register_network("generator", "sagan")
 class SAGANGenerator(nn.Module):
-    """Residual blocks from noise to a picture, with self-attention behind one of them.
+    """Residual blocks from noise to an image, with self-attention behind one of them.
 
     The published network has 128 pixels, width 64 and attention at 32. A linear layer makes the
     map of 4x4, and each block doubles it.
 
     Args:
         latent: numbers of noise.
-        out_channels: channels of the pictures.
+        out_channels: channels of the images.
         width: channels at full size; twice as many at half of it and so on, at most 16 times.
         attention: height and width of the map that is attended to.
-        size: height and width of the pictures, 4 * 2**n.
+        size: height and width of the images, 4 * 2**n.
         classes: length of the labels, which the normalisation depends on; 0 for none.
 
     Raises:
@@ -154,16 +154,16 @@ class SAGANGenerator(nn.Module):
 
 @register_network("discriminator", "sagan")
 class SAGANDiscriminator(nn.Module):
-    """Residual blocks from a picture to one score, with self-attention behind one of them.
+    """Residual blocks from an image to one score, with self-attention behind one of them.
 
     The published network has 128 pixels, width 64 and attention at 32. Each block halves the map
     down to 4x4; one more keeps it, then all places are summed up.
 
     Args:
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         width: channels of the first block; twice as many in each one behind, at most 16 times.
         attention: height and width of the map that is attended to.
-        size: height and width of the pictures, 4 * 2**n.
+        size: height and width of the images, 4 * 2**n.
         classes: length of the labels, which the score depends on by projection; 0 for none.
         codes: logits of the auxiliary head, see `CodeHead`; 0 for none.
 
@@ -210,7 +210,7 @@ class SAGANDiscriminator(nn.Module):
             scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
 
         Raises:
-            DataError: the pictures have another size.
+            DataError: the images have another size.
         """
         features = self.features(images, labels)
         scores: Tensor = self.score(features)

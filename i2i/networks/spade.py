@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.errors import OptionsError
 from i2i.networks.blocks import (
     BatchNorm2d,
@@ -22,7 +23,6 @@ from i2i.networks.blocks import (
 )
 from i2i.networks.multiscale import behind
 from i2i.networks.spectral import HookedConv2d
-from i2i.registry import register_network
 
 NORMS = ("batch", "instance")
 DOUBLINGS = {"normal": 5, "more": 6, "most": 7}
@@ -217,7 +217,7 @@ class SPADEGenerator(nn.Module):
         norm = self.head_0.norm_0.param_free_norm
         alone = True
         if isinstance(norm, BatchNorm2d):
-            alone = labels.shape[0] == 1 if self.training else norm.per_picture
+            alone = labels.shape[0] == 1 if self.training else norm.per_image
         return 2 * self.multiple if alone else self.multiple
 
     def forward(self, labels: Tensor, style: Tensor | None = None) -> Tensor:

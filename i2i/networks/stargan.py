@@ -2,7 +2,7 @@
 
 Choi et al., "StarGAN: Unified generative adversarial networks for multi-domain image-to-image
 translation", CVPR 2018, section 3.3 and appendix 7.2. Which domain is wanted is told to the
-generator by planes of numbers behind the channels of the picture, one plane for each domain.
+generator by planes of numbers behind the channels of the image, one plane for each domain.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.errors import OptionsError
 from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size, upsampling
 from i2i.networks.checkpointing import Block, Checkpointed
 from i2i.networks.condition import require_square
 from i2i.networks.options import Blocks, Upsample, Width
-from i2i.registry import register_network
 
 
 def _norm(channels: int) -> InstanceNorm2d:
@@ -52,7 +52,7 @@ class StarGANGenerator(Checkpointed):
     differ with the number of blocks.
 
     Args:
-        in_channels: channels of the pictures to translate and of the label planes together.
+        in_channels: channels of the images to translate and of the label planes together.
         out_channels: channels of the translations.
         width: channels at full size; twice as many at half and four times at a quarter of it.
         blocks: residual blocks, at least 0.
@@ -101,7 +101,7 @@ class StarGANGenerator(Checkpointed):
         self.main = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Translate (N, in_channels, H, W), pictures and label planes, to -1..1.
+        """Translate (N, in_channels, H, W), images and label planes, to -1..1.
 
         Returns:
             (N, out_channels, H, W).
@@ -117,16 +117,16 @@ class StarGANGenerator(Checkpointed):
 class StarGANDiscriminator(nn.Module):
     """A critic with a map of scores and, from the same features, a classifier of the domain.
 
-    The published network has width 64 and 6 layers for pictures of 128 or 256 pixels. It has no
-    normalisation, as its gradient is penalised picture by picture. The weights have the published
+    The published network has width 64 and 6 layers for images of 128 or 256 pixels. It has no
+    normalisation, as its gradient is penalised image by image. The weights have the published
     names ("main.0.weight", "conv1.weight" ...).
 
     Args:
-        in_channels: channels of the pictures.
+        in_channels: channels of the images.
         width: channels of the first layer; they double from layer to layer.
         layers: convolutions of stride 2, at least 1.
         classes: domains or attributes to tell apart.
-        size: height and width of the pictures; the classifier sees all of the picture at once.
+        size: height and width of the images; the classifier sees all of the image at once.
 
     Raises:
         OptionsError: a number that is too small, or `size` is no multiple of 2**layers.
@@ -183,7 +183,7 @@ class StarGANDiscriminator(nn.Module):
             (N, classes).
 
         Raises:
-            DataError: the pictures have another size.
+            DataError: the images have another size.
         """
         require_square(images, self.size)
         features = self.main(images)

@@ -17,9 +17,9 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i.core.registry import register_network
 from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size
 from i2i.networks.condition import doublings, require_square
-from i2i.registry import register_network
 
 BASE = 4
 SLOPE = 0.2

@@ -18,11 +18,11 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i.core.registry import register_network
 from i2i.networks.condition import doublings, require_counts, require_labels
 from i2i.networks.equalised import EqualisedLinear, pixel_norm
 from i2i.networks.modulated import modulated_conv2d
 from i2i.networks.resample import binomial_filter, upsample
-from i2i.registry import register_network
 
 BASE = 4
 MAPPING_RATE = 0.01

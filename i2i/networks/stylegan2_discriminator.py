@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.errors import OptionsError
 from i2i.networks.condition import CodeHead, require_counts, require_labels, require_square
 from i2i.networks.equalised import EqualisedConv2d, EqualisedLinear, minibatch_deviation
 from i2i.networks.resample import binomial_filter, downsample, smooth
 from i2i.networks.stylegan2 import BASE, MappingNetwork, activate, channels_at, sizes_of
-from i2i.registry import register_network
 
 
 class Convolution(EqualisedConv2d):

@@ -1,6 +1,6 @@
 """The U-Net generator of pix2pix.
 
-An encoder halves the picture level by level, a decoder doubles it again, and each level of the
+An encoder halves the image level by level, a decoder doubles it again, and each level of the
 decoder also sees the encoder's features of its own size. Isola et al., "Image-to-image translation
 with conditional adversarial networks", CVPR 2017, section 3.2.1 and appendix 6.1.1.
 """
@@ -13,6 +13,7 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from i2i.core.registry import register_network
 from i2i.networks.blocks import (
     has_bias,
     normalisation,
@@ -22,7 +23,6 @@ from i2i.networks.blocks import (
 )
 from i2i.networks.checkpointing import Checkpointed
 from i2i.networks.options import Norm, Upsample, Width
-from i2i.registry import register_network
 
 
 class Skip(Checkpointed):
@@ -45,17 +45,17 @@ class Skip(Checkpointed):
 class UNet(Checkpointed):
     """Encoder and decoder of `downs` levels with skip connections.
 
-    Level i, counted from 0 at the picture, has min(2**i, 8) * `width` channels; the published
+    Level i, counted from 0 at the image, has min(2**i, 8) * `width` channels; the published
     networks are width 64 with 7 downs (128 pixels) and 8 downs (256 pixels). The innermost
     level has no normalisation on its way down, so that it may be a single pixel.
 
     The weights have the published names ("model.model.1.model.3...").
 
     Args:
-        in_channels: channels of the pictures to translate.
+        in_channels: channels of the images to translate.
         out_channels: channels of the translations.
         width: channels of the outermost level.
-        downs: how many times the picture is halved, at least 2.
+        downs: how many times the image is halved, at least 2.
         norm: "batch", "instance" or "none".
         dropout: drop half of the features behind the decoder's levels of full width (8 * `width` on
             both sides), except the innermost: levels 4 to downs - 2, which are `downs` - 5

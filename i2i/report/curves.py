@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from i2i.signals import Signal, read_signal
+from i2i.core.signals import Signal, read_signal
 
 POINTS = 600
 """Points of a curve at most, about the width of a chart in pixels."""
@@ -80,7 +80,7 @@ def _place(signal: Signal) -> tuple[str, int, str]:
         case "result":
             return "Other", 0, "other"
     if signal.held_out:
-        return "Health", 1, f"{owner}: scores of held-out pictures"
+        return "Health", 1, f"{owner}: scores of held-out images"
     match base:
         case "score_real" | "score_fake":
             return "Health", 2, f"{owner}: scores in training"

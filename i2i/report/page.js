@@ -16,7 +16,7 @@ const short = (value) => {
   return String(Number(value.toPrecision(4)));
 };
 
-// Picture sheets: one at a time, chosen by a slider or the arrow keys.
+// Image grids: one at a time, chosen by a slider or the arrow keys.
 
 const viewer = document.querySelector(".sheets");
 if (viewer) {

@@ -1,4 +1,4 @@
-"""The page: a record as one HTML file, with its style, its script and all pictures inside.
+"""The page: a record as one HTML file, with its style, its script and all images inside.
 
 Everything that comes from a run is escaped, so that the name of a folder or a label cannot become
 part of the page; a policy in its head forbids the browser to fetch anything at all.
@@ -17,13 +17,13 @@ from string import Template
 from typing import Any
 
 from i2i import __version__
-from i2i.atomic import write_text
+from i2i.core.signals import explain
 from i2i.errors import RunError
 from i2i.report.curves import Chart, charts
 from i2i.report.record import Record, read_record
 from i2i.report.sheets import BUDGET, Sheet, embed
-from i2i.signals import explain
-from i2i.training.health import KINDS, TOO_EARLY, is_early, judged, verdicts
+from i2i.runs.health import KINDS, TOO_EARLY, is_early, judged, verdicts
+from i2i.system.atomic import write_text
 
 VISIBLE_SIDE = 600
 """Pixels that a sheet is wide on the page, at least: smaller ones are enlarged by whole numbers."""
@@ -55,7 +55,7 @@ def render(record: Record, budget: int = BUDGET) -> str:
 
     Arguments:
         record: of the run.
-        budget: bytes of all picture sheets together.
+        budget: bytes of all image grids together.
     """
     body = (
         _head(record),
@@ -84,17 +84,17 @@ def _head(record: Record) -> str:
     lead = [_text(options[name]) for name in ("summary", "data.root") if options.get(name)]
     planned = options.get("train.steps")
     tiles = [("steps", str(record.steps), f"of {_text(planned)}" if planned else "")]
-    if record.decisive is not None:
-        name, better = record.decisive
+    if record.monitor is not None:
+        name, better = record.monitor
         points = _points(record, f"validation/{name}")
         if points:
             best = {"lower": min, "higher": max}[better](points, key=lambda point: point[1])
             tiles.append((f"best {name}", _number(best[1]), f"at step {best[0]}"))
     if "data.crop_size" in options:
-        tiles.append(("picture size", _text(options["data.crop_size"]), "pixels"))
-    speeds = [value for _, value in _points(record, "speed/pictures_per_second")]
+        tiles.append(("image size", _text(options["data.crop_size"]), "pixels"))
+    speeds = [value for _, value in _points(record, "speed/images_per_second")]
     if speeds:
-        tiles.append(("speed", f"{median(speeds):.3g}", "pictures/s"))
+        tiles.append(("speed", f"{median(speeds):.3g}", "images/s"))
     if record.environments:
         device = record.environments[-1][1].get("device", "unknown")
         tiles.append(("device", _text(device), ""))
@@ -110,8 +110,8 @@ def _head(record: Record) -> str:
 
 
 def _health(record: Record) -> str:
-    found = verdicts(record.rows, decisive=record.decisive)
-    known = judged(record.rows, decisive=record.decisive)
+    found = verdicts(record.rows, monitor=record.monitor)
+    known = judged(record.rows, monitor=record.monitor)
     cards = [
         "<div class='card verdict'>"
         f"<h4>{escape(verdict.kind)}, since step {verdict.since}</h4>"
@@ -145,31 +145,31 @@ def _sheets(sheets: list[Sheet], unreadable: int, total: int) -> str:
             "this file too large to handle."
         )
     if unreadable:
-        notes.append(f"{unreadable} of {total} picture sheets cannot be read.")
+        notes.append(f"{unreadable} of {total} image grids cannot be read.")
     said = "".join(f"<p class=soft>{note}</p>" for note in notes)
     if not sheets:
         return said
     last = len(sheets) - 1
-    pictures = "\n".join(_picture(sheet, shown=sheet is sheets[-1]) for sheet in sheets)
-    return f"""<h2>Picture sheets</h2>
+    images = "\n".join(_image(sheet, shown=sheet is sheets[-1]) for sheet in sheets)
+    return f"""<h2>Image grids</h2>
 <section class="card sheets fit">
 <div class=controls>
 <span class=step>step {sheets[-1].step}</span>
 <input type=range min=0 max={last} value={last} step=1 aria-label="training time">
 <button type=button aria-pressed=true>fit to window</button>
 </div>
-<div class=frame>{pictures}</div>
+<div class=frame>{images}</div>
 <p class="soft hint">The arrow keys move through training time.</p>
 {said}
 </section>"""
 
 
-def _picture(sheet: Sheet, *, shown: bool) -> str:
+def _image(sheet: Sheet, *, shown: bool) -> str:
     enlarged = max(1, math.ceil(VISIBLE_SIDE / sheet.width))
     width, height = sheet.width * enlarged, sheet.height * enlarged
     return (
         f'<img class="sheet{" small" if enlarged > 1 else ""}" data-step="{sheet.step}" '
-        f'alt="picture sheet of step {sheet.step}" width="{width}" height="{height}" '
+        f'alt="image grid of step {sheet.step}" width="{width}" height="{height}" '
         f'style="--width:{width}px;--ratio:{width / height:.4f}" '
         f'src="{sheet.uri}"{"" if shown else " hidden"}>'
     )

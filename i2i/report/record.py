@@ -10,14 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from i2i import gate
+from i2i.config import read_options
+from i2i.config.recipes import read_recipe, read_toml, recipes
+from i2i.core.signals import parse_monitor, side_names
 from i2i.errors import OptionsError, RunError
-from i2i.options import read_options
-from i2i.recipes import read_recipe, read_toml, recipes
-from i2i.signals import decided_by, side_names
-from i2i.training.checkpoint import refuse_exported
-from i2i.training.log import Row, read_log
-from i2i.training.run import Run, no_run
+from i2i.runs.checkpoint import refuse_exported
+from i2i.runs.folder import Run, no_run
+from i2i.runs.log import Row, read_log
+from i2i.system import gate
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Record:
             says nothing).
         environments: the step from which each held, and what was recorded; oldest first.
         rows: the lines of the log, oldest first: "step" and scalars (None: not finite).
-        sheets: the picture sheets and their steps, oldest first.
+        sheets: the image grids and their steps, oldest first.
         checkpoints: the names of the files.
-        decisive: the measure that tells the best checkpoint, and whether "lower" or "higher" is
+        monitor: the measure that tells the best checkpoint, and whether "lower" or "higher" is
             better; None where there is none.
         notes: what is missing or broken, a sentence each.
     """
@@ -47,7 +47,7 @@ class Record:
     rows: list[Row]
     sheets: list[tuple[int, Path]]
     checkpoints: list[str]
-    decisive: tuple[str, str] | None
+    monitor: tuple[str, str] | None
     notes: list[str]
 
     @property
@@ -82,14 +82,14 @@ def read_record(folder: Path) -> Record:
     ]
     checkpoints = [path.name for path in run.checkpoints()]
     if not sheets:
-        notes.append("There are no picture sheets.")
+        notes.append("There are no image grids.")
     if not checkpoints:
         notes.append("There is no checkpoint.")
     environments = sorted(_environments(folder, notes), key=lambda pair: pair[0])
     recipe, usual = _compare(options, _named_recipe(environments))
-    decisive = None
+    monitor = None
     try:
-        decisive = decided_by(str(options.get("train.best_by", "none")))
+        monitor = parse_monitor(str(options.get("train.monitor", "none")))
     except OptionsError as error:  # of a plug-in that is not here
         notes.append(str(error))
     return Record(
@@ -101,7 +101,7 @@ def read_record(folder: Path) -> Record:
         rows=rows,
         sheets=sorted(sheets),
         checkpoints=checkpoints + [run.best.name] * run.best.exists(),
-        decisive=decisive,
+        monitor=monitor,
         notes=notes,
     )
 

@@ -1,4 +1,4 @@
-"""Picture sheets small enough to be part of a page."""
+"""Image grids small enough to be part of a page."""
 
 import base64
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ QUALITY = 92
 
 @dataclass(frozen=True)
 class Sheet:
-    """A picture sheet as a data URI, with the step it was made at and its size in pixels."""
+    """A image grid as a data URI, with the step it was made at and its size in pixels."""
 
     step: int
     uri: str
@@ -71,12 +71,12 @@ def _encode(step: int, path: Path) -> Sheet | None:
         with Image.open(path) as opened:
             if opened.width * opened.height > LARGEST:
                 return None
-            picture = opened.convert("RGB")
+            image = opened.convert("RGB")
     except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything)
         return None
-    picture.thumbnail((SIDE, SIDE))
+    image.thumbnail((SIDE, SIDE))
     file = BytesIO()
-    # Full colour resolution: the pictures on a sheet may be 64 pixels wide.
-    picture.save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    # Full colour resolution: the images on a sheet may be 64 pixels wide.
+    image.save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
     text = base64.b64encode(file.getvalue()).decode("ascii")
-    return Sheet(step, f"data:image/jpeg;base64,{text}", *picture.size)
+    return Sheet(step, f"data:image/jpeg;base64,{text}", *image.size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from i2i.training.graph import seed_generators
+from i2i.training.cuda_graphs import seed_generators
 from i2i.training.random_state import random_state_kept
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def as_used(
         for name in model.generators:
             prepare(model.get_submodule(name))
         buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-        average = trainer.average.in_place() if trainer.average else nullcontext()
+        average = trainer.ema.in_place() if trainer.ema else nullcontext()
         try:
             with average, torch.no_grad(), trainer.precision.autocast():
                 yield

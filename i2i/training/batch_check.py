@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i.batch import Labelled, Pair, Unpaired, to_signed
+from i2i.core.batch import Labelled, Pair, Unpaired, to_signed
+from i2i.core.model import Model
 from i2i.errors import DataError
-from i2i.game import Model
 
 TOLERANCE = 0.01
 """How far beyond -1..1 a value may be: resampling overshoots a little, other ranges by far."""
@@ -130,7 +130,7 @@ def check_for(
             return BatchCheck(
                 Labelled, {"images": input_channels}, {"labels": labels, "mask": sets}, model=name
             )
-        case "pictures" | "unconditional":
+        case "images" | "unconditional":
             # Who is told nothing does not look at the labels.
             generator = model.get_submodule(model.generators[0])
             told = labels if getattr(generator, "classes", 0) else None

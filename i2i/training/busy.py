@@ -1,4 +1,4 @@
-"""Is the processor busy with something else? Then many threads are slower than one.
+"""Is the processor busy with something else? Then many threads are slower tha one.
 
 The threads of torch wait for each other after every layer. If one of them has to wait for a core,
 all do, often for milliseconds: beside one other program, two threads were measured to be nine times
@@ -16,7 +16,7 @@ BUSY = 1.5
 
 IDLE_SHARE = 0.5
 """Share of the time of all threads in which the process computes. Below it, threads wait: for a
-core, for each other, or for pictures. Which of these it is, is then measured."""
+core, for each other, or for images. Which of these it is, is then measured."""
 
 INTERVAL = 600.0
 """Seconds between two measurements while a training goes on."""

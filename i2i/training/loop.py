@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
+from i2i.distributed.gradients import apart, average_statistics
 from i2i.errors import CheckpointError, DataError, I2iError, TrainingError, WorkerError
+from i2i.runs.complaints import HealthWatch
 from i2i.training.budget import Budget
-from i2i.training.complaints import HealthWatch
-from i2i.training.distributed import apart, average_statistics
+from i2i.training.checkpoints import CheckpointManager
 from i2i.training.interrupt import Interrupt
-from i2i.training.keeper import Keeper
-from i2i.training.memory import OutOfMemoryError
-from i2i.training.monitor import Monitor
+from i2i.training.monitor import ProgressLogger
+from i2i.training.oom import OutOfMemoryError
 from i2i.training.pace import Pace
 from i2i.training.trainer import Losses, Trainer
 from i2i.training.validation import Validation
@@ -25,15 +25,15 @@ def fit(
     *,
     take: Callable[..., Losses],
     stop: int,
-    monitor: Monitor,
-    keeper: Keeper,
+    monitor: ProgressLogger,
+    keeper: CheckpointManager,
     validation: Validation | None,
     interrupt: Interrupt,
-    log_every: int,
-    validate_every: int,
-    save_every: int,
+    log_every_steps: int,
+    validate_every_steps: int,
+    save_every_steps: int,
     validation_share: float = 1.0,
-    stop_after: int | None = None,
+    patience: int | None = None,
     health: HealthWatch | None = None,
     sheets: Pace | None = None,
     resumed: int | None = None,
@@ -48,17 +48,17 @@ def fit(
     Arguments:
         trainer: holds what is trained.
         batches: one for each step that is left.
-        take: does a step of the trainer, as `Trainer.step`; `Rescue.step` does so whatever the
+        take: does a step of the trainer, as `Trainer.step`; `OOMRetry.step` does so whatever the
             memory.
         stop: steps that are done in the end, counted from the beginning of the run.
         monitor: reads the losses and shows them.
         keeper: saves.
         validation: measures; without it no checkpoint is the best. Only the first process needs it.
         interrupt: says whether somebody wants the run to stop, and when it is time to save.
-        log_every, validate_every, save_every: in steps; all three are also done at the end.
+        log_every_steps, validate_every_steps, save_every_steps: in steps; all three are also done at the end.
         validation_share: of the time, at most; a validation that would take more is left out, but
             for the first and the last one.
-        stop_after: validations in succession without a better one than the best before, after which
+        patience: validations in succession without a better one than the best before, after which
             the training ends.
         health: says what is wrong.
         sheets: says when an image sheet is due by the clock, beside those of the validations.
@@ -86,7 +86,7 @@ def fit(
         return processes.of_first(keeper.stale)
 
     def stale(validations: int) -> bool:
-        return stop_after is not None and validations >= stop_after
+        return patience is not None and validations >= patience
 
     with monitor:
         try:
@@ -94,7 +94,7 @@ def fit(
                 watching.show()
             elif (
                 validates
-                and (resumed % validate_every == 0 or resumed == stop)
+                and (resumed % validate_every_steps == 0 or resumed == stop)
                 and processes.of_first(keeper.validated) < resumed
             ):
                 count = validate()
@@ -102,13 +102,13 @@ def fit(
                 if stale(count):
                     return True
             for batch in _until(interrupt, monitor.batches(batches)):
-                log = (trainer.steps_done + 1) % log_every == 0
+                log = (trainer.steps_done + 1) % log_every_steps == 0
                 within_a_step = True
                 losses = take(batch, closely=log)
                 within_a_step = False
                 step = trainer.steps_done
                 monitor.gather(step, losses)
-                due = validates and (step % validate_every == 0 or step == stop)
+                due = validates and (step % validate_every_steps == 0 or step == stop)
                 measure = due and (step == stop or processes.of_first(budget.affords_another()))
                 if due and not measure and not skipped:
                     skipped = True
@@ -118,7 +118,7 @@ def fit(
                         "(train.validation_share); from here on, some are left out"
                     )
                 by_clock = interrupt.save_due()
-                save = step % save_every == 0 or step == stop
+                save = step % save_every_steps == 0 or step == stop
 
                 if log or measure or save or by_clock:
                     monitor.write(trainer.learning_rates(step - 1))
@@ -144,7 +144,7 @@ def fit(
                     if step < stop:
                         monitor.say(
                             f"step {step}: no better validation in {count} of them, so the "
-                            "training ends here (go on with a larger --stop-after)."
+                            "training ends here (go on with a larger --patience)."
                         )
                     return True
             if trainer.steps_done < stop:
@@ -166,8 +166,8 @@ class _Watching:
         self,
         trainer: Trainer,
         validation: Validation | None,
-        keeper: Keeper,
-        monitor: Monitor,
+        keeper: CheckpointManager,
+        monitor: ProgressLogger,
         health: HealthWatch | None,
         sheets: Pace,
     ) -> None:
@@ -224,7 +224,9 @@ def _is_whole(error: Exception, within_a_step: bool, alone: bool) -> bool:
     return not within_a_step and not isinstance(error, TrainingError)
 
 
-def _save_before_leaving(trainer: Trainer, keeper: Keeper, monitor: Monitor, cure: str) -> None:
+def _save_before_leaving(
+    trainer: Trainer, keeper: CheckpointManager, monitor: ProgressLogger, cure: str
+) -> None:
     step = trainer.steps_done
     if step == 0:
         return
@@ -241,7 +243,7 @@ def _save_before_leaving(trainer: Trainer, keeper: Keeper, monitor: Monitor, cur
     )
 
 
-def _make_ready(trainer: Trainer, monitor: Monitor) -> None:
+def _make_ready(trainer: Trainer, monitor: ProgressLogger) -> None:
     """Make sure that the weights are worth keeping. A collective."""
     _require_finite_weights(trainer, monitor.last_good)
     average_statistics(trainer.model, trainer.processes)
@@ -279,7 +281,9 @@ def _require_finite_weights(trainer: Trainer, last_good: str) -> None:
         )
 
 
-def _save(trainer: Trainer, keeper: Keeper, monitor: Monitor, *, last: bool = False) -> None:
+def _save(
+    trainer: Trainer, keeper: CheckpointManager, monitor: ProgressLogger, *, last: bool = False
+) -> None:
     """Save; if that fails, a run that goes on tries again later."""
     try:
         path = keeper.save(trainer, last=last)

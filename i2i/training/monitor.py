@@ -19,20 +19,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from i2i.atomic import replacing, write_text
+from i2i.core.progress import Bar, can_draw, duration
 from i2i.errors import I2iError, TrainingError
-from i2i.progress import Bar, can_draw, duration
+from i2i.runs.folder import Run
+from i2i.runs.log import read_log
+from i2i.runs.verdict import Verdict
+from i2i.system.atomic import replacing, write_text
 from i2i.training.busy import BusyWatch
-from i2i.training.log import read_log
-from i2i.training.run import Run
-from i2i.training.verdict import Verdict
 
 LINE_INTERVAL = 15.0
 """Seconds between two progress lines where there is no terminal."""
 
 
-class Journal:
-    """Scalars, picture sheets and texts, for people (TensorBoard) and programs (JSON lines).
+class MetricLogger:
+    """Scalars, image grids and texts, for people (TensorBoard) and programs (JSON lines).
 
     A writer that fails is left out from then on, with a notice: it never ends a run. If somebody
     removes the folder, all that was logged is written again.
@@ -114,7 +114,7 @@ class Journal:
             with replacing(self.run.samples / f"step-{step:08d}.png") as partial:
                 sheet.save(partial, format="PNG")
         except OSError as error:
-            self._say(f"The picture sheet could not be saved: {error}.")
+            self._say(f"The image grid could not be saved: {error}.")
 
     def text(self, name: str, text: str) -> None:
         self._require_folder()
@@ -152,13 +152,13 @@ def _summary_writer(run: Run, start: int) -> Any:
     return SummaryWriter(str(run.folder), purge_step=start + 1 if start else None)
 
 
-class Monitor:
+class ProgressLogger:
     """Gathers the losses of each step; writes their means down and shows how far the run is.
 
     Arguments:
         journal: where the scalars go.
         start, stop: the steps of this run.
-        samples_before: how many pictures come before a step.
+        samples_before: how many images come before a step.
         terms: what is shown of each player while it trains; everything goes into the log.
         say: prints a line.
         mean: what makes tensors their mean over all processes; called by `write` alone.
@@ -171,7 +171,7 @@ class Monitor:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: MetricLogger,
         *,
         start: int,
         stop: int,
@@ -203,7 +203,7 @@ class Monitor:
         self._bar = Bar("training", stop - start)
         self._drawn = shown and can_draw(sys.stderr)
 
-    def __enter__(self) -> "Monitor":
+    def __enter__(self) -> "ProgressLogger":
         if self.busy is not None:
             self.busy.begin()
         self._said = self._busy_since = time.perf_counter()
@@ -250,19 +250,19 @@ class Monitor:
         means = self._read()
         now = time.perf_counter()
         steps, seconds = self._step - self._since, max(now - self._busy_since, 1e-9)
-        pictures = self.samples_before(self._step) - self.samples_before(self._since)
+        images = self.samples_before(self._step) - self.samples_before(self._since)
         speed = {
-            "speed/pictures_per_second": pictures / seconds,
+            "speed/images_per_second": images / seconds,
             "speed/steps_per_second": steps / seconds,
             "speed/data_wait": self._waited / seconds,
         }
         learning = {f"learning_rate/{player}": rate for player, rate in rates.items()}
         if steps:
             self.journal.scalars(self._step, {**means, **learning, **speed})
-        rate = speed["speed/pictures_per_second"]
+        rate = speed["speed/images_per_second"]
         terms = {name: value for name, value in means.items() if name.split("/")[1] in self.terms}
         self._text = "  ".join(
-            [f"{rate:.1f} pictures/s", *(f"{name} {value:.3g}" for name, value in terms.items())]
+            [f"{rate:.1f} images/s", *(f"{name} {value:.3g}" for name, value in terms.items())]
         )
         if not self._drawn and (now - self._said > LINE_INTERVAL or self._step == self.stop):
             self._said = now

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 class InstanceNoise:
     """Normal noise on the input of discriminators, which fades away as the training goes on.
 
-    It makes the real and the generated pictures overlap, so that a discriminator cannot tell them
+    It makes the real and the generated images overlap, so that a discriminator cannot tell them
     apart all too well (Sonderby et al.: Amortised MAP Inference for Image Super-Resolution, ICLR
     2017, section 3.3; Arjovsky and Bottou: Towards Principled Methods for Training GANs, 2017).
 
     Arguments:
-        deviation: standard deviation at the beginning; pictures are in -1..1.
+        deviation: standard deviation at the beginning; images are in -1..1.
         until: the share of the run at whose end it has become 0, linearly.
         discriminators: networks whose first argument gets the noise while they train.
         device: of the networks.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2i.objectives.precision import inner_scale
+from i2i.losses.precision import inner_scale
 
 INNER_SCALE = 1024.0
 """The largest scale of a gradient that a loss takes itself. Torch's notes on mixed precision take

@@ -1,6 +1,6 @@
 """The trainer: it moves a model by one step, and knows nothing of any model.
 
-See `i2i.game` for what a step is. The trainer adds what all games need: who may learn when, in
+See `i2i.core.model` for what a step is. The trainer adds what all games need: who may learn when, in
 which precision, at which learning rate, with which random numbers, in how many pieces.
 """
 
@@ -15,21 +15,27 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from i2i.batch import to_device
+from i2i.core.batch import to_device
+from i2i.core.model import Clock, Loss, Model, Play, Turn
+from i2i.distributed.gradients import GradientExchange, gather_own_states
+from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import CheckpointError, DataError, TrainingError
-from i2i.game import Clock, Loss, Model, Play, Turn
-from i2i.processes import ALONE, Processes
+from i2i.runs.checkpoint import load_checkpoint, save_checkpoint
+from i2i.runs.image_grid import image_grid
 from i2i.training.as_used import as_used
-from i2i.training.average import HistoricalAverage, MovingAverage
 from i2i.training.batch_check import BatchCheck
-from i2i.training.checkpoint import load_checkpoint, save_checkpoint
-from i2i.training.distributed import GradientExchange, gather_own_states
-from i2i.training.graph import Reseed, StepGraphs, fixed_rates, rates_on_device, seed_generators
+from i2i.training.cuda_graphs import (
+    Reseed,
+    StepGraphs,
+    fixed_rates,
+    rates_on_device,
+    seed_generators,
+)
+from i2i.training.ema import EMA, HistoricalAverage
 from i2i.training.noise import InstanceNoise
 from i2i.training.precision import Precision
 from i2i.training.random_state import random_state_kept
 from i2i.training.rates import LearningRates
-from i2i.training.sheet import picture_sheet
 
 Losses = dict[str, Tensor]
 """The value of each term before weighting, as "player/term", and each player's weighted "total";
@@ -54,18 +60,18 @@ class Trainer:
         rate: step -> what every learning rate is multiplied by, but for those that somebody else
             sets (`i2i.training.rates`).
         seed: of all random numbers.
-        accumulate: into how many pieces a batch is cut, to save memory. The gradients of the pieces
+        gradient_accumulation: into how many pieces a batch is cut, to save memory. The gradients of the pieces
             are averaged before a player moves, and every player faces the others as they stand
             after the earlier turns: the step is that of the whole batch (but for batch norm, whose
             statistics are those of a piece). The price is that the forward passes of earlier turns
             are repeated.
         average: decay of the moving average of the generators, for each step in which one of them
             moves; 0 for none.
-        average_warmup: whether it begins with a short memory, so that it soon forgets the fresh
+        ema_warmup: whether it begins with a short memory, so that it soon forgets the fresh
             weights.
-        channels_last: memory format of networks and pictures.
+        channels_last: memory format of networks and images.
         compile: the names of the networks that `torch.compile` compiles.
-        augment: random changes of a batch of signed pictures on the device.
+        augment: random changes of a batch of signed images on the device.
         noise: on the input of discriminators.
         clip: player -> the largest size of a weight that it keeps after its turn (Arjovsky et al.:
             Wasserstein GAN, 2017, algorithm 1).
@@ -73,7 +79,7 @@ class Trainer:
         length: of the run in steps, for what changes over the run.
         processes: those that train together. Each is given its share of every batch, and draws the
             random numbers that the same pieces of the whole batch would be given by one process
-            with as many times `accumulate`; only those of `augment` are others.
+            with as many times `gradient_accumulation`; only those of `augment` are others.
         graphs: records steps and replays them; without it, Python plays every step.
         check: refuses batches that the model cannot learn from.
         prepare: puts a generator into the mode in which it is used after training.
@@ -89,9 +95,9 @@ class Trainer:
         precision: str = "fp32",
         rate: Callable[[int], float] = lambda step: 1.0,
         seed: int = 0,
-        accumulate: int = 1,
+        gradient_accumulation: int = 1,
         average: float = 0.0,
-        average_warmup: bool = False,
+        ema_warmup: bool = False,
         channels_last: bool = False,
         compile: Iterable[str] = (),  # noqa: A002 (what else to call it)
         augment: Callable[[Any], Any] | None = None,
@@ -111,7 +117,7 @@ class Trainer:
         self.precision = Precision(precision, self.device, model.players)
         self.rate = rate
         self.seed = seed
-        self.accumulate = accumulate
+        self.gradient_accumulation = gradient_accumulation
         self.augment = augment
         self.noise = noise
         self.clip = clip
@@ -138,9 +144,7 @@ class Trainer:
             for optimizer in self.optimizers.values():
                 rates_on_device(optimizer, self.device)
         self._rates = LearningRates(self.optimizers)
-        self.average = (
-            MovingAverage(self._averaged(), average, warmup=average_warmup) if average else None
-        )
+        self.ema = EMA(self._averaged(), average, warmup=ema_warmup) if average else None
         self.histories = {
             player: HistoricalAverage(parameters, historical_averaging)
             for player, parameters in self.parameters.items()
@@ -172,7 +176,7 @@ class Trainer:
         """Train on one batch and return the losses, still on the device.
 
         Arguments:
-            batch: what `model.play` takes, as a named tuple; byte pictures are made signed.
+            batch: what `model.play` takes, as a named tuple; byte images are made signed.
             closely: whether to look at the gradients too: "player/gradient_norm" is the length of
                 the gradient that a player follows, over all of its weights.
 
@@ -191,13 +195,13 @@ class Trainer:
         if not all(network.training for network in self.model.children()):
             self.model.train()  # somebody has looked at a result in between
         self._rates.set(self.rate(self.steps_done))
-        if self.model.begins_anew(self.clock):
+        if self.model.resets_optimizers(self.clock):
             for optimizer in self.optimizers.values():
                 optimizer.state.clear()
             self._forget_graphs()
         if self.noise is not None:
             self.noise.fade(self.clock.share)
-        self.model.prepare(self.clock)
+        self.model.on_step_start(self.clock)
         batch = to_device(batch, self.device, self.memory_format)
         if self.augment is not None:
             self._reseed(-1)
@@ -226,8 +230,8 @@ class Trainer:
             batch = self.check(batch, next(self.model.parameters()).dtype)
         batch = to_device(batch, self.device, self.memory_format)
         with as_used(self, self.prepare, self.seed, single=len(batch[0]) == 1):
-            columns = self.model.show(batch)
-        return picture_sheet({name: images.float() for name, images in columns.items()})
+            columns = self.model.visualize(batch)
+        return image_grid({name: images.float() for name, images in columns.items()})
 
     def save(self, path: Path | str) -> None:
         """Write a checkpoint, which `load` and every command that takes one read.
@@ -264,8 +268,8 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizers": {name: self._optimizer_state(name) for name in self.optimizers},
             "scalers": self.precision.state_dict(),
-            "average": self.average.state_dict() if self.average else {},
-            "average_updates": None if self.average is None else self.average.updates,
+            "average": self.ema.state_dict() if self.ema else {},
+            "average_updates": None if self.ema is None else self.ema.updates,
             "rates": self._rates.theirs(),
             "histories": {player: h.state_dict() for player, h in self.histories.items()},
         }
@@ -282,8 +286,8 @@ class Trainer:
         self._forget_graphs()
         self.precision.load_state_dict(state["scalers"])
         self._rates.restore(state.get("rates", {}))
-        if self.average is not None:
-            self.average.load_state_dict(state["average"], state.get("average_updates"))
+        if self.ema is not None:
+            self.ema.load_state_dict(state["average"], state.get("average_updates"))
         for player, history in self.histories.items():
             history.load_state_dict(state["histories"][player])
 
@@ -297,11 +301,11 @@ class Trainer:
 
     def _kind(self, closely: bool) -> Hashable | None:
         """What Python decides in the coming step; None if no other step is like it."""
-        rhythm = self.model.rhythm(self.clock)
-        if rhythm is None:
+        graph_key = self.model.graph_key(self.clock)
+        if graph_key is None:
             return None
         rates = tuple(fixed_rates(optimizer) for optimizer in self.optimizers.values())
-        return rhythm, closely, self.accumulate, rates
+        return graph_key, closely, self.gradient_accumulation, rates
 
     def _forget_graphs(self) -> None:
         if self.graphs is not None:
@@ -309,9 +313,9 @@ class Trainer:
 
     def _compute(self, batch: Any, reseed: Reseed, closely: bool) -> Losses:
         """All that a step does on the device."""
-        losses = self._play(list(_pieces(batch, self.accumulate)), reseed, closely)
-        if self.average is not None and any(f"{p}/total" in losses for p in self._makers):
-            self.average.update()
+        losses = self._play(list(_pieces(batch, self.gradient_accumulation)), reseed, closely)
+        if self.ema is not None and any(f"{p}/total" in losses for p in self._makers):
+            self.ema.update()
         return losses
 
     def _reseed(self, piece: int) -> None:
@@ -322,7 +326,7 @@ class Trainer:
         rank = self.processes.rank
         entropy = [self.seed, self.steps_done, 0]
         if piece >= 0:  # of the whole batch, which is dealt out to the processes in order
-            entropy[-1] = rank * self.accumulate + piece + 1
+            entropy[-1] = rank * self.gradient_accumulation + piece + 1
         elif rank:
             entropy.append(rank)
         return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
@@ -470,6 +474,6 @@ def _pieces(batch: Any, count: int) -> Iterator[Any]:
     size = len(batch[0])
     if size % count:
         raise DataError(
-            f"A batch of {size} cannot be cut into {count} equal pieces (train.accumulate)."
+            f"A batch of {size} cannot be cut into {count} equal pieces (train.gradient_accumulation)."
         )
     return (type(batch)(*parts) for parts in zip(*(t.chunk(count) for t in batch), strict=True))

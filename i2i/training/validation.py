@@ -1,4 +1,4 @@
-"""How the model does on pictures that it does not learn from."""
+"""How the model does on images that it does not learn from."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -8,29 +8,29 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from i2i.batch import to_bytes, to_device, to_signed
-from i2i.game import Produced
+from i2i.core.batch import to_bytes, to_device, to_signed
+from i2i.core.model import Generated
 from i2i.metrics.classifier import Classifier
 from i2i.metrics.distance import Distance
 from i2i.metrics.health import health_signals
-from i2i.metrics.pictures import l1_distance, psnr, ssim_index
+from i2i.metrics.images import l1_distance, psnr, ssim_index
+from i2i.runs.image_grid import image_grid
 from i2i.training.as_used import as_used
-from i2i.training.sheet import picture_sheet
 from i2i.training.trainer import Trainer
 
 
 class Validation:
-    """A fixed sample of held-out pictures, measured and shown the same way each time.
+    """A fixed sample of held-out images, measured and shown the same way each time.
 
     The generators run as they do after training: with the moving average where there is one, and in
     the normalisation mode of the recipe.
 
     Arguments:
-        batches: what `model.measure` takes, as byte pictures; kept in memory.
+        batches: what `model.validation_step` takes, as byte images; kept in memory.
         prepare: puts a network into the mode in which it will be used.
-        sheet: how many pictures the picture sheet shows.
+        sheet: how many images the image grid shows.
         seed: of the random numbers that the generators may draw (dropout).
-        distance: between sets of pictures, for what has no truth to be compared with.
+        distance: between sets of images, for what has no truth to be compared with.
         classifier: gives a classifier of the domains; asked at the first validation.
     """
 
@@ -55,14 +55,14 @@ class Validation:
         self.sheet_batch = _first(batches, sheet)
 
     def measure(self, trainer: Trainer) -> dict[str, float]:
-        """Each measure over all pictures, and what they tell as a set."""
+        """Each measure over all images, and what they tell as a set."""
         model, values, produced = trainer.model, [], []
         with self._as_used(trainer):
             for batch in self.batches:
                 on_device = self._to(trainer, batch)
-                values.append(model.measure(on_device))
-                produced.append({k: _small(v) for k, v in model.produce(on_device).items()})
-        measured = model.summarise(
+                values.append(model.validation_step(on_device))
+                produced.append({k: _small(v) for k, v in model.generate(on_device).items()})
+        measured = model.reduce(
             {name: torch.cat([each[name] for each in values]) for name in values[0]}
         )
         sets = {name: _joined([each[name] for each in produced]) for name in produced[0]}
@@ -82,8 +82,8 @@ class Validation:
         if self.classifier is not None:
             self.classifier()
 
-    def _signals(self, sets: Mapping[str, Produced]) -> dict[str, float]:
-        """Signs of generators that fail; see `i2i.training.health`."""
+    def _signals(self, sets: Mapping[str, Generated]) -> dict[str, float]:
+        """Signs of generators that fail; see `i2i.runs.health`."""
         found: dict[str, float] = {}
         for name, each in sets.items():
             outputs, references, inputs = (
@@ -96,10 +96,10 @@ class Validation:
             found |= {f"health/{k}{ending}": value.item() for k, value in signals.items()}
         return found
 
-    def _distances(self, sets: Mapping[str, Produced]) -> dict[str, float]:
+    def _distances(self, sets: Mapping[str, Generated]) -> dict[str, float]:
         if self.distance is None or any(each.paired for each in sets.values()):
             return {}
-        # The pictures to compare with are those of the first time, and so is what is known of them.
+        # The images to compare with are those of the first time, and so is what is known of them.
         found = {
             name: self.distance.between(
                 each.outputs, self.references.setdefault(name, each.references)
@@ -111,8 +111,8 @@ class Validation:
             return mean
         return mean | {f"{self.distance.name}_{name}": value for name, value in found.items()}
 
-    def _accuracy(self, sets: Mapping[str, Produced]) -> dict[str, float]:
-        """The share of pictures that a classifier takes for what they were asked to be."""
+    def _accuracy(self, sets: Mapping[str, Generated]) -> dict[str, float]:
+        """The share of images that a classifier takes for what they were asked to be."""
         if self.classifier is None:
             return {}
         classifier = self.classifier()
@@ -126,7 +126,7 @@ class Validation:
         chance = 1 / len(classifier.names)
         return {"domain_accuracy": sum(shares) / len(shares), "health/chance": chance}
 
-    def _of_copies(self, sets: Mapping[str, Produced]) -> dict[str, float]:
+    def _of_copies(self, sets: Mapping[str, Generated]) -> dict[str, float]:
         """What would be measured if each output was its input; these are the same each time."""
         copies = {
             name: each._replace(outputs=each.inputs)
@@ -147,10 +147,10 @@ class Validation:
         return {f"copying/{name}": value for name, value in found.items()}
 
     def show(self, trainer: Trainer) -> Image.Image:
-        """The picture sheet."""
+        """The image grid."""
         with self._as_used(trainer):
-            columns = trainer.model.show(self._to(trainer, self.sheet_batch))
-        return picture_sheet({name: images.float() for name, images in columns.items()})
+            columns = trainer.model.visualize(self._to(trainer, self.sheet_batch))
+        return image_grid({name: images.float() for name, images in columns.items()})
 
     def _to(self, trainer: Trainer, batch: Any) -> Any:
         return to_device(batch, trainer.device, trainer.memory_format)
@@ -160,22 +160,22 @@ class Validation:
         return as_used(trainer, self.prepare, self.seed, single=single)
 
 
-def _small(produced: Produced) -> Produced:
-    """Pictures as bytes, out of the way of the device."""
+def _small(produced: Generated) -> Generated:
+    """Images as bytes, out of the way of the device."""
     images = [None if each is None else to_bytes(each).cpu() for each in produced[:3]]
     labels = None if produced.labels is None else produced.labels.cpu()
     assert images[0] is not None
     assert images[1] is not None
-    return Produced(images[0], images[1], images[2], produced.paired, labels)
+    return Generated(images[0], images[1], images[2], produced.paired, labels)
 
 
-def _joined(parts: Sequence[Produced]) -> Produced:
+def _joined(parts: Sequence[Generated]) -> Generated:
     """What was made of several batches."""
     fields: list[Any] = [
         torch.cat(field) if isinstance(field[0], Tensor) else field[0]
         for field in zip(*parts, strict=True)
     ]
-    return Produced(*fields)
+    return Generated(*fields)
 
 
 def _first(batches: Sequence[Any], count: int) -> Any:

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from i2i.augment import AdaptiveProbability, AugmentPipe
-from i2i.augment.pipe import BGC, COLOUR, NORMAL, R3GAN, _Chosen
-from i2i.augment.sampling import sample_bilinear
 from i2i.errors import OptionsError
+from i2i.networks.augment import AdaptiveProbability, AugmentPipe
+from i2i.networks.augment.pipe import BGC, COLOUR, NORMAL, R3GAN, _Chosen
+from i2i.networks.augment.sampling import sample_bilinear
 from vectors import Vectors, error, errors
 
 BOUND = 1e-9
@@ -52,7 +52,7 @@ def test_p_moves_as_published():
 
 @pytest.mark.parametrize("file", ["ada_bgc", "ada_r3gan"])
 def test_fixed_sizes_give_the_same(file, monkeypatch):
-    monkeypatch.setattr("i2i.augment.pipe._may_wait", lambda images: False)
+    monkeypatch.setattr("i2i.networks.augment.pipe._may_wait", lambda images: False)
     record = Vectors(file)
     pipe = AugmentPipe(record.config["kwargs"]).double()
     pipe.p.fill_(record["state.p"])

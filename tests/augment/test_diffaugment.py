@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from i2i.augment import DiffAugment
-from i2i.augment.diffaugment import brighten, saturate, stretch_contrast
 from i2i.errors import OptionsError
+from i2i.networks.augment import DiffAugment
+from i2i.networks.augment.diffaugment import brighten, saturate, stretch_contrast
 from vectors import Vectors, errors
 
 BOUND = 1e-9

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from i2i.cli import cli
-from i2i.data.demo import write_demo
+from i2i.data.demo.sets import write_demo
 from i2i.errors import DataError
 
 SMALL = [
@@ -27,7 +27,7 @@ def doctor(*arguments: object) -> Result:
 def test_a_clean_set_exits_with_0(facades: Path) -> None:
     done = doctor(facades)
     assert done.exit_code == 0, done.output
-    assert "paired (whole pictures in train/, two side by side in each)" in done.output
+    assert "paired (whole images in train/, two side by side in each)" in done.output
     assert "train: 7 pairs (train, side by side)" in done.output
     assert "Nothing is wrong." in done.output
 
@@ -75,7 +75,7 @@ def test_a_name_of_the_catalogue(facades: Path, own_cache: Path) -> None:
 def test_the_size_alone_is_enough_for_the_crop(facades: Path) -> None:
     done = doctor(facades, "--size", 32)
     assert done.exit_code == 1
-    assert "10 of 10 pictures are smaller than the crop of 32" in done.output
+    assert "10 of 10 images are smaller than the crop of 32" in done.output
 
 
 def test_the_kind_is_that_of_the_recipe_unless_said(unpaired: Path) -> None:
@@ -96,7 +96,7 @@ def test_what_does_not_go_together(facades: Path) -> None:
 
 @pytest.mark.parametrize(("loss", "code"), [("1.0", 0), ("null", 1)])
 def test_a_run(tmp_path: Path, loss: str, code: int) -> None:
-    from i2i.recipes import load_options
+    from i2i.config.recipes import load_options
 
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
@@ -119,9 +119,9 @@ def test_what_torchvision_downloads_can_be_named(own_cache: Path) -> None:
     shutil.copy(base / "Sea" / "0.png", base / "Sea" / "2.png")
     done = doctor("eurosat")
     assert done.exit_code == 1, done.output
-    assert "pictures (by its name)" in done.output
-    assert "train: 5 pictures, 2 classes (torchvision's EuroSAT)" in done.output
-    assert "1 of 5 pictures are exact copies" in done.output
+    assert "images (by its name)" in done.output
+    assert "train: 5 images, 2 classes (torchvision's EuroSAT)" in done.output
+    assert "1 of 5 images are exact copies" in done.output
     assert isinstance(doctor("eurosat", "--kind", "paired").exception, DataError)
     small = ["--set", "generator.width=2", "--set", "discriminator.width=2"]
     done = doctor("eurosat", "--model", "cgan", "--size", 16, *small)
@@ -134,7 +134,7 @@ def test_the_embedded_data_set_can_be_named(own_cache: Path, monkeypatch: Any) -
         write_demo(root, kind, 3, 16)
         return root
 
-    monkeypatch.setattr("i2i.data.demo.demo_folder", painted)
+    monkeypatch.setattr("i2i.data.demo.sets.demo_folder", painted)
     assert "train: 3 pairs" in doctor("demo").output
 
 

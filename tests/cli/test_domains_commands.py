@@ -9,13 +9,13 @@ from commands import complaint, invoke
 from known import files
 from PIL import Image
 
-from i2i import train
-from i2i.data.reading import read_picture
+from i2i.config import Options
+from i2i.data.images.read import read_image
 from i2i.errors import I2iError
-from i2i.loading import load_translator
+from i2i.inference.domain_sheet import overview
+from i2i.inference.load import load_translator
 from i2i.networks import StarGANGenerator
-from i2i.options import Options
-from i2i.overview import overview
+from i2i.training import session as train
 from shrunk import shrunk
 
 
@@ -26,7 +26,8 @@ def trained(options: Options, folder: Path) -> Path:
 @pytest.fixture
 def run(domains: Path, tmp_path: Path) -> Path:
     return trained(
-        shrunk("stargan", f"data.root={domains}", "train.steps=1", "train.save_every=1"), tmp_path
+        shrunk("stargan", f"data.root={domains}", "train.steps=1", "train.save_every_steps=1"),
+        tmp_path,
     )
 
 
@@ -34,7 +35,9 @@ def run(domains: Path, tmp_path: Path) -> Path:
 def faces(domains: Path, tmp_path: Path) -> Path:
     """A run with attributes."""
     return trained(
-        shrunk("stargan-celeba", f"data.root={domains}", "train.steps=1", "train.save_every=1"),
+        shrunk(
+            "stargan-celeba", f"data.root={domains}", "train.steps=1", "train.save_every_steps=1"
+        ),
         tmp_path,
     )
 
@@ -59,7 +62,7 @@ def test_one_domain(run: Path, photos: Path, tmp_path: Path) -> None:
     with Image.open(photos / "1.png") as photo:
         expected = np.asarray(translator(photo))
         others = [np.asarray(translator(photo, domain=name)) for name in ("red", "blue")]
-    np.testing.assert_array_equal(read_picture(out / "1.png", 3), expected)
+    np.testing.assert_array_equal(read_image(out / "1.png", 3), expected)
     assert all((other != expected).any() for other in others)
 
 
@@ -76,7 +79,7 @@ def test_all_domains_and_a_sheet(run: Path, photos: Path, tmp_path: Path) -> Non
     one = tmp_path / "one"
     assert invoke("translate", photos, one, "--checkpoint", run, "--domain", "red").exit_code == 0
     np.testing.assert_array_equal(
-        read_picture(one / "deep" / "2.png", 3), read_picture(out / "red" / "deep" / "2.png", 3)
+        read_image(one / "deep" / "2.png", 3), read_image(out / "red" / "deep" / "2.png", 3)
     )
 
 
@@ -94,14 +97,14 @@ def test_a_sheet_alone(run: Path, photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_sheet_leaves_out_what_cannot_be_read(run: Path, photos: Path, tmp_path: Path) -> None:
-    (photos / "0.png").write_bytes(b"no picture")
+    (photos / "0.png").write_bytes(b"no image")
     ask = ("translate", photos, tmp_path / "alone", "--checkpoint", run, "--sheet")
     result = invoke(*ask)
     assert result.exit_code == 1
     assert files(tmp_path / "alone") == ["sheet.png"]
     with Image.open(tmp_path / "alone" / "sheet.png") as image:
         assert image.height == 20 + 2 * (6 * 16 + 4)  # two rows
-    assert result.stderr == (f"Not shown: {photos / '0.png'}: it is no picture of a known format\n")
+    assert result.stderr == (f"Not shown: {photos / '0.png'}: it is no image of a known format\n")
     everything = ("translate", photos, tmp_path / "all", "--checkpoint", run, "--domain", "all")
     result = invoke(*everything, "--sheet")
     assert result.exit_code == 1
@@ -114,7 +117,7 @@ def test_a_sheet_leaves_out_what_cannot_be_read(run: Path, photos: Path, tmp_pat
     broken.mkdir()
     (photos / "0.png").rename(broken / "0.png")
     ask = ("translate", broken, tmp_path / "none", "--checkpoint", run, "--sheet")
-    assert f"{broken / '0.png'}: it is no picture" in complaint(*ask)
+    assert f"{broken / '0.png'}: it is no image" in complaint(*ask)
 
 
 def test_the_sheet_shows_a_neighbour_of_what_cannot_be_read(run: Path, tmp_path: Path) -> None:
@@ -123,8 +126,8 @@ def test_the_sheet_shows_a_neighbour_of_what_cannot_be_read(run: Path, tmp_path:
     folder.mkdir()
     for number in range(4):
         Image.new("RGB", (16, 16), (60 * number,) * 3).save(folder / f"{number}.png")
-    (folder / "2.png").write_bytes(b"no picture")
-    sheet, failed = overview(translator, folder, pictures=2)  # of 0 and 1, and of 2 and 3
+    (folder / "2.png").write_bytes(b"no image")
+    sheet, failed = overview(translator, folder, images=2)  # of 0 and 1, and of 2 and 3
     assert [path.name for path, _ in failed] == ["2.png"]
     row = 20 + (6 * 16 + 4)
     shown = [sheet.getpixel((48, 20 + 48)), sheet.getpixel((48, row + 48))]
@@ -177,8 +180,8 @@ def test_attributes(faces: Path, photos: Path, tmp_path: Path) -> None:
             changes = {"Blond_Hair": True, "Young": False}
             expected = np.asarray(translator(photo, changes))
             labels = np.asarray(translator(photo, changes, labels=torch.tensor([own])))
-        np.testing.assert_array_equal(read_picture(found / name, 3), expected)
-        np.testing.assert_array_equal(read_picture(told / name, 3), labels)
+        np.testing.assert_array_equal(read_image(found / name, 3), expected)
+        np.testing.assert_array_equal(read_image(told / name, 3), labels)
 
 
 def test_what_is_wrong_with_attributes(faces: Path, photos: Path, tmp_path: Path) -> None:
@@ -226,7 +229,7 @@ def test_tiles_change_nothing(run: Path, tmp_path: Path) -> None:
         ask = ("--checkpoint", run, "--domain", "blue", "--tile", tile)
         result = invoke("translate", tmp_path / "large.png", tmp_path / f"{tile}.png", *ask)
         assert result.exit_code == 0, result.output
-    whole, tiled = (read_picture(tmp_path / f"{tile}.png", 3).astype(int) for tile in ("off", "32"))
+    whole, tiled = (read_image(tmp_path / f"{tile}.png", 3).astype(int) for tile in ("off", "32"))
     assert np.abs(whole - tiled).max() <= 1
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from i2i.capacity import Line
 from i2i.cli import cli
 from i2i.cli.estimates import batch_size_lines, duration
+from i2i.training.capacity import Line
 
 SMALL = [
     *("--set", "generator.width=2", "--set", "generator.downs=2", "--size", 16),
@@ -45,7 +45,7 @@ def test_it_says_what_a_run_takes_and_makes_none(
 
 
 def test_what_could_not_be_trained_is_no_estimate(facades: Path) -> None:
-    (facades / "train" / "3.png").write_bytes(b"no picture")
+    (facades / "train" / "3.png").write_bytes(b"no image")
     done = dry("--model", "pix2pix", "--dataroot", facades, *SMALL)
     assert "3.png" in str(done.exception)
     done = dry("--resume", facades)
@@ -62,10 +62,10 @@ def test_several_processes_are_not_measured(facades: Path, monkeypatch: pytest.M
 
 
 def test_batch_sizes_that_fit() -> None:
-    line = Line((2, 8), (1_200_000_000, 1_800_000_000))  # 1 GB and 0.1 GB for each picture
+    line = Line((2, 8), (1_200_000_000, 1_800_000_000))  # 1 GB and 0.1 GB for each image
     fit, how = batch_size_lines(line, 3_000_000_000, 1000)
     assert fit == "Batch sizes that fit into the 3 GB that are free: 1, 2, 4, 8, 16"
-    assert "measured at 2 and 8 in a step and taken to be linear: 100 MB for each picture" in how
+    assert "measured at 2 and 8 in a step and taken to be linear: 100 MB for each image" in how
     assert batch_size_lines(line, 3_000_000_000, 5)[0].endswith(": 1, 2, 4, 8")
     assert batch_size_lines(line, 30_000_000_000, 1000)[0].endswith(": 1, 2, 4, ..., 128, 256")
     assert batch_size_lines(line, 1_050_000_000, 5)[0].endswith(": none")
@@ -83,7 +83,7 @@ def test_what_a_training_refuses_to_be_decided_by_its_dry_run_refuses_in_the_sam
     facades: Path, tmp_path: Path, measure: str
 ) -> None:
     asked = ["train", "--model", "pix2pix", "--dataroot", facades, "--steps", 1, *SMALL]
-    asked += ["--set", f"train.best_by={measure}"]
+    asked += ["--set", f"train.monitor={measure}"]
     refused = [
         str(CliRunner().invoke(cli, [*map(str, asked), *more]).exception)
         for more in (["--dry-run"], ["--runs-dir", str(tmp_path)])

@@ -9,10 +9,10 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from i2i import train
 from i2i.cli.evaluate import command
 from i2i.errors import DataError, OptionsError
 from i2i.evaluation import folders, runs
+from i2i.training import session as train
 from shrunk import shrunk
 
 
@@ -34,7 +34,7 @@ def invoke(*arguments: object) -> Result:
 
 
 def noisy(source: Path, target: Path, *, scale: float = 20.0) -> Path:
-    """A copy of a folder of pictures with noise, as PNG."""
+    """A copy of a folder of images with noise, as PNG."""
     generator = np.random.default_rng(0)
     for path in sorted(source.rglob("*.png")):
         pixels = np.asarray(Image.open(path)).astype(float)
@@ -74,11 +74,11 @@ def test_two_folders_with_partners(facades: Path, tmp_path: Path) -> None:
     )
     assert 15 < found["psnr"]["value"] < 30
     assert found["psnr"]["few"]  # for an interval
-    assert len(json.loads(out.read_text())["comparisons"][0]["pictures"]) == 7
-    # The table says the same; the warning, what is missing and the worst pictures are there.
+    assert len(json.loads(out.read_text())["comparisons"][0]["images"]) == 7
+    # The table says the same; the warning, what is missing and the worst images are there.
     (line,) = [each for each in result.stdout.splitlines() if each.startswith("psnr ")]
     assert line.split()[1] == f"{found['psnr']['value']:.4f}"
-    assert "Warning: fid(efficientnet-lite0): 7 pictures are fewer" in result.stdout
+    assert "Warning: fid(efficientnet-lite0): 7 images are fewer" in result.stdout
     assert "Not measured: domain-accuracy" in result.stdout
     assert "worst by ms-ssim(2 scales): " in result.stdout
     with Image.open(tmp_path / "out" / "worst.png") as sheet:
@@ -125,10 +125,10 @@ def test_a_paired_run(facades: Path, tmp_path: Path) -> None:
     read = json.loads(out.read_text())
     assert read["step"] == 4
     assert read["dataroot"] == str(facades)
-    # The log of the run has measured the same pictures with the same generator.
+    # The log of the run has measured the same images with the same generator.
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     logged = [line["validation/psnr"] for line in log if "validation/psnr" in line][-1]
-    assert found["psnr"]["value"] == pytest.approx(logged, abs=0.05)  # of rounded pictures
+    assert found["psnr"]["value"] == pytest.approx(logged, abs=0.05)  # of rounded images
 
 
 def test_an_unpaired_run_elsewhere(unpaired: Path, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_an_unpaired_run_elsewhere(unpaired: Path, tmp_path: Path) -> None:
     assert list(found) == ["AtoB", "BtoA"]
     for each in found.values():
         swd, accuracy, error = each
-        assert each[swd]["pictures"] == 2
+        assert each[swd]["images"] == 2
         assert each[accuracy]["inputs"] is not None
         assert error == "average-generated-error"
     errors = [each["average-generated-error"]["value"] for each in found.values()]
@@ -159,9 +159,9 @@ def test_a_run_of_domains(domains: Path, tmp_path: Path) -> None:
     found = figures(out)
     assert list(found) == ["red", "green", "blue"]
     for each in found.values():
-        # Two held-out pictures of each domain; the four others were translated.
+        # Two held-out images of each domain; the four others were translated.
         (accuracy,) = [figure for name, figure in each.items() if name.startswith("domain")]
-        assert accuracy["pictures"] == 4
+        assert accuracy["images"] == 4
         assert accuracy["details"]["number of these"] == 6
 
 
@@ -206,7 +206,7 @@ def test_impossible_wishes_are_refused_before_the_work(facades: Path, tmp_path: 
     assert isinstance(invoke(made, tmp_path / "nothing").exception, DataError)
 
 
-def test_a_run_that_makes_pictures_from_noise(
+def test_a_run_that_makes_images_from_noise(
     domains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "cached_classifier", partial(runs.cached_classifier, steps=5))
@@ -223,12 +223,12 @@ def test_a_run_that_makes_pictures_from_noise(
     expected = ["kid", "swd-reference", "domain-accuracy", "average-generated-error"]
     assert kinds[""] == expected
     assert kinds["real"] == expected[:3]  # which have no generator
-    assert all(figure["pictures"] == 6 for of in found.values() for figure in of.values())
+    assert all(figure["images"] == 6 for of in found.values() for figure in of.values())
     assert next(iter(found[""])).startswith("kid(classifier-")
 
 
 def test_the_weights_as_trained_are_those_of_every_measure(facades: Path, tmp_path: Path) -> None:
-    run = run_of("pix2pix", facades, tmp_path / "run", "train.average=0.9")
+    run = run_of("pix2pix", facades, tmp_path / "run", "train.ema_decay=0.9")
     errors = []
     for number, flag in enumerate(("--raw", "--average")):
         out = tmp_path / f"{number}.json"

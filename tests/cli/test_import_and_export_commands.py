@@ -11,7 +11,7 @@ from PIL import Image
 from i2i.cli import translate
 from i2i.errors import CheckpointError
 from i2i.networks import ResNet
-from i2i.training.checkpoint import load_checkpoint
+from i2i.runs.checkpoint import load_checkpoint
 
 commands = {
     name: importlib.import_module(f"i2i.cli.{name}").command for name in ("import", "export")
@@ -46,8 +46,8 @@ def test_import_translate_and_export(tmp_path: Path, file: Path) -> None:
     Image.new("RGB", (21, 18), (90, 60, 30)).save(tmp_path / "horse.png")
     result = invoke("translate", tmp_path / "horse.png", tmp_path / "zebra.png", "--runs-dir", runs)
     assert result.exit_code == 0
-    with Image.open(tmp_path / "zebra.png") as picture:
-        assert picture.size == (21, 18)
+    with Image.open(tmp_path / "zebra.png") as image:
+        assert image.size == (21, 18)
 
     out = tmp_path / "out"
     result = invoke("export", runs / "zebras", out, "--format", "published", "--raw")

@@ -27,7 +27,7 @@ def test_report_of_a_trained_and_resumed_run(
 ) -> None:
     run = tmp_path / "a"
     given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", tmp_path]
-    i2i(*given, *SMALL, "--name", "a", "--steps", "2", "--set", "train.log_every=1")
+    i2i(*given, *SMALL, "--name", "a", "--steps", "2", "--set", "train.log_every_steps=1")
     i2i("train", "--resume", run, "--steps", "3", "--device", "cpu")
     assert str(run / "report.html") in i2i("report", run)
     html = (run / "report.html").read_text(encoding="utf-8")

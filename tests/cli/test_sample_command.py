@@ -8,10 +8,10 @@ from click.testing import CliRunner, Result
 from known import files, load
 from PIL import Image
 
-from i2i import train
 from i2i.cli import cli
-from i2i.data.folders import MARKER
+from i2i.data.kinds.folders import MARKER
 from i2i.errors import I2iError
+from i2i.training import session as train
 from shrunk import shrunk
 
 
@@ -41,12 +41,12 @@ def told(domains: Path, tmp_path: Path) -> Path:
     return trained("cgan", domains, tmp_path / "runs")
 
 
-def test_pictures_of_the_newest_run(told: Path, tmp_path: Path) -> None:
+def test_images_of_the_newest_run(told: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = i2i("sample", out, "--runs-dir", told.parent, "--device", "cpu", "--count", "3")
     assert done.exit_code == 0, done.output
     assert f"the last of the newest run under {told.parent}" in done.output
-    assert f"picture sheet: {out / 'sheet.png'}" in done.output
+    assert f"image grid: {out / 'sheet.png'}" in done.output
     assert files(out) == [MARKER, "000000.png", "000001.png", "000002.png", "sheet.png"]
     again = ["sample", tmp_path / "b", "--checkpoint", told, "--device", "cpu"]
     assert i2i(*again, "--count", "1", "--seed", "2").exit_code == 0
@@ -92,7 +92,7 @@ def test_codes_are_set_and_varied(domains: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("animation", ["webp", "gif"])
-def test_the_way_from_one_picture_to_another(animation: str, told: Path, tmp_path: Path) -> None:
+def test_the_way_from_one_image_to_another(animation: str, told: Path, tmp_path: Path) -> None:
     out = tmp_path / "walk"
     given = ["--checkpoint", told, "--device", "cpu", "--label", "red", "--spherical"]
     given += ["--interpolate", "3", "8", "--frames", "4", "--animation", animation]
@@ -108,7 +108,7 @@ def test_the_way_from_one_picture_to_another(animation: str, told: Path, tmp_pat
         assert np.array_equal(load(single / f"{seed:06d}.png"), load(out / frame))
 
 
-def test_truncation_makes_pictures_alike(told: Path, tmp_path: Path) -> None:
+def test_truncation_makes_images_alike(told: Path, tmp_path: Path) -> None:
     given = ["--checkpoint", told, "--device", "cpu", "--count", "2", "--label", "red"]
     spread = []
     for limit in ("1", "0.001"):
@@ -135,11 +135,11 @@ def test_what_cannot_be_asked(told: Path, tmp_path: Path) -> None:
 def test_each_kind_of_model_has_its_command(told: Path, facades: Path, tmp_path: Path) -> None:
     pairs = trained("pix2pix", facades, tmp_path / "others")
     wrong = said("sample", tmp_path / "x", "--checkpoint", pairs, "--device", "cpu")
-    assert "pix2pix, which translates pictures: use `i2i translate`" in wrong
+    assert "pix2pix, which translates images: use `i2i translate`" in wrong
     wrong = said(
         "translate", facades / "val", tmp_path / "y", "--checkpoint", told, "--device", "cpu"
     )
-    assert "gan, which makes pictures from noise: use `i2i sample`" in wrong
+    assert "gan, which makes images from noise: use `i2i sample`" in wrong
 
 
 def test_a_run_can_be_called_one(tmp_path: Path) -> None:

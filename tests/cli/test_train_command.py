@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from i2i.cli import COMMANDS, cli, main
-from i2i.recipes import recipes
-from i2i.training.run import Run
+from i2i.config.recipes import recipes
+from i2i.runs.folder import Run
 
 SMALL = [
     *("--size", "16", "--batch-size", "2", "--device", "cpu", "--workers", "0"),
@@ -80,7 +80,7 @@ def test_a_run_is_named_after_its_recipe(ask: str, domains: Path, tmp_path: Path
     ("arguments", "message"),
     [
         (["--dataroot", "x"], "Say what to train with --model"),
-        (["--model", "pix2pix"], "Say where the pictures are with --dataroot"),
+        (["--model", "pix2pix"], "Say where the images are with --dataroot"),
         (["--model", "pix2pix", "--dataroot", "x", "--direction", "AtoC"], "'AtoC'"),
         (["--resume", "x", "--seed", "3"], "--seed cannot change in a run that is resumed"),
         (["--resume", "x", "--set", "train.seed=3"], "--set cannot change"),
@@ -123,7 +123,7 @@ def test_models_lists_every_recipe_with_a_line() -> None:
 
 
 def test_demo_data_can_be_painted_and_trained_on(tmp_path: Path) -> None:
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     done = i2i("datasets", "demo", root, "--kind", "paired", "--count", "4", "--size", "16")
     assert done.exit_code == 0, done.output
     given = ["train", "--model", "pix2pix", "--dataroot", root, "--runs-dir", tmp_path / "runs"]
@@ -144,7 +144,7 @@ def interrupted(
 ) -> tuple[int, str, str]:
     """Start a long run named a, send it a signal after a few steps; exit code, stdout, stderr."""
     given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", runs, *SMALL]
-    given += ["--name", "a", "--steps", "100000", "--set", "train.log_every=1"]
+    given += ["--name", "a", "--steps", "100000", "--set", "train.log_every_steps=1"]
     with subprocess.Popen(
         [sys.executable, "-m", "i2i", *map(str, given), "--workers", str(workers)],
         stdout=subprocess.PIPE,

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from i2i.cli.translate import command
 from i2i.errors import DataError, OptionsError
-from i2i.translate import translate_folder
-from i2i.translator import Translator
+from i2i.inference.folder import translate_folder
+from i2i.inference.translator import Translator
 
 
 class Negative(nn.Module):
@@ -37,15 +37,15 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             Negative(),
             input_channels=3,
             output_channels=3,
-            norm="picture",
+            norm="instance",
             dropout=False,
             device="cpu",
             description="newest run under runs/: runs/facades",
         )
 
-    loading = ModuleType("i2i.loading")
+    loading = ModuleType("i2i.inference.load")
     loading.load_translator = load_translator
-    monkeypatch.setitem(sys.modules, "i2i.loading", loading)
+    monkeypatch.setitem(sys.modules, "i2i.inference.load", loading)
     return calls
 
 
@@ -70,7 +70,7 @@ def test_folder_is_translated_without_a_further_flag(
     assert result.stderr == ""
     chosen, done = result.stdout.splitlines()
     assert chosen == "newest run under runs/: runs/facades"
-    assert done.startswith(f"2 pictures translated to {tmp_path / 'out'} in ")
+    assert done.startswith(f"2 images translated to {tmp_path / 'out'} in ")
     assert done.endswith(" per second)")
     for i, name in enumerate(["a.png", "deep/b.png"]):
         with Image.open(tmp_path / "out" / name) as image:
@@ -115,7 +115,7 @@ def test_tiles_are_asked_for(
         translator.say("too large")
         return translate_folder(translator, *arguments, **more)
 
-    monkeypatch.setattr("i2i.translate.translate_folder", watched)
+    monkeypatch.setattr("i2i.inference.folder.translate_folder", watched)
     result = invoke(photos, tmp_path / "out", *(["--tile", *given] if given else []))
     assert seen == [expected]
     assert result.stderr == "too large\n"
@@ -129,15 +129,15 @@ def test_tiles_that_are_too_small_are_refused(
     assert "at least 16" in str(result.exception)
 
 
-def test_unreadable_pictures_are_listed_and_the_exit_code_is_1(
+def test_unreadable_images_are_listed_and_the_exit_code_is_1(
     asked: list[Any], photos: Path, tmp_path: Path
 ) -> None:
-    (photos / "bad.jpg").write_text("no picture")
+    (photos / "bad.jpg").write_text("no image")
     result = invoke(photos, tmp_path / "out")
     assert result.exit_code == 1
-    assert "2 pictures translated" in result.stdout
+    assert "2 images translated" in result.stdout
     assert result.stderr.splitlines() == [
-        f"Not translated: {photos / 'bad.jpg'}: it is no picture of a known format"
+        f"Not translated: {photos / 'bad.jpg'}: it is no image of a known format"
     ]
     assert (tmp_path / "out" / "deep" / "b.png").is_file()
 
@@ -191,7 +191,7 @@ def test_help_shows_examples_and_imports_nothing_heavy() -> None:
     code = (
         "import sys; from i2i.cli.translate import command; command.main(['--help'], "
         "prog_name='i2i translate', standalone_mode=False); "
-        "print({'torch', 'numpy', 'PIL', 'i2i.translate'} & set(sys.modules))"
+        "print({'torch', 'numpy', 'PIL', 'i2i.inference.folder'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1] == "set()"
@@ -199,8 +199,8 @@ def test_help_shows_examples_and_imports_nothing_heavy() -> None:
     assert "INPUT OUTPUT" in shown.stdout
 
 
-def test_one_picture_is_singular(asked: list[Any], photos: Path, tmp_path: Path) -> None:
-    assert "\n1 picture translated to " in invoke(photos / "a.png", tmp_path / "out").stdout
+def test_one_image_is_singular(asked: list[Any], photos: Path, tmp_path: Path) -> None:
+    assert "\n1 image translated to " in invoke(photos / "a.png", tmp_path / "out").stdout
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_what_exists_is_left_out_when_told(asked: list[Any], photos: Path, tmp_p
     assert "--skip-existing to go on with the others" in str(refused.exception)
     result = invoke(photos, tmp_path / "out", "--skip-existing")
     assert result.exit_code == 0
-    assert "1 picture translated" in result.stdout
+    assert "1 image translated" in result.stdout
     assert result.stdout.rstrip().endswith("; 1 left out, which exist already")
     both = invoke(photos, tmp_path / "out", "--skip-existing", "--overwrite")
     assert both.exit_code == 2
@@ -251,7 +251,7 @@ def test_ctrl_c_says_how_to_go_on(
         progress(1, 2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("i2i.translate.translate_folder", stopped)
+    monkeypatch.setattr("i2i.inference.folder.translate_folder", stopped)
     result = invoke(photos, tmp_path / "out")
     assert result.exit_code == 130
     assert "stopped: 1 of 2 done; the same command with --skip-existing" in result.stderr

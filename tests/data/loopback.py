@@ -88,7 +88,7 @@ def serving() -> Iterator[Server]:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
 
     httpd = _Quiet(("127.0.0.1", 0), Handler)
-    server = Server(f"http://127.0.0.1:{httpd.server_port}/pictures.zip")
+    server = Server(f"http://127.0.0.1:{httpd.server_port}/images.zip")
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i.data.ahead import copied_ahead, on_device
-from i2i.data.loader import make_loader
+from i2i.data.loading.loader import make_loader
+from i2i.data.loading.prefetch import copied_ahead, on_device
 from i2i.errors import DataError
 
 
@@ -69,9 +69,9 @@ def test_two_are_underway_while_a_step_computes() -> None:
 
 @pytest.mark.parametrize("count", range(5))
 def test_an_error_is_raised_when_its_turn_has_come(count: int) -> None:
-    batches = copied_ahead(failing(count, DataError("a broken picture")), Written())
+    batches = copied_ahead(failing(count, DataError("a broken image")), Written())
     assert [next(batches).number.item() for _ in range(count)] == [n + 100 for n in range(count)]
-    with pytest.raises(DataError, match="a broken picture"):
+    with pytest.raises(DataError, match="a broken image"):
         next(batches)
     assert list(batches) == []
 
@@ -87,7 +87,7 @@ def test_nothing_after_an_error_is_used() -> None:
         def __next__(self) -> Numbered:
             self.count += 1
             if self.count == 2:
-                raise DataError("a broken picture")
+                raise DataError("a broken image")
             return Numbered(torch.tensor(self.count))
 
     batches = copied_ahead(Stumbling(), Written())
@@ -146,7 +146,7 @@ def test_an_error_lets_the_loader_go() -> None:
         workers = Held()
         held.append(weakref.ref(workers))
         yield from numbered(1)
-        raise DataError("a broken picture")
+        raise DataError("a broken image")
 
     gc.disable()
     try:

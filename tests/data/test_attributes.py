@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from i2i.data.attributes import AttributeTable, find_attributed, read_table
+from i2i.data.catalogue.attributes import AttributeTable, find_attributed, read_table
 from i2i.errors import DataError
 
 CELEBA = """\
@@ -80,13 +80,13 @@ def test_both_notations_say_the_same(rows: list[tuple[bool, ...]]) -> None:
         ),
         (CELEBA.replace("000002.jpg  1 ", "000002.jpg "), r"line 4: expected a file and 4 values"),
         (CELEBA.replace("000002", "000001"), r"line 4: '000001.jpg' was in line 3 already"),
-        (CELEBA.replace("3\n", "5\n"), "announces 5 pictures, but lists 3"),
+        (CELEBA.replace("3\n", "5\n"), "announces 5 images, but lists 3"),
         (CELEBA.replace("Male", "Young"), r"line 2: .*each once"),
         ("3\n", r"line 2: .*there are none"),
         ("", r"line 1: .*there are none"),
-        ("file,A\n", "lists no picture"),
+        ("file,A\n", "lists no image"),
         ("file,A\n1.png,1\n2.png,maybe\n", r"line 3: A is 'maybe'"),
-        ("file,A\n1.png,joy\n2.png,joy\n", r"A is 'joy' for all pictures"),
+        ("file,A\n1.png,joy\n2.png,joy\n", r"A is 'joy' for all images"),
         ("file,A\n1.png,Anger\n2.png,anger\n", r"A is 'Anger' here and 'anger' there"),
         ("file,A,B\n1.png,a,b\n2.png,b,a\n", r"has 'a' twice"),
         ("1.png,1,0\n2.png,0,1\n", r"line 1: '1.png, 1, 0' is no header"),
@@ -105,7 +105,7 @@ def test_a_missing_attribute_and_a_missing_table(tmp_path: Path) -> None:
         read_table(path, ["Blonde_Hair"])
     with pytest.raises(DataError, match=r"nothing\.txt' cannot be read: No such file"):
         read_table(tmp_path / "nothing.txt")
-    path.write_bytes(b"\xff\xfe\x00picture")
+    path.write_bytes(b"\xff\xfe\x00image")
     with pytest.raises(DataError, match="cannot be read"):
         read_table(path)
 
@@ -114,7 +114,7 @@ def table_of(path: Path, *keys: str) -> AttributeTable:
     return AttributeTable(path, ("A",), {key: (n % 2 == 0,) for n, key in enumerate(keys)})
 
 
-def test_pictures_are_found_by_as_much_of_their_path_as_the_table_gives(tmp_path: Path) -> None:
+def test_images_are_found_by_as_much_of_their_path_as_the_table_gives(tmp_path: Path) -> None:
     for name in ("img/000001.png", "img/deep/2.jpg", "x/a/3.png", "x/b/3.png"):
         paint(tmp_path / name)
     table = table_of(tmp_path / "t", "000001", "deep/2", "a/3", "b/3", "gone", "lost")
@@ -137,10 +137,10 @@ def test_splits_are_used_where_both_are_there(tmp_path: Path) -> None:
     assert [path.name for path in found.validation] == ["3.png"]
 
 
-def test_pictures_that_no_row_or_the_same_row_fits(tmp_path: Path) -> None:
+def test_images_that_no_row_or_the_same_row_fits(tmp_path: Path) -> None:
     for name in ("1.png", "2.png", "3.png"):
         paint(tmp_path / name)
-    with pytest.raises(DataError, match=r"None of the 3 pictures.*2 rows.*'x'"):
+    with pytest.raises(DataError, match=r"None of the 3 images.*2 rows.*'x'"):
         find_attributed(tmp_path, table_of(tmp_path / "t", "x", "y"))
     with pytest.raises(DataError, match=r"\(2 of 3\):\n.*1\.png\n.*3\.png\n.*--skip-bad"):
         find_attributed(tmp_path, table_of(tmp_path / "t", "2"))

@@ -19,9 +19,9 @@ import pytest
 from loopback import Answer, Server, serving
 from PIL import Image
 
-from i2i.data.catalogue import Card, catalogued, dataset_folder, read_catalogue
-from i2i.data.download import download
-from i2i.data.layouts import find_pairs
+from i2i.data.catalogue.cards import Card, catalogued, dataset_folder, read_catalogue
+from i2i.data.catalogue.download import download
+from i2i.data.kinds.layouts import find_pairs
 from i2i.errors import DataError
 
 SHIPPED = Path(__file__).parents[2] / "datasets"
@@ -42,7 +42,7 @@ ZIP = zipped()
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr("i2i.data.catalogue.download", partial(download, back_off=0.0))
+    monkeypatch.setattr("i2i.data.catalogue.cards.download", partial(download, back_off=0.0))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def write_card(
     (folder / f"{name}.toml").write_text(
         "\n".join(
             [
-                'title = "Tiny"\nsummary = ""\npictures = "1 + 1"\npicture_size = ""',
+                'title = "Tiny"\nsummary = ""\nimages = "1 + 1"\nimage_size = ""',
                 f'kinds = ["{kind}"]\nsource = ""\nlicence = "not stated"\n[archive]',
                 f'urls = ["{server.url}"]\nformat = "{archive_format}"\nroot = "tiny"',
                 *lines,
@@ -150,7 +150,7 @@ def test_another_process_is_waited_for_until_it_is_done_or_dead(
 ) -> None:
     server.answers = [Answer(ZIP, no_length=True, stall=1.0), Answer(ZIP)]
     program = (
-        "import sys; from pathlib import Path; from i2i.data.catalogue import catalogued\n"
+        "import sys; from pathlib import Path; from i2i.data.catalogue.cards import catalogued\n"
         "print(catalogued('tiny', Path(sys.argv[1]), Path(sys.argv[2])))"
     )
     command = [sys.executable, "-c", program, str(cards), str(tmp_path)]
@@ -286,10 +286,10 @@ def test_the_data_sets_of_both_papers_are_there() -> None:
 @pytest.mark.parametrize("card", CATALOGUE.values(), ids=list(CATALOGUE))
 def test_a_card_is_in_order(card: Card) -> None:
     assert (SHIPPED / f"{card.name}.toml").read_text(encoding="utf-8").startswith(f"# {card.name}:")
-    for text in (card.title, card.summary, card.pictures, card.source, card.licence):
+    for text in (card.title, card.summary, card.images, card.source, card.licence):
         assert text == text.strip() != ""
     assert card.kinds
-    assert set(card.kinds) <= {"paired", "unpaired", "domains", "pictures"}
+    assert set(card.kinds) <= {"paired", "unpaired", "domains", "unconditional"}
     assert card.direction in ("AtoB", "BtoA")
     assert card.size != "unknown"
     if card.archive is None:

@@ -1,4 +1,4 @@
-"""Broken pictures are found before training, once, and unchanged ones are not decoded again."""
+"""Broken images are found before training, once, and unchanged ones are not decoded again."""
 
 import json
 import os
@@ -8,28 +8,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i.data import check
-from i2i.data.cache import cache_folder
-from i2i.data.check import Checked, check_pictures, usable_pairs
-from i2i.data.layouts import PairFiles
+from i2i.data.catalogue.cache import cache_folder
+from i2i.data.images import check
+from i2i.data.images.check import CheckResult, check_images, usable_pairs
+from i2i.data.kinds.layouts import PairFiles
 from i2i.errors import DataError
 
 
-def picture(path: Path, width: int = 6, height: int = 4, **how: object) -> Path:
+def image(path: Path, width: int = 6, height: int = 4, **how: object) -> Path:
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path, **how)
     return path
 
 
 def truncated(path: Path, share: float = 0.5, **how: object) -> Path:
-    picture(path, 64, 64, **how)
+    image(path, 64, 64, **how)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     return path
 
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Every picture that is really looked at."""
+    """Every image that is really looked at."""
     looked: list[Path] = []
     look = check._look
 
@@ -43,80 +43,80 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp"])
 def test_sizes_are_found_in_every_format(tmp_path: Path, suffix: str) -> None:
-    path = picture(tmp_path / f"x.{suffix}", 33, 17)
-    assert check_pictures([path]) == Checked(sizes={path: (33, 17)}, bad={})
+    path = image(tmp_path / f"x.{suffix}", 33, 17)
+    assert check_images([path]) == CheckResult(sizes={path: (33, 17)}, bad={})
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
 @pytest.mark.parametrize(("orientation", "size"), [(3, (33, 17)), (6, (17, 33))])
-def test_sizes_are_those_of_the_upright_picture(
+def test_sizes_are_those_of_the_upright_image(
     tmp_path: Path, suffix: str, orientation: int, size: tuple[int, int]
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = picture(tmp_path / f"x.{suffix}", 33, 17, exif=exif)
-    assert check_pictures([path]).sizes == {path: size}
+    path = image(tmp_path / f"x.{suffix}", 33, 17, exif=exif)
+    assert check_images([path]).sizes == {path: size}
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("progressive", [False, True])
 def test_jpegs_that_end_early_are_found(tmp_path: Path, share: float, progressive: bool) -> None:
     path = truncated(tmp_path / "x.jpg", share, progressive=progressive)
-    assert list(check_pictures([path]).bad) == [path]
+    assert list(check_images([path]).bad) == [path]
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif", "bmp"])
 def test_other_formats_that_end_early_are_found(tmp_path: Path, suffix: str) -> None:
     path = truncated(tmp_path / f"x.{suffix}")
-    checked = check_pictures([path])
+    checked = check_images([path])
     assert list(checked.bad) == [path]
     assert not checked.sizes
 
 
 def test_missing_foreign_and_inconvertible_files_are_found(tmp_path: Path) -> None:
     missing, text, values = (tmp_path / name for name in ("missing.png", "text.png", "values.tif"))
-    text.write_text("no picture")
+    text.write_text("no image")
     Image.fromarray(np.array([[0, 7]], dtype=np.float32)).save(values)
-    bad = check_pictures([missing, text, values]).bad
+    bad = check_images([missing, text, values]).bad
     assert bad[missing] == "No such file or directory"
-    assert bad[text] == "it is no picture of a known format"
+    assert bad[text] == "it is no image of a known format"
     assert "0..1" in bad[values]
 
 
-def test_progress_counts_every_picture_once(tmp_path: Path) -> None:
-    paths = [picture(tmp_path / f"{i}.png") for i in range(5)]
+def test_progress_counts_every_image_once(tmp_path: Path) -> None:
+    paths = [image(tmp_path / f"{i}.png") for i in range(5)]
     steps: list[tuple[int, int]] = []
 
     def note(done: int, total: int) -> None:
         steps.append((done, total))
 
-    check_pictures([*paths, paths[0]], tmp_path / "cache", progress=note)
+    check_images([*paths, paths[0]], tmp_path / "cache", progress=note)
     assert steps == [(done, 5) for done in (1, 2, 3, 4, 5)]
-    paths.append(picture(tmp_path / "new.png"))
+    paths.append(image(tmp_path / "new.png"))
     steps.clear()
-    check_pictures(paths, tmp_path / "cache", progress=note)
+    check_images(paths, tmp_path / "cache", progress=note)
     assert steps == [(5, 6), (6, 6)]
 
 
-def test_unchanged_good_pictures_are_not_decoded_again(tmp_path: Path, decoded: list[Path]) -> None:
-    good, bad = picture(tmp_path / "good.jpg"), truncated(tmp_path / "bad.jpg")
+def test_unchanged_good_images_are_not_decoded_again(tmp_path: Path, decoded: list[Path]) -> None:
+    good, bad = image(tmp_path / "good.jpg"), truncated(tmp_path / "bad.jpg")
     cache = tmp_path / "deep" / "cache"
-    first = check_pictures([good, bad], cache)
+    first = check_images([good, bad], cache)
     assert sorted(decoded) == sorted([good, bad])
     decoded.clear()
-    assert check_pictures([good, bad], cache) == first
+    assert check_images([good, bad], cache) == first
     assert decoded == [bad]
     decoded.clear()
 
-    picture(bad)
+    image(bad)
     os.utime(good, ns=(1, 1))
-    assert check_pictures([good, bad], cache).sizes == {good: (6, 4), bad: (6, 4)}
+    assert check_images([good, bad], cache).sizes == {good: (6, 4), bad: (6, 4)}
     assert sorted(decoded) == sorted([good, bad])
     decoded.clear()
-    assert not check_pictures([good, bad], cache).bad
+    assert not check_images([good, bad], cache).bad
     assert not decoded
     good.unlink()
-    assert list(check_pictures([good, bad], cache).bad) == [good]
+    assert list(check_images([good, bad], cache).bad) == [good]
 
 
 def test_splits_that_share_a_root_do_not_forget_each_other(
@@ -126,17 +126,17 @@ def test_splits_that_share_a_root_do_not_forget_each_other(
     for names in (("trainA", "trainB"), ("valA", "valB")):
         for name in names:
             (tmp_path / name).mkdir()
-        splits.append([picture(tmp_path / name / "1.png") for name in names])
+        splits.append([image(tmp_path / name / "1.png") for name in names])
     for _ in range(2):
         for split in splits:
-            check_pictures(split, tmp_path / "cache")
+            check_images(split, tmp_path / "cache")
     assert sorted(decoded) == sorted(splits[0] + splits[1])
 
 
 def test_nothing_is_remembered_without_a_cache(tmp_path: Path, decoded: list[Path]) -> None:
-    path = picture(tmp_path / "x.png")
-    check_pictures([path])
-    check_pictures([path])
+    path = image(tmp_path / "x.png")
+    check_images([path])
+    check_images([path])
     assert decoded == [path, path]
     assert os.listdir(tmp_path) == ["x.png"]  # noqa: PTH208
 
@@ -147,39 +147,39 @@ def test_nothing_is_remembered_without_a_cache(tmp_path: Path, decoded: list[Pat
 def test_a_broken_memory_is_ignored_and_rewritten(
     tmp_path: Path, decoded: list[Path], content: str | None
 ) -> None:
-    path, cache = picture(tmp_path / "x.png"), tmp_path / "cache"
-    first = check_pictures([path], cache)
+    path, cache = image(tmp_path / "x.png"), tmp_path / "cache"
+    first = check_images([path], cache)
     (memory,) = cache.iterdir()
     if content is None:  # right version, wrong rows
-        content = json.dumps(json.loads(memory.read_text()) | {"pictures": {str(path): [1, 2]}})
+        content = json.dumps(json.loads(memory.read_text()) | {"images": {str(path): [1, 2]}})
     memory.write_text(content)
-    assert check_pictures([path], cache) == first
-    assert check_pictures([path], cache) == first
+    assert check_images([path], cache) == first
+    assert check_images([path], cache) == first
     assert decoded == [path, path]
     assert list(cache.iterdir()) == [memory]
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
-    path = picture(tmp_path / "x.png")
-    assert check_pictures([path], cache=path / "cache").sizes == {path: (6, 4)}
+    path = image(tmp_path / "x.png")
+    assert check_images([path], cache=path / "cache").sizes == {path: (6, 4)}
 
 
-def test_no_pictures_at_all(tmp_path: Path) -> None:
-    assert check_pictures([], tmp_path) == Checked()
+def test_no_images_at_all(tmp_path: Path) -> None:
+    assert check_images([], tmp_path) == CheckResult()
 
 
 def test_broken_and_mismatched_pairs_are_listed_or_dropped(tmp_path: Path) -> None:
-    good = PairFiles(picture(tmp_path / "1.png"), picture(tmp_path / "1.jpg"), "1")
-    broken = PairFiles(picture(tmp_path / "2.png"), truncated(tmp_path / "2.jpg"), "2")
-    unequal = PairFiles(picture(tmp_path / "3.png"), picture(tmp_path / "3.jpg", 8, 4), "3")
-    odd = PairFiles(picture(tmp_path / "4.png", 7, 4), None, "4")
-    even = PairFiles(picture(tmp_path / "5.png", 8, 4), None, "5")
+    good = PairFiles(image(tmp_path / "1.png"), image(tmp_path / "1.jpg"), "1")
+    broken = PairFiles(image(tmp_path / "2.png"), truncated(tmp_path / "2.jpg"), "2")
+    unequal = PairFiles(image(tmp_path / "3.png"), image(tmp_path / "3.jpg", 8, 4), "3")
+    odd = PairFiles(image(tmp_path / "4.png", 7, 4), None, "4")
+    even = PairFiles(image(tmp_path / "5.png", 8, 4), None, "5")
     pairs = [good, broken, unequal, odd, even]
-    checked = check_pictures(path for pair in pairs for path in (pair.a, pair.b) if path)
+    checked = check_images(path for pair in pairs for path in (pair.a, pair.b) if path)
     with pytest.raises(DataError) as error:
         usable_pairs(pairs, checked)
     text = str(error.value)
-    assert "Unreadable pictures (1):\n" in text
+    assert "Unreadable images (1):\n" in text
     assert f"{broken.b}: image file is truncated" in text
     assert "Pairs of unequal size (2):\n" in text
     assert f"{unequal.a} is 6x4, {unequal.b} is 8x4" in text
@@ -191,8 +191,8 @@ def test_broken_and_mismatched_pairs_are_listed_or_dropped(tmp_path: Path) -> No
 
 def test_no_pair_left_is_an_error_also_when_skipping(tmp_path: Path) -> None:
     pair = PairFiles(truncated(tmp_path / "x.jpg"), None, "x")
-    with pytest.raises(DataError, match="No pair of 1 can be used: unreadable pictures: 1"):
-        usable_pairs([pair], check_pictures([pair.a]), skip_bad=True)
+    with pytest.raises(DataError, match="No pair of 1 can be used: unreadable images: 1"):
+        usable_pairs([pair], check_images([pair.a]), skip_bad=True)
 
 
 def test_the_cache_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i.data import demo
-from i2i.data.demo import DOMAINS, KINDS, demo_folder, write_demo
-from i2i.data.painter import LABELS, PAINTER_VERSION, paint
+from i2i.data.demo import sets as demo
+from i2i.data.demo.painter import LABELS, PAINTER_VERSION, paint
+from i2i.data.demo.sets import DOMAINS, KINDS, demo_folder, write_demo
 from i2i.errors import DataError
 
 # What each kind must look like: sub-folder -> rendering.
@@ -41,18 +41,18 @@ def stems(folder: Path) -> set[str]:
     return {path.stem for path in folder.iterdir()}
 
 
-def pictures(folder: Path) -> Iterator[Path]:
+def random_images(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file() and path.name != "README.txt")
 
 
 def test_layout_and_counts(written: Path) -> None:
     layout = LAYOUTS[written.name]
-    assert {path.parent.relative_to(written).as_posix() for path in pictures(written)} == set(
+    assert {path.parent.relative_to(written).as_posix() for path in random_images(written)} == set(
         layout
     )
     for name in layout:
         assert len(stems(written / name)) == (COUNT if name.startswith("train") else 8)
-    assert {path.suffix for path in pictures(written)} == {".png"}
+    assert {path.suffix for path in random_images(written)} == {".png"}
 
 
 def test_the_held_out_part_grows_with_the_training_part(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_the_held_out_part_grows_with_the_training_part(tmp_path: Path) -> None:
     assert len(stems(tmp_path / "demo/val/A")) == 10
 
 
-def test_a_picture_is_the_rendering_of_the_scene_that_it_is_named_after(written: Path) -> None:
+def test_a_image_is_the_rendering_of_the_scene_that_it_is_named_after(written: Path) -> None:
     for name, rendering in LAYOUTS[written.name].items():
         for path in sorted((written / name).iterdir())[:3]:
             with Image.open(path) as image:
@@ -94,11 +94,11 @@ def test_the_readme_gives_the_palette(written: Path) -> None:
         assert any(label in line and str(colour) in line for line in text.splitlines())
 
 
-def test_progress_counts_every_picture(tmp_path: Path) -> None:
+def test_progress_counts_every_image(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     write_demo(tmp_path / "demo", "unpaired", 3, SIZE, progress=lambda *now: seen.append(now))
     total = 3 + 3 + 8 + 8
-    assert total == len(list(pictures(tmp_path / "demo")))
+    assert total == len(list(random_images(tmp_path / "demo")))
     assert seen == sorted(seen)
     assert seen[-1] == (total, total)
 
@@ -171,4 +171,4 @@ def test_several_may_ask_for_the_cache_at_once(tmp_path: Path) -> None:
         asked = [pool.submit(demo_folder, "paired", tmp_path, count=2, size=SIZE) for _ in range(4)]
         folders = {future.result() for future in asked}
     assert list(tmp_path.iterdir()) == list(folders)
-    assert len(list(pictures(folders.pop()))) == 2 * (2 + 8)
+    assert len(list(random_images(folders.pop()))) == 2 * (2 + 8)

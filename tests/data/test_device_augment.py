@@ -1,4 +1,4 @@
-"""Both pictures move alike, only the source changes colour, and the seed repeats it all."""
+"""Both images move alike, only the source changes colour, and the seed repeats it all."""
 
 import subprocess
 import sys
@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from i2i.batch import Pair
-from i2i.data.device_augment import DeviceAugment
+from i2i.core.batch import Pair
+from i2i.data.augment.device import DeviceAugment
 from i2i.errors import OptionsError
 
 
@@ -35,7 +35,7 @@ def test_nothing_asked_nothing_done() -> None:
 
 
 @pytest.mark.parametrize("name", GEOMETRY)
-def test_both_pictures_move_alike_and_each_pair_differently(name: str) -> None:
+def test_both_images_move_alike_and_each_pair_differently(name: str) -> None:
     one = smooth(1).expand(4, -1, -1, -1)
     out = DeviceAugment(**{name: GEOMETRY[name]})(Pair(one, one.clone()))
     assert torch.equal(out.source, out.target)
@@ -127,7 +127,7 @@ def test_numbers_out_of_range_are_refused(name: str, value: float) -> None:
         DeviceAugment(**{name: value})
 
 
-def test_hue_of_grey_pictures_is_refused() -> None:
+def test_hue_of_grey_images_is_refused() -> None:
     grey = smooth(channels=1)
     with pytest.raises(OptionsError, match="3 channels, these have 1"):
         DeviceAugment(hue=0.1)(Pair(grey, grey))

@@ -6,14 +6,14 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i.data.domains import LabelledFiles, LabelledPictures
-from i2i.data.layouts import find_domains
-from i2i.data.transforms import JointGeometry, evaluation_geometry
+from i2i.config import Options
+from i2i.config.recipes import load_options
+from i2i.core.labels import LabelSet
+from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
+from i2i.data.kinds.domains import LabelledFiles, LabelledImages
+from i2i.data.kinds.layouts import find_domains
+from i2i.data.sources import open_source, resolve_options
 from i2i.errors import DataError, OptionsError
-from i2i.labels import LabelSet
-from i2i.options import Options
-from i2i.recipes import load_options
-from i2i.sources import open_source, settle_options
 
 
 def paint(folder: Path, count: int, level: int = 0) -> list[Path]:
@@ -34,14 +34,14 @@ def test_folders_of_domains_with_and_without_splits(tmp_path: Path) -> None:
     assert split is not None
     assert (plain.layout, split.layout) == ("<domain>", "train/<domain>")
     for found in (plain, split):
-        assert {name: len(p) for name, p in found.pictures.items()} == {"day": 3, "night": 2}
+        assert {name: len(p) for name, p in found.images.items()} == {"day": 3, "night": 2}
     for root in ("plain", "split"):
         assert find_domains(tmp_path / root, "val", ("day", "night")) is None
     paint(tmp_path / "split" / "test" / "night", 4)
     paint(tmp_path / "split" / "test" / "other", 4)
     held = find_domains(tmp_path / "split", "val", ("day", "night"))
     assert held is not None
-    assert {name: len(p) for name, p in held.pictures.items()} == {"night": 4}
+    assert {name: len(p) for name, p in held.images.items()} == {"night": 4}
     paint(tmp_path / "split" / "valid" / "day", 1)
     held = find_domains(tmp_path / "split", "val", ("day", "night"))
     assert held is not None
@@ -56,8 +56,8 @@ def test_domains_are_chosen_in_order_and_found_in_natural_order(tmp_path: Path) 
     some = find_domains(tmp_path, "train", ["age10", "age1"])
     assert every is not None
     assert some is not None
-    assert list(every.pictures) == ["age1", "age2", "age10"]
-    assert list(some.pictures) == ["age10", "age1"]
+    assert list(every.images) == ["age1", "age2", "age10"]
+    assert list(some.images) == ["age10", "age1"]
 
 
 def test_what_has_no_domains(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_what_has_no_domains(tmp_path: Path) -> None:
         find_domains(tmp_path, "train")
     paint(tmp_path / "train" / "happy", 1)
     (tmp_path / "train" / "sad").mkdir()
-    with pytest.raises(DataError, match=r"no picture in '.*sad': fill or remove"):
+    with pytest.raises(DataError, match=r"no image in '.*sad': fill or remove"):
         find_domains(tmp_path, "train")
     with pytest.raises(DataError, match=r"'hapy'.*Did you mean 'happy'\? There are: happy, sad"):
         find_domains(tmp_path, "train", ["hapy"])
@@ -94,7 +94,7 @@ def attributes(tmp_path: Path, rows: list[list[int]]) -> LabelledFiles:
 
 def test_samples_say_what_is_known(tmp_path: Path) -> None:
     sets = [domains(tmp_path, 2, 2, 2), attributes(tmp_path, [[1, 0], [1, 1], [0, 1]])]
-    data = LabelledPictures(sets, evaluation_geometry(16))
+    data = LabelledImages(sets, evaluation_geometry(16))
     assert len(data) == 9
     samples = [data[position] for position in range(9)]
     assert samples[0].images.shape == (3, 16, 16)
@@ -114,8 +114,8 @@ def test_samples_say_what_is_known(tmp_path: Path) -> None:
         assert sample.mask.tolist() == ([0, 1] if sample.images[0, 0, 0] == 200 else [1, 0])
 
 
-def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own(tmp_path: Path) -> None:
-    data = LabelledPictures(
+def test_an_epoch_shows_every_image_once_in_an_order_of_its_own(tmp_path: Path) -> None:
+    data = LabelledImages(
         [domains(tmp_path, 5, 1, 3)], JointGeometry(20, 16), batch_size=4, seed=3, shuffle=True
     )
     drawn = [data.index(position)[1] for position in range(27)]
@@ -125,9 +125,9 @@ def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own(tmp_path: Path
     assert torch.equal(data[13].images, data[13].images)
 
 
-def test_balanced_domains_are_seen_equally_often_and_their_pictures_too(tmp_path: Path) -> None:
+def test_balanced_domains_are_seen_equally_often_and_their_images_too(tmp_path: Path) -> None:
     files = domains(tmp_path, 50, 1, 5)
-    data = LabelledPictures([files], JointGeometry(20, 16), shuffle=True, balance=True)
+    data = LabelledImages([files], JointGeometry(20, 16), shuffle=True, balance=True)
     drawn = [data.index(position)[1] for position in range(150)]
     seen = Counter(drawn)
     assert all(seen[i] == 1 for i in range(50))
@@ -140,7 +140,7 @@ def test_balanced_attributes_hold_half_of_the_time(tmp_path: Path) -> None:
     rows = [[1, 0]] + [[0, 0]] * 40 + [[0, 1]] * 9
     files = attributes(tmp_path, rows)
     plain, balanced = (
-        LabelledPictures([files], JointGeometry(20, 16), shuffle=True, balance=balance)
+        LabelledImages([files], JointGeometry(20, 16), shuffle=True, balance=balance)
         for balance in (False, True)
     )
     shares = [
@@ -158,7 +158,7 @@ def test_a_batch_comes_from_one_data_set_and_all_get_their_turn(tmp_path: Path) 
         domains(tmp_path, 3, 3, 3),
         *(attributes(tmp_path / name, [[1, 0], [0, 1]]) for name in "abcd"),
     ]
-    data = LabelledPictures(sets, JointGeometry(20, 16), batch_size=3, seed=1, shuffle=True)
+    data = LabelledImages(sets, JointGeometry(20, 16), batch_size=3, seed=1, shuffle=True)
     batches = [{data.index(3 * batch + place)[0] for place in range(3)} for batch in range(500)]
     assert all(len(numbers) == 1 for numbers in batches)
     turns = [numbers.pop() for numbers in batches]
@@ -171,9 +171,9 @@ def test_a_batch_comes_from_one_data_set_and_all_get_their_turn(tmp_path: Path) 
 
 def test_labels_without_examples(tmp_path: Path) -> None:
     domains(tmp_path, 1, 1, 1).require_examples()
-    with pytest.raises(DataError, match="'q' holds for none of the 2 pictures"):
+    with pytest.raises(DataError, match="'q' holds for none of the 2 images"):
         attributes(tmp_path, [[1, 0], [0, 0]]).require_examples()
-    with pytest.raises(DataError, match="'p' holds for all of the 2 pictures"):
+    with pytest.raises(DataError, match="'p' holds for all of the 2 images"):
         attributes(tmp_path, [[1, 0], [1, 1]]).require_examples()
 
 
@@ -182,7 +182,7 @@ def silent(line: str) -> None:
 
 
 def settled(root: Path, *settings: str) -> Options:
-    return settle_options(
+    return resolve_options(
         load_options("stargan", f"data.root={root}", *settings, size=16), "domains"
     )
 
@@ -191,7 +191,7 @@ def test_the_names_are_written_into_the_options(domains: Path) -> None:
     options = settled(domains)
     assert options.data.domains == ("blue", "green", "red")
     assert options.data.labels.sets[0].exclusive
-    assert settle_options(options, "domains") == options
+    assert resolve_options(options, "domains") == options
     table = settled(domains, "data.table=list_attr_celeba.txt")
     assert table.data.attributes == ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
     assert not table.data.labels.sets[0].exclusive
@@ -237,7 +237,7 @@ def test_labels_that_contradict_each_other(settings: list[str], message: str) ->
 def test_a_source_of_folders(domains: Path) -> None:
     said: list[str] = []
     source = open_source(settled(domains), "domains", said.append)
-    assert (source.pictures, source.validation_pictures) == (15, 6)
+    assert (source.images, source.validation_images) == (15, 6)
     assert "4 of blue, 5 of green, 6 of red; 6 to validate with (their own split)" in said[0]
     (batch,) = source.validation_batches(6)
     assert batch.labels.argmax(dim=1).tolist() == [0, 1, 2, 0, 1, 2]
@@ -245,7 +245,7 @@ def test_a_source_of_folders(domains: Path) -> None:
 
 def test_a_source_of_plain_folders_holds_some_of_each_domain_out(domains: Path) -> None:
     source = open_source(settled(domains / "train"), "domains", silent)
-    assert (source.pictures, source.validation_pictures) == (12, 3)
+    assert (source.images, source.validation_images) == (12, 3)
     (batch,) = source.validation_batches(3)
     assert batch.labels.sum(dim=0).tolist() == [1, 1, 1]
 
@@ -254,7 +254,7 @@ def test_a_source_with_a_table(domains: Path) -> None:
     said: list[str] = []
     table = "data.table=list_attr_celeba.txt"
     source = open_source(settled(domains, table), "domains", said.append)
-    assert (source.pictures, source.validation_pictures) == (15, 6)
+    assert (source.images, source.validation_images) == (15, 6)
     assert "5 attributes" in said[-2]
     for position in range(15):
         images, labels, mask = source.train[position]
@@ -266,13 +266,13 @@ def test_a_source_with_a_table(domains: Path) -> None:
         open_source(settled(domains, table), "domains", silent)
     said.clear()
     smaller = settled(domains, table, "data.skip_bad=true")
-    assert open_source(smaller, "domains", said.append).pictures == 14
+    assert open_source(smaller, "domains", said.append).images == 14
     assert any("left out 1 of 15" in line and "new.png: no row in" in line for line in said)
-    assert any("1 of 21 rows" in line and "have no picture" in line for line in said)
+    assert any("1 of 21 rows" in line and "have no image" in line for line in said)
 
 
-def test_a_broken_picture_is_named(domains: Path) -> None:
-    (domains / "train" / "green" / "2.png").write_bytes(b"no picture")
+def test_a_broken_image_is_named(domains: Path) -> None:
+    (domains / "train" / "green" / "2.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"green/2\.png"):
         open_source(settled(domains), "domains", silent)
-    assert open_source(settled(domains, "data.skip_bad=true"), "domains", silent).pictures == 14
+    assert open_source(settled(domains, "data.skip_bad=true"), "domains", silent).images == 14

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loopback import Answer, Server, serving
 
-from i2i.data.download import download
+from i2i.data.catalogue.download import download
 from i2i.errors import DataError
 
 CONTENT = random.Random(0).randbytes(300_000)
@@ -36,7 +36,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / "pictures.zip"
+    return tmp_path / "cache" / "images.zip"
 
 
 def fetch(server: Server, target: Path, *answers: Answer, **options: Any) -> None:
@@ -52,7 +52,7 @@ def test_a_file_arrives_and_nothing_else(server: Server, target: Path) -> None:
     told: list[tuple[int, int]] = []
     fetch(server, target, WHOLE, progress=lambda done, total: told.append((done, total)))
     assert target.read_bytes() == CONTENT
-    assert left(target) == ["pictures.zip"]
+    assert left(target) == ["images.zip"]
     assert told == sorted(told)
     assert told[-1] == (len(CONTENT), len(CONTENT))
 
@@ -160,7 +160,7 @@ def test_the_next_address_is_tried(server: Server, target: Path) -> None:
 def test_without_a_network_it_says_what_to_do_by_hand(target: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}/pictures.zip"
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/images.zip"
         with pytest.raises(DataError) as caught:
             download([url], target, back_off=0)
     assert f"{url}: [Errno" in str(caught.value)
@@ -180,7 +180,7 @@ def test_a_full_disk_is_noticed_before(
 def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written"):
-        fetch(server, tmp_path / "file" / "pictures.zip", WHOLE)
+        fetch(server, tmp_path / "file" / "images.zip", WHOLE)
 
 
 VERSIONS = {'"1"': CONTENT[:3000], '"2"': OTHER[:2500], '"3"': CONTENT[1:2000]}
@@ -209,7 +209,7 @@ def test_whatever_the_server_does_the_file_is_one_of_its_versions(server: Server
     @given(st.lists(answers, min_size=1, max_size=6))
     def one_version(given_answers: list[Answer]) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / "pictures.zip"
+            target = Path(folder) / "images.zip"
             try:
                 fetch(server, target, *given_answers)
             except DataError:

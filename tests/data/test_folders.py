@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from i2i.data.attributes import find_attributed, read_table
-from i2i.data.folders import (
+from i2i.data.catalogue.attributes import find_attributed, read_table
+from i2i.data.images.read import list_images, nothing_here, passed_over, typed_path
+from i2i.data.kinds.folders import (
     MARKER,
     data_folders,
     is_results,
@@ -15,9 +16,8 @@ from i2i.data.folders import (
     split_folders,
     split_of,
 )
-from i2i.data.layouts import find_domains, find_pairs, find_unpaired, lonely_sides
-from i2i.data.picture_folder import find_pictures
-from i2i.data.reading import list_pictures, nothing_here, passed_over, typed_path
+from i2i.data.kinds.image_folder import find_images
+from i2i.data.kinds.layouts import find_domains, find_pairs, find_unpaired, lonely_sides
 from i2i.errors import DataError
 
 TRAIN = ("train", "Train", "TRAINING")
@@ -63,12 +63,12 @@ def test_every_kind_knows_every_name(tmp_path: Path, train: str, held: str) -> N
     )
     learnt = find_domains(domains, "train")
     assert learnt is not None
-    assert learnt.pictures == {x: (domains / train / x / "1.png",) for x in ("cat", "dog")}
+    assert learnt.images == {x: (domains / train / x / "1.png",) for x in ("cat", "dog")}
     validation = find_domains(domains, "val", ["cat", "dog"])
     assert validation is not None
-    assert validation.pictures["dog"] == (domains / held / "dog" / "1.png",)
+    assert validation.images["dog"] == (domains / held / "dog" / "1.png",)
 
-    classes = find_pictures(domains)
+    classes = find_images(domains)
     assert classes.classes == ("cat", "dog")
     assert len(classes.train) == 2
     assert classes.validation is not None
@@ -82,7 +82,7 @@ def test_every_kind_knows_every_name(tmp_path: Path, train: str, held: str) -> N
     assert len(listed.validation) == 1
 
 
-def test_pictures_to_test_with_are_apart_from_those_that_validate(tmp_path: Path) -> None:
+def test_images_to_test_with_are_apart_from_those_that_validate(tmp_path: Path) -> None:
     root = touch(tmp_path, *(f"{s}/{x}/1.png" for s in ("train", "val", "Test") for x in "AB"))
     assert find_pairs(root, "val").pairs[0].a == root / "val" / "A" / "1.png"
     assert find_pairs(root, "test").pairs[0].a == root / "Test" / "A" / "1.png"
@@ -91,7 +91,7 @@ def test_pictures_to_test_with_are_apart_from_those_that_validate(tmp_path: Path
 
 def test_two_names_of_one_split_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "train/cat/1.png", "training/cat/1.png", "train/dog/1.png")
-    for find in (lambda: find_domains(tmp_path, "train"), lambda: find_pictures(tmp_path)):
+    for find in (lambda: find_domains(tmp_path, "train"), lambda: find_images(tmp_path)):
         with pytest.raises(DataError, match="train/ and training/, which are names of the same"):
             find()
 
@@ -104,13 +104,13 @@ def test_folders_like_splits_are_neither_domains_nor_classes(
     with pytest.raises(DataError, match="No domains"):
         find_domains(tmp_path, "train")
     with pytest.raises(DataError, match="look like splits"):
-        find_pictures(tmp_path)
+        find_images(tmp_path)
 
 
 def test_splits_one_folder_further_down_are_not_trained_on(tmp_path: Path) -> None:
     touch(tmp_path, "hair/Training/1.png", "hair/Testing/1.png")
     with pytest.raises(DataError, match=r"holds nothing but '.*hair': name that one"):
-        find_pictures(tmp_path)
+        find_images(tmp_path)
     with pytest.raises(DataError, match=r"Is '.*hair' the root that you mean\?"):
         find_domains(tmp_path, "train")
 
@@ -123,14 +123,14 @@ def test_own_results_and_leavings_of_systems_are_no_data(tmp_path: Path) -> None
     touch(tmp_path, *(f"{n}/1.png" for n in ("__MACOSX", "@eaDir", ".ipynb_checkpoints")))
     touch(tmp_path, "cat/@eaDir/1.png/thumb.png", "cat/Thumbs.db")
     assert [path.name for path in data_folders(tmp_path)] == ["cat", "dog"]
-    assert find_pictures(tmp_path).classes == ("cat", "dog")
+    assert find_images(tmp_path).classes == ("cat", "dog")
     found = find_domains(tmp_path, "train")
     assert found is not None
-    assert list(found.pictures) == ["cat", "dog"]
-    assert list_pictures(tmp_path) == [tmp_path / "cat" / "1.png", tmp_path / "dog" / "1.png"]
+    assert list(found.images) == ["cat", "dog"]
+    assert list_images(tmp_path) == [tmp_path / "cat" / "1.png", tmp_path / "dog" / "1.png"]
     # Whoever names it, means it.
-    assert len(list_pictures(tmp_path / "out")) == 2
-    assert len(list_pictures(tmp_path / "runs")) == 1
+    assert len(list_images(tmp_path / "out")) == 2
+    assert len(list_images(tmp_path / "runs")) == 1
 
 
 def test_only_a_new_folder_is_marked(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_two_folders_in_the_splits_are_the_two_sides(tmp_path: Path) -> None:
 def test_one_side_within_the_other_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "Photos/1.png", "Photos/Winter/2.png")
     for b in (tmp_path / "Photos" / "Winter", tmp_path / "Photos"):
-        with pytest.raises(DataError, match=r"pictures in .* \(B\) are in .* \(A\) as well"):
+        with pytest.raises(DataError, match=r"images in .* \(B\) are in .* \(A\) as well"):
             find_unpaired(tmp_path / "Photos", "train", b)
     (tmp_path / "trainA").mkdir()
     touch(tmp_path, "trainA/1.png")
@@ -195,7 +195,7 @@ def test_other_domains_to_validate_with_are_said(tmp_path: Path) -> None:
         f"fox in '{folder}': not among the domains, left out",
         f"dog: no folder in '{folder}'",
     )
-    assert find_pictures(tmp_path).notes == (
+    assert find_images(tmp_path).notes == (
         f"fox in '{folder}': no class to train on, left out",
         f"dog: no folder in '{folder}'",
     )
@@ -203,12 +203,12 @@ def test_other_domains_to_validate_with_are_said(tmp_path: Path) -> None:
 
 def test_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
     touch(tmp_path, *(f"trainA/{n}.npy" for n in range(8)), "trainA/readme.txt", "trainB/1.png")
-    with pytest.raises(DataError, match=r"no picture in '.*trainA'.*8 \.npy, 1 \.txt"):
+    with pytest.raises(DataError, match=r"no image in '.*trainA'.*8 \.npy, 1 \.txt"):
         find_pairs(tmp_path, "train")
     with pytest.raises(DataError, match=r"8 \.npy"):
         find_unpaired(tmp_path, "train")
     assert len(passed_over([tmp_path])) == 8
-    assert nothing_here(tmp_path / "none") == f"There is no picture in '{tmp_path / 'none'}'."
+    assert nothing_here(tmp_path / "none") == f"There is no image in '{tmp_path / 'none'}'."
 
 
 def test_names_that_were_compared_are_said(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 from known import RNG, noise
 from PIL import Image, features
 
-from i2i.data import frames, sixteen
-from i2i.data.frames import Frames
-from i2i.data.pictures import Picture
+from i2i.data.images import frames
+from i2i.data.images import sixteen_bit as sixteen
+from i2i.data.images.file import LoadedImage
+from i2i.data.images.frames import Frames
 from i2i.errors import DataError
 
 
@@ -18,7 +19,7 @@ def read(path: Path, channels: int = 3, suffix: str | None = None) -> Frames:
 
 
 def test_pages_of_any_size_depth_and_kind(tmp_path: Path) -> None:
-    pages = [Picture(noise(5, 8)), Picture(noise(9, 4, 1)), Picture(noise(3, 3, 4))]
+    pages = [LoadedImage(noise(5, 8)), LoadedImage(noise(9, 4, 1)), LoadedImage(noise(3, 3, 4))]
     frames.write(Frames(pages), tmp_path / "a.tif", ".tif")
     with Image.open(tmp_path / "a.tif") as image:
         assert image.n_frames == 3
@@ -36,7 +37,7 @@ def test_pages_of_any_size_depth_and_kind(tmp_path: Path) -> None:
 def test_pages_of_sixteen_bits_keep_them(tmp_path: Path, channels: int) -> None:
     deep = [RNG.integers(0, 65536, (6, 70, channels), dtype=np.uint16) for _ in range(3)]
     odd = RNG.integers(0, 65536, (5, 3, channels), dtype=np.uint16)  # strips of odd lengths
-    pages = [*map(Picture, [*deep, odd]), Picture(noise(4, 4, channels))]
+    pages = [*map(LoadedImage, [*deep, odd]), LoadedImage(noise(4, 4, channels))]
     frames.write(Frames(pages), tmp_path / "a.tiff", ".tiff")
     found = read(tmp_path / "a.tiff", channels).images
     for page, expected in zip(found[:-1], [*deep, odd], strict=True):
@@ -78,7 +79,7 @@ def test_animations_keep_their_frames_durations_and_repetitions(
     # Of one colour each, which palettes and losses leave as it is.
     images = [np.full((16, 16, channels), value, np.uint8) for value in (10, 90, 170, 250)]
     durations = (40.0, 120.0, 80.0, 200.0)
-    frames.write(Frames([*map(Picture, images)], durations, 3), tmp_path / f"a{suffix}", suffix)
+    frames.write(Frames([*map(LoadedImage, images)], durations, 3), tmp_path / f"a{suffix}", suffix)
     with Image.open(tmp_path / f"a{suffix}") as image:
         assert image.n_frames == 4
     found = read(tmp_path / f"a{suffix}", channels)
@@ -94,7 +95,7 @@ def test_transparent_frames_do_not_show_the_frame_before(tmp_path: Path, suffix:
     alphas = [np.zeros((16, 16), np.uint8) for _ in range(3)]
     for number, alpha in enumerate(alphas):
         alpha[:, 5 * number : 5 * number + 5] = 255
-    animation = Frames([Picture(pixels, alpha) for alpha in alphas], (50.0,) * 3, 0)
+    animation = Frames([LoadedImage(pixels, alpha) for alpha in alphas], (50.0,) * 3, 0)
     frames.write(animation, tmp_path / f"a{suffix}", suffix)
     for frame, alpha in zip(read(tmp_path / f"a{suffix}").images, alphas, strict=True):
         np.testing.assert_array_equal(frame.alpha, alpha)
@@ -135,7 +136,9 @@ def test_a_broken_frame_is_the_fault_of_its_file(tmp_path: Path) -> None:
 def test_a_grey_image_keeps_its_transparency(tmp_path: Path, suffix: str) -> None:
     alpha = np.zeros((8, 8), np.uint8)
     alpha[:4] = 255
-    frames.write(Frames([Picture(np.full((8, 8, 1), 90, np.uint8), alpha)]), tmp_path / "a", suffix)
+    frames.write(
+        Frames([LoadedImage(np.full((8, 8, 1), 90, np.uint8), alpha)]), tmp_path / "a", suffix
+    )
     [found] = read(tmp_path / "a", 1, suffix).images
     np.testing.assert_array_equal(found.alpha, alpha)
     assert (found.pixels[:4] == 90).all()

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from i2i.data.idx import find_idx, has_idx
+from i2i.data.catalogue.idx import find_idx, has_idx
 from i2i.errors import DataError
 
 HEIGHT, WIDTH = 3, 5
 
 
 def images(count: int, first: int = 0) -> bytes:
-    """Picture n is filled with n, but for its corners: above 100 + n, below 200 + n."""
+    """LoadedImage n is filled with n, but for its corners: above 100 + n, below 200 + n."""
     packed = struct.pack(">IIII", 2051, count, HEIGHT, WIDTH)
     for n in range(first, first + count):
         pixels = [n] * (HEIGHT * WIDTH)
@@ -47,7 +47,7 @@ def mnist(tmp_path: Path) -> Path:
     )
 
 
-def test_pictures_and_labels(mnist: Path, own_cache: Path) -> None:
+def test_images_and_labels(mnist: Path, own_cache: Path) -> None:
     assert has_idx(mnist)
     found = find_idx(mnist, own_cache)
     assert found.classes == ("0", "2", "5")
@@ -130,7 +130,7 @@ def test_what_is_sent_to_other_processes_is_small_and_the_same(
     assert (pickle.loads(sent).read(7, 1) == pixels).all()
 
 
-def test_pictures_of_classes_that_are_not_trained_on_are_left_out(
+def test_images_of_classes_that_are_not_trained_on_are_left_out(
     mnist: Path, own_cache: Path
 ) -> None:
     write(mnist, t10k_labels_idx1=labels(9, 2))
@@ -149,7 +149,7 @@ def test_pictures_of_classes_that_are_not_trained_on_are_left_out(
         (labels(1, 2, 3), "no file of images in MNIST's format: it begins with 0x00000801; 0x0000"),
         (b"", "it begins with 0x; 0x00000803 was expected"),
         (struct.pack(">IIII", 2051, 0, 3, 5), r"holds nothing: its dimensions are \(0, 3, 5\)"),
-        (images(3), r"'.*images.*' holds 3 pictures, but '.*labels.*' 4 labels"),
+        (images(3), r"'.*images.*' holds 3 images, but '.*labels.*' 4 labels"),
     ],
 )
 def test_damaged_files(

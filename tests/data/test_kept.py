@@ -1,4 +1,4 @@
-"""Kept pictures are those that the files hold, whatever happens to the file that keeps them."""
+"""Kept images are those that the files hold, whatever happens to the file that keeps them."""
 
 import os
 import resource
@@ -12,30 +12,30 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i.data import kept as module
-from i2i.data.kept import (
-    KeptPictures,
-    Pictures,
+from i2i.data.augment.geometry import JointGeometry
+from i2i.data.kinds.layouts import PairFiles
+from i2i.data.kinds.paired import PairedImages
+from i2i.data.kinds.unpaired import UnpairedImages
+from i2i.data.loading import decoded_cache as module
+from i2i.data.loading.decoded_cache import (
+    DecodedCache,
+    Images,
     estimated_bytes,
     fingerprint,
     in_memory,
     make_room,
     on_disk,
 )
-from i2i.data.layouts import PairFiles
-from i2i.data.loader import make_loader
-from i2i.data.paired import PairedPictures
-from i2i.data.transforms import JointGeometry
-from i2i.data.unpaired import UnpairedPictures
+from i2i.data.loading.loader import make_loader
 
 WORD = bytes(range(32))
 MUCH = 10**9
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux keeps pictures")
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux keeps images")
 
 
-def pictures_of(item: int) -> Pictures:
-    """Two pictures whose size and values follow from the number of the item."""
+def images_of(item: int) -> Images:
+    """Two images whose size and values follow from the number of the item."""
     generator = np.random.default_rng(item)
     height, width = 5 + item % 3, 4 + item % 5
     return (
@@ -44,62 +44,62 @@ def pictures_of(item: int) -> Pictures:
     )
 
 
-def never(item: int) -> Pictures:
+def never(item: int) -> Images:
     raise AssertionError(f"item {item} was decoded again")
 
 
-def same(one: Pictures, other: Pictures) -> bool:
+def same(one: Images, other: Images) -> bool:
     return len(one) == len(other) and all(map(np.array_equal, one, other))
 
 
 @pytest.fixture(params=["memory", "disk"])
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> KeptPictures:
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> DecodedCache:
     made = in_memory(20, MUCH) if request.param == "memory" else on_disk(tmp_path, WORD, 20, MUCH)
     assert made is not None
     return made
 
 
-def test_what_was_decoded_once_is_not_decoded_again(kept: KeptPictures) -> None:
+def test_what_was_decoded_once_is_not_decoded_again(kept: DecodedCache) -> None:
     for item in (3, 0, 19):
-        assert same(kept(item, pictures_of), pictures_of(item))
+        assert same(kept(item, images_of), images_of(item))
     for item in (19, 3, 0, 3):
         again = kept(item, never)
-        assert same(again, pictures_of(item))
-        again[0][:] = 7  # what one does with a picture is nobody else's concern
+        assert same(again, images_of(item))
+        again[0][:] = 7  # what one does with an image is nobody else's concern
     with pytest.raises(AssertionError, match="item 4"):
         kept(4, never)
 
 
-def use(kept: KeptPictures, items: list[int]) -> None:
+def use(kept: DecodedCache, items: list[int]) -> None:
     for item in items:
-        assert same(kept(item, pictures_of), pictures_of(item))
+        assert same(kept(item, images_of), images_of(item))
 
 
-def test_processes_share_what_they_keep(kept: KeptPictures) -> None:
+def test_processes_share_what_they_keep(kept: DecodedCache) -> None:
     code = (
         "import sys; import numpy as np\n"
-        "from i2i.data.kept import KeptPictures\n"
-        "kept = KeptPictures(sys.argv[1], 20, 10**9)\n"
+        "from i2i.data.loading.decoded_cache import DecodedCache\n"
+        "kept = DecodedCache(sys.argv[1], 20, 10**9)\n"
         "for _ in range(2):\n"
         "    for item in range(20)[::int(sys.argv[2])]:\n"
-        "        picture = np.full((200, 300, 3), item, np.uint8)\n"
-        "        assert np.array_equal(kept(item, lambda item: (picture,))[0], picture)\n"
+        "        image = np.full((200, 300, 3), item, np.uint8)\n"
+        "        assert np.array_equal(kept(item, lambda item: (image,))[0], image)\n"
     )
     both = [subprocess.Popen([sys.executable, "-c", code, kept.path, d]) for d in ("1", "-1")]
     assert [process.wait() for process in both] == [0, 0]
     for item in range(20):
-        (picture,) = kept(item, never)
-        assert picture.shape == (200, 300, 3)
-        assert (picture == item).all()
+        (image,) = kept(item, never)
+        assert image.shape == (200, 300, 3)
+        assert (image == item).all()
 
 
-def test_a_file_on_the_disk_outlives_the_run_and_serves_only_its_pictures(tmp_path: Path) -> None:
+def test_a_file_on_the_disk_outlives_the_run_and_serves_only_its_images(tmp_path: Path) -> None:
     first = on_disk(tmp_path, WORD, 20, MUCH)
     assert first is not None
     use(first, [1, 2])
     again = on_disk(tmp_path, WORD, 20, MUCH)
     assert again is not None
-    assert same(again(2, never), pictures_of(2))
+    assert same(again(2, never), images_of(2))
     for word, items in ((WORD[::-1], 20), (WORD[:16] + bytes(16), 20)):
         other = on_disk(tmp_path, word, items, MUCH)
         assert other is not None
@@ -131,13 +131,13 @@ def test_a_record_that_is_not_whole_is_made_anew(tmp_path: Path, damage: str) ->
     path.write_bytes(content)
     again = on_disk(tmp_path, WORD, 20, MUCH)
     assert again is not None
-    assert same(again(1, never), pictures_of(1))
+    assert same(again(1, never), images_of(1))
     with pytest.raises(AssertionError, match="item 2"):
         again(2, never)
-    assert same(again(2, pictures_of), pictures_of(2))
+    assert same(again(2, images_of), images_of(2))
     third = on_disk(tmp_path, WORD, 20, MUCH)
     assert third is not None
-    assert same(third(2, never), pictures_of(2))
+    assert same(third(2, never), images_of(2))
 
 
 def test_a_process_that_is_killed_leaves_nothing_half_done(tmp_path: Path) -> None:
@@ -145,18 +145,18 @@ def test_a_process_that_is_killed_leaves_nothing_half_done(tmp_path: Path) -> No
     assert kept is not None
     code = (
         "import os, signal, sys; from pathlib import Path; import numpy as np\n"
-        "from i2i.data.kept import KeptPictures\n"
-        "kept = KeptPictures(sys.argv[1], 20, 10**9)\n"
-        "picture = (np.full((9, 9, 3), 1, np.uint8),)\n"
-        "kept(0, lambda item: picture)\n"
+        "from i2i.data.loading.decoded_cache import DecodedCache\n"
+        "kept = DecodedCache(sys.argv[1], 20, 10**9)\n"
+        "image = (np.full((9, 9, 3), 1, np.uint8),)\n"
+        "kept(0, lambda item: image)\n"
         "os.pwrite = lambda *of: os.kill(os.getpid(), signal.SIGKILL)  # before the table\n"
-        "kept(1, lambda item: picture)\n"
+        "kept(1, lambda item: image)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, kept.path], check=False)
     assert done.returncode == -signal.SIGKILL
     assert kept(0, never)[0].shape == (9, 9, 3)
-    assert same(kept(1, pictures_of), pictures_of(1))
-    assert same(kept(1, never), pictures_of(1))
+    assert same(kept(1, images_of), images_of(1))
+    assert same(kept(1, never), images_of(1))
 
 
 def test_the_file_keeps_within_its_limit(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_the_file_keeps_within_its_limit(tmp_path: Path) -> None:
     use(kept, list(range(20)))
     use(kept, list(range(20)))
     assert Path(kept.path).stat().st_size <= limit
-    assert same(kept(0, never), pictures_of(0))
+    assert same(kept(0, never), images_of(0))
     with pytest.raises(AssertionError, match="item 19"):
         kept(19, never)
 
@@ -185,16 +185,16 @@ def test_a_full_disk_is_said_once_and_costs_only_time(
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 60, before[1]))
     try:
         use(kept, list(range(20)))
-        use(KeptPictures(kept.path, 20, MUCH), list(range(20)))  # as another process has it
+        use(DecodedCache(kept.path, 20, MUCH), list(range(20)))  # as another process has it
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
-    assert capfd.readouterr().err.count("no more decoded pictures can be kept") == 1
-    assert same(kept(0, never), pictures_of(0))
+    assert capfd.readouterr().err.count("no more decoded images can be kept") == 1
+    assert same(kept(0, never), images_of(0))
     again = on_disk(tmp_path, WORD, 20, MUCH)  # the next run tries again
     assert again is not None
     use(again, [5])
-    assert same(again(5, never), pictures_of(5))
+    assert same(again(5, never), images_of(5))
 
 
 def test_a_file_that_is_gone_or_a_folder_that_cannot_be_made_costs_only_time(
@@ -246,7 +246,7 @@ def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("resize", ["stretch", "shorter side", "none"])
 @pytest.mark.parametrize("where", ["memory", "disk"])
-def test_samples_are_the_same_with_kept_pictures_and_without(
+def test_samples_are_the_same_with_kept_images_and_without(
     tmp_path: Path, where: str, resize: str
 ) -> None:
     geometry = JointGeometry(24, 16, resize)  # type: ignore[arg-type]
@@ -260,10 +260,10 @@ def test_samples_are_the_same_with_kept_pictures_and_without(
         for side, count in (("x", 5), ("y", 3))
     ]
     makers = [
-        lambda: PairedPictures(
+        lambda: PairedImages(
             pairs, geometry, direction="BtoA", output_channels=1, seed=5, shuffle=True
         ),
-        lambda: UnpairedPictures(sides, geometry, channels=(3, 1), seed=5, shuffle=True),
+        lambda: UnpairedImages(sides, geometry, channels=(3, 1), seed=5, shuffle=True),
     ]
     for number, make in enumerate(makers):
         plain, keeping = make(), make()
@@ -281,7 +281,7 @@ def test_samples_are_the_same_with_kept_pictures_and_without(
 
 def test_workers_share_what_is_kept(tmp_path: Path) -> None:
     pairs = [PairFiles(save(tmp_path / f"{i}.png", i, 20, 40), None, str(i)) for i in range(6)]
-    data = PairedPictures(pairs, JointGeometry(20, 16), seed=5, shuffle=True)
+    data = PairedImages(pairs, JointGeometry(20, 16), seed=5, shuffle=True)
     expected = list(make_loader(data, batch_size=3, start=0, stop=6, workers=0))
     data.kept = in_memory(data.items, MUCH)
     assert data.kept is not None

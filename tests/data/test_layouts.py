@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i.data.layouts import PairFiles, find_pairs, has_split, hold_out
+from i2i.data.kinds.layouts import PairFiles, find_pairs, has_split, hold_out
 from i2i.errors import DataError
 
 IN_FOLDERS = {
@@ -96,9 +96,9 @@ def test_orphans_are_counted_and_listed_or_dropped(tmp_path: Path) -> None:
     assert [path.name for path in found.orphans_b] == ["20.jpg", "21.jpg"]
 
 
-def test_unpaired_pictures_are_not_taken_for_orphans(tmp_path: Path) -> None:
+def test_unpaired_images_are_not_taken_for_orphans(tmp_path: Path) -> None:
     touch(tmp_path, "trainA/horse.jpg", "trainB/zebra.jpg")
-    with pytest.raises(DataError, match=r"No picture in .*trainA' \(1\) .* unpaired"):
+    with pytest.raises(DataError, match=r"No image in .*trainA' \(1\) .* unpaired"):
         find_pairs(tmp_path, "train", drop_orphans=True)
 
 
@@ -112,13 +112,13 @@ def test_two_files_of_one_name_are_both_named(tmp_path: Path, folders: tuple[str
 
 
 def test_an_unknown_layout_gets_a_drawing_and_what_was_found(tmp_path: Path) -> None:
-    touch(tmp_path, "pictures/1.jpg", "readme.txt", ".hidden")
+    touch(tmp_path, "images/1.jpg", "readme.txt", ".hidden")
     with pytest.raises(DataError) as error:
         find_pairs(tmp_path, "train")
     text = str(error.value)
     for drawn in ("├── train/", "├── trainA/", "A/1.jpg", "├── A/", "└── B/", "left half"):
         assert drawn in text
-    assert "  pictures/\n  readme.txt" in text
+    assert "  images/\n  readme.txt" in text
     assert ".hidden" not in text
     assert max(map(len, text.splitlines()[1:-4])) <= 100
 

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from i2i.batch import Pair
-from i2i.data.layouts import PairFiles
-from i2i.data.loader import default_workers, make_loader
-from i2i.data.paired import PairedPictures
-from i2i.data.transforms import JointGeometry
+from i2i.core.batch import Pair
+from i2i.data.augment.geometry import JointGeometry
+from i2i.data.kinds.layouts import PairFiles
+from i2i.data.kinds.paired import PairedImages
+from i2i.data.loading.loader import default_workers, make_loader
 from i2i.errors import DataError
 
 
@@ -39,7 +39,7 @@ class Broken(Dataset[tuple[torch.Tensor]]):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> PairedPictures:
+def random_images(tmp_path_factory: pytest.TempPathFactory) -> PairedImages:
     folder = tmp_path_factory.mktemp("pairs")
     pairs = []
     for i in range(7):
@@ -47,7 +47,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> PairedPictures:
         path = folder / f"{i}.png"
         Image.fromarray(pixels).save(path)
         pairs.append(PairFiles(path, None, str(i)))
-    return PairedPictures(pairs, JointGeometry(20, 16), seed=5, shuffle=True)
+    return PairedImages(pairs, JointGeometry(20, 16), seed=5, shuffle=True)
 
 
 def same(one: list[Pair], other: list[Pair]) -> bool:
@@ -57,24 +57,24 @@ def same(one: list[Pair], other: list[Pair]) -> bool:
     )
 
 
-def test_batches_are_full_and_straddle_epochs(pictures: PairedPictures) -> None:
-    batches = list(make_loader(pictures, batch_size=3, start=0, stop=7, workers=0))
+def test_batches_are_full_and_straddle_epochs(images: PairedImages) -> None:
+    batches = list(make_loader(images, batch_size=3, start=0, stop=7, workers=0))
     assert len(batches) == 7
     assert all(isinstance(batch, Pair) for batch in batches)
     assert all(batch.source.shape == (3, 3, 16, 16) for batch in batches)
     assert all(batch.target.dtype == torch.uint8 for batch in batches)
     flat = torch.cat([batch.source for batch in batches])
     for position in range(21):
-        assert torch.equal(flat[position], pictures[position].source)
+        assert torch.equal(flat[position], images[position].source)
 
 
-def test_workers_and_the_first_step_change_nothing(pictures: PairedPictures) -> None:
-    expected = list(make_loader(pictures, batch_size=3, start=0, stop=9, workers=0))
+def test_workers_and_the_first_step_change_nothing(images: PairedImages) -> None:
+    expected = list(make_loader(images, batch_size=3, start=0, stop=9, workers=0))
     for workers in (1, 2):
-        loaded = list(make_loader(pictures, batch_size=3, start=0, stop=9, workers=workers))
+        loaded = list(make_loader(images, batch_size=3, start=0, stop=9, workers=workers))
         assert same(loaded, expected)
     for workers in (0, 2):
-        tail = list(make_loader(pictures, batch_size=3, start=4, stop=9, workers=workers))
+        tail = list(make_loader(images, batch_size=3, start=4, stop=9, workers=workers))
         assert same(tail, expected[4:])
 
 
@@ -152,7 +152,7 @@ def test_workers_end_when_the_batches_are_no_longer_wanted() -> None:
 SCRIPT = """
 import os, signal, sys, time, torch
 from multiprocessing import active_children
-from i2i.data.loader import make_loader
+from i2i.data.loading.loader import make_loader
 
 class Numbers(torch.utils.data.Dataset):
     def __init__(self):
@@ -227,10 +227,10 @@ def test_by_default_one_core_is_left_free(
     assert default_workers() == workers
 
 
-def test_the_data_set_may_be_started_afresh(pictures: PairedPictures, tmp_path: Path) -> None:
+def test_the_data_set_may_be_started_afresh(images: PairedImages, tmp_path: Path) -> None:
     """Everything a worker needs survives a start from nothing, as on macOS and Windows."""
-    expected = [pictures[position].source for position in range(2)]
+    expected = [images[position].source for position in range(2)]
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        loaded = pool.map(pictures.__getitem__, range(2))
+        loaded = pool.map(images.__getitem__, range(2))
     assert all(torch.equal(a.source, b) for a, b in zip(loaded, expected, strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i.data.order import EpochOrder
+from i2i.data.loading.order import EpochOrder
 
 
 @given(count=st.integers(1, 60), seed=st.integers(0, 2**63), epoch=st.integers(0, 10**9))

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from i2i.data.painter import LABELS, RENDERINGS, paint
-from i2i.data.painter.layers import draw
-from i2i.data.painter.scene import compose
+from i2i.data.demo.painter import LABELS, RENDERINGS, paint
+from i2i.data.demo.painter.layers import draw
+from i2i.data.demo.painter.scene import compose
 from i2i.errors import DataError
 
 COLOURED = ("photo", "winter", "night", "autumn")
@@ -20,8 +20,8 @@ PALETTE = np.array(list(LABELS.values()))
 
 def regions(seed: int, size: int) -> np.ndarray:
     """The label of each pixel as a position in the palette; -1 for a colour not in it."""
-    picture = paint(seed, size, "labels").astype(int)
-    same = (picture[:, :, None] == PALETTE).all(axis=-1)
+    image = paint(seed, size, "labels").astype(int)
+    same = (image[:, :, None] == PALETTE).all(axis=-1)
     return np.where(same.any(axis=-1), same.argmax(axis=-1), -1)
 
 
@@ -29,13 +29,13 @@ def where(seed: int, size: int, *labels: str) -> np.ndarray:
     return np.isin(regions(seed, size), [list(LABELS).index(label) for label in labels])
 
 
-def brightness(picture: np.ndarray) -> np.ndarray:
-    return picture.astype(float).mean(axis=-1)
+def brightness(image: np.ndarray) -> np.ndarray:
+    return image.astype(float).mean(axis=-1)
 
 
-def scatter(picture: np.ndarray, labels: np.ndarray) -> float:
-    """The share of a picture's variance that is left within its regions."""
-    values = picture.reshape(-1, 3).astype(float)
+def scatter(image: np.ndarray, labels: np.ndarray) -> float:
+    """The share of an image's variance that is left within its regions."""
+    values = image.reshape(-1, 3).astype(float)
     labels = labels.ravel()
     within = sum(
         ((values[labels == k] - values[labels == k].mean(axis=0)) ** 2).sum()
@@ -45,23 +45,23 @@ def scatter(picture: np.ndarray, labels: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("rendering", RENDERINGS)
-def test_a_picture_is_rgb_bytes(rendering: str) -> None:
-    picture = paint(4, 40, rendering)
-    assert picture.shape == (40, 40, 3)
-    assert picture.dtype == np.uint8
+def test_a_image_is_rgb_bytes(rendering: str) -> None:
+    image = paint(4, 40, rendering)
+    assert image.shape == (40, 40, 3)
+    assert image.dtype == np.uint8
 
 
-def test_a_seed_always_gives_the_same_pictures() -> None:
+def test_a_seed_always_gives_the_same_images() -> None:
     first = [paint(11, 48, rendering) for rendering in RENDERINGS]
     draw.cache_clear()
-    for rendering, picture in reversed(list(zip(RENDERINGS, first, strict=True))):
+    for rendering, image in reversed(list(zip(RENDERINGS, first, strict=True))):
         paint(12, 48, rendering)
-        np.testing.assert_array_equal(paint(11, 48, rendering), picture)
+        np.testing.assert_array_equal(paint(11, 48, rendering), image)
 
 
 def test_another_process_paints_the_same() -> None:
     program = (
-        "import sys, numpy as np; from i2i.data.painter import RENDERINGS, paint;"
+        "import sys, numpy as np; from i2i.data.demo.painter import RENDERINGS, paint;"
         "sys.stdout.buffer.write(np.stack([paint(7, 32, r) for r in RENDERINGS]).tobytes())"
     )
     other = subprocess.run(
@@ -104,10 +104,10 @@ def test_label_maps_agree_at_every_size(seed: int) -> None:
 @pytest.mark.parametrize("rendering", COLOURED)
 @pytest.mark.parametrize("seed", range(5))
 def test_all_renderings_show_the_scene_of_the_label_map(seed: int, rendering: str) -> None:
-    picture = paint(seed, 128, rendering)
-    own = scatter(picture, regions(seed, 128))
+    image = paint(seed, 128, rendering)
+    own = scatter(image, regions(seed, 128))
     assert own < (0.6 if rendering == "winter" else 0.4)  # snow makes all things alike
-    assert all(scatter(picture, regions(other, 128)) > 1.3 * own for other in range(5, 9))
+    assert all(scatter(image, regions(other, 128)) > 1.3 * own for other in range(5, 9))
 
 
 def test_pencil_lines_follow_the_regions() -> None:
@@ -119,8 +119,8 @@ def test_pencil_lines_follow_the_regions() -> None:
 
 def mean_colours(seeds: Iterable[int], rendering: str) -> dict[int, np.ndarray]:
     labels = np.stack([regions(seed, 64) for seed in seeds])
-    pictures = np.stack([paint(seed, 64, rendering) for seed in seeds]).astype(float)
-    return {k: pictures[labels == k].mean(axis=0) for k in np.unique(labels)}
+    images = np.stack([paint(seed, 64, rendering) for seed in seeds]).astype(float)
+    return {k: images[labels == k].mean(axis=0) for k in np.unique(labels)}
 
 
 @pytest.mark.parametrize("rendering", COLOURED)
@@ -134,8 +134,8 @@ def test_the_label_tells_the_colour_in_scenes_never_seen(rendering: str) -> None
 
 def test_scenes_vary() -> None:
     scenes = [compose(seed) for seed in range(60)]
-    pictures = {paint(seed, 16, "photo").tobytes() for seed in range(60)}
-    assert len(pictures) == 60
+    images = {paint(seed, 16, "photo").tobytes() for seed in range(60)}
+    assert len(images) == 60
     assert {scene.light for scene in scenes} == {-1, 1}
     assert np.ptp([scene.horizon for scene in scenes]) > 0.12
     for choices in (

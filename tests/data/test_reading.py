@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i.data.reading import list_pictures, read_picture, to_channels, to_pixels
+from i2i.data.images.read import list_images, read_image, to_channels, to_pixels
 from i2i.errors import DataError
 
 RNG = np.random.default_rng(7)
@@ -34,11 +34,11 @@ def luma(rgb: np.ndarray) -> np.ndarray:
     return rgb @ np.array([0.299, 0.587, 0.114])
 
 
-def test_pictures_are_listed_naturally_and_hidden_ones_are_not(tmp_path: Path) -> None:
+def test_images_are_listed_naturally_and_hidden_ones_are_not(tmp_path: Path) -> None:
     wanted = ["2.JPG", "10.jpeg", "a/1.png", "a/1b.webp", "a/02.tif", "b.TIFF", "c.bmp"]
     for name in [*wanted, ".x.jpg", ".thumbs/1.jpg", "a/notes.txt", "jpg", "animation.gif"]:
         touch(tmp_path / name)
-    listed = [path.relative_to(tmp_path).as_posix() for path in list_pictures(tmp_path)]
+    listed = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
     assert listed == wanted
 
 
@@ -47,15 +47,15 @@ def test_linked_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     root = touch(tmp_path / "root" / "2.png").parent
     (root / "link").symlink_to(elsewhere)
     (root / "circle").symlink_to(root)
-    assert sorted(path.name for path in list_pictures(root)) == ["1.png", "2.png"]
+    assert sorted(path.name for path in list_images(root)) == ["1.png", "2.png"]
 
 
 def test_a_folder_that_is_not_there_gets_a_suggestion(tmp_path: Path) -> None:
     (tmp_path / "facades").mkdir()
     with pytest.raises(DataError, match=r"facade'.* Did you mean 'facades'\?"):
-        list_pictures(tmp_path / "facade")
+        list_images(tmp_path / "facade")
     with pytest.raises(DataError, match="is a file"):
-        list_pictures(touch(tmp_path / "1.png"))
+        list_images(touch(tmp_path / "1.png"))
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
@@ -63,7 +63,7 @@ def test_lossless_formats_keep_every_value(tmp_path: Path, suffix: str) -> None:
     pixels = noise(5, 7, 3)
     path = tmp_path / f"x.{suffix}"
     Image.fromarray(pixels).save(path, lossless=True)
-    read = read_picture(path, 3)
+    read = read_image(path, 3)
     assert read.flags.writeable
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, pixels)
@@ -72,7 +72,7 @@ def test_lossless_formats_keep_every_value(tmp_path: Path, suffix: str) -> None:
 def test_jpeg_is_close(tmp_path: Path) -> None:
     pixels = smooth(32, 48)
     Image.fromarray(pixels).save(tmp_path / "x.jpg", quality=95)
-    assert np.abs(read_picture(tmp_path / "x.jpg", 3).astype(int) - pixels).mean() < 2
+    assert np.abs(read_image(tmp_path / "x.jpg", 3).astype(int) - pixels).mean() < 2
 
 
 UPRIGHT = {
@@ -95,13 +95,13 @@ def test_exif_orientation_is_honoured(tmp_path: Path, orientation: int, suffix: 
     exif[0x0112] = orientation
     path = tmp_path / f"x.{suffix}"
     Image.fromarray(pixels).save(path, exif=exif)
-    np.testing.assert_array_equal(read_picture(path, 3), UPRIGHT[orientation](pixels))
+    np.testing.assert_array_equal(read_image(path, 3), UPRIGHT[orientation](pixels))
 
 
-def test_a_broken_exif_block_does_not_cost_the_picture(tmp_path: Path) -> None:
+def test_a_broken_exif_block_does_not_cost_the_image(tmp_path: Path) -> None:
     pixels = noise(4, 4, 3)
     Image.fromarray(pixels).save(tmp_path / "x.png", exif=b"Exif\0\0II*\0\xff\xff")
-    np.testing.assert_array_equal(read_picture(tmp_path / "x.png", 3), pixels)
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png", 3), pixels)
 
 
 def test_grey_is_repeated_and_colour_becomes_luma() -> None:
@@ -121,8 +121,8 @@ def test_a_palette_becomes_its_colours(tmp_path: Path) -> None:
     image.putpalette(palette.tobytes())
     assert image.mode == "P"
     image.save(tmp_path / "x.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "x.png", 3), palette[indices])
-    grey = read_picture(tmp_path / "x.png", 1)[..., 0]
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png", 3), palette[indices])
+    grey = read_image(tmp_path / "x.png", 1)[..., 0]
     assert np.abs(grey - luma(palette[indices])).max() <= 0.51
 
 
@@ -148,20 +148,18 @@ def test_a_transparent_palette_entry_is_white(
     image = Image.fromarray(np.array([[0, 1]], dtype=np.uint8))
     image.putpalette([200, 200, 200, 10, 20, 30])
     image.save(tmp_path / "x.png", transparency=transparency)
-    read = read_picture(tmp_path / "x.png", channels)
+    read = read_image(tmp_path / "x.png", channels)
     np.testing.assert_array_equal(read, [[[200] * channels, [255] * channels]])
 
 
 def test_a_transparent_key_colour_is_white_and_has_no_alpha(tmp_path: Path) -> None:
     pixels = np.array([[[1, 2, 3], [4, 5, 6]]], dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "x.png", transparency=(4, 5, 6))
-    np.testing.assert_array_equal(
-        read_picture(tmp_path / "x.png", 3), [[[1, 2, 3], [255, 255, 255]]]
-    )
-    np.testing.assert_array_equal(read_picture(tmp_path / "x.png", 4)[..., 3], [[255, 0]])
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png", 3), [[[1, 2, 3], [255, 255, 255]]])
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png", 4)[..., 3], [[255, 0]])
 
 
-def test_opaque_pictures_get_an_opaque_alpha() -> None:
+def test_opaque_images_get_an_opaque_alpha() -> None:
     assert (to_pixels(Image.fromarray(noise(3, 3, 3)), 4)[..., 3] == 255).all()
 
 
@@ -171,8 +169,8 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, suffix: str) ->
     expected = [[0, 0, 1, 1, 128, 254, 255, 255]]  # value / 257, rounded
     path = tmp_path / f"x.{suffix}"
     Image.fromarray(values).save(path)
-    np.testing.assert_array_equal(read_picture(path, 1)[..., 0], expected)
-    np.testing.assert_array_equal(read_picture(path, 3)[..., 2], expected)
+    np.testing.assert_array_equal(read_image(path, 1)[..., 0], expected)
+    np.testing.assert_array_equal(read_image(path, 3)[..., 2], expected)
     wide = Image.fromarray(values.astype(np.int32))
     assert wide.mode == "I"
     np.testing.assert_array_equal(to_pixels(wide, 1)[..., 0], expected)
@@ -185,7 +183,7 @@ def test_big_endian_sixteen_bits(tmp_path: Path) -> None:
 
 def test_floating_point_is_taken_as_0_to_1(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 0.5, 1]], dtype=np.float32)).save(tmp_path / "x.tif")
-    np.testing.assert_array_equal(read_picture(tmp_path / "x.tif", 1)[..., 0], [[0, 128, 255]])
+    np.testing.assert_array_equal(read_image(tmp_path / "x.tif", 1)[..., 0], [[0, 128, 255]])
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, np.nan])
@@ -193,7 +191,7 @@ def test_floating_point_of_another_range_is_refused(tmp_path: Path, value: float
     path = tmp_path / "x.tif"
     Image.fromarray(np.array([[0, value]], dtype=np.float32)).save(path)
     with pytest.raises(DataError, match=r"x\.tif.*floating point.*0\.\.1"):
-        read_picture(path, 3)
+        read_image(path, 3)
 
 
 def test_integers_beyond_sixteen_bits_are_refused() -> None:
@@ -209,7 +207,7 @@ def test_black_and_white_and_cmyk(tmp_path: Path) -> None:
 
     inks = Image.frombytes("CMYK", (2, 1), bytes([255, 0, 0, 0, 0, 0, 0, 255]))
     inks.save(tmp_path / "x.tif")
-    read = read_picture(tmp_path / "x.tif", 3)
+    read = read_image(tmp_path / "x.tif", 3)
     np.testing.assert_array_equal(read, [[[0, 255, 255], [0, 0, 0]]])  # cyan, black
 
 
@@ -226,20 +224,20 @@ def test_truncated_files_are_named(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(noise(64, 64, 3)).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DataError, match=rf"x\.{suffix}' cannot be read: "):
-        read_picture(path, 3)
+        read_image(path, 3)
 
 
 def test_foreign_and_missing_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     with pytest.raises(DataError, match=r"x\.png' cannot be read: No such file or directory\."):
-        read_picture(path, 3)
-    path.write_text("no picture")
-    with pytest.raises(DataError, match=r"x\.png' cannot be read: it is no picture of a known"):
-        read_picture(path, 3)
+        read_image(path, 3)
+    path.write_text("no image")
+    with pytest.raises(DataError, match=r"x\.png' cannot be read: it is no image of a known"):
+        read_image(path, 3)
 
 
 def blank_png(path: Path, width: int, height: int) -> Path:
-    """Write only the head of a black and white picture; its pixels would take long."""
+    """Write only the head of a black and white image; its pixels would take long."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -254,10 +252,10 @@ def blank_png(path: Path, width: int, height: int) -> Path:
 def test_a_large_photo_is_welcome_and_a_bomb_is_not(tmp_path: Path) -> None:
     # 100 megapixels: Pillow on its own would warn, and a warning is an error here.
     Image.new("1", (10_000, 10_000)).save(tmp_path / "large.png")
-    assert read_picture(tmp_path / "large.png", 1).shape == (10_000, 10_000, 1)
+    assert read_image(tmp_path / "large.png", 1).shape == (10_000, 10_000, 1)
     bomb = blank_png(tmp_path / "bomb.png", 40_000, 40_000)
     with pytest.raises(DataError, match=r"bomb\.png' cannot be read: .*exceeds limit"):
-        read_picture(bomb, 1)
+        read_image(bomb, 1)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -283,4 +281,4 @@ def test_every_orientation_of_a_tiff_however_it_is_stored(
         7: pixels[::-1, ::-1].T,
         8: np.rot90(pixels),
     }[orientation]
-    np.testing.assert_array_equal(read_picture(tmp_path / "x.tif", 1)[..., 0], upright)
+    np.testing.assert_array_equal(read_image(tmp_path / "x.tif", 1)[..., 0], upright)

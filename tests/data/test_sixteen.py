@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from i2i.data.sixteen import read_colours, write_png, write_tiff
+from i2i.data.images.sixteen_bit import read_colours, write_png, write_tiff
 from i2i.errors import DataError
 
 RNG = np.random.default_rng(5)
@@ -66,7 +66,7 @@ def test_what_libraries_write_is_read(tmp_path: Path, suffix: str, channels: int
     np.testing.assert_array_equal(read, values)
 
 
-def test_other_pictures_are_left_to_pillow(tmp_path: Path) -> None:
+def test_other_images_are_left_to_pillow(tmp_path: Path) -> None:
     for name, values in (
         ("grey.png", words(4, 4)),
         ("grey.tif", words(4, 4)),

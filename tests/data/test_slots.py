@@ -8,13 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2i.data.loader import make_loader
-from i2i.data.slots import Parcel, Receiver, Sender, collate
+from i2i.data.loading.loader import make_loader
+from i2i.data.loading.shared_memory import Parcel, Receiver, Sender, collate
 from i2i.errors import WorkerError
 
 
 class Mixed(NamedTuple):
-    picture: torch.Tensor
+    image: torch.Tensor
     label: torch.Tensor
     nothing: torch.Tensor
     number: torch.Tensor

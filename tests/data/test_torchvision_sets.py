@@ -16,23 +16,23 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from i2i.data.catalogue import catalogued, read_catalogue
-from i2i.data.loader import make_loader
-from i2i.data.picture_set import FoundPictures
-from i2i.data.single import SinglePictures
-from i2i.data.torchvision_names import TORCHVISION, Named
-from i2i.data.torchvision_sets import find_named, torchvision_folder
-from i2i.data.transforms import evaluation_geometry
+from i2i.config.recipes import load_options, shipped
+from i2i.data.augment.geometry import evaluation_geometry
+from i2i.data.catalogue.cards import catalogued, read_catalogue
+from i2i.data.catalogue.torchvision_names import TORCHVISION, Named
+from i2i.data.catalogue.torchvision_sets import find_named, torchvision_folder
+from i2i.data.kinds.image_set import FoundImages
+from i2i.data.kinds.unconditional import SingleImages
+from i2i.data.loading.loader import make_loader
+from i2i.data.sources import open_source, resolve_options
 from i2i.errors import DataError
-from i2i.recipes import load_options, shipped
-from i2i.sources import open_source, settle_options
 
 
 def silent(line: str) -> None:
     pass
 
 
-def found(name: str, cache: Path) -> FoundPictures:
+def found(name: str, cache: Path) -> FoundImages:
     return find_named(name, cache, silent)
 
 
@@ -58,12 +58,12 @@ def test_names_are_those_of_no_card() -> None:
 
 
 def write_idx(folder: Path, prefix: str, levels: list[int], labels: list[int]) -> None:
-    """Pictures of 28 x 28, grey, and white above on the right."""
+    """Images of 28 x 28, grey, and white above on the right."""
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = np.repeat(np.array(levels, dtype=np.uint8), 28 * 28).reshape(-1, 28, 28)
-    pictures[:, 0, -1] = 255
-    header = struct.pack(">IIII", 2051, *pictures.shape)
-    (folder / f"{prefix}-images-idx3-ubyte").write_bytes(header + pictures.tobytes())
+    images = np.repeat(np.array(levels, dtype=np.uint8), 28 * 28).reshape(-1, 28, 28)
+    images[:, 0, -1] = 255
+    header = struct.pack(">IIII", 2051, *images.shape)
+    (folder / f"{prefix}-images-idx3-ubyte").write_bytes(header + images.tobytes())
     header = struct.pack(">II", 2049, len(labels))
     (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(header + bytes(labels))
 
@@ -96,17 +96,17 @@ def test_classes_become_names_of_folders(own_cache: Path) -> None:
     options = load_options(
         "pix2pix", "data.root=fashion-mnist", "generator.downs=2", "data.output_channels=1", size=32
     )
-    options = settle_options(options, "pictures")
+    options = resolve_options(options, "images")
     assert options.data.domains == ("T-shirt-top", "Trouser", "Pullover", "Dress")
     said: list[str] = []
-    source = open_source(options, "pictures", said.append)
-    assert said[-2].startswith("data: fashion-mnist (torchvision's FashionMNIST), 5 pictures")
+    source = open_source(options, "images", said.append)
+    assert said[-2].startswith("data: fashion-mnist (torchvision's FashionMNIST), 5 images")
     (batch,) = source.validation_batches(2)
     assert batch.images.shape == (2, 1, 32, 32)
     assert batch.labels.tolist() == [[0, 1, 0, 0], [0, 0, 0, 1]]
 
 
-def test_letters_are_upright_and_those_without_pictures_left_out(own_cache: Path) -> None:
+def test_letters_are_upright_and_those_without_images_left_out(own_cache: Path) -> None:
     raw = own_cache / "torchvision" / "EMNIST" / "EMNIST" / "raw"
     write_idx(raw, "emnist-letters-train", [1, 2, 3], [1, 2, 26])
     write_idx(raw, "emnist-letters-test", [4], [2])
@@ -118,10 +118,10 @@ def test_letters_are_upright_and_those_without_pictures_left_out(own_cache: Path
 
 def test_workers_open_the_files_for_themselves(own_cache: Path) -> None:
     write_mnist(own_cache)
-    pictures = found("mnist", own_cache).train
-    data = SinglePictures(pictures, evaluation_geometry(28), channels=1, shuffle=True)
+    images = found("mnist", own_cache).train
+    data = SingleImages(images, evaluation_geometry(28), channels=1, shuffle=True)
     data[0]
-    assert len(pickle.dumps(pictures)) < 3000
+    assert len(pickle.dumps(images)) < 3000
     (alone,), (helped,) = (
         list(make_loader(data, batch_size=5, start=0, stop=1, workers=workers))
         for workers in (0, 1)
@@ -211,13 +211,13 @@ def test_others(
     assert (there.validation is None) == (TORCHVISION[name].splits[1] is None)
 
 
-def test_a_broken_picture(own_cache: Path) -> None:
+def test_a_broken_image(own_cache: Path) -> None:
     root = torchvision_folder("eurosat", own_cache)
     write_eurosat(root)
-    pictures = found("eurosat", own_cache).train
-    (root / "eurosat" / "2750" / "Sea" / "1.jpg").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"Picture 1 of EuroSAT in '.*' cannot be read"):
-        pictures.read(1, 3)
+    images = found("eurosat", own_cache).train
+    (root / "eurosat" / "2750" / "Sea" / "1.jpg").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"LoadedImage 1 of EuroSAT in '.*' cannot be read"):
+        images.read(1, 3)
 
 
 def test_cifar(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,8 +278,8 @@ def test_what_has_to_be_fetched_by_hand(own_cache: Path, monkeypatch: pytest.Mon
 
 
 def test_names_of_another_kind_and_unknown_ones(own_cache: Path) -> None:
-    with pytest.raises(DataError, match="'mnist' is of the kind pictures; paired is wanted"):
+    with pytest.raises(DataError, match="'mnist' is of the kind images; paired is wanted"):
         catalogued("mnist", shipped("datasets"), own_cache, kind="paired")
     with pytest.raises(DataError, match="Did you mean 'fashion-mnist'"):
-        catalogued("fashionmnist", shipped("datasets"), own_cache, kind="pictures")
+        catalogued("fashionmnist", shipped("datasets"), own_cache, kind="unconditional")
     assert (own_cache / "datasets").exists() is False

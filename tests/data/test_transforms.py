@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from i2i.data.transforms import JointGeometry, evaluation_geometry, resize_pixels
+from i2i.data.augment.geometry import JointGeometry, evaluation_geometry, resize_pixels
 from i2i.errors import OptionsError
 
 RESIZES = st.sampled_from(["stretch", "shorter side", "none"])
@@ -22,7 +22,7 @@ def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 
 def coordinates(height: int, width: int) -> np.ndarray:
-    """A picture whose pixels say where they are: (row, column, 0)."""
+    """An image whose pixels say where they are: (row, column, 0)."""
     rows, columns = np.mgrid[0:height, 0:width]
     return np.stack([rows, columns, 0 * rows], axis=2).astype(np.uint8)
 
@@ -38,7 +38,7 @@ def coordinates(height: int, width: int) -> np.ndarray:
     flip=st.booleans(),
     position=st.integers(0, 10**12),
 )
-def test_both_pictures_are_treated_alike_at_any_size(
+def test_both_images_are_treated_alike_at_any_size(
     height: int,
     width: int,
     load: int,
@@ -49,14 +49,14 @@ def test_both_pictures_are_treated_alike_at_any_size(
     position: int,
 ) -> None:
     geometry = JointGeometry(load, crop, resize, random_crop=random_crop, flip=flip)
-    picture = noise(height, width)
-    a, b = geometry(5, position, picture, picture.copy())
+    image = noise(height, width)
+    a, b = geometry(5, position, image, image.copy())
     assert a.shape == b.shape == (crop, crop, 3)
     assert a.dtype == np.uint8
     np.testing.assert_array_equal(a, b)
-    _, grey = geometry(5, position, picture, picture[..., :1].copy())
+    _, grey = geometry(5, position, image, image[..., :1].copy())
     np.testing.assert_array_equal(grey[..., 0], a[..., 0])
-    (alone,) = geometry(5, position, picture)
+    (alone,) = geometry(5, position, image)
     np.testing.assert_array_equal(alone, a)
 
 
@@ -67,24 +67,24 @@ def test_both_pictures_are_treated_alike_at_any_size(
     crop=st.integers(2, 20),
     position=st.integers(0, 10**9),
 )
-def test_a_crop_is_a_piece_of_the_picture_perhaps_mirrored(
+def test_a_crop_is_a_piece_of_the_image_perhaps_mirrored(
     height: int, width: int, crop: int, position: int
 ) -> None:
-    picture = coordinates(height, width)
-    (out,) = JointGeometry(crop_size=crop, resize="none")(0, position, picture)
+    image = coordinates(height, width)
+    (out,) = JointGeometry(crop_size=crop, resize="none")(0, position, image)
     if out[0, 0, 1] > out[0, -1, 1]:
         out = out[:, ::-1]
     top, left = int(out[0, 0, 0]), int(out[0, 0, 1])
-    np.testing.assert_array_equal(out, picture[top : top + crop, left : left + crop])
+    np.testing.assert_array_equal(out, image[top : top + crop, left : left + crop])
 
 
 def test_crops_and_mirrors_are_uniform_and_independent() -> None:
-    picture = coordinates(40, 40)
+    image = coordinates(40, 40)
     geometry = JointGeometry(crop_size=31, resize="none")
     count = 3000
     choices = np.empty((count, 3))
     for position in range(count):
-        (out,) = geometry(0, position, picture)
+        (out,) = geometry(0, position, image)
         mirrored = out[0, 0, 1] > out[0, -1, 1]
         choices[position] = out[0, 0, 0], out[0, :, 1].min(), mirrored
     top, left, mirrored = choices.T
@@ -100,23 +100,23 @@ def test_crops_and_mirrors_are_uniform_and_independent() -> None:
 
 
 def test_the_seed_and_the_position_decide_and_the_past_does_not() -> None:
-    picture = coordinates(60, 60)
+    image = coordinates(60, 60)
     geometry = JointGeometry(crop_size=20, resize="none")
-    first = [geometry(1, position, picture)[0] for position in range(8)]
+    first = [geometry(1, position, image)[0] for position in range(8)]
     for position in (7, 0, 3):
-        np.testing.assert_array_equal(geometry(1, position, picture)[0], first[position])
+        np.testing.assert_array_equal(geometry(1, position, image)[0], first[position])
     assert len({out.tobytes() for out in first}) == 8
-    other = [geometry(2, position, picture)[0] for position in range(8)]
+    other = [geometry(2, position, image)[0] for position in range(8)]
     assert {out.tobytes() for out in first}.isdisjoint(out.tobytes() for out in other)
 
 
 def test_what_is_switched_off_does_not_happen() -> None:
-    picture = coordinates(40, 30)
+    image = coordinates(40, 30)
     still = JointGeometry(crop_size=20, resize="none", random_crop=False, flip=False)
     upright = JointGeometry(crop_size=20, resize="none", flip=False)
     for position in range(20):
-        np.testing.assert_array_equal(still(0, position, picture)[0], picture[10:30, 5:25])
-        (out,) = upright(0, position, picture)
+        np.testing.assert_array_equal(still(0, position, image)[0], image[10:30, 5:25])
+        (out,) = upright(0, position, image)
         assert out[0, 0, 1] < out[0, -1, 1]
 
 
@@ -142,13 +142,13 @@ def test_a_load_size_below_the_crop_is_raised_to_it() -> None:
 
 
 def test_evaluation_loads_at_the_crop_size_and_cuts_the_centre() -> None:
-    picture = noise(60, 90)
-    (out,) = evaluation_geometry(30)(0, 0, picture)
-    np.testing.assert_array_equal(out, resize_pixels(picture, 30, 30))
-    (out,) = evaluation_geometry(30, "shorter side")(0, 1, picture)
-    np.testing.assert_array_equal(out, resize_pixels(picture, 30, 45)[:, 7:37])
-    (out,) = evaluation_geometry(30, "none")(0, 2, picture)
-    np.testing.assert_array_equal(out, picture[15:45, 30:60])
+    image = noise(60, 90)
+    (out,) = evaluation_geometry(30)(0, 0, image)
+    np.testing.assert_array_equal(out, resize_pixels(image, 30, 30))
+    (out,) = evaluation_geometry(30, "shorter side")(0, 1, image)
+    np.testing.assert_array_equal(out, resize_pixels(image, 30, 45)[:, 7:37])
+    (out,) = evaluation_geometry(30, "none")(0, 2, image)
+    np.testing.assert_array_equal(out, image[15:45, 30:60])
 
 
 def test_an_unknown_resize_is_refused() -> None:
@@ -188,7 +188,7 @@ def test_resizing_what_is_smooth_is_nearly_always_exact(size: int) -> None:
     assert difference.mean() < 0.01
 
 
-def test_half_of_a_picture_may_be_resized() -> None:
+def test_half_of_a_image_may_be_resized() -> None:
     both = noise(40, 80)
     right = both[:, 40:]
     np.testing.assert_array_equal(
@@ -212,7 +212,7 @@ def reseed(transform: A.BasicTransform | A.BaseCompose, generator: np.random.Gen
     seed=st.integers(0, 2**63),
     position=st.integers(0, 10**12),
 )
-def test_a_seed_gives_the_pictures_of_a_composition(
+def test_a_seed_gives_the_images_of_a_composition(
     size: tuple[int, int],
     crop: int,
     random_crop: bool,
@@ -221,23 +221,23 @@ def test_a_seed_gives_the_pictures_of_a_composition(
     seed: int,
     position: int,
 ) -> None:
-    pictures = [noise(*size), noise(*size, 1)]
+    images = [noise(*size), noise(*size, 1)]
     kind = A.RandomCrop if random_crop else A.CenterCrop
     compose = A.Compose(
         [kind(crop, crop), A.HorizontalFlip(p=0.5 if flip else 0.0)],
         additional_targets={"other": "image"},
     )
     reseed(compose, np.random.default_rng((seed, 2, position)))
-    expected = compose(image=pictures[0], other=pictures[1])
-    if planes:  # as kept pictures lie in memory
-        pictures = [np.ascontiguousarray(p.transpose(2, 0, 1)).transpose(1, 2, 0) for p in pictures]
+    expected = compose(image=images[0], other=images[1])
+    if planes:  # as kept images lie in memory
+        images = [np.ascontiguousarray(p.transpose(2, 0, 1)).transpose(1, 2, 0) for p in images]
     geometry = JointGeometry(crop_size=crop, resize="none", random_crop=random_crop, flip=flip)
-    image, other = geometry(seed, position, *pictures)
+    image, other = geometry(seed, position, *images)
     np.testing.assert_array_equal(image, expected["image"])
     np.testing.assert_array_equal(other, expected["other"])
 
 
-def test_pictures_that_cannot_be_written_to_are_taken() -> None:
+def test_images_that_cannot_be_written_to_are_taken() -> None:
     """As numpy makes them of a Pillow image, of which torch warns."""
     pixels = np.asarray(Image.fromarray(noise(8, 8)))
     assert not pixels.flags.writeable

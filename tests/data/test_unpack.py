@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2i.data import unpack as module
-from i2i.data.unpack import unpack
+from i2i.data.catalogue import unpack as module
+from i2i.data.catalogue.unpack import unpack
 from i2i.errors import DataError
 
 SUFFIXES = ("zip", "tar.gz")

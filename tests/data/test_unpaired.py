@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i.data.layouts import find_unpaired
-from i2i.data.transforms import JointGeometry, evaluation_geometry
-from i2i.data.unpaired import UnpairedPictures
+from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
+from i2i.data.kinds.layouts import find_unpaired
+from i2i.data.kinds.unpaired import UnpairedImages
 from i2i.errors import DataError
 
 
@@ -55,22 +55,22 @@ def test_what_is_no_unpaired_data_set(tmp_path: Path) -> None:
         find_unpaired(tmp_path, "train")
     paint(tmp_path / "trainA", 1)
     (tmp_path / "trainB").mkdir()
-    with pytest.raises(DataError, match=r"no picture in .*trainB"):
+    with pytest.raises(DataError, match=r"no image in .*trainB"):
         find_unpaired(tmp_path, "train")
     paint(tmp_path / "trainB" / "x", 1)
     paint(tmp_path / "train" / "A", 1)
     paint(tmp_path / "train" / "B", 1)
-    with pytest.raises(DataError, match="more than one layout"):
+    with pytest.raises(DataError, match="more tha one layout"):
         find_unpaired(tmp_path, "train")
     with pytest.raises(DataError, match="no folder"):
         find_unpaired(tmp_path, "train", tmp_path / "nothing")
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> UnpairedPictures:
+def random_images(tmp_path: Path) -> UnpairedImages:
     a = sorted(paint(tmp_path / "a", 3).iterdir())
     b = sorted(paint(tmp_path / "b", 7).iterdir())
-    return UnpairedPictures((a, b), JointGeometry(20, 16), channels=(3, 1), seed=4, shuffle=True)
+    return UnpairedImages((a, b), JointGeometry(20, 16), channels=(3, 1), seed=4, shuffle=True)
 
 
 def levels(images: list[torch.Tensor]) -> list[int]:
@@ -78,10 +78,10 @@ def levels(images: list[torch.Tensor]) -> list[int]:
 
 
 def test_an_epoch_is_the_larger_side_and_the_smaller_starts_over(
-    pictures: UnpairedPictures,
+    images: UnpairedImages,
 ) -> None:
-    assert len(pictures) == 7
-    samples = [pictures[position] for position in range(21)]
+    assert len(images) == 7
+    samples = [images[position] for position in range(21)]
     b = levels([sample.b for sample in samples])
     for epoch in range(3):
         assert sorted(b[7 * epoch : 7 * epoch + 7]) == [5, 15, 25, 35, 45, 55, 65]
@@ -93,8 +93,8 @@ def test_an_epoch_is_the_larger_side_and_the_smaller_starts_over(
     assert (samples[0].a.shape, samples[0].b.shape) == ((3, 16, 16), (1, 16, 16))
 
 
-def test_a_position_always_gives_the_same(pictures: UnpairedPictures) -> None:
-    first, again = pictures[5], pictures[5]
+def test_a_position_always_gives_the_same(images: UnpairedImages) -> None:
+    first, again = images[5], images[5]
     assert torch.equal(first.a, again.a)
     assert torch.equal(first.b, again.b)
 
@@ -107,7 +107,7 @@ def test_sides_of_one_length_are_drawn_cut_and_mirrored_independently(tmp_path: 
         ramp[..., 1] = number
         paths.append(tmp_path / f"{number:02d}.png")
         Image.fromarray(ramp).save(paths[-1])
-    data = UnpairedPictures((paths, paths), JointGeometry(40, 8), seed=0, shuffle=True)
+    data = UnpairedImages((paths, paths), JointGeometry(40, 8), seed=0, shuffle=True)
     samples = [data[position] for position in range(400)]
 
     def facts(image: torch.Tensor) -> tuple[int, bool, int]:
@@ -115,18 +115,18 @@ def test_sides_of_one_length_are_drawn_cut_and_mirrored_independently(tmp_path: 
         return int(image[1, 0, 0]), bool(row[0] > row[-1]), int(row.min())
 
     a, b = ([facts(image) for image in side] for side in zip(*samples, strict=True))
-    same_picture = np.mean([x[0] == y[0] for x, y in zip(a, b, strict=True)])
+    same_image = np.mean([x[0] == y[0] for x, y in zip(a, b, strict=True)])
     same_mirror = np.mean([x[1] == y[1] for x, y in zip(a, b, strict=True)])
     same_crop = np.mean([x[2] == y[2] for x, y in zip(a, b, strict=True)])
-    assert same_picture < 0.08  # 1 in 50 expected
+    assert same_image < 0.08  # 1 in 50 expected
     assert 0.4 < same_mirror < 0.6
     assert same_crop < 0.1  # 1 in 33 expected
 
 
-def test_validation_goes_through_the_pictures_as_listed(tmp_path: Path) -> None:
+def test_validation_goes_through_the_images_as_listed(tmp_path: Path) -> None:
     a = sorted(paint(tmp_path / "a", 2).iterdir())
     b = sorted(paint(tmp_path / "b", 3).iterdir())
-    data = UnpairedPictures((a, b), evaluation_geometry(16))
+    data = UnpairedImages((a, b), evaluation_geometry(16))
     samples = [data[position] for position in range(len(data))]
     assert levels([sample.a for sample in samples]) == [5, 15, 5]
     assert levels([sample.b for sample in samples]) == [5, 15, 25]

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i.data.check import check_pictures
-from i2i.data.content_hash import content_hash
-from i2i.data.look import Look, look_at
-from i2i.data.reading import read_picture
-from i2i.data.values import find_narrow, require_full_range
+from i2i.config.recipes import load_options
+from i2i.data.images.check import check_images
+from i2i.data.images.content_hash import content_hash
+from i2i.data.images.probe import ImageInfo, look_at
+from i2i.data.images.read import read_image
+from i2i.data.images.values import find_narrow, require_full_range
+from i2i.data.sources import open_source, resolve_options
 from i2i.doctor import examine
 from i2i.errors import DataError
-from i2i.recipes import load_options
-from i2i.sources import open_source, settle_options
 
 GENERATOR = np.random.default_rng(0)
 
@@ -31,9 +31,9 @@ def noise(high: float, dtype: type, shape: tuple[int, ...] = (24, 24)) -> np.nda
     return values.astype(dtype)
 
 
-def seen(*paths: Path) -> dict[Path, Look]:
+def seen(*paths: Path) -> dict[Path, ImageInfo]:
     looks = {path: look_at(path) for path in paths}
-    assert all(isinstance(look, Look) for look in looks.values()), looks
+    assert all(isinstance(look, ImageInfo) for look in looks.values()), looks
     return looks  # type: ignore[return-value]
 
 
@@ -51,7 +51,7 @@ def test_the_range_of_a_file(
     tmp_path: Path, values: np.ndarray, suffix: str, low: float, high: float
 ) -> None:
     look = look_at(save(tmp_path / f"1{suffix}", values))
-    assert isinstance(look, Look)
+    assert isinstance(look, ImageInfo)
     assert (look.low, look.high) == pytest.approx((low, high))
 
 
@@ -93,7 +93,7 @@ def test_what_is_bright_enough_is_not(tmp_path: Path, values: np.ndarray) -> Non
     assert find_narrow([path], seen(path)) is None
 
 
-def test_one_bright_picture_among_dark_ones_tells_the_range(tmp_path: Path) -> None:
+def test_one_bright_image_among_dark_ones_tells_the_range(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{n}.png", noise(h, np.uint16)) for n, h in enumerate((900, 60000))]
     assert find_narrow(paths, seen(*paths)) is None
     half = save(tmp_path / "half.png", noise(30000, np.uint16))
@@ -102,14 +102,14 @@ def test_one_bright_picture_among_dark_ones_tells_the_range(tmp_path: Path) -> N
     assert not found.refused
 
 
-def test_black_and_flat_pictures_are_no_label_maps(tmp_path: Path) -> None:
+def test_black_and_flat_images_are_no_label_maps(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{n}.png", np.full((8, 8), n, np.uint8)) for n in range(5)]
     assert find_narrow(paths, seen(*paths)) is None
 
 
 def settled_source(root: Path, recipe: str, kind: str) -> object:
     options = load_options(recipe, "data.workers=0", size=16, dataroot=root)
-    return open_source(settle_options(options, kind), kind, lambda line: None)
+    return open_source(resolve_options(options, kind), kind, lambda line: None)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def settled_source(root: Path, recipe: str, kind: str) -> object:
         ("pix2pix", "paired", ("trainA", "trainB")),
         ("cyclegan", "unpaired", ("trainA", "trainB")),
         ("stargan", "domains", ("train/x", "train/y")),
-        ("dcgan", "pictures", ("train/x", "train/y")),
+        ("dcgan", "images", ("train/x", "train/y")),
     ],
 )
 def test_each_kind_of_data_refuses_a_side_of_masks(
@@ -127,7 +127,8 @@ def test_each_kind_of_data_refuses_a_side_of_masks(
     for number in range(4):
         save(tmp_path / sides[0] / f"{number}.png", noise(4, np.uint8))
         save(
-            tmp_path / sides[1] / f"{number}.png", noise(4 if kind == "pictures" else 250, np.uint8)
+            tmp_path / sides[1] / f"{number}.png",
+            noise(4 if kind == "unconditional" else 250, np.uint8),
         )
     with pytest.raises(DataError, match=r"0\.\.4 of 255, as label maps do"):
         settled_source(tmp_path, recipe, kind)
@@ -174,16 +175,16 @@ def test_bands_beyond_the_third_are_not_dropped_in_silence(tmp_path: Path, bands
     assert f"it has {bands} bands, of which only 3 would be read" in str(look_at(path))
     assert f"it has {bands} bands" in str(look_at(path, decode=False))
     with pytest.raises(DataError, match=f"it has {bands} bands, of which only 3"):
-        read_picture(path, 3)
+        read_image(path, 3)
     save(tmp_path / "trainB" / "1.png", noise(250, np.uint8, (8, 8, 3)))
     with pytest.raises(DataError, match=f"it has {bands} bands"):
         settled_source(tmp_path, "pix2pix", "paired")
     (finding,) = (f for f in examine(tmp_path, "paired").findings if f.kind == "not understood")
     assert "Convert" in finding.advice
     alpha = write_tiff(tmp_path / "alpha.tif", 4, (2,))
-    assert read_picture(alpha, 4).shape == (8, 8, 4)
+    assert read_image(alpha, 4).shape == (8, 8, 4)
 
 
 def test_the_check_has_hashed_what_content_hash_hashes(tmp_path: Path) -> None:
     path = save(tmp_path / "1.png", noise(250, np.uint8))
-    assert check_pictures([path]).looks[path].digest == content_hash(path)
+    assert check_images([path]).looks[path].digest == content_hash(path)

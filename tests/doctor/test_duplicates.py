@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from i2i.data.look import FINGERPRINT_BITS, Look, fingerprint, look_at, mirrored
-from i2i.data.painter import paint
+from i2i.data.demo.painter import paint
+from i2i.data.images.probe import FINGERPRINT_BITS, ImageInfo, fingerprint, look_at, mirrored
 from i2i.doctor.duplicates import NEAR, find_alike, near_clusters
 
 
@@ -23,9 +23,9 @@ def saved(path: Path, image: Image.Image, **how: object) -> Path:
     return path
 
 
-def looks(*paths: Path) -> dict[Path, Look]:
+def looks(*paths: Path) -> dict[Path, ImageInfo]:
     found = {path: look_at(path) for path in paths}
-    assert all(isinstance(look, Look) for look in found.values()), found
+    assert all(isinstance(look, ImageInfo) for look in found.values()), found
     return found  # type: ignore[return-value]
 
 
@@ -62,7 +62,7 @@ def test_the_fingerprint_is_that_of_the_definition() -> None:
     assert len(expected) == FINGERPRINT_BITS
 
 
-def test_the_mirrored_fingerprint_is_that_of_the_mirrored_picture() -> None:
+def test_the_mirrored_fingerprint_is_that_of_the_mirrored_image() -> None:
     luma = np.random.default_rng(1).uniform(0, 255, (32, 32)).astype(np.float32)
     one = np.frombuffer(bytes.fromhex(fingerprint(luma)), np.uint8)[None]
     other = np.frombuffer(bytes.fromhex(fingerprint(luma[:, ::-1])), np.uint8)[None]
@@ -108,7 +108,7 @@ def test_files_of_equal_bytes_are_exact_duplicates(tmp_path: Path) -> None:
     assert find_alike(looks(one, two, near), near=False).near == [(one, two)]
 
 
-def test_pictures_of_one_colour_are_nobodys_duplicates(tmp_path: Path) -> None:
+def test_images_of_one_colour_are_nobodys_duplicates(tmp_path: Path) -> None:
     paths = [
         saved(tmp_path / f"{i}.{suffix}", Image.new("RGB", (40, 30), (value,) * 3))
         for i, (value, suffix) in enumerate([(0, "png"), (0, "png"), (90, "jpg"), (255, "png")])

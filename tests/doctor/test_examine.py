@@ -1,4 +1,4 @@
-"""Data sets with one fault each, and what is found in them; a clean one has none."""
+"""Data sets with one fault each, and what is found in them; a clea one has none."""
 
 import json
 import shutil
@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from i2i.cli import cli
-from i2i.data.check import check_pictures
-from i2i.data.demo import write_demo
+from i2i.data.demo.sets import write_demo
+from i2i.data.images.check import check_images
 from i2i.doctor import Finding, as_dict, as_text, brief, detect_kind, examine
 from i2i.errors import DataError
 
@@ -61,26 +61,26 @@ def test_a_clean_data_set_has_no_findings(data: Callable[[str], Path], kind: str
     assert diagnosis.findings == ()
     assert diagnosis.exit_code == 0
     assert diagnosis.survey.kind == kind
-    assert diagnosis.tables.sizes == {(SIZE, SIZE): diagnosis.pictures}
-    assert diagnosis.tables.modes == {"RGB": diagnosis.pictures}
-    assert diagnosis.tables.bits == {8: diagnosis.pictures}
+    assert diagnosis.tables.sizes == {(SIZE, SIZE): diagnosis.images}
+    assert diagnosis.tables.modes == {"RGB": diagnosis.images}
+    assert diagnosis.tables.bits == {8: diagnosis.images}
     assert "Nothing is wrong." in as_text(diagnosis)
 
 
 def test_counts_are_those_of_the_demo(data: Callable[[str], Path]) -> None:
     diagnosis = examine(data("unpaired"))
-    assert [(str(p), len(p.pictures)) for p in diagnosis.survey.parts] == [
+    assert [(str(p), len(p.images)) for p in diagnosis.survey.parts] == [
         ("train A", 6),
         ("train B", 6),
         ("val A", 8),
         ("val B", 8),
     ]
-    assert diagnosis.pictures == 28
+    assert diagnosis.images == 28
     assert diagnosis.survey.samples == 6
     assert examine(data("domains")).survey.samples == 30
 
 
-def test_a_picture_in_training_and_test_is_the_first_finding(data: Callable[[str], Path]) -> None:
+def test_a_image_in_training_and_test_is_the_first_finding(data: Callable[[str], Path]) -> None:
     root = data("unpaired")
     source = first(root / "trainA")
     leaked = Path(shutil.copy(source, root / "testA" / "leaked.png"))
@@ -94,9 +94,9 @@ def test_a_picture_in_training_and_test_is_the_first_finding(data: Callable[[str
         *("near leak", "error"),
     )
     assert leak.groups == ((source, leaked),)
-    assert "1 of 18 pictures" in leak.text
+    assert "1 of 18 images" in leak.text
     assert near.groups == ((first(root / "trainB"), again),)
-    assert "1 of 18 pictures" in near.text
+    assert "1 of 18 images" in near.text
     assert "OVERLAP" in as_text(diagnosis)
     assert diagnosis.exit_code == 1
     assert {"leak"} == set(found(root, "error", fast=True))
@@ -162,14 +162,14 @@ def test_side_by_side_of_odd_width(facades: Path) -> None:
     assert found(facades, "error")["mismatched"].groups == ((odd,),)
 
 
-def test_whole_pictures_that_are_hardly_pairs(tmp_path: Path) -> None:
+def test_whole_images_that_are_hardly_pairs(tmp_path: Path) -> None:
     for number in range(4):
         noise(tmp_path / "train" / f"{number}.png", (SIZE, SIZE), number)
     assert "doubtful pairs" in found(tmp_path, "warning", kind="paired")
-    assert found(tmp_path, "warning") == {}  # they are taken for whole pictures
+    assert found(tmp_path, "warning") == {}  # they are taken for whole images
 
 
-def test_pictures_smaller_than_the_crop(data: Callable[[str], Path]) -> None:
+def test_images_smaller_than_the_crop(data: Callable[[str], Path]) -> None:
     root = data("domains")
     assert set(found(root, crop_size=SIZE)) == set()
     small = noise(root / "train" / "day" / "small.png", (SIZE - 8, SIZE))
@@ -184,7 +184,7 @@ def test_the_crop_of_pairs_side_by_side_is_that_of_a_half(facades: Path) -> None
     assert len(found(facades, crop_size=32)["small"].groups) == 10
 
 
-def test_long_pictures_matter_only_where_they_are_stretched(data: Callable[[str], Path]) -> None:
+def test_long_images_matter_only_where_they_are_stretched(data: Callable[[str], Path]) -> None:
     root = data("unpaired")
     noise(root / "trainA" / "long.png", (2 * SIZE, SIZE))
     assert found(root)["aspect"].severity == "note"
@@ -197,7 +197,7 @@ def test_kinds_of_files(data: Callable[[str], Path]) -> None:
     folder = root / "trainA"
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = Image.open(noise(folder / "noise.png", seed=7))
+    image = Image.open(noise(folder / "noise.png", seed=7))
 
     def another(seed: int) -> Image.Image:
         rolled = np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
@@ -216,7 +216,7 @@ def test_kinds_of_files(data: Callable[[str], Path]) -> None:
     another(8).save(folder / "turned.jpg", exif=exif, quality=95)
     another(9).save(folder / "profile.png", icc_profile=b"\0" * 128 + b"Display P3")
     another(10).save(folder / "srgb.png", icc_profile=b"\0" * 128 + b"sRGB IEC61966-2.1")
-    another(11).save(folder / "moving.webp", save_all=True, append_images=[picture])
+    another(11).save(folder / "moving.webp", save_all=True, append_images=[image])
     Image.new("RGB", (SIZE, SIZE), (9, 9, 9)).save(folder / "flat.png")
     diagnosis = examine(root)
     names = {
@@ -280,7 +280,7 @@ def test_attributes(domains: Path) -> None:
     assert found(domains, "error", table=table)["unlisted"].groups == ((stranger,),)
 
 
-def test_no_pictures_to_validate_with_are_a_note(data: Callable[[str], Path]) -> None:
+def test_no_images_to_validate_with_are_a_note(data: Callable[[str], Path]) -> None:
     root = data("unpaired")
     shutil.rmtree(root / "testA")
     lonely = found(root)
@@ -294,11 +294,11 @@ def test_no_pictures_to_validate_with_are_a_note(data: Callable[[str], Path]) ->
 def test_what_a_folder_is_taken_for_and_why(data: Callable[[str], Path], tmp_path: Path) -> None:
     kind, how = detect_kind(data("paired"))
     assert kind == "paired"
-    assert "6 pictures of A have a partner" in how
+    assert "6 images of A have a partner" in how
     assert "could be read as unpaired" in how
     assert detect_kind(data("unpaired")) == ("unpaired", "two sides")
     noise(tmp_path / "plain" / "1.png")
-    assert detect_kind(tmp_path / "plain")[0] == "pictures"
+    assert detect_kind(tmp_path / "plain")[0] == "images"
     noise(tmp_path / "half" / "trainA" / "1.png")
     kind, how = detect_kind(tmp_path / "half")
     assert (kind, how) == ("paired", "it looks like nothing known")
@@ -311,7 +311,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         examine(tmp_path / "facse")
     with pytest.raises(DataError, match="paired, unpaired"):
         examine(tmp_path / "faces", "pared")  # type: ignore[arg-type]
-    assert "layout" in found(tmp_path / "faces", "error", kind="pictures")
+    assert "layout" in found(tmp_path / "faces", "error", kind="unconditional")
 
 
 def test_nothing_is_decoded_twice(
@@ -324,9 +324,9 @@ def test_nothing_is_decoded_twice(
     def forbidden(path: Path) -> str:
         raise AssertionError(path)
 
-    monkeypatch.setattr("i2i.data.check.look_at", forbidden)
+    monkeypatch.setattr("i2i.data.images.check.look_at", forbidden)
     assert examine(root, cache=tmp_path / "cache") == once
-    seen = check_pictures(root.rglob("*.png"), tmp_path / "cache")
+    seen = check_images(root.rglob("*.png"), tmp_path / "cache")
     lines = brief(root, "paired", seen)
     assert lines[0].startswith("warning: TRAIN AND TEST OVERLAP")
     assert lines[-1] == f"`i2i doctor {root}` says more."
@@ -334,7 +334,7 @@ def test_nothing_is_decoded_twice(
 
 def test_in_brief_there_is_nothing_to_say_of_a_clean_set(data: Callable[[str], Path]) -> None:
     root = data("domains")
-    assert brief(root, "domains", check_pictures(root.rglob("*.png"))) == []
+    assert brief(root, "domains", check_images(root.rglob("*.png"))) == []
 
 
 def test_everything_is_there_for_programs(data: Callable[[str], Path]) -> None:
@@ -344,7 +344,7 @@ def test_everything_is_there_for_programs(data: Callable[[str], Path]) -> None:
     assert said["exit_code"] == 1
     assert said["kind"] == "unpaired"
     assert said["sizes"] == {f"{SIZE}x{SIZE}": 29}
-    assert said["parts"][0] == {"split": "train", "name": "A", "pictures": 6}
+    assert said["parts"][0] == {"split": "train", "name": "A", "images": 6}
     (leak,) = said["findings"]
     assert leak["kind"] == "leak"
     assert leak["groups"] == [[str(first(root / "trainA")), str(root / "testA" / "leaked.png")]]
@@ -354,8 +354,8 @@ def test_the_command_is_listed() -> None:
     assert "doctor" in cli.list_commands(None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("width", "kind"), [(20, "pictures"), (22, "pictures"), (40, "paired")])
-def test_single_pictures_are_not_taken_for_two_side_by_side(
+@pytest.mark.parametrize(("width", "kind"), [(20, "images"), (22, "images"), (40, "paired")])
+def test_single_images_are_not_taken_for_two_side_by_side(
     width: int, kind: str, tmp_path: Path
 ) -> None:
     generator = np.random.default_rng(0)
@@ -373,7 +373,7 @@ def test_single_pictures_are_not_taken_for_two_side_by_side(
         ("paired", ("{}/A", "{}/B")),
         ("unpaired", ("{}A", "{}B")),
         ("domains", ("{}/cat", "{}/dog")),
-        ("pictures", ("{}/cat", "{}/dog")),
+        ("images", ("{}/cat", "{}/dog")),
     ],
 )
 def test_every_split_is_compared_with_every_other(
@@ -412,4 +412,4 @@ def test_sides_are_judged_apart(tmp_path: Path) -> None:
         tmp_path / "trainB" / "0.png"
     )
     (grey,) = (each for each in examine(tmp_path, "paired").findings if each.kind == "grey")
-    assert grey.text == "1 of 6 pictures of B are grey, the others have colours."
+    assert grey.text == "1 of 6 images of B are grey, the others have colours."

@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from i2i.config.recipes import load_options
 from i2i.doctor import examine_run, is_run
 from i2i.errors import RunError
-from i2i.recipes import load_options
 
 
 def run_of(folder: Path, rows: list[dict[str, float | None]], *settings: str) -> Path:
     (folder / "checkpoints").mkdir(parents=True)
-    options = load_options("pix2pix", "train.best_by=l1", *settings)
+    options = load_options("pix2pix", "train.monitor=l1", *settings)
     (folder / "options.toml").write_text(options.to_toml())
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
 def row(step: int, wait: float = 0.0, loss: float | None = 1.0) -> dict[str, float | None]:
-    speed = {"speed/pictures_per_second": 10.0 * step, "speed/data_wait": wait}
+    speed = {"speed/images_per_second": 10.0 * step, "speed/data_wait": wait}
     return {"step": step, "generator/l1": loss, **speed}
 
 
@@ -28,7 +28,7 @@ def test_a_run_that_is_done(tmp_path: Path) -> None:
     summary = examine_run(folder)
     assert is_run(folder)
     assert (summary.steps, summary.stop, summary.ended) == (3, 3, True)
-    assert (summary.pictures_per_second, summary.data_wait) == (20.0, 0.0)
+    assert (summary.images_per_second, summary.data_wait) == (20.0, 0.0)
     assert summary.complaints == []
     assert summary.exit_code == 0
     assert "step 3 of 3, done" in summary.as_text()
@@ -45,7 +45,7 @@ def test_a_run_that_is_not_done_and_waits(tmp_path: Path) -> None:
     assert "WARNING: not finite since step 202: generator/l1" in summary.as_text()
     assert verdict.advice in summary.as_text()
     assert json.loads(json.dumps(summary.as_dict()))["verdicts"][0]["kind"] == "not finite"
-    assert "WARNING: Steps wait for pictures 55% of the time" in summary.as_text()
+    assert "WARNING: Steps wait for images 55% of the time" in summary.as_text()
     assert json.loads(json.dumps(summary.as_dict()))["complaints"] == summary.complaints
 
 
@@ -56,7 +56,7 @@ def test_a_run_in_epochs_does_not_say_its_end(tmp_path: Path) -> None:
 
 def test_an_empty_log(tmp_path: Path) -> None:
     summary = examine_run(run_of(tmp_path / "run", [], "train.steps=3"))
-    assert (summary.steps, summary.ended, summary.pictures_per_second) == (0, False, None)
+    assert (summary.steps, summary.ended, summary.images_per_second) == (0, False, None)
 
 
 def test_progress_is_judged_by_the_measure_of_the_model(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The doctor on pictures for models that make pictures from noise: MNIST's format and classes."""
+"""The doctor on images for models that make images from noise: MNIST's format and classes."""
 
 import struct
 from pathlib import Path
@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from i2i.cli import cli
-from i2i.data.picture_set import FoundPictures, whole
+from i2i.data.kinds.image_set import FoundImages, whole
 from i2i.doctor import Finding, as_dict, examine
 from i2i.errors import DataError
 
@@ -21,9 +21,9 @@ def write(path: Path, values: npt.NDArray[np.uint8]) -> None:
 
 
 def digits(root: Path, train: npt.NDArray[np.uint8], test: npt.NDArray[np.uint8]) -> Path:
-    for split, pictures in (("train", train), ("t10k", test)):
-        write(root / f"{split}-images-idx3-ubyte", pictures)
-        write(root / f"{split}-labels-idx1-ubyte", np.arange(len(pictures), dtype=np.uint8) % 2)
+    for split, images in (("train", train), ("t10k", test)):
+        write(root / f"{split}-images-idx3-ubyte", images)
+        write(root / f"{split}-labels-idx1-ubyte", np.arange(len(images), dtype=np.uint8) % 2)
     return root
 
 
@@ -39,12 +39,12 @@ def found(root: Path, **how: object) -> dict[str, Finding]:
 def test_clean_files_in_mnist_format(tmp_path: Path) -> None:
     diagnosis = examine(digits(tmp_path, noise(8), noise(4, seed=1)))
     assert diagnosis.findings == ()
-    assert diagnosis.survey.kind == "pictures"
+    assert diagnosis.survey.kind == "unconditional"
     assert diagnosis.survey.samples == 8
     assert diagnosis.tables.sizes == {(5, 6): 12}
     assert diagnosis.tables.modes == {"L": 12}
     assert diagnosis.bytes == 12 * 5 * 6
-    parts = {(p["split"], p["name"]): p["pictures"] for p in as_dict(diagnosis)["parts"]}
+    parts = {(p["split"], p["name"]): p["images"] for p in as_dict(diagnosis)["parts"]}
     assert parts == {("train", "0"): 4, ("train", "1"): 4, ("val", "0"): 2, ("val", "1"): 2}
 
 
@@ -64,8 +64,8 @@ def test_copies_in_an_array_are_found_by_their_pixels(tmp_path: Path) -> None:
     assert names("duplicates") == [{"train/2", "train/4"}]
     assert {"train/5", "train/6"} in names("both sides")
     assert names("flat") == [{"train/7"}]
-    assert "1 of 4 pictures to validate with" in there["leak"].text
-    assert "more than one class" in there["both sides"].text
+    assert "1 of 4 images to validate with" in there["leak"].text
+    assert "more tha one class" in there["both sides"].text
 
 
 def test_a_header_that_lies_is_a_finding(tmp_path: Path) -> None:
@@ -84,16 +84,16 @@ def test_classes_out_of_balance_are_a_note(tmp_path: Path) -> None:
         for number in range(count):
             pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
-    there = found(tmp_path, kind="pictures")
+    there = found(tmp_path, kind="unconditional")
     assert set(there) == {"balance", "no validation"}
     assert there["balance"].severity == "note"
-    assert "9 pictures of cat, 2 of dog" in there["balance"].text
-    assert set(found(tmp_path, kind="pictures", domains=["dog"])) == {"no validation"}
-    assert "class 'bird'" in found(tmp_path, kind="pictures", domains=["bird"])["layout"].text
+    assert "9 images of cat, 2 of dog" in there["balance"].text
+    assert set(found(tmp_path, kind="unconditional", domains=["dog"])) == {"no validation"}
+    assert "class 'bird'" in found(tmp_path, kind="unconditional", domains=["bird"])["layout"].text
 
 
 class Colours:
-    """A store in memory, one picture of which is broken."""
+    """A store in memory, one image of which is broken."""
 
     fingerprint = "colours"
 
@@ -102,21 +102,21 @@ class Colours:
 
     def read(self, index: int, channels: int) -> npt.NDArray[np.uint8]:
         if index == 1:
-            raise DataError("Picture 1 is broken.")
+            raise DataError("LoadedImage 1 is broken.")
         return np.random.default_rng(index).integers(0, 256, (4, 4, channels), dtype=np.uint8)
 
     def name(self, index: int) -> str:
         return str(index)
 
 
-def test_pictures_found_by_a_name(tmp_path: Path) -> None:
-    diagnosis = examine(tmp_path, named=FoundPictures("a store", whole(Colours()), None))
+def test_images_found_by_a_name(tmp_path: Path) -> None:
+    diagnosis = examine(tmp_path, named=FoundImages("a store", whole(Colours()), None))
     assert {f.kind: f.groups for f in diagnosis.findings} == {
         "unreadable": ((tmp_path / "train" / "1",),),
         "no validation": (),
     }
     assert diagnosis.tables.modes == {"RGB": 2}
-    assert diagnosis.survey.lines == ("train: 3 pictures (a store)", "val: none")
+    assert diagnosis.survey.lines == ("train: 3 images (a store)", "val: none")
 
 
 @pytest.mark.parametrize("command", [["doctor"], ["datasets", "check"]])
@@ -124,5 +124,5 @@ def test_both_commands_read_mnist_format(tmp_path: Path, command: list[str]) -> 
     digits(tmp_path, noise(8), noise(4, seed=1))
     done = CliRunner().invoke(cli, [*command, str(tmp_path)])
     assert done.exit_code == 0, done.output
-    assert "train: 8 pictures, 2 classes (MNIST format)" in done.output
-    assert "val: 4 pictures, 2 classes (MNIST format)" in done.output
+    assert "train: 8 images, 2 classes (MNIST format)" in done.output
+    assert "val: 4 images, 2 classes (MNIST format)" in done.output

@@ -1,4 +1,4 @@
-"""Folders of pictures to compare, and no network connection."""
+"""Folders of images to compare, and no network connection."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def _unreachable(*arguments: object, **more: object) -> None:
 
 @pytest.fixture
 def truth(tmp_path: Path) -> Path:
-    """Smooth pictures of 32 x 32 in two folders."""
+    """Smooth images of 32 x 32 in two folders."""
     generator = np.random.default_rng(0)
     folder = tmp_path / "truth"
     for number in range(6):
@@ -33,7 +33,7 @@ def truth(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def result(truth: Path, tmp_path: Path) -> Path:
-    """The same pictures with noise, of which the one called 4 has most; and one without partner."""
+    """The same images with noise, of which the one called 4 has most; and one without partner."""
     generator = np.random.default_rng(1)
     folder = tmp_path / "result"
     for path in truth.rglob("*.png"):

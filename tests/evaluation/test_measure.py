@@ -9,18 +9,18 @@ from i2i.errors import DataError, OptionsError
 from i2i.evaluation.comparisons import Comparison, Judge
 from i2i.evaluation.figures import MEASURES, Evaluation, Figure
 from i2i.evaluation.folders import folder_comparisons
+from i2i.evaluation.images import TensorImages
 from i2i.evaluation.measure import Tools, evaluate
-from i2i.evaluation.pictures import TensorPictures
 from i2i.metrics.classifier import train_classifier
 from i2i.metrics.features import Pixels
 from i2i.metrics.frechet import frechet_distance
 from i2i.metrics.kernel import kernel_distance
 
 
-def pictures(count: int, seed: int, size: int = 16) -> TensorPictures:
+def random_images(count: int, seed: int, size: int = 16) -> TensorImages:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
-    return TensorPictures(images, [str(number) for number in range(count)])
+    return TensorImages(images, [str(number) for number in range(count)])
 
 
 def by_name(evaluation: Evaluation) -> dict[str, Figure]:
@@ -33,7 +33,7 @@ def tools(tmp_path: Path) -> Tools:
 
 
 def test_sets_are_compared_with_inputs_beside_them(tools: Tools) -> None:
-    made, real, sources = pictures(30, 0), pictures(25, 1), pictures(30, 2)
+    made, real, sources = random_images(30, 0), random_images(25, 1), random_images(30, 2)
     found = by_name(evaluate(Comparison("", made, real, sources=sources), tools))
     assert list(found) == [
         "fid(pixels-4)",
@@ -48,16 +48,16 @@ def test_sets_are_compared_with_inputs_beside_them(tools: Tools) -> None:
     fid = found["fid(pixels-4)"]
     assert fid.value == pytest.approx(frechet_distance(features[0], features[1]))
     assert fid.inputs == pytest.approx(frechet_distance(features[2], features[1]))
-    assert fid.pictures == 25
+    assert fid.images == 25
     kid = found["kid(pixels-4)"]
     assert kid.value == pytest.approx(kernel_distance(features[0], features[1]).mean)
     assert kid.details["subset size"] == 25
 
 
 def test_small_samples_are_warned_of(tools: Tools) -> None:
-    evaluation = evaluate(Comparison("", pictures(30, 0), pictures(25, 1)), tools)
+    evaluation = evaluate(Comparison("", random_images(30, 0), random_images(25, 1)), tools)
     (warning,) = evaluation.warnings
-    assert warning.startswith("fid(pixels-4): 25 pictures are fewer than the 48 numbers")
+    assert warning.startswith("fid(pixels-4): 25 images are fewer than the 48 numbers")
 
 
 def test_the_reference_is_described_once(tools: Tools) -> None:
@@ -69,12 +69,12 @@ def test_the_reference_is_described_once(tools: Tools) -> None:
             return super().__call__(images)
 
     tools = replace(tools, features=Counting(4))
-    comparison = Comparison("", pictures(10, 0), pictures(9, 1))
+    comparison = Comparison("", random_images(10, 0), random_images(9, 1))
     evaluate(comparison, tools, ["fid", "kid"])
     assert sum(seen) == 19
     evaluate(comparison, tools, ["fid"])
     assert sum(seen) == 29
-    evaluate(replace(comparison, reference=pictures(9, 2)), tools, ["fid"])
+    evaluate(replace(comparison, reference=random_images(9, 2)), tools, ["fid"])
     assert sum(seen) == 48
 
 
@@ -86,7 +86,7 @@ def test_pairs_are_measured_one_by_one(tools: Tools, truth: Path, result: Path) 
     assert ms_ssim.name == "ms-ssim(2 scales)"
     assert psnr.few  # for an interval
     assert psnr.low is psnr.high is None
-    rows = dict(evaluation.pictures)
+    rows = dict(evaluation.images)
     assert set(rows) == {f"day/{n}" for n in range(3)} | {f"night/{n}" for n in range(3, 6)}
     expected = {}
     for number, partner in comparison.pairs:
@@ -99,12 +99,12 @@ def test_pairs_are_measured_one_by_one(tools: Tools, truth: Path, result: Path) 
     assert ssim.better == "higher"
     by, worst = evaluation.worst(2)
     assert by == "ms-ssim(2 scales)"
-    assert evaluation.pictures[worst[0]][0] == "night/4"
+    assert evaluation.images[worst[0]][0] == "night/4"
     assert len(worst) == 2
 
 
 def test_pairs_of_two_sizes_are_refused_with_advice(tools: Tools) -> None:
-    made, real = pictures(2, 0, 16), pictures(2, 1, 20)
+    made, real = random_images(2, 0, 16), random_images(2, 1, 20)
     comparison = Comparison("", made, real, pairs=[(0, 0)])
     with pytest.raises(DataError, match="--size"):
         evaluate(comparison, tools, ["psnr"])
@@ -113,15 +113,17 @@ def test_pairs_of_two_sizes_are_refused_with_advice(tools: Tools) -> None:
 
 
 def test_a_classifier_judges_and_its_own_accuracy_stands_beside(tools: Tools) -> None:
-    dark, light = (pictures(20, seed).images // 2 + shift for seed, shift in ((0, 0), (1, 120)))
+    dark, light = (
+        random_images(20, seed).images // 2 + shift for seed, shift in ((0, 0), (1, 120))
+    )
     images, labels = torch.cat([dark, light]), torch.arange(2).repeat_interleave(20)
     classifier = train_classifier(images, labels, ["dark", "light"], steps=20, batch_size=16)
-    made = TensorPictures(torch.cat([light[:15], dark[:5]]), [str(n) for n in range(20)])
+    made = TensorImages(torch.cat([light[:15], dark[:5]]), [str(n) for n in range(20)])
     comparison = Comparison(
         "light",
         made,
-        TensorPictures(light, made.names),
-        sources=TensorPictures(dark, made.names),
+        TensorImages(light, made.names),
+        sources=TensorImages(dark, made.names),
         judge=Judge(lambda: classifier, "light"),
     )
     (figure,) = evaluate(comparison, tools, ["domain-accuracy"]).figures
@@ -134,13 +136,13 @@ def test_a_classifier_judges_and_its_own_accuracy_stands_beside(tools: Tools) ->
 
 
 def test_what_is_not_possible_is_said(tools: Tools) -> None:
-    comparison = Comparison("", pictures(3, 0, 8), pictures(3, 1, 8))
+    comparison = Comparison("", random_images(3, 0, 8), random_images(3, 1, 8))
     evaluation = evaluate(comparison, replace(tools, features=None, why="install something."))
     assert [figure.name for figure in evaluation.figures] == ["swd", "swd-reference"]
     reasons = dict(line.split(": ", 1) for line in evaluation.skipped)
     assert list(reasons) == [name for name in MEASURES if not name.startswith("swd")]
     assert reasons["fid"] == "install something."
-    assert "no picture has a partner" in reasons["psnr"]
+    assert "no image has a partner" in reasons["psnr"]
     with pytest.raises(OptionsError, match="install something"):
         evaluate(comparison, replace(tools, features=None, why="install something."), ["kid"])
     with pytest.raises(DataError, match="neighbours"):
@@ -153,7 +155,7 @@ def test_what_is_not_possible_is_said(tools: Tools) -> None:
 
 def test_an_unknown_measure_is_refused_with_a_suggestion(tools: Tools) -> None:
     with pytest.raises(OptionsError, match="Did you mean 'psnr'"):
-        evaluate(Comparison("", pictures(2, 0), pictures(2, 1)), tools, ["pnsr"])
+        evaluate(Comparison("", random_images(2, 0), random_images(2, 1)), tools, ["pnsr"])
 
 
 def test_domains_are_the_sub_folders_of_both(truth: Path, result: Path) -> None:

@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i.data.content_hash import Member, content_hash
+from i2i.data.images.content_hash import Member, content_hash
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison
 from i2i.evaluation.folders import folder_comparisons
+from i2i.evaluation.images import TensorImages
 from i2i.evaluation.measure import FEW, Tools, evaluate
-from i2i.evaluation.pictures import TensorPictures
 from i2i.evaluation.report import table, to_csv, to_json
 from i2i.evaluation.seen import trained_on
 from i2i.metrics.bootstrap import mean_interval
@@ -35,7 +35,7 @@ def pairs(count: int, equal: int = 0) -> Comparison:
     for number in range(equal, count):
         images[number] += number + 1
     names = [f"{number}" for number in range(count)]
-    sets = TensorPictures(images, names), TensorPictures(truth, names)
+    sets = TensorImages(images, names), TensorImages(truth, names)
     return Comparison("", *sets, pairs=[(n, n) for n in range(count)])
 
 
@@ -49,7 +49,7 @@ def test_of_few_images_there_is_no_interval(tools: Tools) -> None:
     assert few.value == pytest.approx(np.mean([decibels(n + 1) for n in range(FEW - 1)]), rel=1e-4)
     evaluation = evaluate(pairs(FEW), tools, ["psnr"])
     (enough,) = evaluation.figures
-    expected = mean_interval([values["psnr"] for _, values in evaluation.pictures])
+    expected = mean_interval([values["psnr"] for _, values in evaluation.images])
     assert (enough.low, enough.high) == (expected.low, expected.high)
     assert not enough.few
     assert "too few to say" in table(evaluate(pairs(1), tools, ["psnr"]))
@@ -60,11 +60,11 @@ def test_images_equal_to_their_truth_are_left_out_and_counted(tools: Tools) -> N
     evaluation = evaluate(pairs(5, equal=2), tools, ["psnr"])
     (figure,) = evaluation.figures
     assert figure.value == pytest.approx(np.mean([decibels(n) for n in (3, 4, 5)]), rel=1e-4)
-    assert figure.pictures == 3
+    assert figure.images == 3
     assert figure.details == {"identical to their truth, left out": 2}
     assert "psnr: identical to their truth, left out: 2" in table(evaluation)
     read = json.loads(to_json([evaluation], {}))  # which has no infinity
-    assert [each["psnr"] for each in read["comparisons"][0]["pictures"]][:2] == [None, None]
+    assert [each["psnr"] for each in read["comparisons"][0]["images"]][:2] == [None, None]
     assert read["comparisons"][0]["figures"][0]["better"] == "higher"
     assert evaluation.worst(1) == ("psnr", [4])
     (alone,) = evaluate(pairs(2, equal=2), tools, ["psnr"]).figures

@@ -47,7 +47,7 @@ def test_it_learns_and_says_how_well(classifier: Classifier) -> None:
     assert classifier.recognised(images, (labels + 1) % 3).float().mean() < 0.1
 
 
-def test_accuracy_is_that_on_the_pictures_held_out() -> None:
+def test_accuracy_is_that_on_the_images_held_out() -> None:
     images, labels = tinted(60)
     wrong = (labels + 1) % 3
     found = train_classifier(images, labels, NAMES, held_out=(images, wrong), **QUICK)
@@ -93,16 +93,16 @@ def test_features_lead_to_the_answer(classifier: Classifier) -> None:
     torch.testing.assert_close(classifier.network.head(found), classifier.logits(images))
 
 
-def test_it_is_trained_once_for_the_same_pictures(tmp_path: Path) -> None:
+def test_it_is_trained_once_for_the_same_images(tmp_path: Path) -> None:
     images, labels = tinted(30)
     steps: list[int] = []
 
     def count(done: int, total: int) -> None:
         steps.append(done)
 
-    def cached(pictures: torch.Tensor, **settings: int) -> Classifier:
+    def cached(images: torch.Tensor, **settings: int) -> Classifier:
         settings = {**QUICK, **settings}
-        return cached_classifier(pictures, labels, NAMES, tmp_path, progress=count, **settings)
+        return cached_classifier(images, labels, NAMES, tmp_path, progress=count, **settings)
 
     first = cached(images)
     assert len(steps) == 30
@@ -136,9 +136,9 @@ def test_other_files_of_torch_are_refused(tmp_path: Path) -> None:
         load_classifier(path)
 
 
-def test_too_few_pictures_are_refused() -> None:
+def test_too_few_images_are_refused() -> None:
     images, labels = tinted(6)
-    with pytest.raises(DataError, match="1 pictures of 'blue'"):
+    with pytest.raises(DataError, match="1 images of 'blue'"):
         train_classifier(images[:5], labels[:5], NAMES, **QUICK)
     with pytest.raises(DataError, match="there are 1 kinds"):
         train_classifier(images, torch.zeros(6, dtype=torch.long), ["all"], **QUICK)

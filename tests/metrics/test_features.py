@@ -62,15 +62,15 @@ def _unreachable(*arguments: object, **more: object) -> None:
     raise OSError("no network in a test")
 
 
-def test_lite_sees_what_pillow_makes_of_a_picture(lite: EfficientNetLite0) -> None:
-    (picture,) = noise(1, 300)
-    pillow = Image.fromarray(picture.permute(1, 2, 0).numpy()).resize(
+def test_lite_sees_what_pillow_makes_of_a_image(lite: EfficientNetLite0) -> None:
+    (image,) = noise(1, 300)
+    pillow = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(
         (256, 256), Image.Resampling.BICUBIC
     )
     inner = torch.from_numpy(np.array(pillow)).permute(2, 0, 1)[None, :, 16:240, 16:240]
     with torch.inference_mode():
         maps = lite.network.extract_features((inner.float() - 127) / 128)
-    found = lite(picture[None])
+    found = lite(image[None])
     assert found.shape == (1, lite.dimension)
     assert found.dtype == torch.float32
     error = (found - maps.mean((2, 3))).abs().max() / found.abs().max()
@@ -78,9 +78,9 @@ def test_lite_sees_what_pillow_makes_of_a_picture(lite: EfficientNetLite0) -> No
 
 
 def test_lite_does_not_depend_on_the_batch_and_takes_grey(lite: EfficientNetLite0) -> None:
-    pictures = noise(3, 64)
-    torch.testing.assert_close(lite(pictures)[1:2], lite(pictures[1:2]), rtol=1e-4, atol=1e-4)
-    grey = pictures[:1, :1]
+    images = noise(3, 64)
+    torch.testing.assert_close(lite(images)[1:2], lite(images[1:2]), rtol=1e-4, atol=1e-4)
+    grey = images[:1, :1]
     torch.testing.assert_close(lite(grey), lite(grey.repeat(1, 3, 1, 1)))
 
 
@@ -96,7 +96,7 @@ def test_lite_maps_halve_from_one_to_the_next(lite: EfficientNetLite0) -> None:
 
 
 def test_lite_knows_what_imagenet_shows(lite: EfficientNetLite0) -> None:
-    # A picture of nothing and noise are far from each other; the weights are those of the package.
+    # An image of nothing and noise are far from each other; the weights are those of the package.
     flat = torch.full((1, 3, 224, 224), 127, dtype=torch.uint8)
     assert (lite(flat) - lite(noise(1, 224))).norm() > 1
     assert lite.name == "efficientnet-lite0"
@@ -110,11 +110,11 @@ def test_inception_has_the_hash_of_other_weights_in_its_name(random_inception: P
     assert isinstance(compat, Inception)
     assert clean.name == f"inception-v3-clean-{digest[:8]}"
     assert compat.name == f"inception-v3-compat-{digest[:8]}"
-    pictures = noise(1, 320)
+    images = noise(1, 320)
     # What is brought to its size beforehand is not resized again.
-    torch.testing.assert_close(clean(pictures), compat(fitted(pictures, 299, 299)))
-    assert clean(pictures).shape == (1, 2048)
-    assert not torch.allclose(clean(pictures), compat(pictures))
+    torch.testing.assert_close(clean(images), compat(fitted(images, 299, 299)))
+    assert clean(images).shape == (1, 2048)
+    assert not torch.allclose(clean(images), compat(images))
 
 
 def test_the_published_weights_are_known_by_their_hash(
@@ -200,9 +200,9 @@ def test_weights_are_for_inception() -> None:
         find_features("efficientnet-lite0", weights=Path("file.pth"))
 
 
-def test_pixels_are_the_picture() -> None:
-    pictures = noise(2, 8)
-    found = Pixels()(pictures)
-    torch.testing.assert_close(found, pictures.flatten(1).float() / 255)
-    assert Pixels(4)(pictures).shape == (2, Pixels(4).dimension)
+def test_pixels_are_the_image() -> None:
+    images = noise(2, 8)
+    found = Pixels()(images)
+    torch.testing.assert_close(found, images.flatten(1).float() / 255)
+    assert Pixels(4)(images).shape == (2, Pixels(4).dimension)
     assert Pixels(4).name == "pixels-4"

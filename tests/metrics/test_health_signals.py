@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from i2i.data.painter import paint
+from i2i.data.demo.painter import paint
 from i2i.metrics.health import (
     colour_correlation,
     colour_shift,
@@ -17,18 +17,18 @@ from i2i.metrics.health import (
     grid,
     health_signals,
 )
-from i2i.training.thresholds import GRID
+from i2i.runs.thresholds import GRID
 
 
-def pictures(count: int = 6, side: int = 48, seed: int = 0, channels: int = 3) -> Tensor:
-    """Coarse random patterns, as different from each other as pictures of a data set are."""
+def random_images(count: int = 6, side: int = 48, seed: int = 0, channels: int = 3) -> Tensor:
+    """Coarse random patterns, as different from each other as images of a data set are."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, channels, 6, 6, generator=generator) * 1.6 - 0.8
     return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
 
 
 def test_perfect_outputs() -> None:
-    truth, inputs = pictures(seed=1), pictures(seed=2)
+    truth, inputs = random_images(seed=1), random_images(seed=2)
     signals = health_signals(truth.clone(), truth, inputs, paired=True)
     assert signals.keys() == {
         *("colour_shift", "contrast", "grid", "diversity", "copy", "copy_truth", "colour")
@@ -43,7 +43,7 @@ def test_perfect_outputs() -> None:
 
 
 def test_constant_outputs_have_no_diversity_and_no_light_and_shade() -> None:
-    truth = pictures()
+    truth = random_images()
     same = truth[:1].expand(6, -1, -1, -1)
     assert diversity(same, truth).item() == pytest.approx(0, abs=1e-3)
     assert colour_correlation(torch.zeros_like(truth), truth).item() == 0
@@ -51,11 +51,11 @@ def test_constant_outputs_have_no_diversity_and_no_light_and_shade() -> None:
 
 
 def test_half_the_contrast_is_half_the_diversity() -> None:
-    assert diversity(0.5 * pictures(), pictures()).item() == pytest.approx(0.5)
+    assert diversity(0.5 * random_images(), random_images()).item() == pytest.approx(0.5)
 
 
 def test_copies() -> None:
-    inputs = pictures()
+    inputs = random_images()
     assert copy_distance(inputs, inputs).item() == 0
     assert copy_distance(inputs.roll(1, 0), inputs).item() == pytest.approx(1)
     # Stripes two pixels wide are a change, though thumbnails of 16 pixels would not show them.
@@ -64,7 +64,7 @@ def test_copies() -> None:
 
 
 def test_negatives_and_swapped_channels() -> None:
-    truth = pictures(seed=3)
+    truth = random_images(seed=3)
     assert colour_correlation(-truth, truth).item() == pytest.approx(-1, abs=1e-5)
     assert abs(colour_correlation(truth.flip(1), truth).item()) < 0.5
     red, blue = torch.full((2, 3, 16, 16), -1.0), torch.full((2, 3, 16, 16), -1.0)
@@ -74,7 +74,7 @@ def test_negatives_and_swapped_channels() -> None:
 
 
 def test_without_pairs_the_input_is_what_colours_are_compared_with() -> None:
-    inputs, references = pictures(seed=4), pictures(5, seed=5)
+    inputs, references = random_images(seed=4), random_images(5, seed=5)
     signals = health_signals(-inputs, references, inputs)
     assert signals["colour"].item() == pytest.approx(-1, abs=1e-5)
     assert "copy_truth" not in signals
@@ -82,8 +82,8 @@ def test_without_pairs_the_input_is_what_colours_are_compared_with() -> None:
     assert found.keys() == {"colour_shift", "contrast", "grid", "diversity"}
 
 
-def test_grey_inputs_and_single_pictures() -> None:
-    outputs = pictures()
+def test_grey_inputs_and_single_images() -> None:
+    outputs = random_images()
     grey = outputs.mean(1, keepdim=True)
     signals = health_signals(outputs, outputs, grey)
     assert signals["copy"].item() == pytest.approx(0, abs=1e-6)
@@ -93,7 +93,7 @@ def test_grey_inputs_and_single_pictures() -> None:
     assert all(value.isfinite() for value in one.values())
 
 
-def test_equal_references_and_small_pictures_stay_finite() -> None:
+def test_equal_references_and_small_images_stay_finite() -> None:
     flat = torch.zeros(3, 1, 5, 7)
     assert all(v.isfinite() for v in health_signals(flat, flat, flat, paired=True).values())
 
@@ -122,14 +122,14 @@ def test_against_numpy(count: int, channels: int, seed: int) -> None:
         assert signals[name].item() == pytest.approx(value, rel=1e-4, abs=1e-5), name
 
 
-def test_one_picture_that_comes_several_times_measures_no_diversity() -> None:
-    """Sixty pictures of A and one held-out picture of B, compared with itself."""
-    inputs, one = pictures(seed=1), pictures(1, seed=2).expand(6, -1, -1, -1)
+def test_one_image_that_comes_several_times_measures_no_diversity() -> None:
+    """Sixty images of A and one held-out image of B, compared with itself."""
+    inputs, one = random_images(seed=1), random_images(1, seed=2).expand(6, -1, -1, -1)
     assert "diversity" not in health_signals(inputs, one, inputs)
-    two = torch.cat([one, pictures(1, seed=3)])
+    two = torch.cat([one, random_images(1, seed=3)])
     assert "diversity" not in health_signals(inputs, two, inputs)
-    # Copies among more pictures count once.
-    some = pictures(3, seed=4)
+    # Copies among more images count once.
+    some = random_images(3, seed=4)
     found = health_signals(inputs, torch.cat([some, some[:1]]), inputs)
     torch.testing.assert_close(found["diversity"], diversity(inputs, some))
     # An input that comes twice says nothing about the generator either.
@@ -155,7 +155,7 @@ def dotted(images: Tensor, period: int, height: float) -> Tensor:
     return rounded(images + pattern)
 
 
-def test_healthy_pictures_have_no_periodic_pattern() -> None:
+def test_healthy_images_have_no_periodic_pattern() -> None:
     photos = painted("photo")
     blurred = torch.nn.functional.avg_pool2d(painted("photo", first=100), 3, 1, 1)
     noise = torch.randn(photos.shape, generator=torch.Generator().manual_seed(0))
@@ -175,7 +175,7 @@ def test_healthy_pictures_have_no_periodic_pattern() -> None:
 def test_dots_are_a_periodic_pattern(period: int, height: float, side: int) -> None:
     photos, others = painted("photo", side=side), painted("photo", side=side, first=100)
     assert grid(dotted(others, period, height), photos).item() > 1.5 * GRID
-    # Real pictures that have the pattern themselves, as JPEG has its blocks, are no reason.
+    # Real images that have the pattern themselves, as JPEG has its blocks, are no reason.
     assert grid(dotted(others, period, height), dotted(photos, period, height)).item() < GRID
 
 
@@ -202,6 +202,6 @@ def test_a_wave_in_noise_stands_out_as_far_as_it_should() -> None:
     assert grid(noise + wave, noise).item() == pytest.approx(expected, rel=0.15)
 
 
-def test_small_pictures_have_too_few_frequencies() -> None:
-    small = pictures(side=24)
+def test_small_images_have_too_few_frequencies() -> None:
+    small = random_images(side=24)
     assert "grid" not in health_signals(small, small)

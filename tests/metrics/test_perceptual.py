@@ -36,15 +36,15 @@ def test_unweighted_against_numpy(lite: EfficientNetLite0) -> None:
 
 def test_more_noise_is_farther(lite: EfficientNetLite0) -> None:
     row = torch.linspace(0, 255, 64)[None].expand(64, 64)
-    picture = torch.stack([row, row.T, 255 - row])[None]
+    image = torch.stack([row, row.T, 255 - row])[None]
     deviation = noise(1, 64).float() - 127.5
-    noisy = [(picture + s * deviation).clamp(0, 255).to(torch.uint8) for s in (0.0, 0.05, 0.3)]
+    noisy = [(image + s * deviation).clamp(0, 255).to(torch.uint8) for s in (0.0, 0.05, 0.3)]
     distance = UnweightedPerceptual(lite)
     found = [distance(each, noisy[0]).item() for each in noisy]
     assert 0 == found[0] < found[1] < found[2]
 
 
-def test_small_pictures_are_refused(lite: EfficientNetLite0) -> None:
+def test_small_images_are_refused(lite: EfficientNetLite0) -> None:
     with pytest.raises(DataError, match="31 x 31"):
         UnweightedPerceptual(lite)(noise(1, 31), noise(1, 31))
 

@@ -50,7 +50,7 @@ def test_frechet_agrees_with_scipy(dimension: int, count: int, seed: int) -> Non
     assert found == pytest.approx(scipy_frechet(x, y), rel=1e-6, abs=1e-6)
 
 
-def test_frechet_of_fewer_pictures_than_dimensions_agrees_to_a_thousandth() -> None:
+def test_frechet_of_fewer_images_than_dimensions_agrees_to_a_thousandth() -> None:
     generator = np.random.default_rng(0)
     x, y = np.maximum(generator.normal(size=(2, 40, 300)), 0).astype(np.float32)
     mean = np.square(x.mean(0, dtype=float) - y.mean(0, dtype=float)).sum()
@@ -73,16 +73,16 @@ def test_frechet_of_known_gaussians() -> None:
 def test_gaussian_is_unbiased_and_needs_two() -> None:
     found = gaussian(torch.tensor([[0.0], [2.0]]))
     assert (found.mean.item(), found.covariance.item()) == (1.0, 2.0)
-    with pytest.raises(DataError, match="at least 2 pictures"):
+    with pytest.raises(DataError, match="at least 2 images"):
         gaussian(torch.zeros(1, 3))
 
 
 @pytest.mark.parametrize(
-    ("pictures", "words"),
+    ("images", "words"),
     [(100, "fewer than the 1280 numbers"), (2000, "fewer than the 10,000"), (10_000, None)],
 )
-def test_small_samples_are_warned_of(pictures: int, words: str | None) -> None:
-    warning = sample_warning(pictures, 1280)
+def test_small_samples_are_warned_of(images: int, words: str | None) -> None:
+    warning = sample_warning(images, 1280)
     assert warning is None if words is None else words in str(warning)
 
 

@@ -28,9 +28,9 @@ def noise(count: int, height: int, width: int, seed: int = 0, channels: int = 3)
 
 @given(st.integers(16, 40), st.integers(16, 40))
 def test_the_pyramid_agrees_with_scipy(height: int, width: int) -> None:
-    picture = np.random.default_rng(0).normal(size=(height, width))
-    smaller = scipy.ndimage.convolve(picture, KERNEL, mode="mirror")[::2, ::2]
-    images = torch.from_numpy(picture)[None, None]
+    image = np.random.default_rng(0).normal(size=(height, width))
+    smaller = scipy.ndimage.convolve(image, KERNEL, mode="mirror")[::2, ::2]
+    images = torch.from_numpy(image)[None, None]
     np.testing.assert_allclose(downsample(images)[0, 0], smaller, atol=1e-12)
     spread = np.zeros((height, width))
     spread[::2, ::2] = smaller
@@ -39,14 +39,14 @@ def test_the_pyramid_agrees_with_scipy(height: int, width: int) -> None:
     np.testing.assert_allclose(found[0, 0], larger, atol=1e-12)
 
 
-def test_the_levels_make_up_the_picture() -> None:
-    picture = torch.randn(2, 3, 70, 65, dtype=torch.float64)
-    levels = laplacian_pyramid(picture)
+def test_the_levels_make_up_the_image() -> None:
+    image = torch.randn(2, 3, 70, 65, dtype=torch.float64)
+    levels = laplacian_pyramid(image)
     assert [tuple(level.shape[2:]) for level in levels] == level_sizes(70, 65)
     whole = levels.pop()
     while levels:
         whole = levels[-1] + upsample(whole, levels.pop().shape[-2:])
-    torch.testing.assert_close(whole, picture)
+    torch.testing.assert_close(whole, image)
 
 
 @pytest.mark.parametrize(
@@ -76,48 +76,48 @@ def test_a_shift_is_its_mean_length_along_random_directions() -> None:
     assert found == pytest.approx(2 * 0.5, rel=0.02)
 
 
-def test_patches_are_cut_out_of_the_pictures_in_turn() -> None:
-    # Each picture tells at every pixel who it is and where; one level, so nothing is filtered.
+def test_patches_are_cut_out_of_the_images_in_turn() -> None:
+    # Each image tells at every pixel who it is and where; one level, so nothing is filtered.
     count, side = 3, 12
     row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    pictures = torch.stack(
+    images = torch.stack(
         [torch.stack([torch.full_like(row, 50 * i), row, column]) for i in range(count)]
     ).to(torch.uint8)
-    (patches,) = pyramid_patches(pictures, patches=20, seed=0)
+    (patches,) = pyramid_patches(images, patches=20, seed=0)
     values = ((patches + 1) * 127.5).round().long().unflatten(2, (7, 7))
     for number, (who, rows, columns) in enumerate(values):
         assert (who == 50 * (number % count)).all()
         assert (rows - rows[:1] == torch.arange(7)[:, None]).all()
         assert (columns - columns[:, :1] == torch.arange(7)[None]).all()
     assert values[:, 1, 0, 0].unique().numel() > 3
-    # Lazy pictures, in slices, are no different from a tensor.
-    assert torch.equal(patches, pyramid_patches(pictures, patches=20, seed=0)[0])
+    # Lazy images, in slices, are no different from a tensor.
+    assert torch.equal(patches, pyramid_patches(images, patches=20, seed=0)[0])
 
 
 def test_equal_sets_are_at_distance_zero_and_each_scale_is_told_apart() -> None:
-    pictures = noise(20, 32, 32)
-    assert patch_distance(pictures, pictures, patches=500).mean == 0.0
+    images = noise(20, 32, 32)
+    assert patch_distance(images, images, patches=500).mean == 0.0
     # Noise that is blurred lacks the finest details more than the coarse ones.
     blurred = torch.from_numpy(
-        scipy.ndimage.gaussian_filter(pictures.float().numpy(), (0, 0, 1, 1))
+        scipy.ndimage.gaussian_filter(images.float().numpy(), (0, 0, 1, 1))
     ).to(torch.uint8)
-    found = patch_distance(blurred, pictures, patches=500, normalisation="reference")
+    found = patch_distance(blurred, images, patches=500, normalisation="reference")
     assert list(found.levels) == [32, 16]
     assert found.levels[32] > found.levels[16]
     assert found.mean == pytest.approx(sum(found.levels.values()) / 2)
 
 
 def test_only_the_reference_shows_brightness() -> None:
-    pictures = noise(30, 16, 16) // 2
-    brighter = pictures + 50
-    own = patch_distance(brighter, pictures, patches=2000)
+    images = noise(30, 16, 16) // 2
+    brighter = images + 50
+    own = patch_distance(brighter, images, patches=2000)
     assert own.mean == pytest.approx(0, abs=1e-5)
     found = patch_distance(
-        brighter, pictures, patches=2000, projections=2000, normalisation="reference"
+        brighter, images, patches=2000, projections=2000, normalisation="reference"
     )
     # Every coordinate moves by the same shift; a direction sees it with length |sum of it|, and
     # the sum of a random direction of D dimensions is about normal with variance 1.
-    deviation = (pictures.float() / 127.5).std().item()
+    deviation = (images.float() / 127.5).std().item()
     assert found.mean == pytest.approx(50 / 127.5 / deviation * (2 / np.pi) ** 0.5, rel=0.05)
 
 

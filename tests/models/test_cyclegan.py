@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from i2i.batch import Unpaired
-from i2i.builder import build_model, build_trainer
-from i2i.game import Clock, Model
-from i2i.options import Options
-from i2i.recipes import load_options
+from i2i.config import Options
+from i2i.config.recipes import load_options
+from i2i.core.batch import Unpaired
+from i2i.core.model import Clock, Model
+from i2i.training.build import build_model, build_trainer
 from recorded import signed, weights_error, weights_of
 from shrunk import shrunk
 
@@ -104,11 +104,11 @@ def test_terms_of_perfect_generators_vanish(batch: Unpaired) -> None:
     assert name == "generators"
     for term in ("cycle_A", "cycle_B", "identity_A", "identity_B"):
         assert loss.terms[term].item() == 0
-    assert model.measure(batch)["cycle_A"].tolist() == [0, 0]
+    assert model.validation_step(batch)["cycle_A"].tolist() == [0, 0]
 
 
 def test_which_side_a_term_looks_at() -> None:
-    """With white pictures in A, black ones in B, and generators that return grey."""
+    """With white images in A, black ones in B, and generators that return grey."""
     model = build_model(shrunk("cyclegan"))
 
     class Grey(nn.Module):
@@ -135,7 +135,7 @@ def test_different_channels_turn_the_identity_off_with_a_notice() -> None:
     batch = Unpaired(torch.zeros(2, 3, 16, 16), torch.zeros(2, 1, 16, 16))
     losses = trainer.step(batch)
     assert not any("identity" in name for name in losses)
-    shown = trainer.model.show(batch)
+    shown = trainer.model.visualize(batch)
     assert shown["A to B"].shape[1] == 1
     assert shown["B to A"].shape[1] == 3
     assert "identity A" not in shown
@@ -172,5 +172,5 @@ def test_the_pools_are_part_of_the_state_and_fill(batch: Unpaired) -> None:
     trainer.step(batch)
     state = trainer.model.state_dict()
     assert state["pool_A.filled"].item() == state["pool_B.filled"].item() == 2
-    assert state["pool_A.pictures"][:2].abs().sum() > 0
-    assert state["pool_A.pictures"][2].abs().sum() == 0
+    assert state["pool_A.images"][:2].abs().sum() > 0
+    assert state["pool_A.images"][2].abs().sum() == 0

@@ -11,22 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from i2i.batch import Labelled
-from i2i.builder import build_model, build_trainer
+from i2i.config import Options
+from i2i.config.recipes import load_options
+from i2i.core.batch import Labelled
+from i2i.core.latent import Latent
+from i2i.core.model import Clock
 from i2i.errors import OptionsError
-from i2i.game import Clock
-from i2i.latent import Latent
 from i2i.metrics.agreement import best_agreement
 from i2i.models.gan import GAN
-from i2i.options import Options
-from i2i.recipes import load_options
+from i2i.training.build import build_model, build_trainer
 from i2i.training.trainer import Trainer
 from shrunk import shrunk
 
 ROWS = 4
 
 
-def real_pictures(step: int, channels: int) -> Tensor:
+def real_images(step: int, channels: int) -> Tensor:
     pixels = np.random.default_rng(1000 + step).uniform(-1, 1, (ROWS, channels, 16, 16))
     return torch.from_numpy(pixels)
 
@@ -41,7 +41,7 @@ def rehearsed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Trainer, A
     """A trainer in float64, copies of its networks, and the latent vectors that it will draw."""
 
     def make(recipe: str, *settings: str) -> tuple[Trainer, Any, Any, Any]:
-        options = shrunk(recipe, "train.average=0", "data.domains=['a','b','c']", *settings)
+        options = shrunk(recipe, "train.ema_decay=0", "data.domains=['a','b','c']", *settings)
         model = build_model(options)
         assert isinstance(model, GAN)
         model.double()
@@ -80,7 +80,7 @@ def test_dcgan_is_the_published_step(rehearsed: Any) -> None:
     trainer, generator, discriminator, noise = rehearsed("dcgan")
     adam_g, adam_d = adam(generator, 2e-4, 0.5, 0.999), adam(discriminator, 2e-4, 0.5, 0.999)
     for step in range(4):
-        real = real_pictures(step, 3)
+        real = real_images(step, 3)
         losses = trainer.step(labelled(real))
         fake = generator(next(noise))
         on_real = -torch.log(torch.sigmoid(discriminator(real))).mean()
@@ -100,7 +100,7 @@ def test_wgan_is_algorithm_1(rehearsed: Any) -> None:
     rms_w = torch.optim.RMSprop(critic.parameters(), lr=5e-5)
     for iteration in range(2):
         for turn in range(5):
-            real = real_pictures(5 * iteration + turn, 3)
+            real = real_images(5 * iteration + turn, 3)
             losses = trainer.step(labelled(real))
             with torch.no_grad():
                 fake = generator(next(noise))
@@ -122,7 +122,7 @@ def test_wgan_gp_is_algorithm_1(rehearsed: Any, monkeypatch: pytest.MonkeyPatch)
     epsilons = torch.linspace(0.1, 0.9, ROWS, dtype=torch.float64)
     monkeypatch.setattr(torch, "rand", lambda count, device, dtype: epsilons)
     for step in range(10):
-        real = real_pictures(step, 3)
+        real = real_images(step, 3)
         losses = trainer.step(labelled(real))
         with torch.no_grad():
             fake = generator(next(noise))
@@ -154,7 +154,7 @@ def test_infogan_is_equation_6(rehearsed: Any) -> None:
         return categorical, continuous
 
     for step in range(4):
-        real = real_pictures(step, 1)
+        real = real_images(step, 1)
         losses = trainer.step(labelled(real))
         vectors = next(noise)
         fake = generator(vectors)
@@ -182,7 +182,7 @@ def test_progan_grows_fades_in_and_begins_anew(
     for step, (stage, alpha) in enumerate(course):
         if step in (0, 1, 3):  # a stage begins
             adam_g, adam_d = adam(generator, 1e-3, 0.0, 0.99), adam(critic, 1e-3, 0.0, 0.99)
-        real = real_pictures(step, 3)
+        real = real_images(step, 3)
         trainer.step(labelled(real))
         generator.grow(stage, alpha)
         critic.grow(stage, alpha)
@@ -214,7 +214,7 @@ def gan(recipe: str = "dcgan", *settings: str) -> GAN:
 
 def batch(model: GAN, seed: int = 0) -> Labelled:
     torch.manual_seed(seed)
-    channels = model.produce(labelled(torch.zeros(1, 1, 16, 16)))["samples"].outputs.shape[1]
+    channels = model.generate(labelled(torch.zeros(1, 1, 16, 16)))["samples"].outputs.shape[1]
     return labelled(torch.rand(ROWS, channels, 16, 16) * 2 - 1)
 
 
@@ -287,10 +287,10 @@ def told_of(model: GAN) -> dict[str, list[Any]]:
         model.get_submodule(name).register_forward_pre_hook(
             lambda module, inputs, calls=calls: calls.append((len(inputs[0]), inputs[1]))
         )
-    pictures = batch(model)
+    images = batch(model)
     for calls in seen.values():
         calls.clear()
-    for _ in model.play(pictures, Clock(0)):
+    for _ in model.play(images, Clock(0)):
         pass
     return seen
 
@@ -320,12 +320,12 @@ def test_labels_are_ignored_or_not_known() -> None:
 
 
 def test_a_class_that_is_told_is_seen() -> None:
-    """Other labels, other pictures and other scores, from the same weights and noise."""
+    """Other labels, other images and other scores, from the same weights and noise."""
     model = gan("cgan", "generator.init_gain=0.2", "discriminator.init_gain=0.2").eval()
     vectors = model.latent.draw(1)
     one, other = torch.eye(3)[:1], torch.eye(3)[1:2]
-    images = model.generate(vectors, one)
-    assert not torch.equal(images, model.generate(vectors, other))
+    images = model.make_images(vectors, one)
+    assert not torch.equal(images, model.make_images(vectors, other))
     assert not torch.equal(model.discriminator(images, one), model.discriminator(images, other))
 
 
@@ -340,7 +340,7 @@ def test_the_sheet_of_codes_varies_one_code_in_each_block_of_rows() -> None:
     model.generate = lambda vectors, labels: (  # type: ignore[method-assign]
         seen.append(vectors) or vectors[:, None, None, :]
     )
-    columns = model.show(labelled(torch.zeros(2, 1, 16, 16)))
+    columns = model.visualize(labelled(torch.zeros(2, 1, 16, 16)))
     assert len(columns) == 10
     rows = torch.stack(list(columns.values()), dim=1)[:, :, 0, 0]  # (rows, columns, width)
     assert rows.shape == (4, 10, model.latent.width)
@@ -353,7 +353,7 @@ def test_the_sheet_of_codes_varies_one_code_in_each_block_of_rows() -> None:
 
 @pytest.mark.parametrize("recipe", ["dcgan", "cgan", "infogan", "progan"])
 def test_the_sheet_is_the_same_for_the_same_weights(recipe: str) -> None:
-    from i2i.builder import inference_mode
+    from i2i.training.build import inference_mode
     from i2i.training.validation import Validation
 
     options = shrunk(recipe, "data.domains=['a','b','c']")
@@ -370,25 +370,25 @@ def test_the_sheet_is_the_same_for_the_same_weights(recipe: str) -> None:
 
 def test_produce_makes_as_many_as_there_are_real_ones_of_their_classes() -> None:
     model = gan("cgan").eval()
-    pictures = batch(model)
-    (name, produced), *rest = model.produce(pictures).items()
+    images = batch(model)
+    (name, produced), *rest = model.generate(images).items()
     assert (name, rest) == ("samples", [])
     assert produced.outputs.shape == produced.references.shape == (ROWS, 3, 16, 16)
-    assert produced.references is pictures.images
+    assert produced.references is images.images
     assert produced.inputs is None
     assert not produced.paired
 
 
 def test_what_is_produced_while_growing_has_full_size_and_coarse_pixels() -> None:
     model = gan("progan")
-    pictures = batch(model)
-    model.prepare(Clock(1))
-    for _ in model.play(pictures, Clock(1)):
+    images = batch(model)
+    model.on_step_start(Clock(1))
+    for _ in model.play(images, Clock(1)):
         pass
-    made = model.produce(pictures)["samples"].outputs
+    made = model.generate(images)["samples"].outputs
     assert made.shape == (ROWS, 3, 16, 16)
     assert torch.equal(made[:, :, ::2, ::2], made[:, :, 1::2, 1::2])
-    measured = model.measure(pictures)
+    measured = model.validation_step(images)
     assert measured["discriminator/score_real"].shape == (ROWS,)
 
 
@@ -410,19 +410,19 @@ def test_the_best_agreement_is_the_best_of_all_ways(shape: tuple[int, int]) -> N
     assert best_agreement(np.zeros(shape)) == 0
 
 
-def test_agreement_is_about_the_categories_that_real_pictures_are_found_to_have() -> None:
+def test_agreement_is_about_the_categories_that_real_images_are_found_to_have() -> None:
     """A discriminator that always finds the class, under another number, agrees wholly."""
     model = gan(
         "infogan", "latent.categorical=[3]", "latent.continuous=0", "objective.continuous=0"
     )
-    pictures = batch(model)
-    found = pictures.labels[:, [2, 0, 1]]
+    images = batch(model)
+    found = images.labels[:, [2, 0, 1]]
     model.discriminator.forward = lambda images, told: (images[:, 0, 0, :1], found)
-    measured = model.measure(pictures)
+    measured = model.validation_step(images)
     assert measured["agreement"].shape == (ROWS, 3, 3)
-    assert model.summarise(measured)["agreement"] == 1
+    assert model.reduce(measured)["agreement"] == 1
     model.discriminator.forward = lambda images, told: (images[:, 0, 0, :1], torch.eye(3)[[0] * 4])
-    assert model.summarise(model.measure(pictures))["agreement"] == 0.5  # of 0, 1, 2, 0
+    assert model.reduce(model.validation_step(images))["agreement"] == 0.5  # of 0, 1, 2, 0
     assert "agreement" not in gan("dcgan").measure(batch(gan("dcgan")))
 
 
@@ -455,7 +455,7 @@ def test_what_does_not_go_together_is_an_error(
 def test_a_model_from_noise_needs_to_know_its_noise() -> None:
     layer = {**load_options("dcgan", size=16).to_dict()}
     del layer["latent"]
-    from i2i.options import read_options
+    from i2i.config import read_options
 
     with pytest.raises(OptionsError, match=r"\[latent\] .* gan needs it"):
         build_model(read_options(layer))
@@ -502,8 +502,8 @@ def test_the_recipes_have_the_published_values() -> None:
     )
 
 
-def test_progan_fades_and_holds_800_000_pictures_each() -> None:
-    from i2i.builder import growth
+def test_progan_fades_and_holds_800_000_images_each() -> None:
+    from i2i.training.build import growth
 
     options = published("progan")
     growing = growth(options)
@@ -512,7 +512,7 @@ def test_progan_fades_and_holds_800_000_pictures_each() -> None:
     assert [stage.fade * stage.batch_size for stage in growing.stages] == [0, *[800_000] * 5]
     assert options.train.steps == growing.steps
     assert (options.objective["drift"], options.objective["gradient_penalty"]) == (0.001, 10)
-    assert options.train.average == 0.999
+    assert options.train.ema_decay == 0.999
 
 
 def test_least_squares_are_those_of_equation_9() -> None:

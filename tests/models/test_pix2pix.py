@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from i2i.batch import Pair
-from i2i.builder import build_model, build_trainer
-from i2i.game import Model
-from i2i.options import Options
-from i2i.recipes import load_options
+from i2i.config import Options
+from i2i.config.recipes import load_options
+from i2i.core.batch import Pair
+from i2i.core.model import Model
+from i2i.training.build import build_model, build_trainer
 from recorded import signed, weights_error, weights_of
 from shrunk import shrunk
 
@@ -127,13 +127,13 @@ def test_any_number_of_channels(inputs: int, outputs: int) -> None:
     trainer = build_trainer(options)
     batch = Pair(torch.zeros(2, inputs, 16, 16), torch.ones(2, outputs, 16, 16))
     assert trainer.step(batch)["generator/l1"].item() > 0
-    assert trainer.model.show(batch)["output"].shape == (2, outputs, 16, 16)
+    assert trainer.model.visualize(batch)["output"].shape == (2, outputs, 16, 16)
 
 
 def test_measures_of_a_perfect_generator(batch: Pair) -> None:
     model = build_model(shrunk("pix2pix"))
     model.generator = torch.nn.Identity()
-    measured = model.measure(Pair(batch.source, batch.source))
+    measured = model.validation_step(Pair(batch.source, batch.source))
     scores = {"discriminator/score_real", "discriminator/score_fake"}
     assert set(measured) == {"l1", "psnr", "ssim"} | scores
     assert measured["l1"].tolist() == [0, 0]

@@ -10,12 +10,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from i2i.batch import Labelled
-from i2i.builder import build_model, build_trainer, learning_rate_schedule
+from i2i.config.recipes import load_options
+from i2i.core.batch import Labelled
+from i2i.core.model import Clock
 from i2i.errors import OptionsError
-from i2i.game import Clock
 from i2i.models.stargan import StarGAN
-from i2i.recipes import load_options
+from i2i.training.build import build_model, build_trainer, learning_rate_schedule
 from recorded import signed, weights_error, weights_of
 from shrunk import shrunk
 
@@ -126,7 +126,7 @@ def batch() -> Labelled:
 
 @pytest.fixture
 def mixed() -> Labelled:
-    """Two pictures of a data set with attributes, and two of one with domains."""
+    """Two images of a data set with attributes, and two of one with domains."""
     torch.manual_seed(0)
     labels = [[1.0, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]]
     mask = torch.eye(2)[[0, 0, 1, 1]]
@@ -197,7 +197,7 @@ def test_the_sheet_has_a_column_for_every_target(batch: Labelled, mixed: Labelle
     model = stargan(*TWO_SETS)
     told: list[Tensor] = []
     model.translate = lambda images, condition: told.append(condition) or images  # type: ignore[method-assign]
-    assert list(model.show(mixed)) == ["input", "dark", "fair", "old-reversed", "sad", "glad"]
+    assert list(model.visualize(mixed)) == ["input", "dark", "fair", "old-reversed", "sad", "glad"]
     dark, fair, old, sad, glad = told
     assert dark[0].tolist() == [1, 0, 1, 0, 0, 1, 0]
     assert fair[0].tolist() == [0, 1, 1, 0, 0, 1, 0]
@@ -207,7 +207,7 @@ def test_the_sheet_has_a_column_for_every_target(batch: Labelled, mixed: Labelle
 
 
 def test_measures_of_a_perfect_game(mixed: Labelled) -> None:
-    """Pictures that carry their labels, a generator that writes and a critic that reads them."""
+    """Images that carry their labels, a generator that writes and a critic that reads them."""
     model = stargan(*TWO_SETS)
 
     def written(images: Tensor, labels: Tensor) -> Tensor:
@@ -218,12 +218,12 @@ def test_measures_of_a_perfect_game(mixed: Labelled) -> None:
     images = written(mixed.images, mixed.labels)
     model.translate = lambda images, told: written(images, told[:, :5])  # type: ignore[method-assign]
     model.discriminator.forward = lambda images: (images, images[:, 0, 0, :5] - 0.5)
-    perfect = model.measure(mixed._replace(images=images))
+    perfect = model.validation_step(mixed._replace(images=images))
     assert perfect["accuracy_real"].tolist() == [1] * 4
     assert perfect["accuracy_translated"].tolist() == [1] * 4
     assert perfect["reconstruction"].tolist() == [0] * 4
     model.discriminator.forward = lambda images: (images, torch.tensor([[1.0, 1, 1, 2, 1]] * 4))
-    lazy = model.measure(mixed._replace(images=images))
+    lazy = model.validation_step(mixed._replace(images=images))
     assert lazy["accuracy_real"].tolist() == pytest.approx([2 / 3, 0, 1, 0])
     assert lazy["accuracy_translated"].tolist() == pytest.approx([0, 1, 0, 2 / 3])
 
@@ -241,7 +241,11 @@ def test_any_adversarial_loss_and_penalty_works(mixed: Labelled, loss: str) -> N
 
 
 def test_a_batch_in_pieces_and_other_precisions(batch: Labelled) -> None:
-    for setting in ("train.accumulate=2", "train.precision=bf16", "data.augment.rotation=10"):
+    for setting in (
+        "train.gradient_accumulation=2",
+        "train.precision=bf16",
+        "data.augment.rotation=10",
+    ):
         trainer = build_trainer(shrunk("stargan", "train.batch_size=4", setting))
         for _ in range(5):
             losses = trainer.step(batch)

@@ -27,11 +27,11 @@ def closed_form(x: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.nda
 
 @pytest.mark.parametrize("gradient_format", [torch.contiguous_format, torch.channels_last], ids=str)
 @pytest.mark.parametrize("format_", [torch.contiguous_format, torch.channels_last], ids=str)
-@pytest.mark.parametrize("pictures", [1, 3])
+@pytest.mark.parametrize("images", [1, 3])
 def test_instance_norm_and_its_gradient_are_right_in_every_memory_format(
-    pictures, format_, gradient_format
+    images, format_, gradient_format
 ):
-    x, gradient = torch.randn(2, pictures, 8, 6, 5, dtype=torch.float64)
+    x, gradient = torch.randn(2, images, 8, 6, 5, dtype=torch.float64)
     expected_y, expected_gradient = closed_form(x.numpy(), gradient.numpy())
     x = x.contiguous(memory_format=format_).requires_grad_()
     y = InstanceNorm2d(8)(x)
@@ -53,12 +53,12 @@ def test_instance_norm_keeps_every_option_of_torch():
     torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
 
 
-def test_batch_norm_per_picture_is_the_closed_form_with_scale_and_shift():
+def test_batch_norm_per_image_is_the_closed_form_with_scale_and_shift():
     norm = BatchNorm2d(4).double().eval()
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
     x = torch.randn(3, 4, 6, 5, dtype=torch.float64)
-    norm.per_picture = True
+    norm.per_image = True
     scale, shift = (p.detach().numpy()[:, None, None] for p in (norm.weight, norm.bias))
     expected = scale * closed_form(x.numpy(), x.numpy())[0] + shift
     np.testing.assert_allclose(norm(x).detach(), expected, atol=1e-12)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i.builder import build_trainer
 from i2i.errors import OptionsError
 from i2i.networks import GENERATORS
 from i2i.networks.checkpointing import set_checkpointing
+from i2i.training.build import build_trainer
 from shrunk import batch_for, shrunk
 
 NETWORKS = [
@@ -85,7 +85,9 @@ def test_without_gradients_nothing_is_different() -> None:
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_runs_are_the_same(recipe: str, pieces: int) -> None:
     trainers = [
-        build_trainer(shrunk(recipe, f"train.accumulate={pieces}", f"train.checkpointing={wish}"))
+        build_trainer(
+            shrunk(recipe, f"train.gradient_accumulation={pieces}", f"train.checkpointing={wish}")
+        )
         for wish in ("false", "true")
     ]
     for step in range(5):

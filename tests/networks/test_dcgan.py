@@ -1,4 +1,4 @@
-"""The networks of DCGAN, and what all networks between noise and pictures share."""
+"""The networks of DCGAN, and what all networks between noise and images share."""
 
 import copy
 
@@ -106,7 +106,7 @@ def test_only_without_norm_there_are_biases_and_never_a_norm_at_the_ends():
     assert kinds == expected
 
 
-def test_layer_norm_is_that_of_all_channels_of_each_picture():
+def test_layer_norm_is_that_of_all_channels_of_each_image():
     norm = DCGANDiscriminator(1, width=2, norm="layer", size=16).double().main[3]
     x = torch.randn(3, 4, 5, 6, dtype=torch.float64)
     flat = x.flatten(1)
@@ -126,7 +126,7 @@ def conditional() -> tuple[DCGANGenerator, DCGANDiscriminator]:
     return networks
 
 
-def test_labels_stand_beside_the_noise_and_behind_the_picture():
+def test_labels_stand_beside_the_noise_and_behind_the_image():
     generator, discriminator = conditional()
     z, labels = torch.randn(1, 5).expand(3, 5), torch.eye(3)
     images = generator(z, labels)
@@ -183,9 +183,9 @@ def test_features_are_what_the_score_is_computed_from():
     torch.testing.assert_close(network(images), expected)
 
 
-def test_each_picture_by_itself_outside_training():
+def test_each_image_by_itself_outside_training():
     generator, _ = conditional()
-    set_inference(generator, norm="picture", dropout=False)
+    set_inference(generator, norm="instance", dropout=False)
     z, labels = torch.randn(3, 5), torch.eye(3)
     together = generator(z, labels)
     for k in range(3):

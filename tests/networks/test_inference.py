@@ -30,8 +30,8 @@ def trained(network: nn.Module) -> nn.Module:
     return network
 
 
-def pictures(count: int = 3) -> Tensor:
-    """Pictures of different brightness and contrast, so that each has its own statistics."""
+def random_images(count: int = 3) -> Tensor:
+    """Images of different brightness and contrast, so that each has its own statistics."""
     torch.manual_seed(4)
     pixels, contrast, brightness = (
         torch.randn(count, 3, size, size).double() for size in (64, 1, 1)
@@ -39,18 +39,18 @@ def pictures(count: int = 3) -> Tensor:
     return contrast * pixels + brightness
 
 
-def test_picture_statistics_are_training_mode_picture_by_picture(network):
-    images = pictures()
+def test_image_statistics_are_training_mode_image_by_image(network):
+    images = random_images()
     published = copy.deepcopy(network).train()
     expected = torch.cat([published(image[None]) for image in images])
-    set_inference(network, norm="picture", dropout=False)
+    set_inference(network, norm="instance", dropout=False)
     torch.testing.assert_close(network(images), expected, atol=1e-12, rtol=0)
 
 
-def test_pictures_do_not_see_each_other_and_nothing_is_changed(network):
-    images = pictures()
+def test_images_do_not_see_each_other_and_nothing_is_changed(network):
+    images = random_images()
     before = copy.deepcopy(network.state_dict())
-    set_inference(network, norm="picture", dropout=False)
+    set_inference(network, norm="instance", dropout=False)
     together = network(images)
     for image, translated in zip(images, together, strict=True):
         torch.testing.assert_close(network(image[None])[0], translated, atol=1e-12, rtol=0)
@@ -59,30 +59,30 @@ def test_pictures_do_not_see_each_other_and_nothing_is_changed(network):
 
 
 def test_running_statistics_are_plain_eval_mode(network):
-    images = pictures()
+    images = random_images()
     expected = network.eval()(images)
-    set_inference(network, norm="picture", dropout=False)
+    set_inference(network, norm="instance", dropout=False)
     assert (network(images) - expected).abs().max() > 1e-2
     set_inference(network, norm="running", dropout=False)
     assert torch.equal(network(images), expected)
 
 
-@pytest.mark.parametrize("norm", ["picture", "running"])
+@pytest.mark.parametrize("norm", ["instance", "running"])
 def test_training_goes_on_as_if_nothing_had_been(network, norm):
     untouched = copy.deepcopy(network).train()
     set_inference(network, norm=norm, dropout=True)
-    network(pictures())
+    network(random_images())
     network.train()
-    images = pictures()
+    images = random_images()
     assert torch.equal(network(images), untouched(images))
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, untouched.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("norm", ["picture", "running"])
+@pytest.mark.parametrize("norm", ["instance", "running"])
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_dropout_is_active_only_if_asked_for(kind, norm):
-    network, images = NETWORKS[kind](dropout=True).double(), pictures()
+    network, images = NETWORKS[kind](dropout=True).double(), random_images()
     set_inference(network, norm=norm, dropout=False)
     assert torch.equal(network(images), network(images))
     set_inference(network, norm=norm, dropout=True)
@@ -96,23 +96,23 @@ def test_dropout_is_active_only_if_asked_for(kind, norm):
 
 
 def test_instance_norm_is_the_same_either_way():
-    network, images = PatchGAN(3, width=4, layers=2, norm="instance").double(), pictures()
+    network, images = PatchGAN(3, width=4, layers=2, norm="instance").double(), random_images()
     expected = network(images)
-    for norm in ("picture", "running"):
+    for norm in ("instance", "running"):
         set_inference(network, norm=norm, dropout=False)
         assert torch.equal(network(images), expected)
 
 
-@pytest.mark.parametrize("norm", ["running", "picture"])
+@pytest.mark.parametrize("norm", ["running", "image"])
 def test_a_foreign_batch_norm_takes_its_running_statistics(norm):
     foreign = nn.Sequential(nn.BatchNorm2d(3))
     set_inference(foreign, norm=norm, dropout=False)
-    images = pictures()
+    images = random_images()
     expected = images.double() / (1 + foreign[0].eps) ** 0.5
     torch.testing.assert_close(foreign(images.float()), expected.float())
     assert torch.equal(foreign[0].running_mean, torch.zeros(3))
 
 
 def test_unknown_statistics_are_an_error(network):
-    with pytest.raises(OptionsError, match=r"'pictures', .* picture, running\. Did you mean"):
-        set_inference(network, norm="pictures", dropout=False)
+    with pytest.raises(OptionsError, match=r"'images', .* image, running\. Did you mean"):
+        set_inference(network, norm="images", dropout=False)

@@ -68,9 +68,9 @@ CASES = {
 
 
 class Joined(nn.Module):
-    """A network whose outputs, if there are several, are joined to one row for each picture.
+    """A network whose outputs, if there are several, are joined to one row for each image.
 
-    A generator that draws from noise takes it from the pictures; labels are added where they are
+    A generator that draws from noise takes it from the images; labels are added where they are
     needed.
     """
 
@@ -144,7 +144,7 @@ def test_derivatives_are_right_in_double_precision(network, images):
 
 
 def test_bfloat16_autocast_computes_about_the_same(network):
-    # Of several pictures: a single score may be near zero, and its relative error large.
+    # Of several images: a single score may be near zero, and its relative error large.
     images = 2 * torch.rand(8, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) - 1
     expected = copy.deepcopy(network)(images)
     with torch.autocast("cpu", torch.bfloat16):
@@ -153,7 +153,7 @@ def test_bfloat16_autocast_computes_about_the_same(network):
     assert (outputs - expected).norm() < 0.05 * expected.norm()
 
 
-@pytest.mark.parametrize("statistics", ["training", "picture", "running"])
+@pytest.mark.parametrize("statistics", ["training", "instance", "running"])
 def test_the_whole_network_compiles_into_one_graph(network, statistics):
     images = torch.randn(2, 3, 32, 32)
     if statistics != "training":
@@ -188,7 +188,7 @@ def first(name: str) -> dict:
 @pytest.mark.parametrize("name", TRANSLATORS)
 def test_generators_export_with_any_batch_and_size(name):
     network = GENERATORS[name](width=2, **first(name))
-    set_inference(network, norm="picture", dropout=False)
+    set_inference(network, norm="instance", dropout=False)
     auto = torch.export.Dim.AUTO
     exported = torch.export.export(
         network,

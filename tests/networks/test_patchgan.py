@@ -49,7 +49,7 @@ def test_scores_form_a_map_of_the_documented_size(layers, extra, channels, norm)
     assert scores.shape == (1, 1, height // 2**layers - 2, width // 2**layers - 2)
 
 
-def test_a_picture_smaller_than_the_minimum_is_an_error_that_quotes_both():
+def test_a_image_smaller_than_the_minimum_is_an_error_that_quotes_both():
     network = PatchGAN(3, width=1, layers=3, norm="none")
     assert network(torch.zeros(1, 3, 24, 24)).shape == (1, 1, 1, 1)
     with pytest.raises(DataError, match=r"40x23 .* at least 24x24 pixels: "):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 
-from i2i.batch import enlarged
+from i2i.core.batch import enlarged
 from i2i.errors import DataError, OptionsError
 from i2i.networks import ProGANDiscriminator, ProGANGenerator, initialise
 from i2i.networks.equalised import (
@@ -206,7 +206,7 @@ def test_layers_that_are_not_used_have_no_gradient(alpha, rgb):
 
 
 @given(stage=st.integers(0, 3), alpha=st.floats(0, 1))
-def test_real_pictures_fade_as_generated_ones_do(stage, alpha):
+def test_real_images_fade_as_generated_ones_do(stage, alpha):
     images = np.random.default_rng(0).normal(size=(2, 3, 32, 32))
     size = 4 * 2**stage
     means = images.reshape(2, 3, size, 32 // size, size, 32 // size).mean((3, 5))

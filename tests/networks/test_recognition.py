@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from i2i.errors import CheckpointError
+from i2i.export.recognition import recognise
 from i2i.networks import (
     NORMS,
     PatchGAN,
@@ -21,7 +22,6 @@ from i2i.networks import (
     StarGANGenerator,
     UNet,
 )
-from i2i.networks.recognition import recognise
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 KINDS = ("unet", "resnet", "patchgan", "pixelgan", "stargan")

@@ -83,8 +83,8 @@ def test_conditional_normalisation_begins_as_the_plain_one():
     assert dict(plain.named_parameters()).keys() == {"norm.weight", "norm.bias"}
 
 
-@pytest.mark.parametrize("statistics", ["picture", "running"])
-def test_pictures_stand_for_themselves_outside_training(statistics):
+@pytest.mark.parametrize("statistics", ["instance", "running"])
+def test_images_stand_for_themselves_outside_training(statistics):
     generator, _ = networks()
     z, labels = torch.randn(3, 5), torch.eye(3)
     generator(z, labels)
@@ -286,6 +286,6 @@ def test_arguments_that_make_no_network_are_named(shape, message):
             kind(*first, **shape)
 
 
-def test_a_picture_of_another_size_is_named():
+def test_a_image_of_another_size_is_named():
     with pytest.raises(DataError, match="made for 16x16"):
         networks()[1](torch.zeros(1, 1, 32, 16), torch.eye(3)[:1])

@@ -158,7 +158,7 @@ def test_a_single_pixel_that_cannot_be_normalised_is_an_error(norm):
         assert network(torch.rand(2, 2, 32, 32)).shape == (2, 3, 32, 32)
         set_inference(network, norm="running", dropout=False)
         assert network(torch.rand(1, 2, 32, 32)).shape == (1, 3, 32, 32)
-    set_inference(network, norm="picture", dropout=False)
+    set_inference(network, norm="instance", dropout=False)
     with pytest.raises(DataError, match="32x32"):
         network(torch.rand(2, 2, 32, 32))
 

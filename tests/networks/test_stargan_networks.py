@@ -25,13 +25,13 @@ def trained_generator() -> StarGANGenerator:
     return generator
 
 
-def pictures(count: int = 3) -> Tensor:
+def random_images(count: int = 3) -> Tensor:
     torch.manual_seed(1)
     return torch.randn(count, 3 + DOMAINS, 16, 24, dtype=torch.float64)
 
 
 def test_the_published_networks_have_as_many_weights_as_the_tables_of_the_paper_say():
-    # Tables 4 and 5: kernel, channels in, channels out; five domains, pictures of 128 pixels.
+    # Tables 4 and 5: kernel, channels in, channels out; five domains, images of 128 pixels.
     down = [(7, 3 + 5, 64), (4, 64, 128), (4, 128, 256)]
     middle = 12 * [(3, 256, 256)]
     up = [(4, 256, 128), (4, 128, 64)]
@@ -48,44 +48,44 @@ def test_the_published_networks_have_as_many_weights_as_the_tables_of_the_paper_
     assert ours == [generator, discriminator]
 
 
-def test_picture_statistics_are_training_mode_and_change_nothing():
-    generator, images = trained_generator(), pictures()
+def test_image_statistics_are_training_mode_and_change_nothing():
+    generator, images = trained_generator(), random_images()
     expected = copy.deepcopy(generator).train()(images)
     before = copy.deepcopy(generator.state_dict())
-    set_inference(generator, norm="picture", dropout=False)
+    set_inference(generator, norm="instance", dropout=False)
     torch.testing.assert_close(generator(images), expected, atol=1e-12, rtol=0)
     for name, tensor in generator.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 
 def test_running_statistics_are_plain_eval_mode():
-    generator, images = trained_generator(), pictures()
+    generator, images = trained_generator(), random_images()
     expected = generator.eval()(images)
-    set_inference(generator, norm="picture", dropout=False)
+    set_inference(generator, norm="instance", dropout=False)
     assert (generator(images) - expected).abs().max() > 1e-2
     set_inference(generator, norm="running", dropout=False)
     assert torch.equal(generator(images), expected)
 
 
 def test_training_goes_on_as_if_nothing_had_been_and_gathers_statistics():
-    generator, images = trained_generator(), pictures()
+    generator, images = trained_generator(), random_images()
     untouched = copy.deepcopy(generator)
-    set_inference(generator, norm="picture", dropout=False)
+    set_inference(generator, norm="instance", dropout=False)
     generator(images)
     generator.train()
     before = generator.main[1].running_mean.clone()
     assert torch.equal(generator(images), untouched(images))
     for name, tensor in generator.state_dict().items():
         assert torch.equal(tensor, untouched.state_dict()[name]), name
-    # Mean over pixels, then over the pictures of the batch, taken in with momentum 0.1.
+    # Mean over pixels, then over the images of the batch, taken in with momentum 0.1.
     mean = generator.main[0](images).mean((0, 2, 3))
     torch.testing.assert_close(generator.main[1].running_mean, 0.9 * before + 0.1 * mean)
 
 
 def test_a_foreign_instance_norm_takes_its_running_statistics():
     foreign = nn.InstanceNorm2d(3, track_running_stats=True)
-    set_inference(foreign, norm="picture", dropout=False)
-    images = pictures(1)[:, :3].float()
+    set_inference(foreign, norm="instance", dropout=False)
+    images = random_images(1)[:, :3].float()
     torch.testing.assert_close(foreign(images), images / (1 + foreign.eps) ** 0.5)
 
 
@@ -101,8 +101,8 @@ def test_upsampling_is_chosen_and_keeps_the_size(upsample):
 
 def test_the_label_decides_what_is_drawn():
     generator = trained_generator()
-    set_inference(generator, norm="picture", dropout=False)
-    images = pictures(1)
+    set_inference(generator, norm="instance", dropout=False)
+    images = random_images(1)
     images[:, 3:] = 0
     outputs = []
     for domain in range(DOMAINS):
@@ -114,9 +114,9 @@ def test_the_label_decides_what_is_drawn():
 
 
 @pytest.mark.parametrize("size", [(6, 8), (8, 6), (4, 4), (18, 16)])
-def test_a_picture_that_does_not_fit_the_generator_is_named(size):
+def test_a_image_that_does_not_fit_the_generator_is_named(size):
     generator = StarGANGenerator(3, 3, width=2, blocks=0)
-    with pytest.raises(DataError, match=f"A picture of {size[0]}x{size[1]} .* multiples of 4"):
+    with pytest.raises(DataError, match=f"An image of {size[0]}x{size[1]} .* multiples of 4"):
         generator(torch.zeros(1, 3, *size))
     assert generator(torch.zeros(1, 3, 8, 12)).shape == (1, 3, 8, 12)
 
@@ -131,7 +131,7 @@ def test_the_discriminator_gives_a_map_of_scores_and_one_row_of_logits(layers, s
 
 def test_the_discriminator_takes_its_own_size_only():
     discriminator = StarGANDiscriminator(3, width=2, layers=2, classes=5, size=16)
-    with pytest.raises(DataError, match=r"A picture of 32x16 .* made for 16x16"):
+    with pytest.raises(DataError, match=r"An image of 32x16 .* made for 16x16"):
         discriminator(torch.randn(2, 3, 32, 16))
 
 

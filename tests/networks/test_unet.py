@@ -88,7 +88,7 @@ def test_the_weights_have_the_published_names_and_biases():
     assert names("none") == [*(f"{layer}.weight" for layer in layers), "model.model.3.bias"]
 
 
-def test_the_picture_given_is_not_changed():
+def test_the_image_given_is_not_changed():
     image = torch.randn(1, 3, 16, 16)
     before = image.clone()
     UNet(3, 3, width=2, downs=2, norm="none")(image)

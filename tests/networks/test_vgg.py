@@ -1,8 +1,8 @@
 import torch
 import torchvision
 
+from i2i.losses.perceptual import VGG_WEIGHTS, perceptual
 from i2i.networks.vgg import VGG19Features
-from i2i.objectives.perceptual import VGG_WEIGHTS, perceptual
 
 
 def test_features_are_those_of_torchvision_at_the_five_published_layers():

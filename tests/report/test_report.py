@@ -23,8 +23,8 @@ from i2i.errors import RunError
 from i2i.report import read_record, render, write_report
 from i2i.report.curves import charts, thin
 from i2i.report.sheets import embed, evenly
-from i2i.training.log import read_log
-from i2i.training.run import find_checkpoint
+from i2i.runs.folder import find_checkpoint
+from i2i.runs.log import read_log
 
 HOSTILE = (
     """</script><script>alert("x")</script><img src=http://example.com/a.png onerror='x'>&amp;"""
@@ -80,10 +80,10 @@ def test_what_is_on_the_page(tmp_path: Path) -> None:
     for sheet in sheets:
         kind, _, data = sheet["src"].partition(";base64,")
         assert kind == "data:image/jpeg"
-        picture = Image.open(io.BytesIO(base64.b64decode(data)))
-        assert picture.size == (90, 60)
+        image = Image.open(io.BytesIO(base64.b64decode(data)))
+        assert image.size == (90, 60)
         expected = int(sheet["data-step"]) % 256
-        np.testing.assert_allclose(np.asarray(picture.convert("L")), expected, atol=2)
+        np.testing.assert_allclose(np.asarray(image.convert("L")), expected, atol=2)
     (slider,) = [each for each in page.all("input") if "aria-label" in each]
     assert (slider["min"], slider["max"], slider["value"]) == ("0", "3", "3")
 
@@ -194,8 +194,8 @@ def _only_checkpoints(run: Path) -> None:
         (_no_log, "There is no log."),
         (_empty_log, "The log is empty."),
         (_broken_log, "The log has 4 broken lines, left out here."),
-        (_no_sheets, "There are no picture sheets."),
-        (_broken_sheets, "1 of 4 picture sheets cannot be read."),
+        (_no_sheets, "There are no image grids."),
+        (_broken_sheets, "1 of 4 image grids cannot be read."),
         (_no_options, "options.toml cannot be read"),
         (_broken_options, "options.toml is not valid TOML"),
         (_foreign_options, "of tomorrow"),
@@ -257,9 +257,9 @@ def test_a_folder_of_no_run_is_refused(tmp_path: Path) -> None:
     make_run(tmp_path / "facades")
     with pytest.raises(RunError, match="Did you mean 'facades'"):
         read_record(tmp_path / "facade")
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     with pytest.raises(RunError, match=r"neither options\.toml nor"):
-        read_record(tmp_path / "pictures")
+        read_record(tmp_path / "images")
 
 
 def test_the_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -414,8 +414,8 @@ def test_a_folder_of_runs_is_none_and_names_the_newest(tmp_path: Path) -> None:
 
 def test_a_measure_that_nobody_knows_any_more_is_a_note(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    options = (run / "options.toml").read_text().replace('best_by = "l1"', 'best_by = "iou"')
+    options = (run / "options.toml").read_text().replace('monitor = "l1"', 'monitor = "iou"')
     (run / "options.toml").write_text(options)
     record = read_record(run)
-    assert record.decisive is None
+    assert record.monitor is None
     assert any("(='iou')" in note for note in record.notes)

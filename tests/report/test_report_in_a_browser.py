@@ -97,6 +97,6 @@ def test_it_looks_like_something(tmp_path: Path, width: int) -> None:
     pixels = np.asarray(Image.open(shot).convert("RGB")).astype(int)
     assert (pixels.sum(2) < 300).mean() > 0.005  # text
     coloured = pixels.max(2) - pixels.min(2) > 60
-    assert coloured.mean() > 0.05  # the picture sheet
+    assert coloured.mean() > 0.05  # the image grid
     wide = "document.title = `${document.documentElement.scrollWidth <= innerWidth}`"
     assert "<title>true</title>" in browse(page, tmp_path / "p", size, "--dump-dom", script=wide)

@@ -1,4 +1,4 @@
-"""Picture sheets that something else has written into the run folder."""
+"""Image grids that something else has written into the run folder."""
 
 from pathlib import Path
 

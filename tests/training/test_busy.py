@@ -66,7 +66,7 @@ def test_that_it_becomes_busy_is_said_once_each_time() -> None:
     assert "computed for 240 s in 600 s with 2 threads" in said[0]
 
 
-def test_waiting_for_pictures_is_not_taken_for_it() -> None:
+def test_waiting_for_images_is_not_taken_for_it() -> None:
     machine, said = Machine(), list[str]()
     watching = watch(machine, said.append)
     watching.begin()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from i2i.errors import CheckpointError
-from i2i.training.checkpoint import VERSION, load_checkpoint, save_checkpoint
+from i2i.runs.checkpoint import VERSION, load_checkpoint, save_checkpoint
 
 
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from i2i.distributed.gradients import _buckets, apart, batch_share, restore_own_state
+from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import OptionsError
-from i2i.networks import HistoryPool
+from i2i.networks import ImagePool
 from i2i.networks.blocks import BatchNorm2d
-from i2i.processes import ALONE, Processes
-from i2i.training.distributed import _buckets, apart, batch_share, restore_own_state
 
 
 @pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
@@ -42,7 +42,7 @@ def test_processes_are_pieces_of_the_batch_of_one(name: str, done: list[Any]) ->
     """Also where a game draws random numbers, and where batch norm looks at a piece alone."""
     settings = ranks.RANDOM[name]
     pieces = len(done) * (2 if name == "pix2pix in pieces" else 1)
-    expected = ranks.play(name, settings, ALONE, f"train.accumulate={pieces}")
+    expected = ranks.play(name, settings, ALONE, f"train.gradient_accumulation={pieces}")
     for each in done:
         assert_close(each["random"][name], expected, ("losses", "weights"))
 
@@ -115,20 +115,18 @@ def test_a_batch_that_cannot_be_shared_is_an_error() -> None:
     assert batch_share(3, 3, ALONE) == 3
     with pytest.raises(OptionsError, match=r"batch_size \(=1\).* 4 processes.*--batch-size 4\."):
         batch_share(1, 1, four)
-    with pytest.raises(OptionsError, match=r"accumulate \(=2\): take --batch-size 16\."):
+    with pytest.raises(OptionsError, match=r"gradient_accumulation \(=2\): take --batch-size 16\."):
         batch_share(12, 2, four)
 
 
 def test_pools_are_dealt_out_to_another_number_of_processes() -> None:
     def model() -> nn.Module:
-        return nn.ModuleDict({"pool": HistoryPool(1, (1, 1, 1))})
+        return nn.ModuleDict({"pool": ImagePool(1, (1, 1, 1))})
 
     first = model()
     state = {
-        "model": first.state_dict() | {"pool.pictures": torch.full((1, 1, 1, 1), 10.0)},
-        "ranks": [
-            {"pool.pictures": torch.full((1, 1, 1, 1), 11.0), "pool.filled": torch.tensor(1)}
-        ],
+        "model": first.state_dict() | {"pool.images": torch.full((1, 1, 1, 1), 10.0)},
+        "ranks": [{"pool.images": torch.full((1, 1, 1, 1), 11.0), "pool.filled": torch.tensor(1)}],
     }
     for world, expected in ((1, [10]), (2, [10, 11]), (5, [10, 11, 10, 11, 10])):
         found = []
@@ -138,7 +136,7 @@ def test_pools_are_dealt_out_to_another_number_of_processes() -> None:
             notice = restore_own_state(one, state, Processes(rank, world))
             assert (notice is None) == (world == 2)
             assert notice is None or f"of 2 processes, and now there are {world}" in notice
-            found.append(one.state_dict()["pool.pictures"].item())
+            found.append(one.state_dict()["pool.images"].item())
         assert found == expected
     assert restore_own_state(nn.Linear(1, 1), {}, Processes(1, 2)) is None
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from i2i.builder import build_trainer
-from i2i.objectives import gradient_penalty, r1
-from i2i.objectives.precision import inner_scale
+from i2i.losses import gradient_penalty, r1
+from i2i.losses.precision import inner_scale
+from i2i.training.build import build_trainer
 from i2i.training.precision import INNER_SCALE, Precision
 from shrunk import batch_for, shrunk
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i.builder import build_model, build_trainer
-from i2i.game import Clock, Model, Objective, Play, Produced
-from i2i.objectives import Adversarial, Judgement, feature_matching
-from i2i.recipes import recipes
-from i2i.training.average import HistoricalAverage, MovingAverage
+from i2i.config.recipes import recipes
+from i2i.core.model import Clock, Generated, Model, Objective, Play
+from i2i.losses import Adversarial, DiscriminatorOutputs, feature_matching
+from i2i.training.build import build_model, build_trainer
+from i2i.training.ema import EMA, HistoricalAverage
 from i2i.training.noise import InstanceNoise
 from i2i.training.trainer import Trainer
 from shrunk import batch_for, shrunk
@@ -48,13 +48,13 @@ class Bilinear(Model):
         yield "first", Objective({"product": 1.0})(product=product)
         yield "second", Objective({"product": -1.0})(product=product)
 
-    def show(self, batch: Any) -> dict[str, Tensor]:
+    def visualize(self, batch: Any) -> dict[str, Tensor]:
         raise AssertionError
 
-    def measure(self, batch: Any) -> dict[str, Tensor]:
+    def validation_step(self, batch: Any) -> dict[str, Tensor]:
         raise AssertionError
 
-    def produce(self, batch: Any) -> dict[str, Produced]:
+    def generate(self, batch: Any) -> dict[str, Generated]:
         raise AssertionError
 
 
@@ -139,7 +139,7 @@ def test_labels_are_smoothed_on_one_side_or_on_both() -> None:
 
 
 class Slope(nn.Module):
-    """The score of a picture of one pixel is a multiple of it."""
+    """The score of an image of one pixel is a multiple of it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,18 +150,18 @@ class Slope(nn.Module):
 
 
 def learnt_slope(deviation: float) -> float:
-    """A discriminator between pictures that are all 1 and pictures that are all -1."""
+    """A discriminator between images that are all 1 and images that are all -1."""
     torch.manual_seed(0)
     network = Slope()
     if deviation:
         InstanceNoise(deviation, 1.0, [network])
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
-    pictures = torch.ones(4000, 1, 1, 1)
+    images = torch.ones(4000, 1, 1, 1)
     adversarial = Adversarial("vanilla")
     for step in range(200):
         optimizer.param_groups[0]["lr"] = 0.3 / (1 + step / 30)
         optimizer.zero_grad()
-        loss = adversarial.real(network(pictures)) + adversarial.fake(network(-pictures))
+        loss = adversarial.real(network(images)) + adversarial.fake(network(-images))
         loss.backward()
         optimizer.step()
     return network.weight.item()
@@ -223,8 +223,8 @@ def test_a_mixed_batch_is_normalised_as_one() -> None:
     real = generator.normal(2.0, 1.0, (3, 2, 4, 4)).astype(np.float32)
     fake = generator.normal(-1.0, 0.5, (5, 2, 4, 4)).astype(np.float32)
     tensors = torch.from_numpy(real), torch.from_numpy(fake)
-    apart = Judgement(nn.BatchNorm2d(2), *tensors)
-    together = Judgement(norm := nn.BatchNorm2d(2), *tensors, together=True)
+    apart = DiscriminatorOutputs(nn.BatchNorm2d(2), *tensors)
+    together = DiscriminatorOutputs(norm := nn.BatchNorm2d(2), *tensors, together=True)
     mixture = np.concatenate([real, fake])
     for found, expected in (
         (apart.real, normalised(real, real)),
@@ -292,7 +292,7 @@ def test_feature_matching_moves_the_generator_alone(recipe: str) -> None:
 
 
 def test_the_moving_average_takes_running_statistics_along() -> None:
-    trainer = build_trainer(shrunk("dcgan", "train.average=0.9", "game.n_critic=2"))
+    trainer = build_trainer(shrunk("dcgan", "train.ema_decay=0.9", "game.n_critic=2"))
     model: Any = trainer.model
 
     def now() -> dict[str, np.ndarray]:
@@ -308,8 +308,8 @@ def test_the_moving_average_takes_running_statistics_along() -> None:
         trainer.step(batch_for(model, seed=step))
         if step % 2:  # the generator has moved
             expected = {name: 0.9 * expected[name] + 0.1 * value for name, value in now().items()}
-    assert trainer.average is not None
-    found = trainer.average.state_dict()
+    assert trainer.ema is not None
+    found = trainer.ema.state_dict()
     assert found.keys() == {f"generator.{name}" for name in expected}
     for name, value in expected.items():
         np.testing.assert_allclose(found[f"generator.{name}"].numpy(), value, atol=1e-6)
@@ -317,7 +317,7 @@ def test_the_moving_average_takes_running_statistics_along() -> None:
 
 def test_the_moving_average_starts_from_the_first_weights() -> None:
     weight = torch.zeros(1)
-    average = MovingAverage([("weight", weight)], 0.5)
+    average = EMA([("weight", weight)], 0.5)
     for value in (4.0, 8.0):
         weight.fill_(value)
         average.update()
@@ -325,7 +325,7 @@ def test_the_moving_average_starts_from_the_first_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["train.precision=fp32", "train.precision=fp16", "train.accumulate=2"]
+    "setting", ["train.precision=fp32", "train.precision=fp16", "train.gradient_accumulation=2"]
 )
 @pytest.mark.parametrize("recipe", ["dcgan", "pix2pix"])
 def test_the_gradient_norm_is_that_of_all_weights_of_a_player(recipe: str, setting: str) -> None:
@@ -361,7 +361,7 @@ def test_the_average_generated_error(
     loss: str, probability: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     real, fake = np.array([0.5, 2.0, -1.0]), np.array([-2.0, 0.7, 0.1])
-    judged = Judgement(lambda scores: scores, torch.tensor(real), torch.tensor(fake))
+    judged = DiscriminatorOutputs(lambda scores: scores, torch.tensor(real), torch.tensor(fake))
     assert judged.readings() == {}  # nobody has asked for a score
     assert judged.real.shape == judged.fake.shape
     told = judged.readings(Adversarial(loss).probability, "_A")

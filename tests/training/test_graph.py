@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i.builder import build_trainer
+from i2i.core.growth import Growth
 from i2i.errors import OptionsError
-from i2i.growth import Growth
 from i2i.models import find_model, model_names
-from i2i.training.graph import StepGraphs, rates_on_device
+from i2i.training.build import build_trainer
+from i2i.training.cuda_graphs import StepGraphs, rates_on_device
 from i2i.training.trainer import Trainer
 from shrunk import batch_for, recipes, shrunk
 from tape import TapeRecorder
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 GAMES = [name for name in recipes() if not name.endswith(("-quick", "-mnist", "-small", "-celeba"))]
 """The others are the same at other sizes."""
 
-SETTINGS = ("optimizer.fused=true", "train.average=0.9", "generator.width=2")
+SETTINGS = ("optimizer.fused=true", "train.ema_decay=0.9", "generator.width=2")
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_twenty_recorded_steps_equal_played_ones(recipe: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        ("train.batch_size=4", "train.accumulate=2"),
+        ("train.batch_size=4", "train.gradient_accumulation=2"),
         ("adversarial.instance_noise=0.1",),
         ("adversarial.label_noise=0.1",),
         ("data.augment.rotation=10",),
@@ -102,7 +102,7 @@ def test_what_recipes_may_add_is_recorded_too(recipe: str, settings: tuple[str, 
         settings = (*settings, "game.n_critic=1", 'adversarial.loss="vanilla"')
     played = trainer_of(recipe, *settings, recorder=None, length=20)
     recorded = trainer_of(recipe, *settings, recorder=TapeRecorder(), length=20)
-    count = 4 if "train.accumulate=2" in settings else 2
+    count = 4 if "train.gradient_accumulation=2" in settings else 2
     assert_same(played, recorded, batches(played, 8, count))
     assert recorded.graphs is not None
     assert recorded.graphs.recorded == 1
@@ -139,11 +139,11 @@ STAGES = (
 
 @pytest.mark.parametrize(
     "settings",
-    [(), ("train.precision=bf16",), ("train.batch_size=4", "train.accumulate=2")],
+    [(), ("train.precision=bf16",), ("train.batch_size=4", "train.gradient_accumulation=2")],
     ids=lambda settings: settings[-1] if settings else "fp32",
 )
 def test_networks_that_fade_in_are_recorded(settings: tuple[str, ...]) -> None:
-    count = 4 if "train.accumulate=2" in settings else 2
+    count = 4 if "train.gradient_accumulation=2" in settings else 2
     stages = STAGES.replace("batch_size=2", f"batch_size={count}")
     settings = (*settings, stages, "generator.width=8")
     played = trainer_of("progan", *settings, recorder=None)
@@ -193,7 +193,7 @@ def test_steps_like_no_other_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -
     recorded = trainer_of("pix2pix", recorder=None)
     recorder = TapeRecorder()
     recorded.graphs = StepGraphs(recorder, CPU, lines.append)
-    monkeypatch.setattr(recorded.model, "rhythm", lambda clock: None)
+    monkeypatch.setattr(recorded.model, "graph_key", lambda clock: None)
     assert_same(played, recorded, batches(played, 6))
     assert recorder.rehearsed == 6
     assert len(lines) == 1
@@ -220,7 +220,7 @@ def test_a_run_goes_on_in_the_middle_of_recorded_steps() -> None:
 def test_a_checkpoint_of_one_kind_of_optimizer_is_for_all() -> None:
     """Rates as tensors and kernels of a GPU are not part of what a run is."""
     with_tensors = trainer_of("pix2pix", recorder=None, rate=fall)
-    plain = build_trainer(shrunk("pix2pix", "train.average=0.9"), rate=fall)
+    plain = build_trainer(shrunk("pix2pix", "train.ema_decay=0.9"), rate=fall)
     data = batches(plain, 3)
     with_tensors.step(data[0])
     state = with_tensors.state_dict()
@@ -268,8 +268,8 @@ def test_rates_that_are_numbers_tell_steps_apart() -> None:
     """Else a recording would go on with the old one."""
     recorder = TapeRecorder()
     rate = {"rate": lambda step: 1.0 if step < 6 else 0.5}
-    played = build_trainer(shrunk("wgan", "train.average=0.9"), **rate)
-    recorded = build_trainer(shrunk("wgan", "train.average=0.9"), **rate)
+    played = build_trainer(shrunk("wgan", "train.ema_decay=0.9"), **rate)
+    recorded = build_trainer(shrunk("wgan", "train.ema_decay=0.9"), **rate)
     recorded.graphs = StepGraphs(recorder, CPU)
     assert_same(played, recorded, batches(played, 11))
 
@@ -282,7 +282,7 @@ def test_without_a_gpu_steps_are_played() -> None:
 
 @pytest.mark.parametrize("name", model_names())
 def test_every_model_says_its_rhythm(name: str) -> None:
-    assert "rhythm" in vars(find_model(name))
+    assert "graph_key" in vars(find_model(name))
 
 
 def test_growth_has_steps_that_fade_and_whole_ones() -> None:
@@ -291,7 +291,7 @@ def test_growth_has_steps_that_fade_and_whole_ones() -> None:
     rhythms = []
     for step in range(trainer.model.growth.steps):
         trainer.steps_done = step
-        rhythms.append(trainer.model.rhythm(trainer.clock))
+        rhythms.append(trainer.model.graph_key(trainer.clock))
     # Stages of 1, 2 and 3 steps, of which the first of each fade has a share below 1.
     assert rhythms == [
         *((True, 0, False), (True, 1, True), (True, 1, False)),

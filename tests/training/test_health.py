@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2i.training.health import KINDS, NEEDS, judged, not_judged, verdicts
-from i2i.training.thresholds import TRAINING_ROWS, VALIDATION_ROWS
-from i2i.training.verdict import Verdict
+from i2i.runs.health import KINDS, NEEDS, judged, not_judged, verdicts
+from i2i.runs.thresholds import TRAINING_ROWS, VALIDATION_ROWS
+from i2i.runs.verdict import Verdict
 
 Row = dict[str, Any]
 Change = Callable[[int], dict[str, Any]]
@@ -80,7 +80,7 @@ def after(start: int, changes: Row) -> Change:
 
 def only(rows: list[Row], kind: str) -> Verdict:
     """The one verdict that there is."""
-    (verdict,) = verdicts(rows, decisive=L1)
+    (verdict,) = verdicts(rows, monitor=L1)
     assert verdict.kind == kind
     assert verdict.text.endswith(".")
     assert verdict.advice.endswith(".")
@@ -94,14 +94,14 @@ STARVED = {"discriminator/real": 0.01, "discriminator/fake": 0.001, "generator/a
 
 def test_a_healthy_run_at_any_time() -> None:
     rows = log()
-    assert judged(rows, decisive=L1) == list(KINDS)
+    assert judged(rows, monitor=L1) == list(KINDS)
     for end in range(len(rows) + 1):
-        assert verdicts(rows[:end], decisive=L1) == []
+        assert verdicts(rows[:end], monitor=L1) == []
 
 
 def test_an_empty_log_cannot_be_judged() -> None:
-    assert verdicts([], decisive=L1) == []
-    assert judged([], decisive=L1) == []
+    assert verdicts([], monitor=L1) == []
+    assert judged([], monitor=L1) == []
     assert judged([{"step": 1, "generator/l1": 0.2}]) == ["not finite"]
     assert "no progress" not in judged(log())  # nothing decides
 
@@ -137,14 +137,14 @@ def test_a_sign_that_went_away_is_none(kind: str) -> None:
     def between(changes: Row) -> Change:
         return lambda step: changes if 1000 <= step < 2000 else {}
 
-    assert verdicts(log(between(train), between(validate)), decisive=L1) == []
+    assert verdicts(log(between(train), between(validate)), monitor=L1) == []
 
 
 @pytest.mark.parametrize("kind", SIGNS)
 def test_a_few_noisy_points_are_none(kind: str) -> None:
     train, validate = SIGNS[kind]
     rows = log(after(3000 - 50 * 2, train), after(3000 - 100 * (VALIDATION_ROWS - 2), validate))
-    assert verdicts(rows, decisive=L1) == []
+    assert verdicts(rows, monitor=L1) == []
 
 
 @pytest.mark.parametrize("kind", SIGNS)
@@ -165,11 +165,11 @@ def test_every_kind_says_what_it_needs() -> None:
     assert NEEDS.keys() == KINDS.keys()
     assert not_judged([]) == NEEDS
     rows = [{k: v for k, v in row.items() if "diversity" not in k} for row in log()]
-    assert not_judged(rows, decisive=L1) == {"generator collapsed": NEEDS["generator collapsed"]}
+    assert not_judged(rows, monitor=L1) == {"generator collapsed": NEEDS["generator collapsed"]}
     # Late kinds are judged when three validations lie behind a third of the run.
     late = {"worse than its input", "not recognised"}
-    assert late <= not_judged(log(steps=1100), decisive=L1).keys()
-    assert not late & not_judged(log(steps=1200), decisive=L1).keys()
+    assert late <= not_judged(log(steps=1100), monitor=L1).keys()
+    assert not late & not_judged(log(steps=1200), monitor=L1).keys()
 
 
 def test_a_dead_generator_is_said_within_250_steps() -> None:
@@ -192,32 +192,32 @@ def test_a_dead_generator_is_said_within_250_steps() -> None:
 
 def test_a_discriminator_may_rest() -> None:
     """With the hinge loss its gradient is exactly zero where all scores are beyond the margin."""
-    assert verdicts(log(after(0, {"discriminator/gradient_norm": 0.0})), decisive=L1) == []
+    assert verdicts(log(after(0, {"discriminator/gradient_norm": 0.0})), monitor=L1) == []
 
 
 def test_early_outputs_may_be_worse_than_their_inputs() -> None:
     worse = {"validation/copying/l1": 0.05, "validation/domain_accuracy": 0.1}
-    assert verdicts(log(validate=after(0, worse), steps=1100), decisive=L1) == []
-    kinds = {v.kind for v in verdicts(log(validate=after(0, worse), steps=1200), decisive=L1)}
+    assert verdicts(log(validate=after(0, worse), steps=1100), monitor=L1) == []
+    kinds = {v.kind for v in verdicts(log(validate=after(0, worse), steps=1200), monitor=L1)}
     assert kinds == {"worse than its input", "not recognised"}
 
 
 def test_by_a_measure_that_should_grow_less_is_worse() -> None:
     psnr = {"validation/psnr": 12.0, "validation/copying/psnr": 14.0}
-    found = verdicts(log(validate=after(0, psnr), steps=1400), decisive=("psnr", "higher"))
+    found = verdicts(log(validate=after(0, psnr), steps=1400), monitor=("psnr", "higher"))
     assert next(v for v in found if v.kind == "worse than its input").evidence == psnr
     better = {"validation/psnr": 14.0, "validation/copying/psnr": 13.9}
-    found = verdicts(log(validate=after(0, better), steps=1400), decisive=("psnr", "higher"))
+    found = verdicts(log(validate=after(0, better), steps=1400), monitor=("psnr", "higher"))
     assert all(v.kind != "worse than its input" for v in found)
 
 
 def test_a_discriminator_wins_only_with_accuracy_and_without_wasserstein() -> None:
     chance = STARVED | {"discriminator/accuracy": 0.6}
-    assert verdicts(log(after(1000, chance)), decisive=L1) == []
+    assert verdicts(log(after(1000, chance)), monitor=L1) == []
     for fake in (-30.0, 50.0001):  # one that separates, and one that has drifted from zero
         critic = {"discriminator/real": -50.0, "discriminator/fake": fake}
         rows = log(after(1000, critic | {"generator/adversarial": 40.0}))
-        assert verdicts(rows, decisive=L1) == []
+        assert verdicts(rows, monitor=L1) == []
 
 
 def test_of_two_discriminators_the_one_that_wins_is_named() -> None:
@@ -247,7 +247,7 @@ def test_a_discriminator_may_have_a_name_of_its_own(adversarial: str) -> None:
 
 def test_pairs_that_are_nearly_alike_are_no_copies() -> None:
     alike = {"validation/health/copy": 0.02, "validation/health/copy_truth": 0.04}
-    assert verdicts(log(validate=after(0, alike)), decisive=L1) == []
+    assert verdicts(log(validate=after(0, alike)), monitor=L1) == []
     # Without pairs there is no truth to ask.
     rows = log(validate=after(0, {"validation/health/copy": 0.03}))
     rows = [{k: v for k, v in row.items() if "copy_truth" not in k} for row in rows]
@@ -272,7 +272,7 @@ def test_gradients_that_overflow_now_and_then_are_as_fp16_does_it() -> None:
     def now_and_then(step: int) -> Row:
         return {"generator/gradient_norm": None} if step % 500 == 0 else {}
 
-    assert verdicts(log(now_and_then), decisive=L1) == []
+    assert verdicts(log(now_and_then), monitor=L1) == []
     verdict = only(log(after(2850, {"generator/gradient_norm": None})), "not finite")
     assert verdict.since == 2850
 
@@ -283,21 +283,21 @@ def test_no_progress() -> None:
     assert verdict.since == 1000
     assert verdict.evidence["best"] == 0.1299
     assert verdicts(log(validate=flat)) == []  # nothing decides
-    assert verdicts(log(validate=flat, steps=1900), decisive=L1) == []  # too early to tell
+    assert verdicts(log(validate=flat, steps=1900), monitor=L1) == []  # too early to tell
 
 
 def test_no_progress_of_a_measure_that_should_grow() -> None:
     rows = log(validate=lambda step: {"validation/psnr": min(step, 1200) / 100})
-    (verdict,) = verdicts(rows, decisive=("psnr", "higher"))
+    (verdict,) = verdicts(rows, monitor=("psnr", "higher"))
     assert (verdict.kind, verdict.since) == ("no progress", 1200)
     growing = log(validate=lambda step: {"validation/psnr": step / 100})
-    assert verdicts(growing, decisive=("psnr", "higher")) == []
+    assert verdicts(growing, monitor=("psnr", "higher")) == []
 
 
 def test_scores_that_do_not_differ_measure_no_over_fitting() -> None:
     close = {"discriminator/score_real": 0.5, "discriminator/score_fake": 0.5}
     held_out = {"validation/discriminator/score_real": -3.0}
-    assert verdicts(log(after(0, close), after(0, held_out)), decisive=L1) == []
+    assert verdicts(log(after(0, close), after(0, held_out)), monitor=L1) == []
 
 
 @settings(deadline=None, max_examples=20)
@@ -313,7 +313,7 @@ def test_weights_of_losses_and_units_of_scores_do_not_matter(scale: float, kind:
         }
 
     rows = log(after(1500, train), after(1500, validate))
-    before, now = (verdicts(each, decisive=L1) for each in (rows, list(map(rescaled, rows))))
+    before, now = (verdicts(each, monitor=L1) for each in (rows, list(map(rescaled, rows))))
     assert [(v.kind, v.since) for v in before] == [(v.kind, v.since) for v in now]
     assert len(before) == (kind != "healthy")
 
@@ -322,6 +322,6 @@ def test_weights_of_losses_and_units_of_scores_do_not_matter(scale: float, kind:
 @given(st.integers(1, 60))
 def test_a_verdict_is_never_passed_before_its_rows_are_there(end: int) -> None:
     rows = [row for row in log(after(200, STARVED)) if "validation/l1" not in row][:end]
-    said = bool(verdicts(rows, decisive=L1))
+    said = bool(verdicts(rows, monitor=L1))
     judged_rows = sum(row["step"] >= 200 for row in rows)
     assert said == (judged_rows >= TRAINING_ROWS)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from i2i.errors import CheckpointError
-from i2i.training import keeper as module
-from i2i.training.checkpoint import load_checkpoint
-from i2i.training.keeper import Keeper
-from i2i.training.run import Run, create_run
+from i2i.runs.checkpoint import load_checkpoint
+from i2i.runs.folder import Run, create_run
+from i2i.training import checkpoints as module
+from i2i.training.checkpoints import CheckpointManager
 
 TRAINER: Any = SimpleNamespace(state_dict=lambda: {"step": 3})
 
@@ -22,8 +22,8 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-def keeper(run: Run, better: str = "lower", former: Any = None) -> Keeper:
-    return Keeper(run, {}, keep=1, decisive=("error", better), former=former)
+def keeper(run: Run, better: str = "lower", former: Any = None) -> CheckpointManager:
+    return CheckpointManager(run, {}, keep=1, monitor=("error", better), former=former)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_resumed_run_goes_on_counting_but_not_by_another_measure(run: Run) -> 
 
 
 def test_nothing_is_the_best_where_nothing_decides(run: Run) -> None:
-    nothing = Keeper(run, {}, keep=1, decisive=None)
+    nothing = CheckpointManager(run, {}, keep=1, monitor=None)
     assert not nothing.save_if_best(TRAINER, {"errors": 1.0})
 
 

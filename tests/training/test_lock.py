@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from i2i.atomic import write_text
 from i2i.errors import RunError
-from i2i.training import lock as module
-from i2i.training.lock import OWNER, RunLock, read_owner
+from i2i.runs import lock as module
+from i2i.runs.lock import OWNER, RunLock, read_owner
+from i2i.system.atomic import write_text
 
 
 def test_a_second_one_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_second_one_is_refused_with_the_name_of_the_first(tmp_path: Path) -> N
 
 def test_what_a_killed_process_has_left_is_taken_over_at_once(tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom i2i.training.lock import RunLock\n"
+        "import sys, time\nfrom pathlib import Path\nfrom i2i.runs.lock import RunLock\n"
         "RunLock(Path(sys.argv[1])).acquire()\nprint('mine', flush=True)\ntime.sleep(60)\n"
     )
     with subprocess.Popen(

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2i.errors import RunError
-from i2i.training.log import Log, read_log, read_row
-from i2i.training.monitor import Journal
-from i2i.training.run import Run
+from i2i.runs.folder import Run
+from i2i.runs.log import Log, read_log, read_row
+from i2i.training.monitor import MetricLogger
 
 ROWS: list[dict[str, Any]] = [
     {"step": 50, "generator/l1": 0.5, "generator/\u00e9": 2},
@@ -97,7 +97,7 @@ def test_a_run_goes_on_after_half_a_line(tmp_path: Path) -> None:
     run.samples.mkdir()
     run.log.write_bytes(TEXT.encode() + b'{"step": 150, "gen\xff')
     run.forget_after(50)
-    journal = Journal(run, 50)
+    journal = MetricLogger(run, 50)
     assert journal.rows == ROWS[:2]
     journal.scalars(75, {"x": 1.0})
     journal.close()
@@ -107,6 +107,6 @@ def test_a_run_goes_on_after_half_a_line(tmp_path: Path) -> None:
 def test_half_a_line_does_not_end_a_run_that_begins_to_write(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.log.write_text(TEXT + '{"step": 150, "gen')
-    journal = Journal(run, 100)
+    journal = MetricLogger(run, 100)
     journal.close()
     assert journal.rows == ROWS

@@ -13,10 +13,10 @@ from limits import limited_trainer
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_structure
 
-from i2i import train
-from i2i.training.checkpoint import load_checkpoint
-from i2i.training.distributed import GradientExchange, rehearsing
-from i2i.training.run import Run
+from i2i.distributed.gradients import GradientExchange, rehearsing
+from i2i.runs.checkpoint import load_checkpoint
+from i2i.runs.folder import Run
+from i2i.training import session as train
 from shrunk import shrunk
 
 
@@ -56,12 +56,12 @@ def test_each_shortage_is_said_once(done: list[Any]) -> None:
     for each in done:
         assert [pieces for _, pieces in each["said"]] == [2, 4, 2, 2, 2]
         for line, pieces in each["said"]:
-            assert f"with train.accumulate = {pieces}: " in line
+            assert f"with train.gradient_accumulation = {pieces}: " in line
             assert re.search(r"of process 1 did not suffice for step \d, so the run goes on", line)
         own, lone, synchronised = (line for line, _ in each["said"][:3])
-        assert "from 2 pictures instead of 4" in own
-        assert "from 1 pictures instead of 4" in lone
-        assert "from 4 pictures instead of 8" in synchronised  # of both processes
+        assert "from 2 images instead of 4" in own
+        assert "from 1 images instead of 4" in lone
+        assert "from 4 images instead of 8" in synchronised  # of both processes
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[i
     ("how", "code", "reason"),
     [
         ("exception", 1, "RuntimeError: this is a bug"),
-        ("later", 2, "step 3: the memory does not suffice for a piece of 2 of the 2 pictures"),
+        ("later", 2, "step 3: the memory does not suffice for a piece of 2 of the 2 images"),
     ],
 )
 def test_who_fails_takes_all_along(
@@ -103,7 +103,7 @@ def test_a_run_in_two_processes_remembers_the_pieces(
     monkeypatch.setattr(train, "build_trainer", limited_trainer)
     options = shrunk("cyclegan", f"data.root={unpaired}", "train.steps=2", "train.batch_size=4")
     alone = train.start(options, tmp_path, "alone", device="cpu", say=lambda line: None)
-    assert "accumulate = 4" in (alone.folder / "options.toml").read_text()
+    assert "gradient_accumulation = 4" in (alone.folder / "options.toml").read_text()
 
     command = ranks.__file__, ranks.run_short.__name__, tmp_path
     ends = ranks.finish(ranks.start(2, *command, environment={"WHERE": str(tmp_path)}))
@@ -113,16 +113,18 @@ def test_a_run_in_two_processes_remembers_the_pieces(
     notes = [line for line in said if "did not suffice" in line]
     assert len(notes) == 1
     assert (
-        "of process 1 did not suffice for step 1, so the run goes on, with train.accumulate = 2"
+        "of process 1 did not suffice for step 1, so the run goes on, with train.gradient_accumulation = 2"
         in notes[0]
     )
     assert said.index(notes[0]) < said.index("resumed:")
     run = Run(tmp_path / "short")
-    assert "accumulate = 2" in (run.folder / "options.toml").read_text()
+    assert "gradient_accumulation = 2" in (run.folder / "options.toml").read_text()
     rows = [json.loads(line) for line in run.log.read_text().splitlines()]
-    assert [row["memory/accumulate"] for row in rows if "memory/accumulate" in row] == [2]
+    assert [
+        row["memory/gradient_accumulation"] for row in rows if "memory/gradient_accumulation" in row
+    ] == [2]
     state = load_checkpoint(run.latest())
-    assert (state["step"], state["options"]["train"]["accumulate"]) == (3, 2)
+    assert (state["step"], state["options"]["train"]["gradient_accumulation"]) == (3, 2)
     assert load_checkpoint(Run(alone.folder).latest())["step"] == 3
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from i2i.errors import TrainingError
-from i2i.training.monitor import Journal, Monitor
-from i2i.training.run import Run, create_run
+from i2i.runs.folder import Run, create_run
+from i2i.training.monitor import MetricLogger, ProgressLogger
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-def monitor_of(run: Run, said: list[str]) -> Monitor:
-    journal = Journal(run, 0, said.append)
-    return Monitor(
+def monitor_of(run: Run, said: list[str]) -> ProgressLogger:
+    journal = MetricLogger(run, 0, said.append)
+    return ProgressLogger(
         journal,
         start=0,
         stop=4,
@@ -50,7 +50,7 @@ def test_means_go_to_json_lines_and_tensorboard(run: Run) -> None:
     assert (first["step"], first["generator/l1"], first["critic/real"]) == (3, 2.0, 7.0)
     assert (second["step"], second["generator/l1"]) == (4, 5.0)
     assert first["learning_rate/generator"] == 2e-4
-    assert first["speed/pictures_per_second"] == pytest.approx(2 * first["speed/steps_per_second"])
+    assert first["speed/images_per_second"] == pytest.approx(2 * first["speed/steps_per_second"])
     assert 0 <= first["speed/data_wait"] <= 1
 
     board = EventAccumulator(str(run.folder)).Reload()
@@ -75,7 +75,7 @@ def test_a_loss_that_is_not_finite_names_step_term_and_checkpoint(run: Run, bad:
 
 def test_a_failing_writer_never_ends_a_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    journal = Journal(run, 0, said.append)
+    journal = MetricLogger(run, 0, said.append)
     board = journal._writers["TensorBoard"]
 
     def broken(*arguments: object) -> None:
@@ -98,7 +98,7 @@ def test_a_failing_writer_never_ends_a_run(run: Run, monkeypatch: pytest.MonkeyP
 def test_a_log_that_cannot_be_opened_is_left_out(run: Run) -> None:
     said: list[str] = []
     run.log.mkdir()
-    journal = Journal(run, 0, said.append)
+    journal = MetricLogger(run, 0, said.append)
     journal.scalars(1, {"x": 1.0})
     journal.close()
     assert "log.jsonl" in said[0]
@@ -106,7 +106,7 @@ def test_a_log_that_cannot_be_opened_is_left_out(run: Run) -> None:
 
 
 def test_json_lines_stay_json_with_values_that_are_not_finite(run: Run) -> None:
-    journal = Journal(run, 0)
+    journal = MetricLogger(run, 0)
     journal.scalars(1, {"x": float("inf"), "y": 1.0})
     journal.close()
     assert json.loads(run.log.read_text()) == {"step": 1, "x": None, "y": 1.0}
@@ -172,5 +172,5 @@ def test_a_terminal_shows_a_bar_that_fits(
     captured = capsys.readouterr()
     assert captured.out == ""
     lines = captured.err.replace("\r", "\n").splitlines()
-    assert any("4/4" in line and "pictures/s" in line and "…" in line for line in lines)
+    assert any("4/4" in line and "images/s" in line and "…" in line for line in lines)
     assert max(map(len, lines)) <= 120

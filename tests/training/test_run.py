@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from i2i.errors import CheckpointError, RunError
-from i2i.training.run import (
+from i2i.runs.folder import (
     Run,
     create_run,
     environment,
@@ -52,9 +52,9 @@ def test_folder_that_is_no_run(tmp_path: Path) -> None:
     make(tmp_path / "facades-1")
     with pytest.raises(RunError, match="Did you mean 'facades-1'"):
         open_run(tmp_path / "facade-1")
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     with pytest.raises(RunError, match="no checkpoints/"):
-        open_run(tmp_path / "pictures")
+        open_run(tmp_path / "images")
 
 
 def test_existing_run_is_refused(tmp_path: Path) -> None:

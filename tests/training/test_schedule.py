@@ -3,8 +3,8 @@ from itertools import pairwise
 
 import pytest
 
-from i2i.builder import learning_rate_schedule, run_length
-from i2i.recipes import load_options
+from i2i.config.recipes import load_options
+from i2i.training.build import learning_rate_schedule, run_length
 from i2i.training.schedule import Schedule
 
 
@@ -35,11 +35,11 @@ def test_constant_and_beyond_the_end() -> None:
 
 def test_rate_changes_by_epoch_or_by_step_as_the_length_is_given() -> None:
     epochs = load_options("pix2pix", "train.epochs=2", "train.batch_size=3")
-    rate = learning_rate_schedule(epochs, pictures=10)
-    # 10 pictures are passed after 3 1/3 steps: samples 9 (epoch 0) begin step 3, 12 begin step 4.
+    rate = learning_rate_schedule(epochs, images=10)
+    # 10 images are passed after 3 1/3 steps: samples 9 (epoch 0) begin step 3, 12 begin step 4.
     assert [rate(step) for step in range(7)] == pytest.approx([1, 1, 1, 1, 0.5, 0.5, 0.5])
-    assert run_length(epochs, pictures=10) == 7
+    assert run_length(epochs, images=10) == 7
     steps = load_options("pix2pix", "train.steps=4")
-    rate = learning_rate_schedule(steps, pictures=10)
+    rate = learning_rate_schedule(steps, images=10)
     assert [rate(step) for step in range(4)] == pytest.approx([1, 1, 2 / 3, 1 / 3])
-    assert run_length(steps, pictures=10) == 4
+    assert run_length(steps, images=10) == 4

@@ -1,14 +1,14 @@
 import numpy as np
 import torch
 
-from i2i.training.sheet import contact_sheet, picture_sheet, visible
+from i2i.runs.image_grid import contact_sheet, image_grid, visible
 
 
-def test_pictures_stand_in_columns_and_rows() -> None:
+def test_images_stand_in_columns_and_rows() -> None:
     shades = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1)
     grey = shades.expand(3, 1, 60, 70)
     red = torch.stack([shades[:, 0], -torch.ones(3, 1, 1), -torch.ones(3, 1, 1)], dim=1)
-    sheet = np.asarray(picture_sheet({"input": grey, "output": red.expand(3, 3, 60, 70)}))
+    sheet = np.asarray(image_grid({"input": grey, "output": red.expand(3, 3, 60, 70)}))
     assert sheet.shape == (20 + 3 * 64, 4 + 2 * 74, 3)
     for row, value in enumerate((0, 128, 255)):
         middle = 20 + row * 64 + 30
@@ -17,12 +17,12 @@ def test_pictures_stand_in_columns_and_rows() -> None:
     assert sheet[:20].min() < 128  # the headings
 
 
-def test_tiny_pictures_are_enlarged_alike_and_large_ones_left() -> None:
+def test_tiny_images_are_enlarged_alike_and_large_ones_left() -> None:
     tiny = torch.arange(2 * 28 * 28).view(2, 1, 28, 28) % 255
     assert torch.equal(visible(tiny)[:, :, 1::3, 2::3], tiny)
     assert visible(tiny).shape == (2, 1, 84, 84)
     assert visible(torch.zeros(1, 3, 97, 40)).shape == (1, 3, 97, 40)
-    sheet = picture_sheet({"small": tiny[:, :, :14, :14].byte(), "large": tiny.byte()})
+    sheet = image_grid({"small": tiny[:, :, :14, :14].byte(), "large": tiny.byte()})
     assert sheet.size == (4 + 42 + 4 + 84 + 4, 20 + 2 * 88)
 
 
@@ -34,10 +34,10 @@ def test_a_contact_sheet_goes_on_in_the_next_row() -> None:
     assert [sheet[151, 60 + 121 * column, 0] for column in range(3)] == [8, 9, 255]
 
 
-def test_rows_have_names_beside_them_and_pictures_are_where_they_were() -> None:
+def test_rows_have_names_beside_them_and_images_are_where_they_were() -> None:
     images = torch.zeros(2, 1, 100, 100, dtype=torch.uint8)
-    plain = np.asarray(picture_sheet({"a": images}))
-    named = np.asarray(picture_sheet({"a": images}, ["first.png", "a/" * 30 + "last.png"]))
+    plain = np.asarray(image_grid({"a": images}))
+    named = np.asarray(image_grid({"a": images}, ["first.png", "a/" * 30 + "last.png"]))
     margin = named.shape[1] - plain.shape[1]
     assert 0 < margin < 250  # however long a name is
     assert named.shape[0] == plain.shape[0]

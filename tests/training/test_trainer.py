@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i.batch import Pair, to_signed
-from i2i.builder import build_model, build_trainer
+from i2i.core.batch import Pair, to_signed
+from i2i.core.latent import Latent
+from i2i.core.model import Clock, Generated, Model, Objective, Play
 from i2i.errors import TrainingError
-from i2i.game import Clock, Model, Objective, Play, Produced
-from i2i.latent import Latent
-from i2i.loading import build_translator
+from i2i.inference.load import build_translator
+from i2i.training.build import build_model, build_trainer
 from i2i.training.trainer import Trainer
 from shrunk import batch_for, recipes, shrunk
 
@@ -55,13 +55,13 @@ class Duel(Model):
             away = self.left(x) - (3.0 if self.blind else self.right(x))
             yield "second", Objective({"far": 1.0})(far=lambda: -away.square().mean())
 
-    def show(self, batch: Any) -> dict[str, Tensor]:
+    def visualize(self, batch: Any) -> dict[str, Tensor]:
         raise AssertionError
 
-    def produce(self, batch: Any) -> dict[str, Produced]:
+    def generate(self, batch: Any) -> dict[str, Generated]:
         raise AssertionError
 
-    def measure(self, batch: Any) -> dict[str, Tensor]:
+    def validation_step(self, batch: Any) -> dict[str, Tensor]:
         raise AssertionError
 
 
@@ -147,7 +147,7 @@ def test_random_numbers_follow_from_seed_and_step() -> None:
 def test_pieces_make_the_step_of_the_whole_batch(pieces: int) -> None:
     """Also with players that see what others have just learnt, and each buffer moves once."""
     torch.manual_seed(0)
-    whole, cut = duel(), duel(accumulate=pieces)
+    whole, cut = duel(), duel(gradient_accumulation=pieces)
     for _ in range(4):
         batch = Numbers(torch.randn(8, 1))
         expected, found = whole.step(batch), cut.step(batch)
@@ -163,9 +163,9 @@ def test_pieces_make_the_step_of_the_whole_batch(pieces: int) -> None:
 def test_pieces_of_a_step_equal_the_whole_in_every_model(
     recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for ProGAN, whose discriminator looks at how much the pictures of a piece differ."""
+    """But for ProGAN, whose discriminator looks at how much the images of a piece differ."""
     options = shrunk(recipe)
-    settings = ["train.batch_size=4", "train.average=0", "game.image_pool=0"]
+    settings = ["train.batch_size=4", "train.ema_decay=0", "game.image_pool=0"]
     # Random numbers and batch norm are those of a piece.
     if "gradient_penalty" in options.objective:
         settings += ["objective.gradient_penalty=0"]
@@ -186,7 +186,8 @@ def test_pieces_of_a_step_equal_the_whole_in_every_model(
         vector = one.draw(1).double()
         monkeypatch.setattr(Latent, "draw", lambda self, count, *_: vector.repeat(count, 1))
     trainers = [
-        build_trainer(shrunk(recipe, *settings, f"train.accumulate={pieces}")) for pieces in (1, 4)
+        build_trainer(shrunk(recipe, *settings, f"train.gradient_accumulation={pieces}"))
+        for pieces in (1, 4)
     ]
     for trainer in trainers:
         trainer.model.double()
@@ -207,14 +208,14 @@ def test_pieces_of_a_step_equal_the_whole_in_every_model(
 
 def test_moving_average_lags_behind_the_generator() -> None:
     trainer = duel(average=0.9)
-    assert trainer.average is not None
+    assert trainer.ema is not None
     mean = 1.0
     for _ in range(5):
         trainer.step(X)
         mean = 0.9 * mean + 0.1 * weights(trainer)[0]
-    assert trainer.average.state_dict()["left.weight"].item() == pytest.approx(mean)
+    assert trainer.ema.state_dict()["left.weight"].item() == pytest.approx(mean)
     live = weights(trainer)
-    with trainer.average.in_place():
+    with trainer.ema.in_place():
         assert weights(trainer) == pytest.approx((mean, live[1]))
     assert weights(trainer) == live
 
@@ -248,7 +249,7 @@ def test_fp16_scales_each_player_and_leaves_out_overflowing_steps() -> None:
         assert state["scale"] < scale[name]
 
 
-@pytest.mark.parametrize("setting", ["train.channels_last=true", "train.accumulate=2"])
+@pytest.mark.parametrize("setting", ["train.channels_last=true", "train.gradient_accumulation=2"])
 def test_ways_to_compute_change_nothing_of_the_names(setting: str) -> None:
     trainer = build_trainer(shrunk("pix2pix", setting))
     batch = Pair(

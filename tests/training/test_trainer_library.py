@@ -12,17 +12,17 @@ from torch.optim.lr_scheduler import ExponentialLR, LambdaLR
 from torch.utils.data import DataLoader
 
 import i2i
-from i2i import train
-from i2i.batch import Labelled, Pair, Unpaired
-from i2i.builder import build_model, build_trainer, data_kind, inference_mode, samples_before
-from i2i.data.loader import make_loader
+from i2i.config.recipes import load_options
+from i2i.core.batch import Labelled, Pair, Unpaired
+from i2i.data.loading.loader import make_loader
+from i2i.data.sources import open_source, resolve_options
 from i2i.errors import CheckpointError, DataError, OptionsError
-from i2i.loading import build_translator, describe_checkpoint, load_model, load_translator
-from i2i.recipes import load_options
-from i2i.sources import open_source, settle_options
-from i2i.training.average import MovingAverage, averaging_note
-from i2i.training.checkpoint import load_checkpoint
-from i2i.training.run import Run
+from i2i.inference.load import build_translator, describe_checkpoint, load_model, load_translator
+from i2i.runs.checkpoint import load_checkpoint
+from i2i.runs.folder import Run
+from i2i.training import session as train
+from i2i.training.build import build_model, build_trainer, data_kind, inference_mode, samples_before
+from i2i.training.ema import EMA, averaging_note
 from i2i.training.trainer import Trainer
 from i2i.training.validation import Validation
 from shrunk import batch_for, shrunk
@@ -50,17 +50,17 @@ def test_a_loop_of_ones_own_does_what_a_training_does(
         "pix2pix",
         *("generator.width=2", "discriminator.width=2", "generator.downs=2"),
         *("discriminator.layers=1", "train.batch_size=2", "data.workers=0"),
-        *(f"data.root={facades}", "schedule.name=cosine", "train.average=0.9"),
-        "train.average_warmup=true",
+        *(f"data.root={facades}", "schedule.name=cosine", "train.ema_decay=0.9"),
+        "train.ema_warmup=true",
         *length,
         size=16,
     )
     outcome = train.start(options, tmp_path / "runs", "run", device="cpu", say=lambda line: None)
     trained = load_checkpoint(Run(outcome.folder).latest())
 
-    options = settle_options(options, data_kind(options))
+    options = resolve_options(options, data_kind(options))
     source = open_source(options, "paired", lambda line: None)
-    trainer = i2i.build_trainer(options, i2i.build_model(options), images=source.pictures)
+    trainer = i2i.build_trainer(options, i2i.build_model(options), images=source.images)
     batches = make_loader(
         source.train,
         batch_size=samples_before(options),
@@ -94,7 +94,7 @@ def test_a_schedule_in_epochs_asks_for_the_number_of_images() -> None:
 
 
 def test_what_is_saved_is_loaded_again_and_read_by_all(tmp_path: Path) -> None:
-    options = shrunk("pix2pix", "train.average=0.5", "generator.dropout=false")
+    options = shrunk("pix2pix", "train.ema_decay=0.5", "generator.dropout=false")
     straight, broken = build_trainer(options), build_trainer(options)
     batch = batch_for(straight.model)
     for _ in range(4):
@@ -130,7 +130,7 @@ def test_a_checkpoint_of_other_networks_is_refused_in_a_sentence(tmp_path: Path)
 
 
 def test_the_image_grid_is_of_the_average_and_changes_nothing() -> None:
-    options = shrunk("pix2pix", "train.average=0.5", "generator.dropout=false")
+    options = shrunk("pix2pix", "train.ema_decay=0.5", "generator.dropout=false")
     trainer = build_trainer(options)
     batch = batch_for(trainer.model)
     for _ in range(2):
@@ -139,10 +139,10 @@ def test_the_image_grid_is_of_the_average_and_changes_nothing() -> None:
     grid = trainer.image_grid(batch)
     assert all(torch.equal(v, before[name]) for name, v in trainer.model.state_dict().items())
     assert trainer.model.training
-    assert trainer.average is not None
+    assert trainer.ema is not None
     plain = build_trainer(options)
     plain.model.load_state_dict(before)
-    with trainer.average.in_place():
+    with trainer.ema.in_place():
         plain.model.load_state_dict(trainer.model.state_dict())
     plain.average = None
     assert np.array_equal(np.asarray(plain.image_grid(batch)), np.asarray(grid))
@@ -219,7 +219,7 @@ def test_the_random_state_of_the_process_is_untouched(recipe: str) -> None:
     trainer.step(batch)
     trainer.image_grid(batch)
     Validation([batch], inference_mode(options), sheet=1).measure(trainer)
-    if model.data != "pictures":
+    if model.data != "unconditional":
         domain = "red" if recipe == "stargan" else None
         build_translator(options, model)(torch.zeros(1, 3, 16, 16), domain)
     assert everything_random() == before
@@ -297,7 +297,7 @@ def test_numbers_of_another_precision_become_those_of_the_weights() -> None:
 
 
 def test_a_batch_that_cannot_be_cut_is_refused() -> None:
-    trainer = build_trainer(shrunk("pix2pix", "train.accumulate=2"))
+    trainer = build_trainer(shrunk("pix2pix", "train.gradient_accumulation=2"))
     with pytest.raises(DataError, match=r"A batch of 3 cannot be cut into 2"):
         trainer.step(batch_for(trainer.model, count=3))
 
@@ -321,7 +321,7 @@ class Odd(nn.Module):
 
 
 def test_any_module_that_maps_images_to_images_is_a_generator() -> None:
-    options = shrunk("pix2pix", "train.average=0.5")
+    options = shrunk("pix2pix", "train.ema_decay=0.5")
     model = build_model(options)
     model.generator = Odd()
     trainer = build_trainer(options, model)
@@ -344,7 +344,7 @@ def test_a_network_that_keeps_no_size_is_refused() -> None:
 
 @pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan"])
 def test_frozen_weights_do_not_move_a_bit(recipe: str) -> None:
-    options = shrunk(recipe, "train.historical_averaging=0.1", "train.average=0.5")
+    options = shrunk(recipe, "train.historical_averaging=0.1", "train.ema_decay=0.5")
     model = build_model(options)
     trainer = build_trainer(options, model)
     trainer.step(batch_for(model))  # and their momentum does not move them either
@@ -389,7 +389,7 @@ def test_dropout_without_a_layer_is_said() -> None:
 def test_an_average_with_a_warmup_soon_forgets_the_fresh_weights() -> None:
     """Closed form: a_t = a_(t-1) + max(1 - decay, 9 / (t + 9)) (w_t - a_(t-1))."""
     weight = torch.zeros(1, dtype=torch.float64)
-    average = MovingAverage([("w", weight)], 0.99, warmup=True)
+    average = EMA([("w", weight)], 0.99, warmup=True)
     expected = 0.0
     for step in range(1, 1201):
         weight.fill_(step**0.5)
@@ -399,13 +399,13 @@ def test_an_average_with_a_warmup_soon_forgets_the_fresh_weights() -> None:
             saved = {k: v.clone() for k, v in average.state_dict().items()}
             updates = average.updates.clone()  # type: ignore[union-attr]
     assert average.mean[0].item() == pytest.approx(expected, rel=1e-12)
-    again = MovingAverage([("w", torch.zeros(1, dtype=torch.float64))], 0.99, warmup=True)
+    again = EMA([("w", torch.zeros(1, dtype=torch.float64))], 0.99, warmup=True)
     again.load_state_dict(saved, updates)
     for step in range(301, 1201):
         again.live[0].fill_(step**0.5)
         again.update()
     assert torch.equal(again.mean[0], average.mean[0])
-    fresh = MovingAverage([("w", torch.ones(1, dtype=torch.float64))], 0.999, warmup=True)
+    fresh = EMA([("w", torch.ones(1, dtype=torch.float64))], 0.999, warmup=True)
     fresh.live[0].fill_(0.0)
     for _ in range(100):
         fresh.update()
@@ -414,7 +414,7 @@ def test_an_average_with_a_warmup_soon_forgets_the_fresh_weights() -> None:
 
 def test_that_the_average_is_shown_is_said() -> None:
     lines: list[str] = []
-    build_trainer(shrunk("pix2pix", "train.average=0.999", "train.steps=300"), say=lines.append)
+    build_trainer(shrunk("pix2pix", "train.ema_decay=0.999", "train.steps=300"), say=lines.append)
     assert "moving average" in lines[0]
     assert "after 300 steps it still holds 74% of the fresh weights" in lines[0]
     assert "fresh" not in averaging_note(0.999, True, 300)

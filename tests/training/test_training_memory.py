@@ -13,12 +13,12 @@ import pytest
 import torch
 from limits import CPU_ERROR, Limit, limited_trainer
 
-from i2i import train
-from i2i.builder import build_trainer
 from i2i.errors import TrainingError
-from i2i.training.checkpoint import load_checkpoint
-from i2i.training.memory import Rescue, divisor_from
-from i2i.training.run import Run
+from i2i.runs.checkpoint import load_checkpoint
+from i2i.runs.folder import Run
+from i2i.training import session as train
+from i2i.training.build import build_trainer
+from i2i.training.oom import OOMRetry, divisor_from
 from i2i.training.trainer import Trainer
 from shrunk import batch_for, shrunk
 
@@ -67,7 +67,7 @@ def test_the_run_goes_on_as_one_with_so_many_pieces(
     WGAN's generator has its first turn in step 4.
     """
     size = 3 if recipe == "progan" else 4
-    settings = ["train.average=0.9", "data.augment.brightness=0.1"]
+    settings = ["train.ema_decay=0.9", "data.augment.brightness=0.1"]
     if recipe != "progan":
         settings.append(f"train.batch_size={size}")
     trial, other, trainer = (build_trainer(shrunk(recipe, *settings)) for _ in range(3))
@@ -81,28 +81,28 @@ def test_the_run_goes_on_as_one_with_so_many_pieces(
 
     said: list[str] = []
     changes: list[int] = []
-    rescue = Rescue(trainer, said.append, changes.append)
+    rescue = OOMRetry(trainer, said.append, changes.append)
     Limit(trainer.model, 1, first, RuntimeError(CPU_ERROR))
     for step, batch in enumerate(batches):
         rescue.step(batch)
-        assert trainer.accumulate == (1 if step < failing else size)
-        other.accumulate = trainer.accumulate
+        assert trainer.gradient_accumulation == (1 if step < failing else size)
+        other.gradient_accumulation = trainer.gradient_accumulation
         other.step(batch)
         for one, expected in zip(state_of(trainer), state_of(other), strict=True):
             assert torch.equal(one, expected)
     assert changes == ([3] if size == 3 else [2, 4])
     assert len(said) == len(changes)
-    assert all("goes on, with train.accumulate = " in line for line in said)
+    assert all("goes on, with train.gradient_accumulation = " in line for line in said)
 
 
 @pytest.mark.parametrize(
     ("recipe", "told"),
-    [("pix2pix", "statistics from 1 pictures instead of 2"), ("cyclegan", "of the whole batch")],
+    [("pix2pix", "statistics from 1 images instead of 2"), ("cyclegan", "of the whole batch")],
 )
 def test_what_the_pieces_change_is_said_once(recipe: str, told: str) -> None:
     trainer = build_trainer(shrunk(recipe))
     said: list[str] = []
-    rescue = Rescue(trainer, said.append)
+    rescue = OOMRetry(trainer, said.append)
     Limit(trainer.model, 1, 0, torch.OutOfMemoryError("CUDA out of memory."))
     for step in range(3):
         rescue.step(batch_for(trainer.model, seed=step))
@@ -113,7 +113,7 @@ def test_what_the_pieces_change_is_said_once(recipe: str, told: str) -> None:
 
 def test_what_cannot_be_cut_further_says_what_helps() -> None:
     trainer = build_trainer(shrunk("pix2pix"))
-    rescue = Rescue(trainer, lambda line: None)
+    rescue = OOMRetry(trainer, lambda line: None)
     Limit(trainer.model, 0, 0, RuntimeError(CPU_ERROR))
     with pytest.raises(TrainingError, match=r"step 1: .* piece of 1 of the 2 .*checkpointing"):
         rescue.step(batch_for(trainer.model))
@@ -121,7 +121,7 @@ def test_what_cannot_be_cut_further_says_what_helps() -> None:
 
 def test_memory_that_is_taken_away_later_leads_to_the_checkpoint() -> None:
     trainer = build_trainer(shrunk("pix2pix"))
-    rescue = Rescue(trainer, lambda line: None)
+    rescue = OOMRetry(trainer, lambda line: None)
     for step in range(2):
         rescue.step(batch_for(trainer.model, seed=step))
     Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
@@ -132,11 +132,11 @@ def test_memory_that_is_taken_away_later_leads_to_the_checkpoint() -> None:
 def test_the_second_step_is_not_trusted_either() -> None:
     """In the first one, the optimizers had allocated nothing yet."""
     trainer = build_trainer(shrunk("pix2pix"))
-    rescue = Rescue(trainer, lambda line: None)
+    rescue = OOMRetry(trainer, lambda line: None)
     rescue.step(batch_for(trainer.model))
     Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
     rescue.step(batch_for(trainer.model))
-    assert (trainer.accumulate, trainer.steps_done) == (2, 2)
+    assert (trainer.gradient_accumulation, trainer.steps_done) == (2, 2)
 
 
 def test_a_step_in_fp16_that_breaks_off_between_scaling_and_moving_is_wiped_out() -> None:
@@ -155,9 +155,9 @@ def test_a_step_in_fp16_that_breaks_off_between_scaling_and_moving_is_wiped_out(
         raise RuntimeError(CPU_ERROR)
 
     optimizer.step = once  # type: ignore[method-assign, assignment]
-    Rescue(trainer, lambda line: None).step(batch)
-    assert trainer.accumulate == 2
-    other.accumulate = 2
+    OOMRetry(trainer, lambda line: None).step(batch)
+    assert trainer.gradient_accumulation == 2
+    other.gradient_accumulation = 2
     other.step(batch)
     for one, expected in zip(state_of(trainer), state_of(other), strict=True):
         assert torch.equal(one, expected)
@@ -183,7 +183,7 @@ def test_the_state_is_kept_only_while_the_memory_may_not_suffice(
         original(state, file)
 
     monkeypatch.setattr(torch, "save", save)
-    rescue = Rescue(trainer, lambda line: None)
+    rescue = OOMRetry(trainer, lambda line: None)
     for step in range(12):
         rescue.step(batch_for(trainer.model, seed=step))
     assert kept == uncertain
@@ -191,15 +191,15 @@ def test_the_state_is_kept_only_while_the_memory_may_not_suffice(
 
 def test_steps_unlike_any_other_are_no_proof_until_all_players_have_moved() -> None:
     trainer = build_trainer(shrunk("wgan-gp"))
-    trainer.model.rhythm = lambda clock: None  # type: ignore[method-assign]
-    rescue = Rescue(trainer, lambda line: None)
+    trainer.model.graph_key = lambda clock: None  # type: ignore[method-assign]
+    rescue = OOMRetry(trainer, lambda line: None)
     for step in range(4):  # of the critic alone
         rescue.step(batch_for(trainer.model, seed=step))
     generator = trainer.model.get_submodule("generator")
     Limit(torch.nn.ModuleList([generator]), 1, 0, RuntimeError(CPU_ERROR))
     losses = rescue.step(batch_for(trainer.model))
     assert "generator/total" in losses
-    assert trainer.accumulate > 1
+    assert trainer.gradient_accumulation > 1
 
 
 class Full(io.BytesIO):
@@ -215,14 +215,14 @@ def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = build_trainer(shrunk("pix2pix"))
     monkeypatch.setattr(tempfile, "TemporaryFile", Full)
     with pytest.raises(TrainingError, match=r"step 1: the state .* could not be kept .* TMPDIR"):
-        Rescue(trainer, lambda line: None).step(batch_for(trainer.model))
+        OOMRetry(trainer, lambda line: None).step(batch_for(trainer.model))
 
 
 def test_other_errors_pass() -> None:
     trainer = build_trainer(shrunk("pix2pix"))
     Limit(trainer.model, 0, 0, RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        Rescue(trainer, print).step(batch_for(trainer.model))
+        OOMRetry(trainer, print).step(batch_for(trainer.model))
 
 
 RUN_UNDER_A_LIMIT = """
@@ -231,10 +231,10 @@ sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
 from i2i import train
-from i2i.builder import build_trainer
-from i2i.training.checkpoint import load_checkpoint
-from i2i.training.memory import Rescue
-from i2i.recipes import load_options
+from i2i.training.build import build_trainer
+from i2i.runs.checkpoint import load_checkpoint
+from i2i.training.oom import OOMRetry
+from i2i.config.recipes import load_options
 from shrunk import batch_for
 
 options = load_options(
@@ -242,7 +242,7 @@ options = load_options(
     "train.batch_size=8", size=64,
 )
 trainer = build_trainer(options, images=400)
-rescue = Rescue(trainer, print)
+rescue = OOMRetry(trainer, print)
 batch = batch_for(trainer.model, count=8, size=64)
 build_trainer(options, images=8).step(type(batch)(*(t[:1] for t in batch)))  # needed at first
 with open("/proc/self/statm") as file:
@@ -250,7 +250,7 @@ with open("/proc/self/statm") as file:
 resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[2]) * 2**20,) * 2)
 rescue.step(batch)
 rescue.step(batch)
-print("pieces", trainer.accumulate, "steps", trainer.steps_done)
+print("pieces", trainer.gradient_accumulation, "steps", trainer.steps_done)
 """
 
 
@@ -278,12 +278,14 @@ def test_a_run_remembers_the_pieces(
     said: list[str] = []
     options = shrunk("cyclegan", f"data.root={unpaired}", "train.steps=2")
     run = train.start(options, tmp_path, "run", device="cpu", say=said.append).folder
-    assert sum("train.accumulate = 2" in line for line in said) == 1
-    assert "accumulate = 2" in (run / "options.toml").read_text()
+    assert sum("train.gradient_accumulation = 2" in line for line in said) == 1
+    assert "gradient_accumulation = 2" in (run / "options.toml").read_text()
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert [row["memory/accumulate"] for row in rows if "memory/accumulate" in row] == [2]
+    assert [
+        row["memory/gradient_accumulation"] for row in rows if "memory/gradient_accumulation" in row
+    ] == [2]
     state = load_checkpoint(Run(run).latest())
-    assert state["options"]["train"]["accumulate"] == 2
+    assert state["options"]["train"]["gradient_accumulation"] == 2
     said.clear()
     train.resume(run, {"train": {"steps": 3}}, device="cpu", say=said.append)
     assert not any("did not suffice" in line for line in said)

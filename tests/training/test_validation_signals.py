@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i.batch import Pair, Unpaired
-from i2i.game import Clock, Model, Objective, Play, Produced
+from i2i.core.batch import Pair, Unpaired
+from i2i.core.model import Clock, Generated, Model, Objective, Play
 from i2i.metrics.distance import Distance
 from i2i.training.trainer import Trainer
 from i2i.training.validation import Validation
@@ -18,7 +18,7 @@ class Painted(Model):
     """Makes of an image what a function makes of it; trains a number that nobody uses."""
 
     data = "made up"
-    decisive = "l1"
+    monitor = "l1"
     generators = ("generator",)
     players: ClassVar = {"generator": ("generator",)}
     terms: ClassVar = {"generator": ("l1",)}
@@ -36,16 +36,18 @@ class Painted(Model):
         number = self.generator(torch.ones(1, 1)).mean()
         yield "generator", Objective({"l1": 1.0})(l1=lambda: number)
 
-    def show(self, batch: Any) -> dict[str, Tensor]:
+    def visualize(self, batch: Any) -> dict[str, Tensor]:
         return {"output": self.paint(batch[0])}
 
-    def produce(self, batch: Any) -> dict[str, Produced]:
-        return {"made": Produced(self.paint(batch[0]), batch[1], batch[0], isinstance(batch, Pair))}
+    def generate(self, batch: Any) -> dict[str, Generated]:
+        return {
+            "made": Generated(self.paint(batch[0]), batch[1], batch[0], isinstance(batch, Pair))
+        }
 
-    def measure(self, batch: Any) -> dict[str, Tensor]:
+    def validation_step(self, batch: Any) -> dict[str, Tensor]:
         return {"l1": (self.paint(batch[0]) - batch[1]).abs().mean((1, 2, 3))}
 
-    def summarise(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
+    def reduce(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
         return {name: values.mean().item() for name, values in measured.items()}
 
 

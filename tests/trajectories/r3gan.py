@@ -23,9 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from i2i.augment import AugmentPipe
+from i2i.losses import relativistic, squared_slopes
+from i2i.networks.augment import AugmentPipe
 from i2i.networks.r3gan import R3GANDiscriminator, R3GANGenerator
-from i2i.objectives import relativistic, squared_slopes
 from trajectories.replay import differences, part_of, step
 from vectors import Vectors, load
 

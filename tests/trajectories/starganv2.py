@@ -23,13 +23,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from i2i.losses import Adversarial, diversity, l1, r1
 from i2i.networks.starganv2 import (
     StarGANv2Discriminator,
     StarGANv2Generator,
     StarGANv2Mapping,
     StarGANv2StyleEncoder,
 )
-from i2i.objectives import Adversarial, diversity, l1, r1
 from trajectories.replay import differences, part_of, step
 from vectors import Vectors, load
 

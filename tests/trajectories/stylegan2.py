@@ -33,10 +33,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from i2i.augment import AdaptiveProbability, AugmentPipe
+from i2i.losses import path_length_penalty, path_lengths, squared_slopes
+from i2i.networks.augment import AdaptiveProbability, AugmentPipe
 from i2i.networks.stylegan2 import StyleGAN2Generator, mix_styles
 from i2i.networks.stylegan2_discriminator import StyleGAN2Discriminator
-from i2i.objectives import path_length_penalty, path_lengths, squared_slopes
 from trajectories.replay import differences, part_of, step
 from vectors import Vectors, load
 

@@ -39,11 +39,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i.losses.adversarial import Adversarial
+from i2i.losses.contrastive import patch_nce
 from i2i.networks.antialiased import AntialiasedPatchGAN, AntialiasedResNet
 from i2i.networks.blocks import InstanceNorm2d
 from i2i.networks.patch_sampler import PatchSampler
-from i2i.objectives.adversarial import Adversarial
-from i2i.objectives.contrastive import patch_nce
 from recordings import Recording, trajectories
 
 

@@ -1,0 +1,101 @@
+"""`i2i import`"""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  i2i import horse2zebra.pth horse2zebra
+  i2i import checkpoints/facades_pix2pix facades
+  i2i import checkpoints/maps_cyclegan maps --epoch 100
+  i2i import stargan_celeba/models/200000-G.ckpt celeba --attributes "black|blond|brown,male,young"
+  i2i import runs/celeba celeba-named --domains happy,sad,angry
+  i2i translate photos/ translated/ --checkpoint runs/horse2zebra"""
+)
+@click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
+@click.argument("name", metavar="RUN_NAME")
+@click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default="runs",
+    show_default=True,
+    help="Where the folders of the runs are.",
+)
+@click.option(
+    "--epoch",
+    metavar="EPOCH",
+    help="Which files of a folder: latest, 200, iter_5000, ...  [default: latest, or the highest]",
+)
+@click.option(
+    "--domains", metavar="A,B,...", help="StarGAN: the names of its domains, in their order."
+)
+@click.option(
+    "--attributes",
+    metavar="A|B,C,...",
+    help="StarGAN: or of its attributes; between those of which only one can hold stands |.",
+)
+@click.option(
+    "--domains-2", metavar="A,B,...", help="The same of a second data set (--dataset Both)."
+)
+@click.option("--attributes-2", metavar="A|B,C,...", help="The same of a second data set.")
+@click.option("--no-dropout", is_flag=True, help="The U-Net was trained without dropout.")
+@click.option(
+    "--eval",
+    "evaluate",
+    is_flag=True,
+    help="Translate as the authors' code does with --eval: running statistics, no dropout.",
+)
+def command(
+    source: Path,
+    name: str,
+    runs_dir: Path,
+    epoch: str | None,
+    domains: str | None,
+    attributes: str | None,
+    domains_2: str | None,
+    attributes_2: str | None,
+    no_dropout: bool,
+    evaluate: bool,
+) -> None:
+    """Make a run of weights that the authors' PyTorch code saved.
+
+    FILE_OR_FOLDER is what CycleGAN and pix2pix (latest_net_G.pth, latest_net_G_A.pth and
+    latest_net_G_B.pth, or any other name) or StarGAN (200000-G.ckpt) save. Which network it is
+    follows from the weights, every one of which must find its place. They do not tell whether a
+    U-Net has dropout; one that comes alone is taken to have it. Nor do they tell the names of
+    StarGAN's labels, which therefore have to be given. If they were wrong, give the run itself in
+    the place of the file, another RUN_NAME, and the right ones.
+
+    The run translates as the authors' code does by default: each image is normalised by its
+    own statistics, and dropout, where there is any, stays on.
+    """
+    from i2i.export.published import import_published
+
+    if (domains and attributes) or (domains_2 and attributes_2):
+        raise click.UsageError("Say either --domains or --attributes, of each data set.")
+    if (domains_2 or attributes_2) and not (domains or attributes):
+        raise click.UsageError("Name the labels of the first data set too.")
+    import_published(
+        source,
+        name,
+        runs_dir=runs_dir,
+        epoch=epoch,
+        domains=_split(domains or "", ","),
+        attributes=_groups(attributes or ""),
+        domains_2=_split(domains_2 or "", ","),
+        attributes_2=_groups(attributes_2 or ""),
+        no_dropout=no_dropout,
+        evaluate=evaluate,
+        say=click.echo,
+    )
+
+
+def _groups(text: str) -> list[list[str]]:
+    return [_split(group, "|") for group in _split(text, ",")]
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return [part.strip() for part in text.split(separator) if part.strip()]

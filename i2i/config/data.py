@@ -1,0 +1,117 @@
+"""[data]: where the images are, and how they become training samples."""
+
+from collections import Counter
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from i2i.config.section import Names, Positive, Section, Share, Side
+from i2i.core.labels import LabelSet, LabelSpace
+from i2i.errors import did_you_mean
+
+
+class Augment(Section):
+    """Random changes on the device, beyond crop and flip. Geometry moves both images of a pair
+    alike; colours change in the source image alone."""
+
+    rotation: Annotated[float, Field(ge=0, le=180)] = Field(
+        0.0, description="degrees, drawn from -x..x"
+    )
+    scale: Annotated[float, Field(ge=0, le=0.99)] = Field(0.0, description="drawn from 1-x..1+x")
+    translation: Share = Field(0.0, description="share of the side, drawn from -x..x")
+    brightness: Share = Field(0.0, description="factor drawn from 1-x..1+x")
+    contrast: Share = Field(0.0, description="factor drawn from 1-x..1+x")
+    saturation: Share = Field(0.0, description="factor drawn from 1-x..1+x")
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="turn drawn from -x..x")
+
+
+class LabelledData(Section):
+    """A data set whose images are labelled, for models of many domains: by the folders that they
+    are in (`domains`), or by a table (`attributes`). What is left empty is found in the data and
+    filled in when a run starts."""
+
+    root: str = ""
+    domains: Names = Field((), description="folders or classes to learn from; empty: all")
+    table: str = Field("", description="file of attributes; its place is given from the root")
+    attributes: Names = Field((), description="columns of the table; empty: all there are")
+    groups: tuple[Names, ...] = Field(
+        (), max_length=1000, description="attributes of which only one can hold"
+    )
+
+    @property
+    def label_set(self) -> LabelSet:
+        return LabelSet(self.attributes or self.domains, not self.attributes, self.groups)
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "LabelledData":
+        if self.domains and (self.table or self.attributes or self.groups):
+            raise ValueError("labels are either domains or attributes of a table: drop one of them")
+        for name in (*self.domains, *self.attributes):
+            # They become names of folders, also those of a checkpoint that a stranger gave.
+            if name in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
+                raise ValueError(
+                    f"{name!r} cannot be the name of a folder of results: rename it without "
+                    "slashes and control characters"
+                )
+        known = set(self.attributes)
+        for name in (name for group in self.groups for name in group):
+            if known and name not in known:
+                raise ValueError(
+                    f"groups: {name!r} is none of the attributes."
+                    f"{did_you_mean(name, self.attributes)} "
+                    f"They are: {', '.join(self.attributes)}"
+                )
+        return self
+
+
+class Data(LabelledData):
+    """Where the images are and how they become training samples."""
+
+    more: tuple[LabelledData, ...] = Field(
+        (), max_length=100, description="domains: further data sets"
+    )
+    balance: bool = Field(False, description="domains: show all of them equally often")
+    root_b: str = Field("", description="unpaired: the folder of domain B, if it lies apart")
+    load_size: Side
+    crop_size: Annotated[Side, Field(ge=16)]
+    resize: Literal["stretch", "shorter side", "none"] = "stretch"
+    crop: Literal["random", "center"] = "random"
+    flip: bool = True
+    direction: Literal["AtoB", "BtoA"] = "AtoB"
+    input_channels: Literal[1, 3] = 3
+    output_channels: Literal[1, 3] = 3
+    workers: Literal["auto"] | Annotated[int, Field(ge=0, le=1024)] = "auto"
+    cache: Literal["auto", "memory", "disk", "off"] = Field(
+        "auto", description="where decoded images are kept; auto: in memory, if they fit"
+    )
+    cache_gib: Positive = Field(16.0, description="most that they may take on the disk")
+    skip_bad: bool = False
+    look_for_copies: bool = Field(
+        True, description="say before a training which images are there more than once"
+    )
+    split_seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="which images are held out where there is no split to validate with"
+    )
+    augment: Augment = Augment()
+
+    @property
+    def labels(self) -> LabelSpace:
+        """What is known of the images; without names where nothing is."""
+        return LabelSpace(tuple(each.label_set for each in (self, *self.more)))
+
+    @model_validator(mode="after")
+    def _labels_are_told_apart(self) -> "Data":
+        for name, times in Counter(self.labels.names).items():
+            if times > 1:
+                raise ValueError(
+                    f"the label {name!r} is there more than once: rename its folder or column"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "Data":
+        if self.resize != "none" and self.load_size < self.crop_size:
+            raise ValueError(
+                f"load_size (={self.load_size}) must be at least crop_size (={self.crop_size})"
+            )
+        return self

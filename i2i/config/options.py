@@ -1,0 +1,86 @@
+"""All tables together."""
+
+from typing import Any
+
+import tomli_w
+from pydantic import Field, SerializeAsAny, model_validator
+
+from i2i.config.adversarial import Adversarial, Growth, Latent
+from i2i.config.data import Data
+from i2i.config.parts import Network
+from i2i.config.section import Section, Weight
+from i2i.config.training import Inference, Optimizer, Schedule, Train
+
+
+class Plugin(Section):
+    """A file whose parts a run uses: its name and the SHA-256 of its content."""
+
+    file: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Options(Section):
+    """Everything that decides what a run does."""
+
+    model: str
+    plugins: tuple[Plugin, ...] = Field((), description="files that register parts")
+    summary: str = ""
+    data: Data
+    networks: dict[str, SerializeAsAny[Network]] = Field(
+        description="role -> the table of its network, such as [generator]"
+    )
+    game: SerializeAsAny[Section] = Field(description="the options of the model itself")
+    adversarial: Adversarial = Adversarial(loss="vanilla")
+    objective: dict[str, Weight]
+    latent: Latent | None = None
+    growth: Growth | None = None
+    optimizer: Optimizer
+    schedule: Schedule = Schedule()
+    train: Train
+    inference: Inference = Inference()
+
+    @property
+    def generator(self) -> Network:
+        """The table [generator]."""
+        return self.networks["generator"]
+
+    @property
+    def discriminator(self) -> Network:
+        """The table [discriminator]."""
+        return self.networks["discriminator"]
+
+    @model_validator(mode="after")
+    def _growth_fits(self) -> "Options":
+        if self.growth is None:
+            return self
+        last = self.growth.stages[-1].size
+        if last != self.data.crop_size:
+            raise ValueError(
+                f"data.crop_size (={self.data.crop_size}) must be the size of the last of "
+                f"growth.stages (={last})"
+            )
+        if self.train.steps is None:
+            raise ValueError("train.steps must give the length of a run that grows, not epochs")
+        for stage in self.growth.stages:
+            if stage.batch_size is not None and stage.batch_size % self.train.gradient_accumulation:
+                raise ValueError(
+                    f"batch_size (={stage.batch_size}) of the stage of {stage.size} pixels must "
+                    f"be divisible by train.gradient_accumulation (={self.train.gradient_accumulation})"
+                )
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The classes of some tables are made from constructors and have no name to be found by.
+        from i2i.config.reading import read_options
+
+        return read_options, (self.to_dict(),)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain dictionaries, lists, strings and numbers, as in a recipe."""
+        tables = self.model_dump(mode="json", exclude_none=True)
+        chosen: dict[str, Any] = tables.pop("networks")
+        return tables | chosen
+
+    def to_toml(self) -> str:
+        """Everything as TOML: `read_options` of it gives equal options."""
+        return tomli_w.dumps(self.to_dict())

@@ -1,0 +1,220 @@
+"""Recipes: TOML files, each on top of another, and the command line on top of all.
+
+A recipe may name another as its `base` and change some of it. What the layers say together is
+validated as a whole (`i2i.config`).
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from i2i.config import Layer, Options, network_section, read_options
+from i2i.config.renamed import with_new_words
+from i2i.core.plugins import in_recipe
+from i2i.core.registry import MODELS, networks
+from i2i.errors import OptionsError, did_you_mean
+from i2i.system import gate
+
+MOST_BASES = 16
+"""Recipes that stand on each other."""
+
+
+def shipped(folder: str) -> Path:
+    """The folder `options` or `datasets`: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "shipped" / folder
+    return inside if inside.is_dir() else package.parent / folder
+
+
+def recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    return {path.stem: path for path in sorted(shipped("options").glob("*.toml"), key=_stem)}
+
+
+def _stem(path: Path) -> str:
+    return path.stem
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; OptionsError says what is wrong with it."""
+    try:
+        return gate.parse_toml(gate.read_text(path, gate.MOST_TOML))
+    except gate.RefusedError as error:
+        raise OptionsError(f"{path} {error}.") from error
+
+
+def read_recipe(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Read a recipe with everything that its bases say.
+
+    Arguments:
+        name: the name of a recipe that comes with the package, or the path of a TOML file.
+        above: the recipes that stand on this one.
+    """
+    if name in above:
+        raise OptionsError(f"the recipe {name!r} stands on itself: {' on '.join([*above, name])}.")
+    if len(above) >= MOST_BASES:
+        raise OptionsError(
+            f"the recipe {above[0]!r} stands on more than {MOST_BASES} others: put some together."
+        )
+    known = recipes()
+    path = known.get(name, Path(name))
+    if name not in known and not gate.is_file(path):
+        raise OptionsError(
+            f"{gate.shortened(name)} is neither a recipe nor a file.{did_you_mean(name, known)} "
+            f"The recipes are: {', '.join(known)}."
+        )
+    recipe = with_new_words(read_toml(path))
+    plugins = in_recipe(recipe, path.parent)
+    if plugins:
+        recipe["plugins"] = plugins
+    base = recipe.pop("base", None)
+    if base is None:
+        return recipe
+    if not isinstance(base, str):
+        raise OptionsError(
+            f"{path}: base (={gate.shortened(base)}) must be the name of a recipe or of a file."
+        )
+    if name in known and base not in known:
+        raise OptionsError(f"{path}: base (={gate.shortened(base)}) is no recipe of the package.")
+    beside = path.parent / base
+    below = read_recipe(str(beside) if gate.is_file(beside) else base, (*above, name))
+    if plugins:
+        recipe["plugins"] = [*below.get("plugins", []), *plugins]
+    return merge(below, recipe)
+
+
+def merge(lower: Layer, upper: Layer) -> dict[str, Any]:
+    """Lay one layer of options over another, key by key.
+
+    Two things replace what lies below them whole: a network of another type takes with it the keys
+    that only the former one has, and a run's length in steps replaces one in epochs (and back).
+    """
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = merged.get(key)
+        if not (isinstance(value, Mapping) and isinstance(below, Mapping)):
+            merged[key] = value
+            continue
+        name = value.get("network", below.get("network"))
+        if name != below.get("network") and isinstance(name, str) and name in networks(key):
+            fields = network_section(networks(key).find(name)).model_fields
+            below = {name: kept for name, kept in below.items() if name in fields}
+        if key == "train" and value.keys() & {"steps", "epochs"}:
+            below = {name: kept for name, kept in below.items() if name not in ("steps", "epochs")}
+        merged[key] = merge(below, value)
+    return merged
+
+
+SHORT = {"dataroot": "data.root", "dataroot_b": "data.root_b"}
+"""Other names of options, as the flags of the command line are called."""
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """Turn "objective.l1=50" into {"objective": {"l1": 50}}, "dataroot=x" into what `SHORT` says.
+
+    The value is read as TOML; what is no TOML value is taken as a string, so that quotes can be
+    left out.
+    """
+    path, equals, value = text.partition("=")
+    path = SHORT.get(path.strip(), path)
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or not all(keys):
+        raise OptionsError(
+            f"--set {gate.shortened(text)} must look like section.key=value (objective.l1=50)."
+        )
+    try:
+        parsed = gate.parse_toml(f"value = {value}")["value"]
+    except gate.RefusedError:
+        parsed = value.strip()
+    for key in reversed(keys):
+        parsed = {key: parsed}
+    try:
+        gate.require_plain(parsed)
+    except gate.RefusedError as error:
+        raise OptionsError(f"--set {gate.shortened(text)} {error}.") from error
+    assert isinstance(parsed, dict)
+    return with_new_words(parsed)
+
+
+def settings_layer(*settings: str | Layer) -> dict[str, Any]:
+    """Turn changes of options, however they are written, into one layer.
+
+    Arguments:
+        settings: "objective.l1=50", {"objective.l1": 50} or {"objective": {"l1": 50}}; later ones
+            count more.
+
+    Raises:
+        OptionsError: a text is no setting.
+    """
+    layer: dict[str, Any] = {}
+    for setting in settings:
+        layer = merge(layer, parse_setting(setting) if isinstance(setting, str) else _deep(setting))
+    return layer
+
+
+def _deep(layer: Layer) -> dict[str, Any]:
+    """A layer without dots in its keys: {"train.seed": 1} becomes {"train": {"seed": 1}}."""
+    deep: dict[str, Any] = {}
+    for key, value in layer.items():
+        inner: Any = _deep(value) if isinstance(value, Mapping) else value
+        for part in reversed(key.split(".")):
+            inner = {part: inner}
+        deep = merge(deep, inner)
+    return deep
+
+
+def with_size(options: Layer, size: int) -> dict[str, Any]:
+    """Fit the sizes of a recipe to square images of `size` pixels.
+
+    The crop becomes `size`, the image that it is cut from keeps its proportion to it, and each
+    network changes what it must (its `fit_to`): a U-Net that would halve the image too often gets
+    less deep, say. Networks that grow stop at `size`.
+    """
+    options = read_options(options).to_dict()
+    data = options["data"]
+    changes: dict[str, Any] = {
+        "summary": re.sub(r"\b\d+ pixels\b", f"{size} pixels", options["summary"]),
+        "data": {
+            "crop_size": size,
+            "load_size": round(size * data["load_size"] / data["crop_size"]),
+        },
+    }
+    if "growth" in options:
+        stages = [stage for stage in options["growth"]["stages"] if stage["size"] <= size]
+        changes["growth"] = {"stages": stages}
+        changes["train"] = {"steps": sum(stage["fade"] + stage["hold"] for stage in stages)}
+    for role in MODELS.find(options["model"]).roles:
+        network = networks(role).find(options[role]["network"])
+        if hasattr(network, "fit_to"):
+            changes[role] = network.fit_to(size, options[role])
+    return merge(options, changes)
+
+
+def load_options(
+    recipe: str,
+    *settings: str | Layer,
+    size: int | None = None,
+    dataroot: str | Path | None = None,
+    dataroot_b: str | Path | None = None,
+) -> Options:
+    """Read a recipe and change it.
+
+    Arguments:
+        recipe: the name of a recipe of the package ("pix2pix"), or the path of a TOML file.
+        settings: changes such as "objective.l1=50", as for `--set`; or see `settings_layer`.
+        size: fit the recipe to square images of this many pixels.
+        dataroot: where the images are, as for `--dataroot`: the option data.root.
+        dataroot_b: unpaired: the folder of domain B, if it lies apart: the option data.root_b.
+
+    Raises:
+        OptionsError: there is no such recipe, or a value is wrong.
+    """
+    layer = read_recipe(recipe)
+    if size is not None:
+        layer = with_size(layer, size)
+    layer = merge(layer, settings_layer(*settings))
+    for key, value in (("root", dataroot), ("root_b", dataroot_b)):
+        if value is not None:
+            layer = merge(layer, {"data": {key: str(value)}})
+    return read_options(layer)

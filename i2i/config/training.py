@@ -1,0 +1,123 @@
+"""[optimizer], [schedule], [train], [inference]: how a run goes, and how its generator is used."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from i2i.config.section import Count, Few, Positive, Section, Share
+from i2i.core.signals import parse_monitor
+
+PrecisionName = Literal["fp32", "bf16", "fp16", "auto"]
+
+
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Optimizer(Section):
+    name: Literal["adam", "rmsprop", "sgd"] = "adam"
+    learning_rate: Positive
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.5,
+        0.999,
+    )
+    fused: Literal["auto", "if possible"] | bool = Field(
+        "auto",
+        description="update all weights in one pass; auto: on a GPU; if possible: wherever torch "
+        "has such an optimizer",
+    )
+    player_learning_rates: dict[str, Positive] = Field({}, description="player -> its own rate")
+
+
+class Schedule(Section):
+    """How the learning rate changes over the run; see `i2i.training.schedule`."""
+
+    name: Literal["constant", "linear", "step", "cosine"] = "constant"
+    hold: Share = Field(0.5, description="linear: share of the run at the full rate")
+    every: Share = Field(0.25, description="step: share of the run between two drops")
+    factor: Positive = Field(0.1, description="step: what the rate is multiplied by")
+
+
+class Train(Section):
+    epochs: Count | None = None
+    steps: Count | None = None
+    batch_size: Count
+    gradient_accumulation: Count = Field(1, description="pieces that a batch is computed in")
+    sync_batch_norm: bool = Field(
+        False, description="several processes: batch norm by the statistics of the whole batch"
+    )
+    precision: PrecisionName = Field(
+        "fp32", description="auto: bf16 if the device has instructions for it, else fp32"
+    )
+    tf32: bool = Field(True, description="let fp32 matrix products on a GPU use TF32")
+    checkpointing: bool = Field(
+        False, description="compute what generators keep for the backward pass a second time"
+    )
+    channels_last: bool = False
+    compile: bool = False
+    graph: Literal["auto"] | bool = Field(
+        "auto", description="replay steps as CUDA graphs; auto: where they can be recorded"
+    )
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="decay of the generator's moving average; 0 for none"
+    )
+    ema_warmup: bool = Field(
+        False, description="let the average begin with a short memory that grows to its decay"
+    )
+    historical_averaging: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="weight of every player's distance from its own past"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    log_every_steps: Count = Field(50, description="steps between two lines of the log")
+    validate_every_steps: Count = Field(1000, description="steps between two validations")
+    save_every_steps: Count = Field(1000, description="steps between two checkpoints")
+    save_every_minutes: NotNegative = Field(
+        10.0, description="most minutes between two checkpoints, fewer at first; 0: by steps alone"
+    )
+    visualize_every_minutes: NotNegative = Field(
+        10.0, description="most minutes between two image sheets, fewer at first; 0: by steps alone"
+    )
+    keep_checkpoints: Count = Field(2, description="checkpoints kept, beside the best")
+    visualize_images: Few = Field(8, description="validation images in the image grid")
+    validation_images: Count = Field(100, description="validation images that are measured")
+    validation_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.05, description="of the time that validations may take; else there are fewer of them"
+    )
+    distance: Literal["swd", "efficientnet-lite0", "inception", "off"] = Field(
+        "swd", description="between generated and real images: of patches, or by a network"
+    )
+    classifier_steps: Annotated[int, Field(ge=0, le=10**12)] = Field(
+        600, description="domains: training of a classifier that judges translations; 0 for none"
+    )
+    monitor: str = Field(
+        "auto",
+        description="the measure that decides which checkpoint is the best; NAME:lower or "
+        "NAME:higher for one that i2i does not know; or none",
+    )
+    patience: Count | None = Field(
+        None, description="validations without a better one, after which a run ends"
+    )
+
+    @property
+    def monitored(self) -> tuple[str, str] | None:
+        """What decides on the best checkpoint, and whether "lower" or "higher" is better."""
+        return parse_monitor(self.monitor)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Train":
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give the length of the run as either epochs or steps")
+        if self.batch_size % self.gradient_accumulation:
+            raise ValueError(
+                f"batch_size (={self.batch_size}) must be divisible by "
+                f"gradient_accumulation (={self.gradient_accumulation})"
+            )
+        return self
+
+
+class Inference(Section):
+    """How the generator runs outside training, during validation and in `i2i translate`."""
+
+    norm: Literal["instance", "running"] = Field(
+        "instance", description="statistics of batch norm: the image's own, or the running ones"
+    )
+    dropout: bool = Field(False, description="whether dropout stays on")

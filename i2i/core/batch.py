@@ -1,0 +1,83 @@
+"""What travels from a data set to a model: named tuples of tensors, and pixels in two notations.
+
+Images travel as bytes (`uint8`, 0..255, a quarter of the memory traffic) and become signed
+floating point numbers (-1..1, what a tanh generator produces) on the device that computes.
+"""
+
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T", bound=tuple[Tensor, ...])
+
+
+class Pair(NamedTuple):
+    """Images and what they should become, pixel for pixel.
+
+    Both are (N, C, H, W), uint8 in 0..255 or floating point in -1..1; a data set returns them
+    without the N.
+    """
+
+    source: Tensor
+    target: Tensor
+
+
+class Unpaired(NamedTuple):
+    """Images of two domains that have nothing to do with each other but their number.
+
+    Both are (N, C, H, W), as in `Pair`; the two numbers of channels may differ.
+    """
+
+    a: Tensor
+    b: Tensor
+
+
+class Labelled(NamedTuple):
+    """Images of which something is known; `i2i.core.labels` says what the columns mean.
+
+    `images` are (N, C, H, W), as in `Pair`; `labels` are (N, L) and `mask` is (N, S), both float32,
+    0 or 1.
+    """
+
+    images: Tensor
+    labels: Tensor
+    mask: Tensor
+
+
+def to_signed(images: Tensor) -> Tensor:
+    """Map uint8 0..255 to float32 -1..1 (x / 127.5 - 1); floating point tensors pass unchanged."""
+    if images.dtype == torch.uint8:
+        return images.float() / 127.5 - 1
+    return images
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Map floating point -1..1 to uint8 0..255, clamped and rounded: the inverse of `to_signed`."""
+    return images.float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def enlarged(images: Tensor, size: int) -> Tensor:
+    """Images (N, C, H, W) of any type, with each pixel repeated up to `size` x `size`."""
+    repeat = size // images.shape[-1]
+    return images.repeat_interleave(repeat, -2).repeat_interleave(repeat, -1)
+
+
+def to_device(
+    batch: T,
+    device: torch.device,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> T:
+    """Move a named tuple of tensors to `device` and make its byte images signed there.
+
+    A tensor of uint8 with four dimensions is an image; everything else is moved as it is.
+    `memory_format` is that of the images.
+    """
+
+    def move(tensor: Tensor) -> Tensor:
+        tensor = tensor.to(device, non_blocking=True)
+        if tensor.ndim == 4:
+            tensor = to_signed(tensor).contiguous(memory_format=memory_format)
+        return tensor
+
+    return type(batch)(*map(move, batch))

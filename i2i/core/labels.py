@@ -1,0 +1,189 @@
+"""What a generator for many domains can be asked for: the labels of one data set or of several.
+
+The images of a data set either belong to exactly one *domain* each, or have *attributes*, each of
+which holds or not; some of these may form a group of which no more tha one holds (the colours of
+hair). Labels are numbers, 1 or 0, in the order of the names of all data sets. Where there are
+several data sets, the labels of the others are unknown for every image: they are 0, and a mask
+says which data set's labels are known (Choi et al., StarGAN, CVPR 2018, section 3.3).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor
+
+from i2i.errors import OptionsError, did_you_mean
+
+Changes = Mapping[str, bool | None]
+"""Name -> whether it shall hold; None: the reverse of what it is."""
+
+Asked = str | Changes | None
+"""What a person asks for: by one word, or in detail."""
+
+REVERSED = "-reversed"
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The labels of one data set."""
+
+    names: tuple[str, ...]
+    exclusive: bool
+    """Whether each image has exactly one of them (domains) or any number (attributes)."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """Attributes of which no more tha one holds."""
+
+    def rivals(self, name: str) -> set[str]:
+        """What cannot hold when `name` does."""
+        rivals = set(self.names) if self.exclusive else set()
+        return rivals.union(*(group for group in self.groups if name in group)) - {name}
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """A name for each change worth seeing: what has rivals is chosen, the rest is reversed."""
+        return tuple(name if self.rivals(name) else name + REVERSED for name in self.names)
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The labels of all data sets, side by side.
+
+    Tensors of labels are (N, L), one column for each of `names`; masks are (N, S), one column for
+    each data set, 1 where its labels are known. A *condition* (N, `planes`) is what a generator is
+    told: the labels, followed by the mask if there is more tha one data set.
+    """
+
+    sets: tuple[LabelSet, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for each in self.sets for name in each.names)
+
+    @cached_property
+    def parts(self) -> tuple[slice, ...]:
+        """The columns of each data set."""
+        ends = accumulate((len(each.names) for each in self.sets), initial=0)
+        return tuple(slice(begin, end) for begin, end in pairwise(ends))
+
+    @property
+    def planes(self) -> int:
+        return len(self.plane_names)
+
+    @cached_property
+    def plane_names(self) -> tuple[str, ...]:
+        """What the numbers of a condition mean, in their order."""
+        several = len(self.sets) > 1
+        mask = [f"labels of data set {n + 1} are known" for n in range(len(self.sets))]
+        return (*self.names, *(mask if several else ()))
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """What a generator can be asked for by one word, in the order of the names."""
+        return tuple(target for each in self.sets for target in each.targets)
+
+    def condition(self, labels: Tensor, mask: Tensor) -> Tensor:
+        """Return what a generator is told of labels and a mask."""
+        return torch.cat([labels, mask], dim=1) if len(self.sets) > 1 else labels
+
+    def known(self, mask: Tensor) -> Tensor:
+        """Spread a mask to the labels: (N, L), 1 where a label is known."""
+        columns = [mask[:, i : i + 1].expand(-1, len(s.names)) for i, s in enumerate(self.sets)]
+        return torch.cat(columns, dim=1)
+
+    def decided(self, logits: Tensor) -> Tensor:
+        """Return the labels that a classifier's logits (N, L) stand for, in each data set."""
+        decisions = []
+        for each, part in zip(self.sets, self.parts, strict=True):
+            own = logits[:, part]
+            if each.exclusive:
+                own = torch.zeros_like(own).scatter(1, own.argmax(dim=1, keepdim=True), 1.0)
+            else:
+                own = (own > 0).to(own.dtype)
+            decisions.append(own)
+        return torch.cat(decisions, dim=1)
+
+    def changes(self, target: str | Changes) -> Changes:
+        """Return what is asked for: by one of `names` (it shall hold) or of `targets`, or as it is.
+
+        Raises:
+            OptionsError: a word is neither; or the changes contradict each other.
+        """
+        if not isinstance(target, str):
+            self.number(target)
+            return target
+        if target in self.names:
+            return {target: True}
+        if target in self.targets:
+            return {target.removesuffix(REVERSED): None}
+        known = dict.fromkeys([*self.names, *self.targets])
+        raise OptionsError(
+            f"{target!r} is none of the domains that this model has learnt."
+            f"{did_you_mean(target, known)} They are: {', '.join(known)}."
+        )
+
+    def depends(self, changes: Changes) -> bool:
+        """Say whether the result of `edited` depends on the labels that an image has already."""
+        each = self.sets[self.number(changes)]
+        settled = set(changes).union(*(each.rivals(name) for name in changes if changes[name]))
+        return None in changes.values() or settled != set(each.names)
+
+    def edited(self, labels: Tensor, changes: Changes) -> Tensor:
+        """Return the conditions (N, planes) that change images which have these labels.
+
+        What is made to hold ends what it excludes. The changes are of one data set; the labels
+        of the others become unknown.
+
+        Raises:
+            OptionsError: a name is unknown, or the changes contradict each other.
+        """
+        number = self.number(changes)
+        edited = torch.zeros_like(labels)
+        edited[:, self.parts[number]] = labels[:, self.parts[number]]
+        for name, holds in changes.items():
+            column = self.names.index(name)
+            edited[:, column] = 1 - labels[:, column] if holds is None else float(holds)
+            for rival in self.sets[number].rivals(name) if holds else ():
+                edited[:, self.names.index(rival)] = 0.0
+        mask = torch.zeros(len(labels), len(self.sets), device=labels.device, dtype=labels.dtype)
+        mask[:, number] = 1.0
+        return self.condition(edited, mask)
+
+    def number(self, changes: Changes) -> int:
+        """Return which data set changes are about, once they have been found sensible.
+
+        Raises:
+            OptionsError: a name is unknown, or the changes contradict each other.
+        """
+        for name in changes:
+            if name not in self.names:
+                raise OptionsError(
+                    f"{name!r} is none of the labels that this model has learnt."
+                    f"{did_you_mean(name, self.names)} They are: {', '.join(self.names)}."
+                )
+        numbers = {n for n, each in enumerate(self.sets) for name in changes if name in each.names}
+        if len(numbers) != 1:
+            raise OptionsError(
+                f"{', '.join(changes) or 'nothing'} cannot be asked for: name labels of a single "
+                "data set."
+            )
+        number = numbers.pop()
+        each = self.sets[number]
+        for name, holds in changes.items():
+            if holds and (both := each.rivals(name) & {n for n in changes if changes[n]}):
+                raise OptionsError(f"{name} and {both.pop()} exclude each other: choose one.")
+            if each.exclusive and not holds:
+                raise OptionsError(
+                    f"{name} is a domain, which images cannot just leave: ask for another of "
+                    f"{', '.join(each.names)}."
+                )
+        return number
+
+
+def with_planes(images: Tensor, condition: Tensor) -> Tensor:
+    """Put a condition (N, planes) behind the channels of images (N, C, H, W), a plane for each
+    number: (N, C + planes, H, W)."""
+    planes = condition.to(images.dtype)[:, :, None, None]
+    return torch.cat([images, planes.expand(-1, -1, *images.shape[-2:])], dim=1)

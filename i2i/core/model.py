@@ -1,0 +1,316 @@
+"""The vocabulary of training: every GAN is a game between players.
+
+A training step is a Python generator. Each `yield` is one player's turn: the name of the player and
+the loss that this player, and nobody else, now descends. What stands after a `yield` sees the
+networks as that turn has left them. A model's `play` therefore reads like the algorithm box of its
+paper, and the trainer needs to know nothing of any model::
+
+    for player, loss in model.play(batch, clock):
+        optimizers[player].zero_grad()
+        loss.total.backward(inputs=parameters[player])
+        optimizers[player].step()
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Hashable, Mapping
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import add
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+import torch
+from annotated_types import Ge
+from torch import Tensor, nn
+
+from i2i.core.growth import Growth
+from i2i.core.labels import LabelSpace
+from i2i.core.latent import Latent
+from i2i.core.registry import LOSSES
+from i2i.errors import OptionsError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What time it is in the game."""
+
+    step: int
+    """Training steps that are over, from 0."""
+
+    share: float = 0.0
+    """How much of the run is over, 0..1."""
+
+    def every(self, steps: int) -> bool:
+        """Whether this is the last of each `steps` steps (for 5: steps 4, 9, 14, ...)."""
+        return (self.step + 1) % steps == 0
+
+
+class Loss(NamedTuple):
+    """What a player pays in one turn.
+
+    `terms` holds the value of each computed term before weighting, a scalar each; `total` is their
+    weighted sum. A loss without terms means that the player has nothing to learn in this turn.
+    `readings` are scalars that only go into the log.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+    readings: Mapping[str, Tensor] = MappingProxyType({})
+
+    def noting(self, readings: Mapping[str, Tensor]) -> "Loss":
+        """This loss, with readings."""
+        return self._replace(readings=readings)
+
+
+class Generated(NamedTuple):
+    """What generators make of a batch, all (N, C, H, W) in -1..1.
+
+    `references` are real images of the kind that `outputs` should be: the very same ones if
+    `paired`, any ones if not. `inputs` are what was translated; `labels` (N, L), 0 or 1, what the
+    outputs were asked to be.
+    """
+
+    outputs: Tensor
+    references: Tensor
+    inputs: Tensor | None = None
+    paired: bool = False
+    labels: Tensor | None = None
+
+
+Turn = tuple[str, Loss]
+Play = Generator[Turn, None, None]
+
+
+class Objective:
+    """A weighted sum of named terms.
+
+    Called with one function for each name, it computes those whose weight is not zero::
+
+        objective = Objective({"adversarial": 1.0, "l1": 100.0, "ssim": 0.0})
+        loss = objective(
+            adversarial=lambda: ...,
+            l1=lambda: l1(fake, target),
+            ssim=lambda: ssim(fake, target),  # never called
+        )
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self.weights = dict(weights)
+
+    def __call__(self, **terms: Callable[[], Tensor]) -> Loss:
+        assert terms.keys() == self.weights.keys(), (sorted(terms), sorted(self.weights))
+        values = {name: term() for name, term in terms.items() if self.weights[name] != 0}
+        if not values:
+            return Loss(torch.zeros(()), {})
+        total = reduce(add, (self.weights[name] * value for name, value in values.items()))
+        return Loss(total, {name: value.detach() for name, value in values.items()})
+
+
+def objectives(
+    terms: Mapping[str, tuple[str, ...]],
+    weights: Mapping[str, float],
+    comparisons: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> dict[str, Objective]:
+    """Deal the weights of a recipe out to the players: one objective for each.
+
+    Arguments:
+        terms: the names of each player's terms.
+        weights: the weight of each term; a term that is not mentioned weighs nothing.
+        comparisons: the endings of terms of each player that compare two images: any registered
+            loss may stand before them, and is a term if it has a weight.
+
+    Raises:
+        OptionsError: a weight names no term, or no term has a weight.
+    """
+    compared = {
+        player: [name + ending for ending in endings for name in LOSSES]
+        for player, endings in comparisons.items()
+    }
+    known = list(dict.fromkeys(name for names in terms.values() for name in names))
+    known += [name for names in compared.values() for name in names]
+    for name in weights:
+        if name not in known:
+            raise OptionsError(
+                f"objective.{name} is no term of this model.{did_you_mean(name, known)} "
+                f"Its terms are: {', '.join(known)}."
+            )
+    if not any(weights.values()):
+        raise OptionsError(
+            f"every weight in [objective] is zero: give one of {', '.join(known)} a weight."
+        )
+    return {
+        player: Objective(
+            {name: float(weights.get(name, 0.0)) for name in names}
+            | {name: float(weights[name]) for name in compared.get(player, ()) if name in weights}
+        )
+        for player, names in terms.items()
+    }
+
+
+NCritic = Annotated[int, Ge(1), "turns of the discriminator for each one of the generator"]
+NGenerator = Annotated[int, Ge(1), "turns of the generator in one step"]
+MixedBatch = Annotated[bool, "judge real and generated images in one batch"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a recipe says that concerns every model; a model takes of it what it needs."""
+
+    make_network: Callable[..., nn.Module]
+    """Makes the network of a role, freshly initialised, from what the model tells it."""
+
+    adversarial: Any
+    """How scores become losses (`i2i.losses.Adversarial`)."""
+
+    weights: Mapping[str, float]
+    """The weight of each term."""
+
+    input_channels: int
+    output_channels: int
+
+    size: int
+    """Height and width of the images that it trains on."""
+
+    labels: LabelSpace
+    """What is known of the images; without names where nothing is."""
+
+    latent: Latent | None = None
+    """What a generator makes images of when it has none to translate."""
+
+    growth: Growth | None = None
+    """How the networks grow, for those that do."""
+
+    def generator(self, *numbers: int, **more: int) -> nn.Module:
+        """Make the network of the table [generator].
+
+        One that translates is told its numbers of input and output channels; one that makes images
+        from noise the length of its latent vectors, its output channels, `size` and `classes`.
+        """
+        return self.make_network("generator", *numbers, **more)
+
+    def discriminator(self, *numbers: int, **more: int) -> nn.Module:
+        """Make the network of the table [discriminator].
+
+        It is told its number of input channels and, where it also tells labels or is told them,
+        how many `classes` (and `codes`) there are and the `size` of the images.
+        """
+        return self.make_network("discriminator", *numbers, **more)
+
+
+class Model(nn.Module, ABC):
+    """A game: its networks, its players, and the rules in `play`.
+
+    A subclass is final: it states the class variables below, registers its networks as attributes
+    and implements the abstract methods.
+    """
+
+    data: ClassVar[str]
+    """The kind of data set that it learns from: "paired", "unpaired", "domains" or "unconditional"."""
+
+    players: ClassVar[Mapping[str, tuple[str, ...]]]
+    """The networks that each player trains, by attribute name; together they are all of them."""
+
+    terms: ClassVar[Mapping[str, tuple[str, ...]]]
+    """The terms of each player's objective, as they are named in recipes and logs."""
+
+    generators: ClassVar[tuple[str, ...]]
+    """The networks that are used after training (by attribute name), the main one first."""
+
+    directions: ClassVar[Mapping[str, str]] = {}
+    """For a model that translates both ways: "AtoB" and "BtoA" -> the name of the generator."""
+
+    monitor: ClassVar[str]
+    """Which of the measures decides on the best checkpoint: one of `measure`; "distance", that
+    between what is produced and what is real; or "domain_accuracy", by a classifier."""
+
+    roles: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
+    """The tables of a recipe that choose a network for it."""
+
+    comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The endings of terms by which a player compares two images ("" or "_cycle_A", say). Every
+    registered loss (`i2i.core.registry.register_loss`) can be such a term: its name and the ending."""
+
+    classifier: ClassVar[str | None] = None
+    """The network whose second output are logits of the labels that images have."""
+
+    classifier_known: bool = True
+    """Whether that network has its weights; of imported models it may be missing."""
+
+    notices: tuple[str, ...] = ()
+    """What a person should know of how this model was assembled, a sentence each."""
+
+    objectives: dict[str, Objective]
+    """What each player minimises; see `set_objectives`."""
+
+    @classmethod
+    @abstractmethod
+    def assemble(cls, parts: Parts, **options: Any) -> Self:
+        """Make the model.
+
+        Arguments:
+            parts: what a recipe says that concerns all models.
+            options: the model's own, from the table [game]: the keyword-only arguments of its
+                constructor that have a meaning (`i2i.config.parts`).
+        """
+
+    def set_objectives(self, weights: Mapping[str, float]) -> None:
+        """Deal the weights of a recipe out to the players, once in the constructor.
+
+        Raises:
+            OptionsError: a weight names no term, or no term has a weight.
+        """
+        self.objectives = objectives(self.terms, weights, self.comparisons)
+
+    def compare(
+        self, output: Tensor, target: Tensor, ending: str = ""
+    ) -> dict[str, Callable[[], Tensor]]:
+        """The terms, for an objective, that compare two images: one for each loss in use."""
+        used = {name for objective in self.objectives.values() for name in objective.weights}
+        return {
+            name + ending: partial(LOSSES.find(name), output, target)
+            for name in LOSSES
+            if name + ending in used
+        }
+
+    @abstractmethod
+    def play(self, batch: Any, clock: Clock) -> Play:
+        """One training step on a batch of signed images, as one turn after another.
+
+        State of the model (a buffer, a random number) may change only in the turn in which it is
+        used: a step in several pieces repeats earlier turns to get at a later one.
+        """
+
+    def on_step_start(self, clock: Clock) -> None:
+        """Get ready for the step that is played next; this is never recorded.
+
+        What changes from step to step without changing what is to be done, such as the share of
+        layers that fade in, is written here to tensors on the device, and read by `play` from them.
+        """
+
+    def graph_key(self, clock: Clock) -> Hashable | None:
+        """What `play` makes of the clock: steps of equal graph_key do the same with other numbers.
+
+        None says that this step is like no other, as if it depends on the number of the step. That
+        is always right; a step can only be recorded for being replayed if its graph_key comes again.
+        """
+        return None
+
+    def resets_optimizers(self, clock: Clock) -> bool:
+        """Whether the optimizers forget what they know of the gradients before this step."""
+        return False
+
+    @abstractmethod
+    def visualize(self, batch: Any) -> dict[str, Tensor]:
+        """The columns of the image grid for a batch: name -> (N, C, H, W) in -1..1."""
+
+    @abstractmethod
+    def generate(self, batch: Any) -> dict[str, Generated]:
+        """What is to be judged of the model: a name for each way to use it -> what it makes."""
+
+    @abstractmethod
+    def validation_step(self, batch: Any) -> dict[str, Tensor]:
+        """How good the model is on a batch: name -> one value for each image, (N, ...)."""
+
+    def reduce(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
+        """Turn what `measure` found for all images into numbers: by default the means."""
+        return {name: values.mean().item() for name, values in measured.items()}

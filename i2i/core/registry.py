@@ -1,0 +1,169 @@
+"""Doors: how a part gets its name, whether it is built in, installed, or in one file of a user.
+
+Every kind of part has one `Registry`. A part is registered by a decorator, the built-in ones like
+all others::
+
+    @register_network("generator", "unet")
+    class UNet(nn.Module): ...
+
+An installed distribution names modules that do so under the entry points of the registry's group
+("i2i.models", "i2i.networks", ...); `i2i.core.plugins` runs single files that do so.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+from i2i.errors import OptionsError, did_you_mean
+
+Part = TypeVar("Part")
+
+
+class Registry(Mapping[str, Part]):
+    """The parts of one kind, by name.
+
+    Arguments:
+        what: the kind, as it is called in messages ("model").
+        group: the entry points that other distributions may have.
+        package: all of whose modules register what is built in; they are imported when a part is
+            looked for, so that registering costs nothing at start-up.
+    """
+
+    def __init__(self, what: str, group: str, package: str) -> None:
+        self.what = what
+        self.group = group
+        self._package = package
+        self._parts: dict[str, Part] = {}
+        self._imported = False
+        self._broken: dict[str, str] = {}
+
+    def register(self, name: str) -> Callable[[Part], Part]:
+        """Return a decorator that registers a part under `name`.
+
+        Raises:
+            OptionsError: another part has that name.
+        """
+
+        def add(part: Part) -> Part:
+            known = self._parts.get(name)
+            if known is not None and _origin(known) != _origin(part):
+                raise OptionsError(
+                    f"the {self.what} {name!r} of {_origin(part)} has the name of that of "
+                    f"{_origin(known)}: give it another one."
+                )
+            self._parts[name] = part
+            return part
+
+        return add
+
+    def find(self, name: str) -> Part:
+        """Return the part called `name`.
+
+        Raises:
+            OptionsError: there is none; lists those that there are.
+        """
+        self._load()
+        if name not in self._parts:
+            broken = "".join(
+                f" That of the entry point {entry} cannot be imported: {why}."
+                for entry, why in self._broken.items()
+            )
+            raise OptionsError(
+                f"{self.what} (={name!r}) must be one of {', '.join(self.names())}."
+                f"{did_you_mean(name, self._parts)}{broken}"
+            )
+        return self._parts[name]
+
+    def __getitem__(self, name: str) -> Part:
+        return self.find(name)
+
+    def __len__(self) -> int:
+        return len(self.names())
+
+    def names(self) -> list[str]:
+        """The names of all parts, in alphabetical order."""
+        self._load()
+        return sorted(self._parts)
+
+    def __contains__(self, name: object) -> bool:
+        self._load()
+        return name in self._parts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def _load(self) -> None:
+        if self._imported:
+            return
+        self._imported = True  # first, since the modules may look into the registry
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
+            importlib.import_module(f"{self._package}.{module.name}")
+        for entry in entry_points(group=self.group):
+            try:
+                entry.load()
+            except Exception as error:  # noqa: BLE001 (another's code may do anything)
+                # Not an end for those who use another part; said when this one is looked for.
+                self._broken[f"{entry.name} = {entry.value}"] = f"{type(error).__name__}: {error}"
+
+
+MODELS: Registry[Any] = Registry("model", "i2i.models", "i2i.models")
+"""Subclasses of `i2i.core.model.Model`."""
+
+LOSSES: Registry[Any] = Registry("loss", "i2i.losses", "i2i.losses")
+"""Losses of two images: (output, target), both (N, C, H, W) in -1..1 -> a scalar."""
+
+_NETWORKS: dict[str, Registry[Any]] = {}
+
+
+def networks(role: str) -> Registry[Any]:
+    """The networks for a role: "generator", "discriminator", or any other that a model has."""
+    if role not in _NETWORKS:
+        _NETWORKS[role] = Registry(f"{role}.network", "i2i.networks", "i2i.networks")
+    return _NETWORKS[role]
+
+
+def register_model(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers a model: the `model` of a recipe."""
+    return MODELS.register(name)
+
+
+def register_loss(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers a loss of two images.
+
+    It takes an output and what it should be, both (N, C, H, W) in -1..1, and returns a scalar that
+    is differentiable and 0 for equal images. Wherever a model compares two images, each registered
+    loss can be a term of a recipe: `[objective] NAME = 10` for pix2pix, `NAME_cycle_A` and
+    `NAME_cycle_B` for CycleGAN, `NAME_reconstruction` for StarGAN (`i2i.core.model.Model.comparisons`).
+    """
+    return LOSSES.register(name)
+
+
+def register_network(role: str, name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers a network: the `network` in a table of a recipe.
+
+    Its constructor takes what a model tells it (channels, size, number of classes), and its options
+    as keyword-only arguments with a meaning: the keys of the table (see `i2i.config.parts`)::
+
+        @register_network("generator", "unet")
+        class UNet(nn.Module):
+            def __init__(
+                self,
+                in_channels: int,
+                out_channels: int,
+                *,
+                width: Annotated[int, Ge(1), "channels of the first layer"] = 64,
+            ) -> None: ...
+
+    Arguments:
+        role: the table: "generator", "discriminator", or another that the model has.
+        name: of the network.
+    """
+    return networks(role).register(name)
+
+
+def _origin(part: object) -> str:
+    """The module and name of a part: the same ones again if its file is imported anew."""
+    return f"{getattr(part, '__module__', '?')}.{getattr(part, '__qualname__', part)}"

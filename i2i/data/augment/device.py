@@ -1,0 +1,137 @@
+"""Augmentation of whole batches on the device that computes, with kornia.
+
+It comes on top of the crop and the mirroring of `i2i.data.augment.geometry`, where a data set is so small
+that these are not enough. It costs the CPU nothing; all its random numbers are drawn on the device
+and nothing waits for it.
+"""
+
+import math
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from i2i.core.batch import Labelled, Pair, Unpaired
+from i2i.errors import OptionsError
+
+T = TypeVar("T", Pair, Unpaired, Labelled)
+
+
+class DeviceAugment(nn.Module):
+    """Moves both images of each pair alike and varies the colours of the source.
+
+    The target keeps its colours: they are what the network has to learn. Images that are no pairs
+    are each moved and coloured by themselves. A batch draws its random
+    numbers from torch's global generator of its device, anew for each pair.
+
+    Args:
+        rotation: Turn by an angle of -rotation..rotation degrees.
+        scale: Zoom by a factor of 1 - scale..1 + scale; below 1.
+        translation: Shift by -translation..translation of the width and of the height.
+        brightness: Multiply the values 0..1 by 1 - brightness..1 + brightness.
+        contrast: Multiply the distance from the mean grey by 1 - contrast..1 + contrast.
+        saturation: Multiply the saturation by 1 - saturation..1 + saturation; RGB sources only.
+        hue: Turn the hue by -hue..hue of the full circle, up to 0.5; RGB sources only.
+
+    What is 0 is left out. What geometry uncovers is filled by reflection.
+
+    Raises:
+        OptionsError: a number lies outside of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        rotation: float = 0.0,
+        scale: float = 0.0,
+        translation: float = 0.0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        hue: float = 0.0,
+    ) -> None:
+        super().__init__()
+        for name, value, most in (
+            ("rotation", rotation, 180),
+            ("scale", scale, 0.99),
+            ("translation", translation, 1),
+            ("brightness", brightness, 1),
+            ("contrast", contrast, 1),
+            ("saturation", saturation, 1),
+            ("hue", hue, 0.5),
+        ):
+            if not 0 <= value <= most:
+                raise OptionsError(f"{name} (={value}) must lie within 0..{most}.")
+        self.rotation = rotation
+        self.scale = scale
+        self.translation = translation
+        self.brightness = brightness
+        self.contrast = contrast
+        self.saturation = saturation
+        self.hue = hue
+
+    def forward(self, batch: T) -> T:
+        """Return the batch augmented; images are (N, C, H, W), -1..1, before and after.
+
+        Raises:
+            OptionsError: `saturation` or `hue` is wanted of a source that has no 3 channels.
+        """
+        if isinstance(batch, Pair):
+            source, target = self._move(*batch)
+            return type(batch)(self._colour(source), target)
+        return type(batch)(
+            *(self._colour(*self._move(side)) if side.ndim == 4 else side for side in batch)
+        )
+
+    def _move(self, *alike: Tensor) -> tuple[Tensor, ...]:
+        """Move all of `alike` in the same way."""
+        if not (self.rotation or self.scale or self.translation):
+            return alike
+        from kornia.geometry.transform import get_affine_matrix2d, warp_affine
+
+        first = alike[0]
+        count, _, height, width = first.shape
+        shifts = self._spread(first, self.translation, 2)
+        # Numbers, not a tensor made of them: a device would have to wait for that.
+        middle = [torch.full_like(shifts[:, 0], (length - 1) / 2) for length in (width, height)]
+        transform = get_affine_matrix2d(
+            translations=torch.stack([shifts[:, 0] * width, shifts[:, 1] * height], dim=1),
+            center=torch.stack(middle, dim=1),
+            scale=1 + self._spread(first, self.scale, 1).expand(count, 2),
+            angle=self._spread(first, self.rotation, 1)[:, 0],
+        )[:, :2]
+        return tuple(
+            warp_affine(images, transform, (height, width), padding_mode="reflection")
+            for images in alike
+        )
+
+    def _colour(self, source: Tensor) -> Tensor:
+        if not (self.brightness or self.contrast or self.saturation or self.hue):
+            return source
+        from kornia import enhance
+
+        if (self.saturation or self.hue) and source.shape[1] != 3:
+            raise OptionsError(
+                f"saturation and hue need sources of 3 channels, these have {source.shape[1]}; "
+                "set both to 0."
+            )
+        images = (source + 1) / 2
+        if self.brightness:
+            factor = 1 + self._spread(source, self.brightness, 1)[:, 0]
+            images = enhance.adjust_brightness_accumulative(images, factor)
+        if self.contrast:
+            factor = 1 + self._spread(source, self.contrast, 1)[:, 0]
+            images = enhance.adjust_contrast_with_mean_subtraction(images, factor)
+        if self.saturation:
+            factor = 1 + self._spread(source, self.saturation, 1)[:, 0]
+            images = enhance.adjust_saturation(images, factor)
+        if self.hue:
+            factor = self._spread(source, 2 * math.pi * self.hue, 1)[:, 0]
+            images = enhance.adjust_hue(images, factor)
+        return images.clamp(0, 1) * 2 - 1
+
+    @staticmethod
+    def _spread(like: Tensor, most: float, numbers: int) -> Tensor:
+        """Draw (N, numbers) uniformly from -most..most on the device of `like`."""
+        drawn = torch.rand(len(like), numbers, device=like.device, dtype=like.dtype)
+        return most * (2 * drawn - 1)

@@ -1,0 +1,176 @@
+"""The embedded data sets: scenes of the painter, written as ordinary folders of PNG images.
+
+There is nothing special about the folders; they are read like any others. The name of an image is
+the seed of its scene. Training uses the even seeds and the held-out part the odd ones, so that the
+two never share a scene, and the held-out scenes are the same however many there are to train on.
+"""
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+from i2i.data.demo.painter import LABELS, PAINTER_VERSION, SMALLEST, paint
+from i2i.errors import DataError, did_you_mean
+from i2i.system.cpu import cores
+
+KINDS = ("paired", "unpaired", "domains")
+
+DOMAINS = {
+    "day": "photo",
+    "winter": "winter",
+    "night": "night",
+    "autumn": "autumn",
+    "sketch": "sketch",
+}
+"""Domain -> the painter's rendering."""
+
+README = "README.txt"
+
+
+def write_demo(
+    folder: Path,
+    kind: str,
+    count: int,
+    size: int,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write a data set of painted scenes, images of `size` x `size` pixels, into `folder`.
+
+    The kinds and their layouts:
+
+    - "paired": train/A (labels) and train/B (photo), val/A and val/B, equal stems;
+    - "unpaired": trainA (photo) and trainB (winter) of different scenes, testA and testB of the
+      same scenes with equal stems, so that the truth is known;
+    - "domains": train/<domain> of different scenes, test/<domain> of the same, for `DOMAINS`.
+
+    There are `count` scenes to train on in each domain and max(8, count // 8) held out. `folder`
+    appears when it is complete and not before. `progress` is told how many images are done
+    and how many there are.
+
+    Raises:
+        DataError: an unknown kind, no scenes, images too small to paint, or a folder that is not
+            empty.
+    """
+    if kind not in KINDS:
+        raise DataError(
+            f"demo kind {kind!r} is not one of {', '.join(KINDS)}.{did_you_mean(kind, KINDS)}"
+        )
+    if count < 1:
+        raise DataError(f"a demo data set of {count} scenes is none: ask for 1 or more.")
+    if size < SMALLEST:
+        raise DataError(f"demo images of size {size} are too small: ask for {SMALLEST} or more.")
+    folder = folder.absolute()
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise DataError(f"{folder} is not empty: remove it, or name a folder to be made.")
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    try:
+        _write_images(unfinished, _plan(kind, count), size, progress)
+        (unfinished / README).write_text(_readme(kind, count, size), encoding="utf-8")
+        if folder.is_dir():
+            folder.rmdir()
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def demo_folder(
+    kind: str,
+    cache: Path,
+    *,
+    count: int = 400,
+    size: int = 256,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Return a folder under `cache` with the data set that `write_demo` writes, made if need be."""
+    folder = cache / f"demo-{kind}-{count}-{size}px-v{PAINTER_VERSION}"
+
+    def finished() -> bool:
+        return (folder / README).is_file()
+
+    if not finished():
+        try:
+            write_demo(folder, kind, count, size, progress=progress)
+        except (DataError, OSError):
+            # Another process may have been faster; what it wrote is the same.
+            if not finished():
+                raise
+    return folder
+
+
+def _plan(kind: str, count: int) -> dict[int, dict[str, str]]:
+    """Which images to paint: seed -> sub-folder -> rendering."""
+    plan: dict[int, dict[str, str]] = {}
+
+    def add(scenes: Iterable[int], held_out: bool, images: dict[str, str]) -> None:
+        for scene in scenes:
+            plan[2 * scene + held_out] = images
+
+    held_out = range(max(8, count // 8))
+    if kind == "paired":
+        add(range(count), False, {"train/A": "labels", "train/B": "photo"})
+        add(held_out, True, {"val/A": "labels", "val/B": "photo"})
+    else:
+        sides = {"A": "photo", "B": "winter"} if kind == "unpaired" else DOMAINS
+        slash = "" if kind == "unpaired" else "/"
+        for i, (side, rendering) in enumerate(sides.items()):
+            add(range(i * count, (i + 1) * count), False, {f"train{slash}{side}": rendering})
+        add(held_out, True, {f"test{slash}{side}": sides[side] for side in sides})
+    return plan
+
+
+def _write_images(
+    folder: Path,
+    plan: dict[int, dict[str, str]],
+    size: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    for name in {name for images in plan.values() for name in images}:
+        (folder / name).mkdir(parents=True)
+
+    def write(scene: tuple[int, dict[str, str]]) -> int:
+        seed, images = scene
+        for name, rendering in images.items():
+            image = Image.fromarray(paint(seed, size, rendering))
+            image.save(folder / name / f"{seed:06d}.png", compress_level=3)
+        return len(images)
+
+    # Threads, as most of the time is spent in numpy and Pillow, which let others run meanwhile;
+    # new processes would each have to import everything, and run the caller's script again.
+    pool = ThreadPoolExecutor(min(4, cores()))
+    try:
+        done, total = 0, sum(map(len, plan.values()))
+        for written in pool.map(write, plan.items()):
+            done += written
+            if progress:
+                progress(done, total)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _readme(kind: str, count: int, size: int) -> str:
+    palette = "\n".join(f"  {label:13} {colour}" for label, colour in LABELS.items())
+    return f"""\
+Painted scenes of i2i
+=====================
+
+Written by "i2i datasets demo" (painter version {PAINTER_VERSION}): {kind}, {count} scenes to train
+on in each domain, images of {size} x {size} pixels.
+
+The name of an image is the seed of its scene, and the same name means the same scene: a held-out
+image of one folder is the exact answer to its namesake in the other. Even seeds are for training,
+odd seeds are held out. In Python:
+
+  from i2i.data.demo.painter import paint
+  paint(seed=1, size={size}, rendering="photo")
+
+Label maps consist of these colours (red, green, blue) only:
+
+{palette}
+"""

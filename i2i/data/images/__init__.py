@@ -1,0 +1,1 @@
+"""Image files: reading, writing, looking at them without decoding."""

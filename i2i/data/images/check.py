@@ -1,0 +1,145 @@
+"""Every image is decoded once before training starts, so that a broken one is named at once and
+not in the middle of a night.
+
+Good images are remembered in a small file, and are decoded again only after their size or time of
+modification has changed; bad ones are looked at every time, since what is mended (permissions, a
+disk) need not show in the file.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from i2i.data.images.facts_cache import Memory
+from i2i.data.images.probe import ImageInfo, look_at
+from i2i.data.kinds.layouts import PairFiles, first_few
+from i2i.errors import DataError
+
+_VERSION = 3  # of the rows in which good images are remembered
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a check has found: every image is in one of the two."""
+
+    sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)  # upright (width, height)
+    bad: dict[Path, str] = field(default_factory=dict)  # why it cannot be read
+    looks: dict[Path, ImageInfo] = field(default_factory=dict, compare=False)  # all that is known
+
+    def update(self, other: "CheckResult") -> None:
+        """Take over what another check has found."""
+        self.sizes.update(other.sizes)
+        self.bad.update(other.bad)
+        self.looks.update(other.looks)
+
+
+def check_images(
+    paths: Iterable[Path],
+    cache: Path | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CheckResult:
+    """Decode every image that is not known yet and say which are unreadable; raises nothing.
+
+    Args:
+        paths: The images; files that are named twice are looked at once.
+        cache: A folder to remember good images in; it is made where it is missing. A file in it
+            that is broken is ignored and rewritten.
+        workers: How many threads decode; by default four more than there are cores.
+        progress: Told how many images are done, and of how many.
+    """
+    paths = list(dict.fromkeys(paths))
+    memory = Memory(cache, paths, ImageInfo, _VERSION) if cache and paths else None
+    good = memory.recall(paths) if memory else {}
+    unknown = [path for path in paths if path not in good]
+    done = len(good)
+    if progress and done:
+        progress(done, len(paths))
+
+    bad = {}
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for path, found in zip(unknown, pool.map(_look, unknown), strict=True):
+            if isinstance(found, ImageInfo):
+                good[path] = found
+            else:
+                bad[path] = found
+            done += 1
+            if progress:
+                progress(done, len(paths))
+    finally:
+        pool.shutdown(cancel_futures=True)  # so that Ctrl-C need not wait for all the others
+
+    if memory and len(unknown) > len(bad):
+        # The file serves all splits of a data set: it keeps what this check was not asked about.
+        memory.remember(good)
+    looks = {path: good[path] for path in paths if path in good}
+    sizes = {path: (look.width, look.height) for path, look in looks.items()}
+    return CheckResult(sizes, bad, looks)
+
+
+def usable_pairs(
+    pairs: Sequence[PairFiles], checked: CheckResult, *, skip_bad: bool = False
+) -> list[PairFiles]:
+    """Return the pairs that can be trained on.
+
+    Raises:
+        DataError: images are unreadable, or the two of a pair differ in size (side by side: the
+            width is odd), and `skip_bad` is False; or no pair is left.
+    """
+    files = [path for pair in pairs for path in (pair.a, pair.b) if path]
+    unreadable = [f"{path}: {checked.bad[path]}" for path in files if path in checked.bad]
+    mismatched = {pair: why for pair in pairs if (why := mismatch(pair, checked))}
+    if not skip_bad and (unreadable or mismatched):
+        parts = []
+        if unreadable:
+            parts.append(f"Unreadable images ({len(unreadable)}):\n{first_few(unreadable)}")
+        if mismatched:
+            parts.append(
+                f"Pairs of unequal size ({len(mismatched)}):\n{first_few(mismatched.values())}"
+            )
+        raise DataError("\n".join(parts) + "\nMend them, or leave them out with --skip-bad.")
+    usable = [
+        pair
+        for pair in pairs
+        if pair not in mismatched and pair.a not in checked.bad and pair.b not in checked.bad
+    ]
+    if not usable:
+        raise DataError(
+            f"No pair of {len(pairs)} can be used: unreadable images: {len(unreadable)}, "
+            f"pairs of unequal size: {len(mismatched)}."
+        )
+    return usable
+
+
+def usable_images(
+    paths: Sequence[Path], checked: CheckResult, *, skip_bad: bool = False
+) -> list[Path]:
+    """Return the images that can be read.
+
+    Raises:
+        DataError: some are unreadable and `skip_bad` is False, or none is left.
+    """
+    unreadable = [f"{path}: {checked.bad[path]}" for path in paths if path in checked.bad]
+    if unreadable and (not skip_bad or len(unreadable) == len(paths)):
+        raise DataError(
+            f"{len(unreadable)} of {len(paths)} images cannot be read:\n{first_few(unreadable)}\n"
+            "Mend them, or leave them out with --skip-bad."
+        )
+    return [path for path in paths if path not in checked.bad]
+
+
+def mismatch(pair: PairFiles, checked: CheckResult) -> str:
+    """Say why the two images of a pair do not fit on each other; "" where they do."""
+    a = checked.sizes.get(pair.a)
+    if a and pair.b is None and a[0] % 2:
+        return f"{pair.a}: two halves side by side cannot have the odd width {a[0]} ({a[0]}x{a[1]})"
+    b = checked.sizes.get(pair.b) if pair.b else None
+    if a and b and a != b:
+        return f"{pair.a} is {a[0]}x{a[1]}, {pair.b} is {b[0]}x{b[1]}"
+    return ""
+
+
+def _look(path: Path) -> ImageInfo | str:
+    return look_at(path)

@@ -1,0 +1,135 @@
+"""Folders of images that are looked at one by one, with or without classes."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from i2i.data.images.read import (
+    Pixels,
+    any_image,
+    is_image,
+    list_images,
+    nothing_here,
+    read_image,
+    require_folder,
+)
+from i2i.data.kinds.folders import data_folders, side_of, split_folders, split_of
+from i2i.data.kinds.image_set import FoundImages, ImageSet, whole
+from i2i.data.kinds.layouts import contents, first_words, folder_names, named_like_splits
+from i2i.errors import DataError
+
+IMAGE_LAYOUTS = """\
+Images may lie in any tree. Two or more folders side by side, with images in them and none
+beside them, are classes; test holds images to validate with (or testing, eval, val, valid,
+validation, dev; in any case):
+
+  root/             root/               root/             root/
+  ├── 1.jpg         ├── train/          ├── cat/          ├── train/
+  ├── 2.jpg         │   ├── 1.jpg       │   ├── 1.jpg     │   ├── cat/
+  └── more/         │   └── 2.jpg       │   └── 2.jpg     │   └── dog/
+      └── 3.jpg     └── test/           └── dog/          └── test/
+                        └── 7.jpg           └── 1.jpg         ├── cat/
+                                                              └── dog/"""
+
+
+@dataclass(frozen=True)
+class FileStore:
+    """LoadedImage files below a folder."""
+
+    root: Path
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, index: int, channels: int) -> Pixels:
+        return read_image(self.paths[index], channels)
+
+    def name(self, index: int) -> str:
+        return self.paths[index].relative_to(self.root).as_posix()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        names = "\n".join(self.name(index) for index in range(len(self)))
+        return hashlib.sha256(os.fsencode(names)).hexdigest()
+
+
+def find_images(root: Path) -> FoundImages:
+    """Find all images in a folder, and the class of each if its sub-folders are classes.
+
+    The validation images are those of the classes that are trained on.
+
+    Raises:
+        DataError: `root` is not there, holds no image, or a validation split only.
+    """
+    require_folder(root)
+    train = next(iter(split_folders(root, "train")), None)
+    parent = train or root
+    held = next((each for each in split_folders(root, "val") if train and any_image(each)), None)
+    test = next((each for each in split_folders(root, "test") if train and any_image(each)), None)
+    if train is None:
+        _refuse_splits(root)
+    if not any_image(parent):
+        raise DataError(f"{nothing_here(parent)}\n{IMAGE_LAYOUTS}\n{contents(root)}")
+    classes = _classes(parent)
+    if held and classes and not any(any_image(held / name) for name in classes):
+        raise DataError(
+            f"No folder in '{held}' is named like one of those in '{parent}', so that its images "
+            "have no class: sort them into such folders, or move them elsewhere."
+        )
+    notes = []
+    if held and classes:
+        there = folder_names(held)
+        if extra := [name for name in there if name not in classes]:
+            notes.append(f"{first_words(extra)} in '{held}': no class to train on, left out")
+        if missing := [name for name in classes if name not in there]:
+            notes.append(f"{first_words(missing)}: no folder in '{held}'")
+    layout = (f"{parent.name}/" if train else "") + ("<class>" if classes else "any images")
+    return FoundImages(
+        layout,
+        _images(parent, classes),
+        _images(held, classes) if held else None,
+        _images(test, classes) if test and test != held else None,
+        tuple(notes),
+    )
+
+
+def _refuse_splits(root: Path) -> None:
+    """Raise DataError where what is to be held out would be trained on."""
+    folders = [path for path in data_folders(root) if any_image(path)]
+    if any(split_of(path.name) for path in folders):
+        raise DataError(
+            f"'{root}' holds images to validate with, but no folder 'train'.\n{IMAGE_LAYOUTS}"
+        )
+    names = [path.name for path in folders]
+    if named_like_splits(names):
+        sides = " Name one side, such as" if any(map(side_of, names)) else " Name the one, such as"
+        raise DataError(
+            f"The folders in '{root}' ({first_words(names)}) look like splits and sides of a data "
+            f"set, not like classes.{sides} '{folders[0]}', or rename them train/ and test/."
+        )
+    if len(folders) == 1 and not any(path.is_file() for path in root.iterdir()):
+        inner = [path.name for path in data_folders(folders[0])]
+        if any(map(split_of, inner)) or named_like_splits(inner):
+            raise DataError(f"'{root}' holds nothing but '{folders[0]}': name that one.")
+
+
+def _classes(parent: Path) -> list[str]:
+    if any(is_image(path.name) for path in parent.iterdir() if path.is_file()):
+        return []
+    names = [name for name in folder_names(parent) if any_image(parent / name)]
+    return names if len(names) > 1 else []
+
+
+def _images(parent: Path, classes: Sequence[str]) -> ImageSet:
+    if not classes:
+        return whole(FileStore(parent, tuple(list_images(parent))))
+    there = [list_images(parent / name) if (parent / name).is_dir() else [] for name in classes]
+    labels = np.repeat(np.arange(len(classes)), [len(paths) for paths in there])
+    store = FileStore(parent, tuple(path for paths in there for path in paths))
+    return whole(store, classes, labels)

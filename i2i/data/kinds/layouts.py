@@ -1,0 +1,547 @@
+"""Which image belongs to which: data sets are recognised by how their folders are named.
+
+Partners have the same name below their two folders (the suffix may differ); their positions in a
+listing never matter. A layout that is not understood is answered with a drawing of those that are.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Protocol, TypeVar
+
+from PIL import Image
+
+from i2i.data.images.read import (
+    any_image,
+    is_image,
+    list_images,
+    natural_key,
+    nothing_here,
+    require_folder,
+)
+from i2i.data.kinds.folders import (
+    data_folders,
+    like_a_split,
+    side_of,
+    split_folders,
+    split_of,
+)
+from i2i.errors import DataError, did_you_mean
+
+SIDE_BY_SIDE = 1.9
+"""Width over height from which on most images in folders that might be domains are taken for pairs,
+two side by side. A wide photo is 1.8 times as wide as it is high (16:9)."""
+
+LAYOUTS = """\
+Pairs are found in any one of these layouts (valA, val/A, ... hold the validation images; instead
+of val also valid, validation, dev, or test, testing, eval; in any case). Sub-folders are allowed;
+partners have the same name, the suffix may differ:
+
+  root/                  root/              root/              root/
+  ├── train/             ├── trainA/        ├── train/         ├── A/
+  │   ├── 1.jpg  A|B     │   ├── 1.jpg      │   ├── A/1.jpg    │   ├── train/1.jpg
+  │   └── 2.jpg  A|B     │   └── 2.jpg      │   └── B/1.png    │   └── val/7.jpg
+  └── val/               ├── trainB/        └── val/           └── B/
+      └── 7.jpg  A|B     │   ├── 1.png          ├── A/7.jpg        ├── train/1.png
+                         │   └── 2.png          └── B/7.png        └── val/7.png
+  A is the left half     ├── valA/
+  of each image, B     └── valB/
+  is the right half"""
+
+
+# What a layout is called, and its folders: one where pairs are side by side, else A's and B's.
+Layout = tuple[str, tuple[Path, ...]]
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The files of one pair: two images, or one with A on its left and B on its right half."""
+
+    a: Path
+    b: Path | None  # None: side by side in `a`
+    name: str  # relative to the folder of its side, without suffix: "night/0012"
+
+
+@dataclass(frozen=True)
+class PairedFolder:
+    """The pairs of one split, in natural order, and the images that have no partner."""
+
+    layout: str  # as a person would write it: "trainA + trainB"
+    pairs: tuple[PairFiles, ...]
+    orphans_a: tuple[Path, ...] = ()
+    orphans_b: tuple[Path, ...] = ()
+
+
+def has_split(root: Path, split: str) -> bool:
+    """Say whether `find_pairs` would find a layout for `split` under `root`."""
+    return bool(_layouts_found(root, split))
+
+
+def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedFolder:
+    """Find the pairs of a split ("train", "val" or "test") under `root`, whatever the layout.
+
+    For "val" the folders to test with are taken where there are none to validate with.
+
+    Raises:
+        DataError: `root` is not there or holds no known layout, or several; two files claim the
+            same name; images have no partner and `drop_orphans` is False; no pair is left.
+    """
+    require_folder(root)
+    found = _layouts_found(root, split)
+    if not found:
+        raise DataError(
+            f"No pairs for {split!r} in '{root}'.\n{LAYOUTS}\n\n"
+            f"{_why_no_pairs(root)}{contents(root)}"
+        )
+    if len(found) > 1:
+        names = " and ".join(layout for layout, _ in found)
+        raise DataError(f"'{root}' holds pairs in more tha one layout: {names}. Keep one of them.")
+    layout, folders = found[0]
+    if len(folders) == 1:
+        by_name = _by_name(folders[0])
+        return PairedFolder(layout, tuple(PairFiles(p, None, name) for name, p in by_name.items()))
+    a, b = map(_by_name, folders)
+    for side, by_name in zip(folders, (a, b), strict=True):
+        if not by_name:
+            raise DataError(nothing_here(side))
+    folder = PairedFolder(
+        layout,
+        pairs=tuple(PairFiles(path, b[name], name) for name, path in a.items() if name in b),
+        orphans_a=tuple(path for name, path in a.items() if name not in b),
+        orphans_b=tuple(path for name, path in b.items() if name not in a),
+    )
+    orphans = folder.orphans_a + folder.orphans_b
+    if not folder.pairs:
+        raise DataError(
+            f"No image in '{folders[0]}' ({len(a)}) has a partner of the same name in "
+            f"'{folders[1]}' ({len(b)}): {next(iter(a))!r} was looked for there, "
+            f"{next(iter(b))!r} here. Name partners alike, or choose a model for unpaired data if "
+            "these are no pairs."
+        )
+    if orphans and not drop_orphans:
+        raise DataError(
+            f"Images in '{root}' ({layout}) without a partner of the same name on the other "
+            f"side ({len(orphans)}):\n{first_few(orphans)}\n"
+            "Add what is missing, or leave them out with --skip-bad."
+        )
+    return folder
+
+
+@dataclass(frozen=True)
+class UnpairedFolders:
+    """The images of the two domains in one split, each in natural order."""
+
+    layout: str
+    a: tuple[Path, ...]
+    b: tuple[Path, ...]
+    names: tuple[str, str] = ("A", "B")  # of the two folders, where they have names of their own
+
+
+UNPAIRED_LAYOUTS = """\
+Two kinds of images are found in any one of these layouts (testA, test/A, ... hold images to
+validate with; instead of test also testing, eval, val, valid, validation, dev; in any case).
+Sub-folders are allowed; names and numbers of images on the two sides need not match:
+
+  root/               root/                root/
+  ├── trainA/         ├── train/           ├── A/
+  ├── trainB/         │   ├── A/           │   ├── train/
+  ├── testA/          │   └── B/           │   └── test/
+  └── testB/          └── test/            └── B/
+                          ├── A/               ├── train/
+                          └── B/               └── test/
+
+Exactly two folders of any names are the two sides too. Two that lie apart are given as --dataroot
+(A) and --dataroot-b (B)."""
+
+
+def find_unpaired(
+    root: Path, split: str, root_b: Path | None = None, *, any_names: bool = True
+) -> UnpairedFolders | None:
+    """Find the images of both domains in a split ("train", "val" or "test").
+
+    With `root_b`, `root` is the folder of domain A and `root_b` that of B: each holds a folder
+    named after the split or, for "train", the images themselves.
+
+    Arguments:
+        root, split, root_b: where to look for what.
+        any_names: whether exactly two folders that are named otherwise are the two sides.
+
+    Returns:
+        None if there is no such split, unless it is "train".
+
+    Raises:
+        DataError: there is no known layout, or several; a side has no images; or the same files
+            are on both sides.
+    """
+    require_folder(root)
+    if root_b is not None:
+        require_folder(root_b)
+        found = _lying_apart(root, root_b, split)
+    else:
+        found = _two_sided(root, split)
+        if not found and any_names:
+            found = _two_of_any_name(root, split)
+    if not found and split != "train":
+        return None
+    if not found:
+        raise DataError(
+            f"No two kinds of images for {split!r} in '{root}'.\n{UNPAIRED_LAYOUTS}\n\n"
+            f"{contents(root)}"
+        )
+    if len(found) > 1:
+        layouts = " and ".join(layout for layout, _ in found)
+        raise DataError(f"'{root}' holds images in more tha one layout: {layouts}. Keep one.")
+    layout, folders = found[0]
+    a, b = (tuple(list_images(folder)) for folder in folders)
+    for images, folder in zip((a, b), folders, strict=True):
+        if not images:
+            raise DataError(nothing_here(folder))
+    _refuse_common(folders, a, b)
+    sides = [
+        folder.parent.name if split_of(folder.name) else folder.name
+        for folder in map(Path.absolute, folders)
+    ]
+    own = not any(len(name) == 1 or side_of(name) or split_of(name) for name in sides)
+    return UnpairedFolders(layout, a, b, (sides[0], sides[1]) if own else ("A", "B"))
+
+
+def _lying_apart(root: Path, root_b: Path, split: str) -> list[Layout]:
+    a, b = split_folders(root, split), split_folders(root_b, split)
+    for first in a:
+        for second in b:
+            if split_of(first.name) == split_of(second.name):
+                return [(f"{first.name} of both folders", (first, second))]
+    if split != "train":
+        return []
+    for folder in (root, root_b):
+        splits = [path.name for path in data_folders(folder) if split_of(path.name)]
+        if splits:
+            raise DataError(
+                f"'{folder}' holds {', '.join(splits)}, but not both folders have train/: "
+                "give them the same layout, or name the folders of the images themselves."
+            )
+    return [("two folders", (root, root_b))]
+
+
+def _refuse_common(folders: Sequence[Path], a: Sequence[Path], b: Sequence[Path]) -> None:
+    """Raise DataError if a file is on both sides, by whatever path."""
+    there = {path.resolve() for path in a}
+    common = [path for path in b if path.resolve() in there]
+    if common:
+        raise DataError(
+            f"{len(common)} of the {len(b)} images in '{folders[1]}' (B) are in '{folders[0]}' "
+            f"(A) as well, such as '{common[0]}': name two folders of which neither holds the "
+            "other."
+        )
+
+
+@dataclass(frozen=True)
+class DomainFolders:
+    """The images of each domain in one split, in natural order."""
+
+    layout: str
+    images: dict[str, tuple[Path, ...]]  # domain -> its images
+    notes: tuple[str, ...] = ()  # what does not go together with the domains that are wanted
+
+
+DOMAIN_LAYOUTS = """\
+Domains are the names of folders, in either of these layouts (test/day, ... hold images to
+validate with; instead of test also testing, eval, val, valid, validation, dev; in any case).
+Sub-folders of a domain belong to it:
+
+  root/                   root/
+  ├── train/              ├── day/
+  │   ├── day/            ├── night/
+  │   ├── night/          └── winter/
+  │   └── winter/
+  └── test/               (a tenth is held out to validate with)
+      ├── day/
+      └── ...
+
+Images with a table of attributes need no such folders: name it with --set data.table=FILE."""
+
+
+def find_domains(root: Path, split: str, names: Sequence[str] = ()) -> DomainFolders | None:
+    """Find the images of each domain in a split ("train", "val" or "test").
+
+    Arguments:
+        root: the data set.
+        split: which; for "val" the folder to test with where there is none to validate with.
+        names: the domains wanted, in this order; by default all, in natural order.
+
+    Returns:
+        None if there is no such split (unless it is "train"), which need not have all of the
+        domains.
+
+    Raises:
+        DataError: there are no two domains, one that is wanted is not there, or one has no image.
+    """
+    require_folder(root)
+    learnt = next((folder for folder in split_folders(root, "train") if folder_names(folder)), None)
+    if split != "train":
+        held = next(
+            (each for each in split_folders(root, split) if set(names) & set(folder_names(each))),
+            None,
+        )
+        if held is None or learnt is None:
+            return None
+        found = {n: tuple(list_images(held / n)) for n in names if (held / n).is_dir()}
+        return DomainFolders(
+            f"{held.name}/<domain>", found, _others(names, folder_names(held), held)
+        )
+    parent = learnt or root
+    there = folder_names(parent)
+    if parent == root and (len(there) < 2 or any(map(split_of, there)) or named_like_splits(there)):
+        raise DataError(f"No domains in '{root}'.\n{DOMAIN_LAYOUTS}\n\n{contents(root)}")
+    for name in names:
+        if name not in there:
+            raise DataError(
+                f"There is no folder of the domain {name!r} in '{parent}'."
+                f"{did_you_mean(name, there)} There are: {', '.join(there)}."
+            )
+    images = {name: tuple(list_images(parent / name)) for name in names or there}
+    for name, found_there in images.items():
+        if not found_there:
+            raise DataError(
+                f"{nothing_here(parent / name)[:-1]}: fill or remove this folder, or choose the "
+                "domains with --set data.domains=[...]."
+            )
+    layout = f"{parent.name}/<domain>" if parent != root else "<domain>"
+    return DomainFolders(layout, images, _others(names, there, parent))
+
+
+def named_like_splits(names: Iterable[str]) -> bool:
+    """Say whether folders are probably splits under other names: train2017 beside val2017."""
+    meant = {like_a_split(name) for name in names}
+    return "train" in meant and bool(meant & {"val", "test"})
+
+
+def first_alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that differ in case, or space around them, alone."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (other := seen.setdefault(name.strip().casefold(), name)) != name:
+            return other, name
+    return None
+
+
+def _others(wanted: Sequence[str], there: Sequence[str], parent: Path) -> tuple[str, ...]:
+    """What does not go together: folders that are none of the domains, and domains without one."""
+    notes = []
+    if alike := first_alike(there):
+        notes.append(f"{alike[0]} and {alike[1]} in '{parent}' differ in case alone")
+    if not wanted:
+        return tuple(notes)
+    extra = [name for name in there if name not in wanted]
+    missing = [name for name in wanted if name not in there]
+    if extra:
+        notes.append(f"{first_words(extra)} in '{parent}': not among the domains, left out")
+    if missing:
+        notes.append(f"{first_words(missing)}: no folder in '{parent}'")
+    return tuple(notes)
+
+
+class Named(Protocol):
+    """Anything with a name: a pair of files, a path."""
+
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def hold_out(items: Sequence[N], share: float = 0.1, seed: int = 0) -> tuple[list[N], list[N]]:
+    """Split items into those to train on and those held out, where a data set has no such split.
+
+    The `share` (0..1) of items whose names have the smallest hashes is held out, at least one and
+    never all: the choice depends on the seed and the names, not on the order or place of the files.
+    A single item is not held out.
+    """
+    count = min(max(1, round(share * len(items))), len(items) - 1)
+    ranked = sorted(
+        range(len(items)),
+        key=lambda i: hashlib.sha256(os.fsencode(f"{seed}/{items[i].name}")).digest(),
+    )
+    held = set(ranked[:count])
+    train = [item for i, item in enumerate(items) if i not in held]
+    return train, [items[i] for i in sorted(held)]
+
+
+def first_few(items: Iterable[object], limit: int = 10) -> str:
+    """Return the first few items, one to a line, and how many more there are."""
+    items = list(items)
+    lines = [f"  {item}" for item in items[:limit]]
+    if len(items) > limit:
+        lines.append(f"  ... and {len(items) - limit} more")
+    return "\n".join(lines)
+
+
+def lonely_sides(root: Path) -> list[str]:
+    """Return what has one side only, so that it is not used: "testA without testB"."""
+    folders = data_folders(root)
+    nested = [path for folder in folders if split_of(folder.name) for path in data_folders(folder)]
+    sides: dict[tuple[Path, str], dict[str, Path]] = {}
+    for path in folders:
+        if found := side_of(path.name):
+            sides.setdefault((root, found[0]), {})[found[1]] = path
+    for path in nested:
+        if path.name.upper() in ("A", "B"):
+            split = split_of(path.parent.name) or ""
+            sides.setdefault((path.parent, split), {})[path.name.upper()] = path
+    return [
+        f"{path.relative_to(root).as_posix()} without a folder of {'AB'['BA'.index(side)]}"
+        for (_, split), found in sides.items()
+        if len(found) == 1 and split != "train"
+        for side, path in found.items()
+    ]
+
+
+def _layouts_found(root: Path, split: str) -> list[Layout]:
+    for wanted in ("val", "test") if split == "val" else (split,):
+        if found := [*_two_sided(root, wanted), *_side_by_side(root, wanted)]:
+            return found
+    return []
+
+
+def _two_sided(root: Path, split: str) -> list[Layout]:
+    """The layouts of A and B in a split; those to test with where there is nothing for "val"."""
+    for wanted in ("val", "test") if split == "val" else (split,):
+        if found := [*_sides_of(root, wanted)]:
+            return found
+    return []
+
+
+def _sides_of(root: Path, split: str) -> Iterator[Layout]:
+    folders = data_folders(root)
+    joined = {
+        found[1]: path for path in folders if (found := side_of(path.name)) and found[0] == split
+    }
+    if len(joined) == 2:
+        a, b = joined["A"], joined["B"]
+        yield f"{a.name} + {b.name}", (a, b)
+    for parent in (path for path in folders if split_of(path.name) == split):
+        inner = {path.name.upper(): path for path in data_folders(parent)}
+        if "A" in inner and "B" in inner:
+            a, b = inner["A"], inner["B"]
+            yield f"{parent.name}/{a.name} + {parent.name}/{b.name}", (a, b)
+    outer = {path.name.upper(): path for path in folders}
+    if "A" in outer and "B" in outer:
+        for a in data_folders(outer["A"]):
+            for b in data_folders(outer["B"]):
+                if split_of(a.name) == split_of(b.name) == split:
+                    yield (
+                        f"{a.parent.name}/{a.name} + {b.parent.name}/{b.name}",
+                        (a, b),
+                    )
+
+
+def _two_of_any_name(root: Path, split: str) -> list[Layout]:
+    """Exactly two folders with images, in the folder of a split or, to train on, in the root."""
+    parents = split_folders(root, split)
+    if split == "train" and not any(split_of(path.name) for path in data_folders(root)):
+        parents = [*parents, root]
+    for parent in parents:
+        names = folder_names(parent)
+        if (
+            len(names) == 2
+            and not named_like_splits(names)
+            and not any(split_of(name) or side_of(name) for name in names)
+            and not {name.upper() for name in names} & {"A", "B"}
+            and not _images_directly_in(parent)
+            and all(any_image(parent / name) for name in names)
+        ):
+            before = "" if parent == root else f"{parent.name}/"
+            layout = f"{before}{names[0]} (A) + {before}{names[1]} (B)"
+            return [(layout, (parent / names[0], parent / names[1]))]
+    return []
+
+
+def _side_by_side(root: Path, split: str) -> Iterator[Layout]:
+    for both in (path for path in data_folders(root) if split_of(path.name) == split):
+        # Neither one half of train/A + train/B nor folders of domains must be mistaken for images
+        # that are pairs by themselves.
+        inner = folder_names(both)
+        if {name.upper() for name in inner} & {"A", "B"}:
+            continue
+        domains = len(inner) > 1 and not _images_directly_in(both)
+        images = list_images(both)
+        if images and not (domains and aspect(images) < SIDE_BY_SIDE):
+            yield f"{both.name}, side by side", (both,)
+
+
+def aspect(paths: Sequence[Path]) -> float:
+    """The median of width over height of some images, by the heads of 30 files; 0 without any."""
+    shapes = []
+    for path in paths[:: max(1, len(paths) // 30)]:
+        with contextlib.suppress(Exception), Image.open(path) as image:  # decoders raise anything
+            shapes.append(image.width / image.height)
+    return median(shapes) if shapes else 0.0
+
+
+def _why_no_pairs(root: Path) -> str:
+    """Say what is missing for folders to be taken for pairs, where there are any."""
+    lines = []
+    for parent in split_folders(root, "train"):
+        names = folder_names(parent)
+        if len(names) > 1 and (images := list_images(parent)):
+            lines.append(
+                f"The images in the folders {first_words(names)} of '{parent}' are "
+                f"{aspect(images):.2f} times as wide as they are high: two side by side would be "
+                f"at least {SIDE_BY_SIDE:g} times as wide.\n"
+            )
+    for _, (a, b) in _two_of_any_name(root, "train"):
+        lines.append(
+            f"If '{a.name}' and '{b.name}' hold partners of the same names, move them to "
+            f"'{root / 'train' / 'A'}' and '{root / 'train' / 'B'}'.\n"
+        )
+    return "".join(lines)
+
+
+def first_words(names: Sequence[str], limit: int = 5) -> str:
+    """Return a few names in a line, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _images_directly_in(folder: Path) -> bool:
+    return any(is_image(path.name) and path.is_file() for path in folder.iterdir())
+
+
+def folder_names(parent: Path) -> list[str]:
+    """The names of the folders in another, in natural order; it need not exist."""
+    return sorted((path.name for path in data_folders(parent)), key=natural_key)
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    by_name: dict[str, Path] = {}
+    for path in list_images(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in by_name:
+            raise DataError(
+                f"'{by_name[name]}' and '{path}' have the same name, so that their partner is "
+                "unclear. Remove or rename one of them."
+            )
+        by_name[name] = path
+    return by_name
+
+
+def contents(root: Path) -> str:
+    """Say what a folder holds, for somebody who expected something else there."""
+    entries = [path for path in sorted(root.iterdir()) if path.name[0] != "."]
+    if not entries:
+        return f"'{root}' is empty."
+    names = [path.name + "/" * path.is_dir() for path in entries]
+    hint = ""
+    inside = data_folders(root)
+    if split_of(root.name):
+        hint = f"\nIs '{root.parent}' the root that you mean?"
+    elif len(inside) == 1 and any(
+        split_of(path.name) or side_of(path.name) for path in data_folders(inside[0])
+    ):
+        hint = f"\nIs '{inside[0]}' the root that you mean?"
+    return f"'{root}' holds:\n{first_few(names)}{hint}"

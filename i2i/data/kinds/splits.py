@@ -1,0 +1,80 @@
+"""Which images a run learnt from, which it validated with and which were left to test with.
+
+The file `split.json` in the folder of a run: {"version": 1, "splits": {"train": [{"name": ...,
+"hash": ...}, ...], "val": [...], "test": [...]}}. An evaluation knows by the hashes
+(`i2i.data.images.content_hash`) what has been trained on, whatever it is called and wherever it lies.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from i2i.data.images.content_hash import Member, Splits
+from i2i.errors import I2iError, RunError
+
+SPLITS_FILE = "split.json"
+VERSION = 1
+
+
+def record_splits(run: Path, source: Splits, say: Callable[[str], None]) -> None:
+    """Write the splits of a source into the folder of a run, or say why that is not possible."""
+    try:
+        write_splits(run, source.splits)
+    except (I2iError, OSError) as error:  # it is the training that matters
+        say(f"note: which images are trained on could not be written down: {error}")
+
+
+def write_splits(run: Path, splits: Mapping[str, Sequence[Member]]) -> Path:
+    """Write the splits of a run into its folder; what was trained on before stays among "train".
+
+    So a run that was resumed with other data still knows all that it has seen.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = run / SPLITS_FILE
+    try:
+        before = read_splits(run).get("train", ())
+    except RunError:  # a file that is broken is replaced
+        before = ()
+    merged = dict(splits) | {"train": list(dict.fromkeys([*splits.get("train", ()), *before]))}
+    text = json.dumps(
+        {
+            "version": VERSION,
+            "splits": {
+                split: [{"name": name, "hash": content} for name, content in members]
+                for split, members in merged.items()
+            },
+        }
+    )
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=run, prefix=f".{SPLITS_FILE}.", delete=False
+    ) as file:
+        file.write(text)
+    os.chmod(file.name, 0o644)  # noqa: PTH101 (that of a temporary file is for its owner alone)
+    return Path(file.name).replace(target)
+
+
+def read_splits(run: Path) -> dict[str, list[Member]]:
+    """Read the splits of a run; nothing where it has no such file (of version 0.1).
+
+    Raises:
+        RunError: the file is not as expected.
+    """
+    path = run / SPLITS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        if written["version"] != VERSION:
+            raise RunError(
+                f"{path} is of version {written['version']!r}, this i2i reads version {VERSION}."
+            )
+        return {
+            str(split): [Member(str(each["name"]), str(each["hash"])) for each in members]
+            for split, members in written["splits"].items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read as the splits of a run: {error}.") from error

@@ -1,0 +1,1 @@
+"""From samples to batches: workers, shared memory, order, what is kept decoded."""

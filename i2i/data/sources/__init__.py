@@ -1,0 +1,122 @@
+"""From the `[data]` of the options to data sets, with everything checked before training starts."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from i2i.config import Options, read_options
+from i2i.data.images.check import CheckResult
+from i2i.data.images.read import typed_path
+from i2i.data.sources.domains import domains, label_names
+from i2i.data.sources.paired import paired
+from i2i.data.sources.remarks import remarks
+from i2i.data.sources.root import DEMO, find_root
+from i2i.data.sources.source import Say, Source, silent
+from i2i.data.sources.unconditional import class_names, find_named_images, images
+from i2i.data.sources.unpaired import unpaired
+from i2i.errors import OptionsError
+
+__all__ = [
+    "DEMO",
+    "Source",
+    "elsewhere",
+    "find_named_images",
+    "find_root",
+    "open_source",
+    "remarks",
+    "resolve_options",
+]
+
+
+def open_source(options: Options, kind: str, say: Say) -> Source:
+    """Find the images of a run, check every one of them, and make data sets of them.
+
+    Arguments:
+        options: of the run.
+        kind: what the model learns from: "paired", "unpaired", "domains" or "unconditional".
+        say: prints a line for a person.
+
+    Raises:
+        DataError: the folder or images in it are not as they should be.
+    """
+    _require_meaning(options, kind)
+    checked = CheckResult()
+    if kind == "unconditional":
+        return replace(images(options, say, checked), checked=checked)
+    makers: dict[str, Callable[[Options, Path, Say, CheckResult], Source]] = {
+        "paired": paired,
+        "unpaired": unpaired,
+        "domains": domains,
+    }
+    root = find_root(options.data.root, kind, say)
+    return replace(makers[kind](options, root, say, checked), checked=checked)
+
+
+def resolve_options(options: Options, kind: str) -> Options:
+    """Write into the options of a new run where its data is, whichever folder it is resumed from,
+    and what only the data can tell: the names of the labels.
+
+    So everything after that, from building the model to using it, need not look at the data.
+
+    Raises:
+        DataError: there are no labels, or not those that the options name; or a place is an address
+            on the network.
+        OptionsError: it is not said where the images are, or something is said that this kind of
+            data does not have.
+    """
+    _require_meaning(options, kind)
+    layer = options.to_dict()
+    for each in (layer["data"], *layer["data"]["more"]):
+        for key in ("root", "root_b", "table"):
+            where = each.get(key)
+            if where:
+                each[key] = where = typed_path(where)
+            # A table is looked for below the root first.
+            below = key == "table" and Path(each["root"], where).is_file()
+            if where and Path(where).exists() and not below:
+                each[key] = str(Path(where).absolute())
+    options = read_options(layer)
+    data = options.data
+    if kind == "unconditional":
+        layer["data"]["domains"] = list(class_names(data, silent))
+        return read_options(layer)
+    if kind != "domains":
+        return options
+    found = [label_names(each, find_root(each.root, kind, silent)) for each in (data, *data.more)]
+    layer["data"] |= found[0] | {
+        "more": [of.model_dump() | names for of, names in zip(data.more, found[1:], strict=True)]
+    }
+    return read_options(layer)
+
+
+def elsewhere(options: Options, dataroot: str, kind: str) -> Options:
+    """Return the options with another data set, which must have the labels that were learnt.
+
+    Raises:
+        DataError: it has not.
+    """
+    layer = options.to_dict()
+    layer["data"] |= {"root": dataroot, "root_b": "", "more": []}
+    return resolve_options(read_options(layer), kind)
+
+
+def _require_meaning(options: Options, kind: str) -> None:
+    """Refuse to go without a data set, and what would be ignored."""
+    data = options.data
+    if not data.root:
+        raise OptionsError(
+            "data.root is empty: say where the images are with data.root=FOLDER (--dataroot), or "
+            "try data.root=demo."
+        )
+    if data.root_b and kind != "unpaired":
+        raise OptionsError(
+            f"data.root_b (={data.root_b!r}, --dataroot-b) is for unpaired data; the model "
+            f"{options.model!r} learns from {kind} data and would ignore it: leave it out."
+        )
+    if kind in ("paired", "unpaired"):
+        for name in ("table", "attributes", "domains", "groups", "more"):
+            if getattr(data, name):
+                raise OptionsError(
+                    f"data.{name} is for models of many domains; the model {options.model!r} "
+                    f"learns from {kind} data and would ignore it: leave it out."
+                )

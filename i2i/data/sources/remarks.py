@@ -1,0 +1,47 @@
+"""What a person should know of the data of a run before it starts."""
+
+from pathlib import Path
+
+from i2i.config import LabelledData, Options
+from i2i.core.progress import progress_bar
+from i2i.data.sources.root import find_root
+from i2i.data.sources.source import Source, silent, table_file
+from i2i.doctor import brief
+
+
+def remarks(options: Options, kind: str, source: Source) -> list[str]:
+    """A few lines for each data set in which something is likely to be a mistake.
+
+    They follow from what the check of the images has seen: nothing is decoded. Of images that
+    are no files of their own, such as MNIST, nothing is said.
+
+    Arguments:
+        options: of the run, settled.
+        kind: what the model learns from.
+        source: of these options.
+
+    Raises:
+        DataError: the data is no longer there.
+    """
+    if not source.checked.looks:
+        return []
+    data = options.data
+    lines = []
+    each: LabelledData
+    for each in (data, *data.more):
+        root = find_root(each.root, kind, silent)
+        with progress_bar("looking for copies") as comparing:
+            lines += brief(
+                root,
+                kind,  # type: ignore[arg-type]
+                source.checked,
+                crop_size=data.crop_size,
+                resize=data.resize,
+                root_b=Path(data.root_b) if data.root_b else None,
+                table=table_file(each, root) if each.table else None,
+                domains=each.domains,
+                attributes=each.attributes,
+                copies=data.look_for_copies,
+                comparing=comparing,
+            )
+    return lines

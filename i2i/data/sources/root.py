@@ -1,0 +1,52 @@
+"""Where a data set is: a folder, a name in the catalogue, or the embedded one."""
+
+from pathlib import Path
+
+from i2i.config.recipes import shipped
+from i2i.core.progress import progress_bar
+from i2i.data.catalogue.cache import cache_folder
+from i2i.data.catalogue.cards import catalogued
+from i2i.data.images.read import require_folder, typed_path
+from i2i.data.sources.source import Say
+
+DEMO = "demo"
+"""The dataroot that stands for the embedded data set."""
+
+
+def find_root(dataroot: str, kind: str | None, say: Say) -> Path:
+    """Return the folder of a data set; what is not there yet is downloaded or painted.
+
+    Arguments:
+        dataroot: the folder, or a name.
+        kind: what is wanted; None for whatever there is.
+        say: prints a line for a person.
+
+    Raises:
+        DataError: there is no such data set, or it cannot be had.
+    """
+    dataroot = typed_path(dataroot)
+    if Path(dataroot).is_dir():
+        return Path(dataroot)
+    if Path(dataroot).exists():
+        require_folder(Path(dataroot))
+    if dataroot != DEMO:
+        return catalogued(
+            dataroot, shipped("datasets"), cache_folder(), kind=kind, say=say, bar=progress_bar
+        )
+    from i2i.data.demo.sets import demo_folder
+
+    announced = False
+    with progress_bar("painting the embedded data set") as bar:
+
+        def progress(done: int, total: int) -> None:
+            nonlocal announced
+            if not announced:  # only now is it known that it was not there
+                say("data set: the embedded one, which is painted now (up to a minute)")
+                announced = True
+            bar(done, total)
+
+        return demo_folder(
+            "domains" if kind == "unconditional" else kind or "paired",
+            cache_folder(),
+            progress=progress,
+        )

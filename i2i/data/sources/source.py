@@ -1,0 +1,156 @@
+"""What a run learns from, whatever its kind, and how its images are checked."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset, default_collate
+
+from i2i.config import Data, LabelledData
+from i2i.core.progress import progress_bar
+from i2i.data.augment.geometry import JointGeometry
+from i2i.data.catalogue.cache import cache_folder
+from i2i.data.images.check import CheckResult, check_images, usable_images
+from i2i.data.images.content_hash import Member, content_hash
+from i2i.data.images.read import counted_by_suffix, passed_over
+from i2i.data.images.values import require_full_range
+from i2i.data.kinds.folders import results_in
+from i2i.data.kinds.layouts import first_few
+
+Say = Callable[[str], None]
+
+FEW = 4
+"""Different held-out images below which measures of how different they are mean nothing."""
+
+HELD_OUT = 0.1
+"""Share of the images that is held out where a data set has no validation split."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data of a run.
+
+    `train` gives a sample for any position from 0 on, `images` of them in an epoch; `validation`
+    gives its samples in a fixed order. `fingerprint` changes with the names of the files that are
+    trained on. `checked` is what the check of the images has seen, `members` makes a list of the
+    images of a split ("train", "val", "test").
+    """
+
+    train: Dataset[Any]
+    validation: Dataset[Any]
+    images: int
+    validation_images: int
+    fingerprint: str
+    checked: CheckResult = field(default_factory=CheckResult)
+    members: Callable[[str], list[Member]] = field(default=lambda split: [], compare=False)
+
+    @cached_property
+    def splits(self) -> dict[str, list[Member]]:
+        """All images by split, with a hash of what is in each."""
+        return {split: self.members(split) for split in ("train", "val", "test")}
+
+    def validation_batches(self, count: int, batch_size: int = 8) -> list[Any]:
+        """The first `count` validation samples, collated into batches.
+
+        A sample that would be alone joins the batch before: batch norm, and models that compare
+        the images of a batch, need two.
+        """
+        count = min(count, self.validation_images)
+        begins = list(range(0, count, batch_size))
+        if len(begins) > 1 and count - begins[-1] == 1:
+            del begins[-1]
+        return [
+            default_collate([self.validation[i] for i in range(begin, end)])
+            for begin, end in pairwise([*begins, count])
+        ]
+
+
+def geometry(data: Data) -> JointGeometry:
+    """Return what is done to the images that are trained on."""
+    random = data.crop == "random"
+    return JointGeometry(data.load_size, data.crop_size, data.resize, random, data.flip)
+
+
+def readable(paths: Sequence[Path], data: Data, say: Say, checked: CheckResult) -> list[Path]:
+    """Return the images of one side that can be read, all of which must be unless bad ones are
+    skipped."""
+    usable = usable_images(paths, check(paths, checked), skip_bad=data.skip_bad)
+    require_full_range(usable, checked.looks)
+    left_out({path: checked.bad[path] for path in paths if path in checked.bad}, len(paths), say)
+    return usable
+
+
+def check(paths: Iterable[Path], checked: CheckResult) -> CheckResult:
+    """Decode the images that are not known to be good; `checked` learns of it too."""
+    with progress_bar("checking images") as progress:
+        found = check_images(paths, cache_folder(), progress=progress)
+    checked.update(found)
+    return found
+
+
+def left_out(why: Mapping[Path, str], total: int, say: Say) -> None:
+    """Say what `--skip-bad` leaves out, and why."""
+    if why:
+        lines = [f"{path}: {reason}" for path, reason in why.items()]
+        say(f"left out {len(why)} of {total} that cannot be used (--skip-bad):\n{first_few(lines)}")
+
+
+def members_of(
+    parts: Mapping[str, Iterable[Path]], roots: Sequence[Path], checked: CheckResult
+) -> Callable[[str], list[Member]]:
+    """Return what lists the images of a split, which are files, by their names below the roots.
+
+    What the check has read is not read again.
+    """
+
+    def listed(split: str) -> list[Member]:
+        return [
+            Member(
+                _below(path, roots),
+                checked.looks[path].digest if path in checked.looks else content_hash(path),
+            )
+            for path in dict.fromkeys(parts.get(split, ()))
+        ]
+
+    return listed
+
+
+def _below(path: Path, roots: Sequence[Path]) -> str:
+    for root in roots:
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return path.as_posix()
+
+
+def say_not_used(roots: Sequence[Path], notes: Iterable[str], say: Say) -> None:
+    """Say what lies in the folders of a data set and is not learnt from."""
+    for note in notes:
+        say(f"note: {note}")
+    for folder in results_in(roots):
+        say(f"note: '{folder}' holds results of i2i and is left out.")
+    others = passed_over(roots)
+    if others:
+        say(
+            f"note: {len(others)} files of kinds that are not read are passed over "
+            f"({counted_by_suffix(others)}), the first is '{others[0]}'."
+        )
+
+
+def table_file(data: LabelledData, root: Path) -> Path:
+    """The table of attributes of a data set: below its root, or else where its name says."""
+    beside = Path(data.table)
+    return beside if beside.is_file() and not (root / beside).is_file() else root / beside
+
+
+def silent(line: str) -> None:
+    """Print nothing."""
+
+
+def fingerprint(names: Iterable[str]) -> str:
+    """Return a short word that changes with the names of the images."""
+    return hashlib.sha256(os.fsencode("\n".join(names))).hexdigest()[:16]

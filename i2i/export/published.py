@@ -1,0 +1,495 @@
+"""The files of the authors' PyTorch implementations, taken in as runs and given out again.
+
+Their weights have the same names as ours. What a file does not say, since it holds nothing but
+weights, is worked out (`i2i.export.recognition`) or taken from the recipe of the model.
+"""
+
+import re
+import shlex
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from i2i.config import Options, read_options
+from i2i.config.recipes import merge, read_recipe
+from i2i.core.labels import LabelSet
+from i2i.errors import CheckpointError
+from i2i.export.recognition import Architecture, recognise
+from i2i.inference.opening import open_checkpoint
+from i2i.runs.checkpoint import save_checkpoint
+from i2i.runs.folder import Run, create_run, environment, find_checkpoint, refuse_existing
+from i2i.system import gate
+from i2i.system.atomic import replacing, write_text
+from i2i.training.build import build_model, data_kind
+
+Say = Callable[[str], None]
+
+FILES: Mapping[str, Mapping[str, str]] = {
+    "cyclegan": {
+        "generator_AtoB": "{}_net_G_A.pth",
+        "generator_BtoA": "{}_net_G_B.pth",
+        "discriminator_B": "{}_net_D_A.pth",  # named after the generator that it plays against
+        "discriminator_A": "{}_net_D_B.pth",
+    },
+    "pix2pix": {"generator": "{}_net_G.pth", "discriminator": "{}_net_D.pth"},
+    "stargan": {"generator": "{}-G.ckpt", "discriminator": "{}-D.ckpt"},
+}
+"""Model -> network -> name of its file; {} is an epoch ("200"), "iter_5000" or "latest", for
+StarGAN the number of steps. The generators come first; a model is there if they are."""
+
+_INSTEAD = "Every generator that translates can be had as an ONNX file: --format onnx."
+
+
+DataSet = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Labels of a data set: the names of its domains, or those of its attributes in groups."""
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network as it was found in a file."""
+
+    path: Path
+    architecture: Architecture
+    weights: dict[str, Tensor]
+
+
+def import_published(
+    source: Path,
+    name: str,
+    *,
+    runs_dir: Path = Path("runs"),
+    epoch: str | None = None,
+    domains: Sequence[str] = (),
+    attributes: Sequence[Sequence[str]] = (),
+    domains_2: Sequence[str] = (),
+    attributes_2: Sequence[Sequence[str]] = (),
+    no_dropout: bool = False,
+    evaluate: bool = False,
+    say: Say = print,
+) -> Path:
+    """Make a run of weights that the authors' code saved.
+
+    A generator alone becomes a run of pix2pix, whichever network it is; two that belong together
+    (G_A and G_B) one of CycleGAN. Discriminators that lie beside them under their usual names come
+    along. Everything else about the run is as in the recipe of the model.
+
+    Arguments:
+        source: the file of a generator, or a folder of files with the names in `FILES`; or the
+            folder of a run of StarGAN whose labels are to get other names.
+        name: of the new run.
+        runs_dir: the folder of the runs.
+        epoch: which files of a folder, where there are several ("latest", "200", "iter_5000"); by
+            default "latest", or else the highest number.
+        domains: the names of StarGAN's domains, in the order of its labels. The files do not tell
+            them, so that these or the attributes must be given.
+        attributes: or those of its attributes, in groups of which only one can hold.
+        domains_2, attributes_2: the same of the second data set, if it was trained on two.
+        no_dropout: a U-Net was trained without dropout, which its weights cannot tell. Otherwise
+            one that comes alone is taken to have it, as is the default for pix2pix.
+        evaluate: use the generator as their code does with --eval, that is normalise with the
+            running statistics and without dropout. Otherwise as it does without: with the
+            statistics of each image and with dropout, if there is any.
+        say: prints a line for a person.
+
+    Returns:
+        the folder of the run.
+
+    Raises:
+        CheckpointError: a file cannot be read, or its weights do not fit exactly; or names of
+            labels are missing or too many.
+        OptionsError: the network is one that our models cannot have (of six channels, say).
+        RunError: there is such a run already.
+    """
+    run = Run(runs_dir / name)
+    refuse_existing(run.folder)
+    if (source / "checkpoints").is_dir():
+        model_name, when, networks = _of_run(source)
+    else:
+        model_name, when, files = _find(source, epoch)
+        networks = {attribute: _read(path) for attribute, path in files.items()}
+    first = next(iter(networks.values()))
+    if first.architecture.role != "generator":
+        raise CheckpointError(
+            f"{first.path} is a {first.architecture}: expected a generator, which lies beside it."
+        )
+    if model_name != "cyclegan":
+        model_name = "stargan" if first.architecture.network == "stargan" else "pix2pix"
+
+    for network in networks.values():
+        say(f"{network.path.name}: {network.architecture}")
+    arguments = first.architecture.arguments
+    dropout = arguments.get("dropout", False)
+    if no_dropout and dropout:
+        raise CheckpointError(f"{first.path} has dropout, as the names of its weights say.")
+    if first.architecture.network == "unet" and re.search("_net_G_[AB]", first.path.name) is None:
+        dropout = not no_dropout and arguments["downs"] > 5
+        if dropout:
+            say("note: taken to have dropout, which the weights of a U-Net do not tell.")
+    sets = [(domains, attributes), (domains_2, attributes_2)]
+    options = _options(
+        model_name, networks, dropout, evaluate, [each for each in sets if any(each)]
+    )
+
+    weights = _fill(options, networks)
+    create_run(run, environment(torch.device("cpu")))
+    write_text(run.options, options.to_toml())
+    step = int(when) if model_name == "stargan" and when.isdigit() else 0
+    state = {"options": options.to_dict(), "data": "", "best": None, "step": step, "model": weights}
+    nothing: dict[str, Any] = {"optimizers": {}, "scalers": {}, "average": {}}
+    save_checkpoint(run.checkpoint(step), state | nothing)
+    say(f"imported as {run.folder}")
+    return run.folder
+
+
+def export_published(
+    checkpoint: Path, folder: Path, *, average: bool | None = None, say: Say = print
+) -> list[Path]:
+    """Write the networks of a checkpoint as files that the authors' code loads.
+
+    The files are in the older of the two formats of PyTorch, which every version of it reads.
+
+    Arguments:
+        checkpoint: a file or a run folder, whose newest checkpoint is taken.
+        folder: where the files go; made if it is not there.
+        average: whether the moving average of the generator is written; by default if there is one.
+        say: prints a line for a person.
+
+    Returns:
+        the files.
+
+    Raises:
+        CheckpointError: a network has no published counterpart, or a file is there already.
+    """
+    path, why = find_checkpoint(checkpoint, Path())
+    say(why)
+    options, state = open_checkpoint(path)
+    if options.model not in FILES:
+        raise CheckpointError(
+            f"{path} is of the model {options.model!r}, for which the authors' code has no "
+            f"counterpart: it has one for {', '.join(FILES)}."
+            + (f" {_INSTEAD}" if data_kind(options) != "unconditional" else "")
+        )
+    if getattr(options.generator, "upsample", "transposed") != "transposed":
+        raise CheckpointError(
+            f"{path} cannot be exported: generator.upsample is 'resize', but the published "
+            f"generators have transposed convolutions only. {_INSTEAD}"
+        )
+    if len(options.data.labels.sets) > 2:
+        raise CheckpointError(
+            f"{path} cannot be exported: it has learnt the labels of "
+            f"{len(options.data.labels.sets)} data sets, and the authors' code knows two at most. "
+            f"{_INSTEAD}"
+        )
+    if average and not state["average"]:
+        raise CheckpointError(f"{path} has no moving average: it was trained without one.")
+    weights = state["model"] | (state["average"] if average is not False else {})
+
+    when = str(state["step"]) if options.model == "stargan" else "latest"
+    networks: list[_Network] = []
+    for attribute, pattern in FILES[options.model].items():
+        prefix = f"{attribute}."
+        own = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+        if own:
+            try:
+                architecture, own = recognise(own, f"{path}: {attribute}")
+            except CheckpointError as error:
+                raise CheckpointError(f"{error} {_INSTEAD}") from error
+            networks.append(_Network(folder / pattern.format(when), architecture, own))
+    existing = [network.path for network in networks if network.path.exists()]
+    if existing:
+        raise CheckpointError(
+            f"{', '.join(map(str, existing))} exist{'s' * (len(existing) == 1)} already: "
+            "give another folder."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be made: {error.strerror}.") from error
+    for network in networks:
+        _write(network)
+        say(f"{network.path}: {_flags(network.architecture, options)}")
+    if options.model == "stargan":
+        back = ["i2i", "import", str(networks[0].path), "RUN_NAME", *_named(options)]
+        say(f"the names of the labels are not in the files; back with: {shlex.join(back)}")
+    return [network.path for network in networks]
+
+
+def _of_run(folder: Path) -> tuple[str, str, dict[str, _Network]]:
+    """The model of a run, its steps and its networks, to give other names to its labels."""
+    path, _ = find_checkpoint(folder, Path())
+    options, state = open_checkpoint(path)
+    model = options.model
+    if model != "stargan":
+        raise CheckpointError(f"{folder} is a run of i2i already, of {model}: use it as it is.")
+    networks = {}
+    for name, pattern in FILES[model].items():
+        weights = state["model"] | state["average"]
+        own = {
+            key.removeprefix(f"{name}."): w for key, w in weights.items() if key.startswith(name)
+        }
+        if own:
+            # Named after the file that it would be published as.
+            file = path.with_name(pattern.format(state["step"]))
+            networks[name] = _Network(file, *recognise(own, f"{path}: {name}"))
+    return model, str(state["step"]), networks
+
+
+def _find(source: Path, epoch: str | None) -> tuple[str, str, dict[str, Path]]:
+    """Which model, which epoch, and the file of each network, the main generator first."""
+    if source.is_dir():
+        return _find_in_folder(source, epoch)
+    if not source.is_file():
+        raise CheckpointError(f"{source} is neither a file nor a folder.")
+    if epoch is not None:
+        raise CheckpointError(
+            f"epoch (={epoch!r}) chooses among the files of a folder, but {source} is one file."
+        )
+    for model in ("pix2pix", "stargan"):
+        when = _when(FILES[model]["generator"], source.name)
+        if when is not None:
+            return model, when, _present(source.parent, model, when)
+    return "pix2pix", "", {"generator": source}
+
+
+def _find_in_folder(folder: Path, epoch: str | None) -> tuple[str, str, dict[str, Path]]:
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in (".pth", ".ckpt"))
+    for model, patterns in FILES.items():
+        of_each_generator = [
+            {when for name in names if (when := _when(pattern, name)) is not None}
+            for network, pattern in patterns.items()
+            if network.startswith("generator")
+        ]
+        complete = set.intersection(*of_each_generator)
+        if epoch is not None:
+            complete &= {epoch}
+        if complete:
+            when = max(complete, key=_age)
+            return model, when, _present(folder, model, when)
+    of = f" of epoch {epoch!r}" if epoch else ""
+    there = f"but {', '.join(names[:8])}{', ...' * (len(names) > 8)}" if names else "nor any other"
+    raise CheckpointError(
+        f"{folder} holds no generator{of} under its usual name (latest_net_G.pth, both "
+        f"latest_net_G_A.pth and latest_net_G_B.pth, or 200000-G.ckpt), {there}: give the file of "
+        "a generator itself."
+    )
+
+
+def _present(folder: Path, model: str, when: str) -> dict[str, Path]:
+    paths = {network: folder / pattern.format(when) for network, pattern in FILES[model].items()}
+    return {network: path for network, path in paths.items() if path.is_file()}
+
+
+def _when(pattern: str, name: str) -> str | None:
+    """What stands in a file's name where the pattern has {}."""
+    before, after = map(re.escape, pattern.split("{}"))
+    found = re.fullmatch(f"{before}(.+){after}", name)
+    return found[1] if found else None
+
+
+def _age(when: str) -> tuple[bool, bool, int]:
+    """What sorts "latest" behind epochs, and these behind iterations."""
+    number = re.search(r"\d+$", when)
+    return when == "latest", when.isdigit(), int(number[0]) if number else -1
+
+
+def _read(path: Path) -> _Network:
+    """Read a file and find out which network it holds."""
+    try:
+        state = gate.load_tensors(path, old=True)
+    except (gate.RefusedError, OSError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read: expected a file of weights as PyTorch saves it, whole and "
+            f"with nothing but tensors in it ({error})."
+        ) from error
+    if isinstance(state, dict) and "format" in state and "options" in state:
+        raise CheckpointError(f"{path} is a checkpoint of i2i already: use it as it is.")
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise CheckpointError(
+            f"{path} holds more than weights: expected a dictionary from names to tensors."
+        )
+    if all(key.startswith("module.") for key in state):  # saved from within a DataParallel
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    architecture, weights = recognise(state, str(path))
+    return _Network(path, architecture, weights)
+
+
+def _options(
+    model: str,
+    networks: Mapping[str, _Network],
+    dropout: bool,
+    evaluate: bool,
+    sets: Sequence[DataSet],
+) -> Options:
+    """The complete options of the run: the recipe, with what the files say laid over it.
+
+    `sets` are the labels of each data set; none if nothing is said of labels.
+    """
+    recipe = read_recipe(model)
+    generator, *others = (network.architecture for network in networks.values())
+    inputs, outputs = generator.channels
+    arguments = {k: v for k, v in generator.arguments.items() if k != "dropout"}
+    layer: dict[str, Any] = {
+        "summary": f"imported from {', '.join(n.path.name for n in networks.values())}",
+        "generator": {"network": generator.network, **arguments},
+        "inference": {
+            "norm": "running" if evaluate else "image",
+            "dropout": dropout and not evaluate,
+        },
+    }
+    labels = [_labels(each) for each in sets]
+    names = [name for each in labels for key in ("domains", "attributes") for name in each[key]]
+    if generator.network == "stargan":
+        _require_names(names, len(sets), inputs - outputs)
+        first, *more = labels
+        layer["data"] = {
+            "input_channels": outputs,
+            "output_channels": outputs,
+            "more": more,
+            **first,
+        }
+    elif names:
+        raise CheckpointError(
+            f"names of labels ({', '.join(names)}) are for StarGAN, but this is a {generator}."
+        )
+    else:
+        layer["data"] = {"input_channels": inputs, "output_channels": outputs}
+        layer["generator"] |= {"dropout": dropout, "upsample": "transposed"}
+        size, multiple = recipe["data"]["crop_size"], 2 ** arguments.get("downs", 2)
+        if size % multiple:
+            layer["data"] |= {"crop_size": multiple, "load_size": multiple}
+    for other in others:
+        if other.role == "discriminator":
+            arguments = {k: v for k, v in other.arguments.items() if k not in ("classes", "size")}
+            layer["discriminator"] = {"network": other.network, **arguments}
+            if "size" in other.arguments:
+                size = other.arguments["size"]
+                layer["data"] |= {"crop_size": size, "load_size": size}
+    return read_options(merge(recipe, layer))
+
+
+def _labels(data_set: DataSet) -> dict[str, Any]:
+    """The labels of a data set as options."""
+    domains, attributes = data_set
+    return {
+        "domains": list(domains),
+        "attributes": [name for group in attributes for name in group],
+        "groups": [list(group) for group in attributes if len(group) > 1],
+    }
+
+
+def _require_names(names: Sequence[str], sets: int, planes: int) -> None:
+    """Raise a CheckpointError unless there is a name for each plane that a generator is told.
+
+    With two data sets, two more planes say whose labels are known.
+    """
+    mask = sets if sets > 1 else 0
+    if names and len(names) + mask == planes:
+        return
+    wanted = (
+        f"name them in their order, by --domains A,B,... if an image has exactly one of them, else "
+        f"by --attributes 'A|B,C'; if there were two data sets (--dataset Both), {planes - 2}, "
+        "those of the second by --domains-2 or --attributes-2."
+    )
+    if not names:
+        raise CheckpointError(
+            f"the generator has {planes} label planes, and the file does not tell what they mean: "
+            f"{wanted}"
+        )
+    raise CheckpointError(
+        f"{len(names)} labels are named ({', '.join(names)}), but the generator has {planes} label "
+        f"planes{f', {mask} of which say whose labels are known' if mask else ''}: {wanted}"
+    )
+
+
+def _fill(options: Options, networks: Mapping[str, _Network]) -> dict[str, Tensor]:
+    """The weights under the names of the model, after trying that it takes them."""
+    model = build_model(options)
+    first = next(iter(networks.values()))
+    weights: dict[str, Tensor] = {}
+    for attribute, network in networks.items():
+        module = model.get_submodule(attribute)
+        try:
+            module.load_state_dict(network.weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{network.path} ({network.architecture}) does not go with {first.path.name} "
+                f"({first.architecture}) in one {options.model}: give the file of a generator by "
+                "itself."
+            ) from error
+        for key, value in network.weights.items():
+            if not value.isfinite().all():
+                raise CheckpointError(
+                    f"{network.path}: {key} holds values that are not finite, so its training has "
+                    "failed: take a file of an earlier epoch."
+                )
+        weights |= {f"{attribute}.{key}": value for key, value in module.state_dict().items()}
+    return weights
+
+
+def _write(network: _Network) -> None:
+    """Write a file whole or not at all."""
+    try:
+        with replacing(network.path) as partial:
+            torch.save(OrderedDict(network.weights), partial, _use_new_zipfile_serialization=False)
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"{network.path} could not be written: {error}.") from error
+
+
+def _named(options: Options) -> list[str]:
+    """The flags of `i2i import` that name the labels of a run."""
+    flags = []
+    for number, each in enumerate(options.data.labels.sets):
+        kind = "--domains" if each.exclusive else "--attributes"
+        flags += [kind + ("" if number == 0 else f"-{number + 1}"), _in_groups(each)]
+    return flags
+
+
+def _in_groups(labels: LabelSet) -> str:
+    """Names in their order, with | between those of a group, which lie side by side."""
+    text = ""
+    for before, name in zip((None, *labels.names), labels.names, strict=False):
+        together = any(before in group and name in group for group in labels.groups)
+        text += name if before is None else f"{'|' if together else ','}{name}"
+    return text
+
+
+def _flags(architecture: Architecture, options: Options) -> str:
+    """What to tell the authors' code, so that it builds the network that the weights are for."""
+    arguments = architecture.arguments
+    width = arguments["width"]
+    match architecture.network, architecture.role:
+        case "stargan", "generator":
+            counts = [len(each.names) for each in options.data.labels.sets]
+            labels = f"--c_dim {counts[0]}"
+            if len(counts) == 2:
+                labels = f"--dataset Both {labels} --c2_dim {counts[1]}"
+            return f"--g_conv_dim {width} --g_repeat_num {arguments['blocks']} {labels}"
+        case "stargan", "discriminator":
+            layers, size = arguments["layers"], arguments["size"]
+            return f"--d_conv_dim {width} --d_repeat_num {layers} --image_size {size}"
+        case "pixelgan", _:
+            named = "--netD pixel"
+        case "patchgan", _:
+            named = f"--netD n_layers --n_layers_D {arguments['layers']}"
+        case "unet", _:
+            named = f"--netG unet_{2 ** arguments['downs']}"
+        case _:
+            named = f"--netG resnet_{arguments['blocks']}blocks"
+    if architecture.role == "discriminator":
+        return f"{named} --ndf {width} --norm {arguments['norm']}"
+    inputs, outputs = architecture.channels
+    no_dropout = "" if getattr(options.generator, "dropout", False) else " --no_dropout"
+    flags = (
+        f"{named} --ngf {width} --norm {arguments['norm']}{no_dropout} "
+        f"--input_nc {inputs} --output_nc {outputs}"
+    )
+    if arguments.get("downs", 8) in (7, 8) and arguments.get("blocks", 9) in (6, 9):
+        return flags
+    return f"{flags} (which their define_G does not know: add a case of this depth)"

@@ -1,0 +1,1 @@
+"""From a checkpoint to something to use: translator, sampler, folders, tiles."""

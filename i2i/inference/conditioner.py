@@ -1,0 +1,134 @@
+"""What a generator for many domains is told about an image that it is to translate.
+
+A domain is asked for and that is all. An attribute is changed and the others stay as they are, so
+they have to be known: from whoever asks, or by the classifier that was trained beside the
+generator.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from i2i.core.batch import to_signed
+from i2i.core.labels import Asked, LabelSpace
+from i2i.data.catalogue.attributes import read_table
+from i2i.errors import DataError, OptionsError
+
+
+class Conditioner:
+    """Turns what is asked for into a condition for each image.
+
+    Arguments:
+        labels: what the generator has learnt.
+        classifier: (N, C, `size`, `size`) -> anything, and logits (N, L); None if there is none. It
+            is used where it lies, and must be in evaluation mode.
+        size: height and width of the images that the classifier takes.
+        stretch: whether images are brought to it whatever their proportions; else their middle
+            is cut out.
+        asked: what is asked for by default.
+
+    Raises:
+        OptionsError: that is nothing which the generator has learnt.
+    """
+
+    def __init__(
+        self,
+        labels: LabelSpace,
+        classifier: nn.Module | None,
+        *,
+        size: int,
+        stretch: bool,
+        asked: Asked = None,
+    ) -> None:
+        self.labels = labels
+        self.classifier = classifier
+        self.size = size
+        self.stretch = stretch
+        self.ask(asked)
+
+    def ask(self, asked: Asked) -> None:
+        """Change what is asked for by default."""
+        self.changes = None if asked is None else self.labels.changes(asked)
+
+    def __call__(self, images: Tensor, asked: Asked = None, labels: Tensor | None = None) -> Tensor:
+        """Return the conditions (N, planes) for images (N, C, H, W), on their device.
+
+        Arguments:
+            images: uint8 in 0..255 or floating point in -1..1.
+            asked: for; by default what the conditioner was made with.
+            labels: what the images are like, (N, L); by default what the classifier finds.
+
+        Raises:
+            OptionsError: nothing is asked for, or nothing that the generator has learnt; or the
+                labels are needed and there is no classifier.
+        """
+        changes = self.changes if asked is None else self.labels.changes(asked)
+        if changes is None:
+            raise OptionsError(
+                "this model translates to more tha one domain: ask for one (domain) of "
+                f"{', '.join(self.labels.targets)}."
+            )
+        if labels is None and self.labels.depends(changes):
+            labels = self.classify(images)
+        if labels is None:
+            labels = torch.zeros(len(images), len(self.labels.names))
+        return self.labels.edited(labels.float(), changes).to(images.device)
+
+    @torch.inference_mode()
+    def classify(self, images: Tensor) -> Tensor:
+        """Return the labels (N, L) that the classifier finds, 0 or 1.
+
+        Raises:
+            OptionsError: there is no classifier.
+        """
+        if self.classifier is None:
+            raise OptionsError(
+                "to change some attributes, the others have to be known, and this checkpoint has "
+                "no discriminator to find them: set all of them, or give a table of them."
+            )
+        device = next(self.classifier.parameters()).device
+        _, logits = self.classifier(self._fitted(to_signed(images).float().to(device)))
+        return self.labels.decided(logits.float()).to(images.device)
+
+    def told_by(self, table: Path) -> Callable[[Path], Tensor]:
+        """Return what a table says of an image: path -> labels (L,).
+
+        The table has all attributes of the data set from which something is asked for.
+
+        Raises:
+            DataError: the table is not as it should be; in use: it has no row for the image.
+            OptionsError: a domain is asked for, for which no table is needed.
+        """
+        assert self.changes is not None
+        number = self.labels.number(self.changes)
+        each, part = self.labels.sets[number], self.labels.parts[number]
+        if each.exclusive:
+            raise OptionsError(
+                f"a table of attributes ('{table}') is of no use to change domains: leave it out."
+            )
+        rows = read_table(table, each.names)
+
+        def labels(image: Path) -> Tensor:
+            key = rows.key(image)
+            if key is None:
+                raise DataError(f"'{image}' has no row in '{table}'.")
+            told = torch.zeros(len(self.labels.names))
+            told[part] = torch.tensor(rows.rows[key], dtype=told.dtype)
+            return told
+
+        return labels
+
+    def _fitted(self, images: Tensor) -> Tensor:
+        """Bring images to the size of the classifier, as validation does in training."""
+        height, width = images.shape[-2:]
+        if self.stretch:
+            height, width = self.size, self.size
+        else:
+            scale = self.size / min(height, width)
+            height, width = round(height * scale), round(width * scale)
+        images = F.interpolate(images, (height, width), mode="bicubic", antialias=True)
+        top, left = (height - self.size) // 2, (width - self.size) // 2
+        return images[..., top : top + self.size, left : left + self.size].clamp(-1, 1)

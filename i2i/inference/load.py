@@ -1,0 +1,454 @@
+"""From a checkpoint to something to use: a translator, a sampler, a description.
+
+A checkpoint knows everything about itself; nothing has to be said again.
+"""
+
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from i2i import __version__
+from i2i.config import Options, read_options
+from i2i.core.labels import Asked
+from i2i.core.model import Model
+from i2i.distributed.processes import ALONE, Processes
+from i2i.errors import CheckpointError, OptionsError
+from i2i.inference.conditioner import Conditioner
+from i2i.inference.onnx.description import is_exported
+from i2i.inference.onnx.session import ExportedNetwork
+from i2i.inference.opening import open_checkpoint
+from i2i.inference.sampler import Sampler
+from i2i.inference.translator import Translator
+from i2i.networks import has_dropout
+from i2i.networks.sizes import ensure_multiple
+from i2i.runs.checkpoint import about
+from i2i.runs.folder import find_checkpoint
+from i2i.system.gate import not_finite, shortened
+from i2i.training.build import (
+    build_model,
+    chosen_precision,
+    data_kind,
+    growth,
+    latent,
+    pick_device,
+)
+
+
+def build_translator(
+    options: Options,
+    model: Model,
+    *,
+    direction: str | None = None,
+    domain: Asked = None,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
+) -> Translator:
+    """Build what translates images with a generator of a model.
+
+    The generator is copied, and so is a classifier: what becomes of the model afterwards changes no
+    translation.
+
+    Arguments:
+        options: of the model.
+        model: whose generator is used.
+        direction: "AtoB" or "BtoA", for models that translate both ways; by default that of the
+            options.
+        domain: what to translate to unless a call says otherwise, for models of many domains; or
+            which attributes to change, and whether they shall hold.
+        device: to compute on.
+        precision: to compute in: "fp32", "bf16", "fp16", or "auto" for the best of the device.
+
+    Raises:
+        OptionsError: the model does not translate in this direction or to this domain.
+    """
+    if model.data == "unconditional":
+        raise OptionsError(
+            f"this {options.model} makes images from noise and translates none: use `i2i sample`."
+        )
+    wanted = direction or options.data.direction
+    ways = model.directions or {options.data.direction: model.generators[0]}
+    if wanted not in ways:
+        raise OptionsError(
+            f"direction (={wanted!r}) is not what this {options.model} has learnt: "
+            f"it translates {' and '.join(ways)}."
+        )
+    channels = options.data.input_channels, options.data.output_channels
+    if model.directions and wanted == "BtoA":
+        channels = channels[::-1]
+    classifier = None
+    if (
+        model.classifier_known
+        and model.classifier
+        and not all(each.exclusive for each in options.data.labels.sets)
+    ):
+        classifier = deepcopy(model.get_submodule(model.classifier)).eval().to(device)
+    network = model.get_submodule(ways[wanted])
+    if data_kind(options) != "domains":
+        ensure_multiple(network, channels[0])
+    return Translator(
+        network,
+        input_channels=channels[0],
+        output_channels=channels[1],
+        norm=options.inference.norm,
+        dropout=options.inference.dropout,
+        device=device,
+        precision=precision,
+        seed=options.train.seed,
+        conditioner=_conditioner(options, classifier, domain),
+        trained_size=_trained_size(options),
+        paired=model.data == "paired" and bool(options.data.root),
+    )
+
+
+def _trained_size(options: Options) -> int | None:
+    """The shorter side of whole images in the training; None where they keep their own, or where
+    i2i has not trained it."""
+    data = options.data
+    if data.resize == "none" or not data.root:
+        return None
+    # A little more than is cropped is meant for variety; use is as in validation, without it.
+    return data.crop_size if data.load_size <= 1.25 * data.crop_size else data.load_size
+
+
+def _conditioner(
+    options: Options, classifier: nn.Module | None, domain: Asked
+) -> Conditioner | None:
+    """What tells a generator of many domains what is asked for; None for any other."""
+    if data_kind(options) == "domains":
+        return Conditioner(
+            options.data.labels,
+            classifier,
+            size=options.data.crop_size,
+            stretch=options.data.resize == "stretch",
+            asked=domain,
+        )
+    if domain is not None:
+        raise OptionsError(
+            f"domain (={domain!r}) means nothing to this {options.model}, which has learnt nothing "
+            "of domains."
+        )
+    return None
+
+
+def build_sampler(
+    options: Options,
+    model: Model,
+    *,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
+    processes: Processes = ALONE,
+) -> Sampler:
+    """Build what makes images from noise with a copy of the generator of a model.
+
+    Raises:
+        OptionsError: the model translates images.
+    """
+    what = latent(options)
+    if what is None:
+        raise OptionsError(
+            f"this {options.model} translates images and makes none from noise: use "
+            "`i2i translate`."
+        )
+    generator = model.get_submodule(model.generators[0])
+    return Sampler(
+        generator,
+        what,
+        names=options.data.labels.names if getattr(generator, "classes", 0) else (),
+        size=options.data.crop_size,
+        norm=options.inference.norm,
+        device=device,
+        precision=precision,
+        processes=processes,
+    )
+
+
+def load_translator(
+    checkpoint: Path | str | None = None,
+    *,
+    runs_dir: Path | str = "runs",
+    direction: str | None = None,
+    domain: Asked = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    average: bool | None = None,
+    best: bool = False,
+) -> Translator:
+    """Build a translator from a checkpoint, which knows everything about itself::
+
+        translator = load_translator("runs/NAME")
+        translator("photo.jpg").save("translated.png")
+
+    An exported file (NAME.onnx) is one too. What was settled when it was written cannot be chosen
+    any more: precision, weights, direction.
+
+    Arguments:
+        checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
+        runs_dir: the folder of the runs.
+        direction: "AtoB" or "BtoA", for models that translate both ways.
+        domain: what to translate to unless a call says otherwise, for models of many domains; or
+            which attributes to change, and whether they shall hold.
+        device: "auto", "cpu", "cuda", ...
+        precision: to compute in: "fp32", "bf16", "fp16", or "auto" for the best of the device.
+        average: whether the moving average of the generator is used; by default if there is one.
+        best: of a run, whether to take the checkpoint with the best validation, not the last one.
+
+    Returns:
+        the translator; its `checkpoint` and `description` say what it is made of and why.
+    """
+    if is_exported(checkpoint):
+        assert checkpoint is not None
+        _refuse_what_is_settled(checkpoint, precision=precision, average=average, best=best)
+        return load_exported(Path(checkpoint), direction=direction, domain=domain, device=device)
+    path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
+    options, model, _ = load_model(path, average=average)
+    if model.data == "unconditional":
+        raise OptionsError(
+            f"{why} is of a {options.model}, which makes images from noise: use `i2i sample`, or "
+            "name another run with --checkpoint."
+        )
+    where = pick_device(device)
+    translator = build_translator(
+        options,
+        model,
+        direction=direction,
+        domain=domain,
+        device=where,
+        precision=chosen_precision(precision, where),
+    )
+    translator.checkpoint, translator.description = path, why
+    return translator
+
+
+def load_exported(
+    path: Path, *, direction: str | None = None, domain: Asked = None, device: str = "auto"
+) -> Translator:
+    """Build a translator from a file that `i2i export` has written.
+
+    It has no classifier, so that attributes that stay as they are have to be told.
+
+    Arguments:
+        path: NAME.onnx.
+        direction: must be that of the file, if it is said.
+        domain: what to translate to unless a call says otherwise, for models of many domains.
+        device: where onnxruntime computes: "auto", "cpu", "cuda", ...
+
+    Raises:
+        CheckpointError: the file is missing, broken, or not written by i2i.
+        OptionsError: the direction is another, or onnxruntime is not installed or cannot compute
+            there.
+    """
+    network = ExportedNetwork(path, device)
+    told = network.description
+    if direction not in (None, told.direction):
+        raise OptionsError(
+            f"direction (={direction!r}) is not that of {path}, which translates "
+            f"{told.direction}: leave it out, or export the other direction."
+        )
+    options = _exported_options(network, path)
+    return Translator(
+        network,
+        input_channels=told.input_channels,
+        output_channels=told.output_channels,
+        norm=options.inference.norm,
+        dropout=False,
+        device="cpu",  # where its tensors lie, wherever it is computed
+        conditioner=_conditioner(options, None, domain),
+        trained_size=_trained_size(options),
+        paired=data_kind(options) == "paired" and bool(options.data.root),
+        checkpoint=path,
+        description=str(path),
+    )
+
+
+def _exported_options(network: ExportedNetwork, path: Path) -> Options:
+    told = network.description
+    try:
+        options = read_options(told.options)
+        planes = options.data.labels.plane_names if data_kind(options) == "domains" else ()
+    except OptionsError as error:
+        raise CheckpointError(
+            f"{path} has options that this i2i does not understand (version {told.version} of its "
+            f"metadata, written by i2i {told.i2i or 'of an older version'}; this is {__version__}):"
+            f"\n{error}\nInstall the i2i that wrote it, or a newer one."
+        ) from error
+    if planes != told.planes:
+        raise CheckpointError(
+            f"{path} says that it takes the planes {shortened(told.planes)}, but its options name "
+            f"{shortened(planes)}: it is damaged; export it again."
+        )
+    return options
+
+
+def _refuse_what_is_settled(
+    checkpoint: Path | str, *, precision: str, average: bool | None, best: bool
+) -> None:
+    for flag, idle in (
+        (f"--precision {precision}", precision in ("fp32", "auto")),
+        ("--average" if average else "--raw", average is None),
+        ("--best", not best),
+    ):
+        if not idle:
+            raise OptionsError(
+                f"what {flag} asks for was settled when {checkpoint} was exported: leave it out, "
+                "or export another file."
+            )
+
+
+def load_sampler(
+    checkpoint: Path | str | None = None,
+    *,
+    runs_dir: Path | str = "runs",
+    device: str = "auto",
+    precision: str = "fp32",
+    average: bool | None = None,
+    best: bool = False,
+    processes: Processes = ALONE,
+) -> Sampler:
+    """Build a sampler from a checkpoint, which knows everything about itself.
+
+    Arguments and result are as those of `load_translator`; `processes` share the work.
+    """
+    path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
+    options, model, _ = load_model(path, average=average)
+    if model.data != "unconditional":
+        raise OptionsError(
+            f"{why} is of a {options.model}, which translates images: use `i2i translate`, or "
+            "name another run with --checkpoint."
+        )
+    where = pick_device(processes.device(device))
+    precision = chosen_precision(precision, where)
+    sampler = build_sampler(options, model, device=where, precision=precision, processes=processes)
+    sampler.checkpoint, sampler.description = path, why
+    return sampler
+
+
+def load_model(
+    checkpoint: Path | str | None = None,
+    *,
+    runs_dir: Path | str = "runs",
+    average: bool | None = None,
+    best: bool = False,
+) -> tuple[Options, Model, str]:
+    """Build a model as a checkpoint left it, on the CPU.
+
+    Imported weights may be those of some networks only; the others are then fresh.
+
+    Arguments:
+        checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
+        runs_dir: the folder of the runs.
+        average: whether the moving average of the generator is used; by default if there is one.
+        best: of a run, whether to take the checkpoint with the best validation, not the last one.
+
+    Returns:
+        the options of its run, the model, and which checkpoint it is and why, in words.
+    """
+    path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
+    options, state = open_checkpoint(path)
+    if average and not state["average"]:
+        raise CheckpointError(f"{path} has no moving average: it was trained without one.")
+    weights = state["model"] | (state["average"] if average is not False else {})
+    model = build_model(options)
+    for name, network in model.named_children():
+        prefix = f"{name}."
+        own = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+        if own or name in model.generators:
+            network.load_state_dict(own)
+            if name in model.generators and (wrong := not_finite(own)):
+                raise CheckpointError(
+                    f"{path} has weights of the {name} that are not finite ({wrong}): its training "
+                    "has failed, and all that it makes is black; take an older one."
+                )
+        elif name == model.classifier:
+            model.classifier_known = False
+    return options, model, why
+
+
+def _amount(options: Options, steps: int) -> str:
+    """How much training some steps are."""
+    growing = growth(options)
+    if growing is None:
+        return f"{steps} steps of {options.train.batch_size}"
+    size = growing.stages[growing.stage(max(0, steps - 1))].size
+    return f"{steps} steps ({growing.images(steps):,} images, grown to {size} pixels)"
+
+
+def describe_checkpoint(path: Path, *, with_options: bool = False) -> str:
+    """What a checkpoint or an exported file is, in a few lines; on request with all options of its
+    run below, as TOML."""
+    lines, options = _about_exported(path) if is_exported(path) else _about_checkpoint(path)
+    return "\n".join([*lines, "", options.to_toml()] if with_options else lines)
+
+
+def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
+    options, state = open_checkpoint(path)
+    model = build_model(options)
+    lines = [
+        f"model:      {options.model} - {options.summary}",
+    ]
+    if by := about(path):
+        lines.append(f"written:    {by}")
+    if state["optimizers"]:
+        lines.append(
+            f"trained:    {_amount(options, state['step'])} on "
+            f"{', '.join(each.root for each in (options.data, *options.data.more))}"
+            f"{f' ({options.data.direction})' if model.data == 'paired' else ''}"
+        )
+    else:
+        lines.append("trained:    elsewhere; imported")
+    if model.data != "unconditional":
+        lines.append(f"images:     {options.data.crop_size} pixels")
+    for each in options.data.labels.sets:
+        kind = "classes:" if model.data == "unconditional" else "domains:"
+        kind = kind if each.exclusive else "attributes:"
+        if each.names:
+            lines.append(f"{kind:11} {', '.join(each.names)}")
+    if (what := latent(options)) is not None:
+        codes = f" and the codes {', '.join(what.names)}" if what.names else ""
+        generator = model.get_submodule(model.generators[0])
+        told = ", told the class" if getattr(generator, "classes", 0) else ""
+        lines.append(
+            f"images:   {options.data.crop_size} pixels, from {what.size} numbers of "
+            f"{what.distribution} noise{codes}{told}"
+        )
+    for name, network in model.named_children():
+        count = sum(parameter.numel() for parameter in network.parameters())
+        lines.append(f"{name + ':':11} {type(network).__name__}, {count:,} parameters")
+    if options.train.monitored is not None and state["best"] is not None:
+        measure, better = options.train.monitored
+        lines.append(f"best:       {measure} = {state['best']:.4g} ({better} is better)")
+    if state["average"]:
+        lines.append(f"average:    moving average of the generator, {options.train.ema_decay}")
+    statistics = {"image": "the statistics of the image", "running": "running statistics"}
+    norms = {
+        "batch norm" if isinstance(module, nn.BatchNorm2d) else "instance norm"
+        for name in model.generators
+        for module in model.get_submodule(name).modules()
+        if getattr(module, "running_mean", None) is not None
+    }
+    in_use = [f"{norm} by {statistics[options.inference.norm]}" for norm in sorted(norms)]
+    layers = any(has_dropout(model.get_submodule(name)) for name in model.generators)
+    if options.inference.dropout and not layers:
+        in_use.append("no dropout, for which there is no layer")
+    else:
+        in_use.append(f"dropout {'on' if options.inference.dropout else 'off'}")
+    lines.append(f"in use:     {', '.join(in_use)}")
+    return lines, options
+
+
+def _about_exported(path: Path) -> tuple[list[str], Options]:
+    network = ExportedNetwork(path)
+    told = network.description
+    options = _exported_options(network, path)
+    lines = [
+        f"model:      {options.model} - {options.summary}",
+        f"exported:   from {told.made_from}{'' if told.planes else f', {told.direction}'}",
+        *([f"written:    i2i {told.i2i} on {told.written}"] if told.i2i and told.written else []),
+        f"computes:   {told.quantisation or 'in fp32'}",
+        f"images:   {told.input_channels} channels to {told.output_channels}, height and width "
+        f"multiples of {told.multiple}",
+    ]
+    if told.planes:
+        lines.append(f"planes:     {', '.join(told.planes)}")
+    return lines, options

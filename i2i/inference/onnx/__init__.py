@@ -1,0 +1,1 @@
+"""Generators in ONNX files, as they are used."""

@@ -1,0 +1,242 @@
+"""A network as a list of steps."""
+
+import operator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from i2i.inference.tiles.layers import (
+    Add,
+    Concatenate,
+    Convolve,
+    ConvolveTransposed,
+    Layer,
+    Normalise,
+    Pad,
+    Pointwise,
+    Repeat,
+)
+from i2i.networks.antialiased import BlurDown, BlurUp
+from i2i.networks.blocks import BatchNorm2d, InstanceNorm2d
+
+_ACTIVATIONS = (
+    nn.ELU,
+    nn.GELU,
+    nn.Hardtanh,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ReLU,
+    nn.Sigmoid,
+    nn.SiLU,
+    nn.Softplus,
+    nn.Tanh,
+)
+_FUNCTIONS = {torch.relu: nn.ReLU(), F.relu: nn.ReLU(), torch.tanh: nn.Tanh()}
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_SIDE = 2**12
+
+
+class UntileableError(Exception):
+    """A network contains what cannot be computed in parts; the text says what."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer and where its inputs come from.
+
+    Attributes:
+        layer: what is computed; None stands for the image itself.
+        inputs: numbers of earlier steps.
+        in_place: the result takes the place of its input, which nobody reads afterwards.
+        by_chance: the result differs when it is computed again.
+    """
+
+    layer: Layer | None
+    inputs: tuple[int, ...] = ()
+    in_place: bool = False
+    by_chance: bool = False
+
+
+def trace(network: nn.Module) -> list[Step]:
+    """Write down what a network does in eval mode with one image; the last step is the result.
+
+    The network runs once, on `_Features` in the place of a tensor, in a copy whose layers note that
+    they are called. Nothing outside of this call changes, unlike with `torch.fx`, which replaces
+    `nn.Module.__call__` for the whole process while it traces: other threads may use torch, and
+    this network, at the same time.
+
+    Raises:
+        UntileableError: there is something else in it than convolutions, padding, activations,
+            normalisations of a channel, dropout, repeating pixels, sums and concatenations.
+    """
+    program = _Program(_SIDE * int(getattr(network, "multiple", 1)))
+    layers = {id(layer): _Noted(layer, program) for layer in network.modules() if _is_layer(layer)}
+    try:
+        with torch.no_grad():
+            result = deepcopy(network, cast(dict[int, Any], layers))(_Features(program, 0))
+    except UntileableError:
+        raise
+    except Exception as error:  # whatever the network does with an image that is none
+        raise UntileableError(f"it cannot be traced ({error})") from error
+    if program.index(result) != len(program.steps) - 1:
+        raise UntileableError("its result is not what it computes last")
+    return program.steps
+
+
+def _is_layer(module: nn.Module) -> bool:
+    """Say whether a module is one step, or some that `_steps` knows; not looked into any more."""
+    known = (BatchNorm2d, InstanceNorm2d, BlurDown, BlurUp, nn.Dropout)
+    is_of_torch = type(module).__module__.startswith("torch.nn")
+    return isinstance(module, known) or (is_of_torch and not isinstance(module, _CONTAINERS))
+
+
+class _Program:
+    """The steps that were noted so far; `side` is what height and width are said to be."""
+
+    def __init__(self, side: int) -> None:
+        self.steps = [Step(None)]
+        self.side = side
+
+    def index(self, features: object) -> int:
+        """Return which step has computed `features`."""
+        if not isinstance(features, _Features):
+            raise UntileableError("it computes with something else than features")
+        return features.index
+
+    def append(self, layer: Layer, *inputs: object) -> "_Features":
+        self.steps.append(Step(layer, tuple(map(self.index, inputs))))
+        return _Features(self, len(self.steps) - 1)
+
+    def call(self, module: nn.Module, features: "_Features") -> "_Features":
+        """Append the steps of a layer; return its result, `features` themselves if in place."""
+        index = self.index(features)
+        for step in _steps(module, index, len(self.steps)):
+            self.steps.append(step)
+            index = len(self.steps) - 1
+            if step.in_place:
+                features.index = index
+        return features if features.index == index else _Features(self, index)
+
+
+class _Noted(nn.Module):
+    """Stands in the place of a layer."""
+
+    def __init__(self, layer: nn.Module, program: _Program) -> None:
+        super().__init__()
+        self.layer = layer
+        self.program = program
+
+    def forward(self, features: "_Features") -> "_Features":
+        return self.program.call(self.layer, features)
+
+
+class _Features:
+    """Stands in the place of a tensor: what the step `index` has computed.
+
+    Where a tensor would be changed in place, the same object moves on to the step that did it, so
+    that whoever reads it from then on gets what has overwritten it.
+    """
+
+    def __init__(self, program: _Program, index: int) -> None:
+        self.program = program
+        self.index = index
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """A size that the network takes, for its check; nothing is known of those in between."""
+        if self.index:
+            raise UntileableError("it looks at the size of features")
+        return 1, 1, self.program.side, self.program.side
+
+    def __add__(self, other: object) -> "_Features":
+        return self.program.append(Add(), self, other)
+
+    __radd__ = __add__
+
+    def __iadd__(self, other: object) -> "_Features":
+        step = Step(Add(), (self.index, self.program.index(other)), in_place=True)
+        self.program.steps.append(step)
+        self.index = len(self.program.steps) - 1
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        raise UntileableError(f"it cannot be traced: it asks features for {name!r}")
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> "_Features":
+        kwargs = kwargs or {}
+        if function in _FUNCTIONS and not kwargs:
+            program: _Program = args[0].program
+            return program.append(Pointwise(_FUNCTIONS[function]), args[0])
+        if function is torch.add and not kwargs:
+            first, second = args
+            return cast(_Features, first + second)
+        if function is torch.cat:
+            parts, *dimension = args
+            if (dimension[0] if dimension else kwargs.get("dim", 0)) in (1, -3):
+                program = next(part.program for part in parts if isinstance(part, _Features))
+                return program.append(Concatenate(), *parts)
+        raise UntileableError(f"it contains {getattr(function, '__name__', function)}")
+
+
+def _steps(module: nn.Module, index: int, following: int) -> list[Step]:
+    """Return the steps that a module consists of.
+
+    Arguments:
+        module: a layer of torch, or a normalisation or a blur of ours.
+        index: the step that it reads.
+        following: the number that its first step will have.
+    """
+    match module:
+        case nn.Identity():
+            return []
+        case BlurDown() | BlurUp():
+            first, second = module.layers()
+            return [*_steps(first, index, following), *_steps(second, following, following + 1)]
+        case nn.Dropout() | nn.Dropout2d() if not module.training or not module.p:
+            return []
+        case nn.Dropout():
+            return [Step(Pointwise(module), (index,), module.inplace, by_chance=True)]
+        case nn.BatchNorm2d() | nn.InstanceNorm2d():
+            gathers = isinstance(module, nn.BatchNorm2d) or module.track_running_stats
+            if not gathers or getattr(module, "per_image", False):
+                return [Step(Normalise(module), (index,))]
+            if module.training:
+                raise UntileableError(f"a {type(module).__name__} is in training mode")
+            return [Step(Pointwise(module), (index,))]
+        case nn.ReflectionPad2d() | nn.ReplicationPad2d():
+            left, right, top, bottom = module.padding
+            if min(left, right, top, bottom) >= 0:
+                is_reflected = isinstance(module, nn.ReflectionPad2d)
+                return [Step(Pad((top, left), (bottom, right), reflect=is_reflected), (index,))]
+        case nn.Conv2d() if not isinstance(module.padding, str):
+            padding = cast(tuple[int, int], module.padding)
+            extents = [d * (k - 1) + 1 for k, d in _kernel(module)]
+            if module.padding_mode in ("reflect", "replicate"):
+                is_reflected = module.padding_mode == "reflect"
+                pad = Step(Pad(padding, padding, reflect=is_reflected), (index,))
+                return [pad, Step(Convolve(module, (0, 0)), (following,))]
+            if module.padding_mode == "zeros" and all(map(operator.lt, padding, extents)):
+                return [Step(Convolve(module, padding), (index,))]
+        case nn.ConvTranspose2d():
+            extents = [d * (k - 1) + 1 for k, d in _kernel(module)]
+            if all(map(operator.le, module.stride, extents)):
+                return [Step(ConvolveTransposed(module), (index,))]
+        case nn.Upsample() if module.mode == "nearest" and module.size is None:
+            factor = module.scale_factor
+            if isinstance(factor, int | float) and factor == int(factor):
+                return [Step(Repeat(int(factor)), (index,))]
+        case _ if isinstance(module, _ACTIVATIONS):
+            in_place = getattr(module, "inplace", False)
+            return [Step(Pointwise(module), (index,), in_place)]
+    raise UntileableError(f"it contains {module}")
+
+
+def _kernel(module: nn.Conv2d | nn.ConvTranspose2d) -> list[tuple[int, int]]:
+    return list(zip(module.kernel_size, module.dilation, strict=True))

@@ -1,0 +1,537 @@
+"""A trained generator that takes any image.
+
+`Translator` is a generator with everything around it that a result depends on: its precision, the
+mode of its normalisation, its dropout, the padding to the sizes that it can take. Images that are
+too large for the memory are computed tile by tile, with the same result (`i2i.inference.tiles`).
+"""
+
+import contextlib
+import io
+import math
+import os
+import shutil
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from i2i.core.batch import to_bytes, to_signed
+from i2i.core.labels import Asked, with_planes
+from i2i.data.images import file as image_file
+from i2i.data.images import frames
+from i2i.data.images import read as reading
+from i2i.data.images.file import AnyArray, AnyPixels
+from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError, did_you_mean
+from i2i.inference.conditioner import Conditioner
+from i2i.inference.tiles import SMALLEST_TILE, Plan, Step, UntileableError, trace
+from i2i.networks.inference import drawing_from, inference_copy
+from i2i.system.cpu import note_threads, require_threads
+from i2i.system.memory import OUT_OF_MEMORY, free_memory, is_out_of_memory
+
+SMALLEST = 8
+"""Height and width that every network here can take, if they are multiples of its `multiple`."""
+
+SMALL = 2**18
+"""Images of up to this many pixels (512 x 512) are tried without estimating their memory."""
+
+COMFORT = 0.6
+"""Share of the free memory that an estimate may take; up to half as much again was measured."""
+
+TILES = (1024, 512, 256, 128)
+"""Sides of tiles that `auto` chooses from."""
+
+TILES_ON_CPU = (256, 128)
+"""There, tiles of 256 are as fast as the image at once, and larger ones slower: memory that large
+is fetched from the system for every layer anew."""
+
+OVERSHOOT = 0.25
+"""How far floating point images may leave -1..1, as bicubic resizing lets them."""
+
+PLANS = 64
+"""Sizes of images whose plans are remembered."""
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Translator:
+    """A generator in inference mode that takes images of any size, in any usual form.
+
+    An image is padded by reflection to the next multiple of `network.multiple` on both sides, and
+    the result is cropped back to the size of the input. With dropout on, each image is computed
+    alone and from the same seed: its result neither changes from call to call nor depends on the
+    images beside it.
+
+    The network is copied: a model may be trained on while a translator made of it is used, and
+    neither notices the other. No global state of the process is changed, random numbers included,
+    so that any number of threads may share a translator; what a call returns is what it would
+    return alone.
+
+    Arguments:
+        network: (N, input channels, H, W) -> (N, output channels, H, W), both in -1..1; its
+            attribute `multiple` is the integer that H and W must be divisible by (1 without it).
+            With a conditioner, it takes the planes of a condition behind the channels.
+        norm: statistics that batch norm uses: the "image"'s own or the "running" ones.
+        dropout: whether dropout stays on, as published pix2pix has it.
+        device: to compute on.
+        precision: "fp32", or autocast to "bf16" or "fp16".
+        seed: where dropout starts from, for every image anew.
+        tile: side of the tiles in pixels that larger images are computed in; "off" for never; or
+            "auto" for where the memory would not suffice otherwise, by an estimate or because it
+            has run out. With dropout on, tiles of one size draw the same chances every time, but
+            not those of the whole image.
+        say: is told when tiles are resorted to, once for every size.
+        conditioner: what tells a network of many domains which of them is asked for.
+        trained_size: shorter side that images had in the training before they were cropped, in
+            pixels; None where that is not known.
+        paired: whether it was trained on pairs of images, which may lie side by side in one file.
+        checkpoint: the file that it was made of.
+        description: which checkpoint that is and why, in words.
+
+    `tile` and `say` may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        input_channels: int,
+        output_channels: int,
+        norm: Literal["instance", "running"],
+        dropout: bool,
+        device: torch.device | str,
+        precision: str = "fp32",
+        seed: int = 0,
+        tile: int | Literal["auto", "off"] = "auto",
+        say: Callable[[str], None] = warnings.warn,
+        conditioner: Conditioner | None = None,
+        trained_size: int | None = None,
+        paired: bool = False,
+        checkpoint: Path | None = None,
+        description: str = "",
+    ) -> None:
+        if precision not in _DTYPES:
+            raise OptionsError(
+                f"precision (={precision!r}) must be one of {', '.join(_DTYPES)}."
+                f"{did_you_mean(precision, _DTYPES)}"
+            )
+        self.network = inference_copy(network, norm=norm, dropout=dropout).to(device)
+        self.multiple = int(getattr(network, "multiple", 1))
+        self.input_channels = input_channels
+        self.output_channels = output_channels
+        self.dropout = dropout
+        self.device = torch.device(device)
+        self.precision = precision
+        self.seed = seed
+        self.tile = tile
+        self.say = say
+        self.conditioner = conditioner
+        self.trained_size = trained_size
+        self.paired = paired
+        self.checkpoint = checkpoint
+        self.description = description
+        self._told: set[str] = set()
+        self._lock = threading.Lock()  # of what is remembered about the network
+        self._steps: list[Step] | UntileableError | None = None
+        self._plans: dict[tuple[int, ...], Plan] = {}
+        self._process = os.getpid()
+        note_threads()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the translator and its description: `translator, which = load_translator(run)`,
+        as version 0.1 had it."""
+        return iter((self, self.description))
+
+    @property
+    def tile(self) -> int | Literal["auto", "off"]:
+        return self._tile
+
+    @tile.setter
+    def tile(self, tile: int | Literal["auto", "off"]) -> None:
+        if tile not in ("auto", "off") and not (isinstance(tile, int) and tile >= SMALLEST_TILE):
+            raise OptionsError(
+                f"tile (={tile!r}) must be auto, off, or the side of the tiles in pixels, at least "
+                f"{SMALLEST_TILE}."
+            )
+        self._tile = tile
+
+    @overload
+    def __call__(
+        self, images: Tensor, domain: Asked = None, labels: Tensor | None = None
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self,
+        images: Image.Image | Path | str | bytes,
+        domain: Asked = None,
+        labels: Tensor | None = None,
+    ) -> Image.Image: ...
+
+    @overload
+    def __call__(
+        self, images: AnyArray, domain: Asked = None, labels: Tensor | None = None
+    ) -> AnyArray: ...
+
+    @overload
+    def __call__(
+        self, images: Sequence[Any], domain: Asked = None, labels: Tensor | None = None
+    ) -> list[Any]: ...
+
+    @torch.inference_mode()
+    def __call__(self, images: Any, domain: Asked = None, labels: Tensor | None = None) -> Any:
+        """Translate one image or several; a result has the form and the size of its input.
+
+        Arguments:
+            images: one of
+                a tensor, (N, C, H, W) or (C, H, W), uint8 in 0..255, uint16 in 0..65535 or floating
+                point in -1..1, on any device;
+                a NumPy array, (H, W, C) or (N, H, W, C), (H, W) for a network of one channel, with
+                the same types and ranges;
+                a Pillow image of any mode, which is turned upright as its EXIF orientation asks and
+                converted to the channels needed (`image_file.from_image`);
+                the path of an image file, or the bytes of one, for which a Pillow image is
+                returned;
+                or a list of these, of any sizes, for which a list is returned.
+            domain: what to translate to, for models of many domains; or which attributes to change,
+                and whether they shall hold. By default what the conditioner was made for.
+            labels: what the images are like, (N, L); by default what the model's own classifier
+                finds, where that matters.
+
+        Returns:
+            The same notation, dtype, device and size, with the output's channels; for a Pillow
+            image, a path or bytes an image of mode "L" (one channel), "RGB" (three) or "RGBA"
+            (four), with the alpha of the input if it has some, and "I;16" for one channel of 16
+            bits.
+
+        Raises:
+            DataError: this is no image, has another number of channels, or its values lie outside
+                of their range.
+            CheckpointError: the network returns values that are not finite.
+            OptionsError: `tile` is a number, and this network cannot be computed in tiles; or the
+                domain is none that it has learnt; or it is told labels and knows none.
+            ProcessError: this process was forked from one that has used torch's threads or a GPU.
+            torch.OutOfMemoryError: the memory does not suffice, nor for tiles unless they are off.
+        """
+        self._require_process()
+        if isinstance(images, Tensor):
+            return self._tensor(images, domain, labels)
+        if isinstance(images, np.ndarray):
+            return self._array(images, domain, labels)
+        if isinstance(images, str | Path):
+            path = Path(images)
+            frames.require_one(path)
+            image = image_file.read(path, self.input_channels, keep_alpha=True)
+        elif isinstance(images, bytes | bytearray | memoryview):
+            frames.require_one(io.BytesIO(images))
+            opened = reading.open_image(io.BytesIO(images))
+            image = image_file.from_image(opened, self.input_channels, keep_alpha=True)
+        elif isinstance(images, Image.Image):
+            images.load()
+            upright = reading.upright(images)
+            image = image_file.from_image(upright, self.input_channels, keep_alpha=True)
+        elif isinstance(images, list | tuple):
+            if labels is not None and len(labels) != len(images):
+                raise DataError(f"There are {len(images)} images, but {len(labels)} labels.")
+            rows = [None] * len(images) if labels is None else labels.split(1)
+            return [self(each, domain, row) for each, row in zip(images, rows, strict=True)]
+        else:
+            raise DataError(
+                f"A {type(images).__name__} cannot be translated: expected a path, the bytes of a "
+                "file, a Pillow image, a NumPy array, a tensor, or a list of these."
+            )
+        pixels = to_pixels(self._tensor(to_tensor([image.pixels]), domain, labels))[0]
+        return image_file.to_image(image._replace(pixels=pixels))
+
+    def _array(self, images: AnyArray, domain: Asked, labels: Tensor | None) -> AnyArray:
+        channels = self.input_channels
+        native = images.dtype.newbyteorder("=")
+        if native not in (np.uint8, np.uint16) and native.kind != "f":
+            raise DataError(
+                f"The images are {images.dtype}: expected uint8 (0..255), uint16 (0..65535) or "
+                "floating point (-1..1)."
+            )
+        is_flat = images.ndim == 2 and channels == 1
+        pixels = images[:, :, None] if is_flat else images
+        if pixels.ndim not in (3, 4) or pixels.shape[-1] != channels or images.size == 0:
+            raise DataError(
+                f"The images are of shape {images.shape}: expected (H, W, {channels}) or "
+                f"(N, H, W, {channels}){' or (H, W)' * (channels == 1)}, as this network takes "
+                f"{channels} channels."
+            )
+        # A copy, since torch reads neither foreign byte orders nor what is mirrored.
+        tensor = torch.from_numpy(np.array(pixels, dtype=native, order="C")).movedim(-1, -3)
+        translated: AnyArray = self._tensor(tensor, domain, labels).movedim(-3, -1).numpy()
+        translated = translated.astype(images.dtype, copy=False)
+        return translated[:, :, 0] if is_flat and self.output_channels == 1 else translated
+
+    def _tensor(self, images: Tensor, domain: Asked, labels: Tensor | None) -> Tensor:
+        dtype = images.dtype
+        if dtype not in (torch.uint8, torch.uint16) and not dtype.is_floating_point:
+            raise DataError(
+                f"The images are {dtype}: expected torch.uint8 (0..255), torch.uint16 (0..65535) "
+                "or floating point (-1..1)."
+            )
+        channels = self.input_channels
+        if images.ndim not in (3, 4) or images.shape[-3] != channels or images.numel() == 0:
+            raise DataError(
+                f"The images are of shape {tuple(images.shape)}: expected (N, {channels}, H, W) "
+                f"or ({channels}, H, W), as this network takes {channels} channels."
+            )
+        if dtype.is_floating_point:
+            _require_range(images)
+        batch = images if images.ndim == 4 else images[None]
+        if dtype == torch.uint16:  # which torch hardly computes with
+            batch = batch.float() / 32767.5 - 1
+        if self.conditioner is not None:
+            condition = self.conditioner(batch, domain, labels)
+            batch = with_planes(to_signed(batch).float(), condition)
+        elif domain is not None:
+            raise OptionsError(
+                f"domain (={domain!r}) means nothing to this network, which is told of none."
+            )
+        elif labels is not None:
+            raise OptionsError(
+                f"labels of shape {tuple(labels.shape)} mean nothing to this network, which is "
+                "told of none: leave them out."
+            )
+        translated = self._translate(batch)
+        self._require_finite(translated)
+        if dtype == torch.uint8:
+            translated = to_bytes(translated)
+        elif dtype == torch.uint16:
+            translated = translated.float().add(1).mul(32767.5).round_().clamp_(0, 65535)
+        translated = translated.to(images.device, dtype)
+        return translated if images.ndim == 4 else translated[0]
+
+    def _require_process(self) -> None:
+        """Raise a ProcessError where a fork has left behind what the network needs."""
+        if self.device.type != "cpu" and os.getpid() != self._process:
+            raise ProcessError(
+                f"this process was forked from the one that loaded the network on {self.device}, "
+                "which it cannot use: load it after the fork, or start processes by 'spawn'."
+            )
+        require_threads()
+        note_threads()
+
+    def _require_finite(self, translated: Tensor) -> None:
+        if bool(translated.isfinite().all()):
+            return
+        wrong = int((~translated.isfinite()).sum())
+        sick = [n for n, w in self.network.named_parameters() if not bool(w.isfinite().all())]
+        if sick:
+            why = f"its weights are not finite either ({sick[0]}): take an earlier checkpoint"
+        elif self.precision != "fp32":
+            why = f"its weights are finite: try the precision fp32 instead of {self.precision}"
+        else:
+            why = (
+                "its weights are finite, but too large for this image: take an earlier checkpoint, "
+                "its training seems to have failed"
+            )
+        raise CheckpointError(
+            f"the network returns {wrong} of {translated.numel()} values as NaN or infinite; {why}."
+        )
+
+    def _translate(self, images: Tensor) -> Tensor:
+        """Translate (N, C, H, W), uint8 or floating point; returns floating point in -1..1."""
+        height, width = images.shape[-2:]
+        tile = None
+        if isinstance(self.tile, int):
+            tile = self.tile if self.tile < max(height, width) else None
+        elif self.tile == "auto" and (estimate := self._estimate(images)) > _room(self.device):
+            if len(images) > 1:
+                return torch.cat([self._translate(image) for image in images.split(1)])
+            tile = self._largest_tile(images)
+            self._tell(
+                f"{width} x {height} pixels would take about {estimate / 2**30:.1f} GiB of memory "
+                f"at once: they are computed in tiles of {tile} x {tile}."
+            )
+        if tile is None:
+            translated = _unless_out_of_memory(lambda: self._at_once(images))
+            if translated is not None:
+                return translated
+            if self.tile == "off":
+                raise self._shortage(images)
+            if len(images) > 1:
+                return torch.cat([self._translate(image) for image in images.split(1)])
+            tile = self._largest_tile(images)
+            self._tell(
+                f"Out of memory with {width} x {height} pixels at once: they are computed in tiles "
+                f"of {tile} x {tile}."
+            )
+        return torch.cat([self._in_tiles(image, tile) for image in images.split(1)])
+
+    def _estimate(self, images: Tensor) -> int:
+        """Estimate what images take at once, in bytes; 0 for little or where nobody knows."""
+        if len(images) * images.shape[-2] * images.shape[-1] <= SMALL:
+            return 0
+        try:
+            memory = self._plan(images).memory_untiled(_DTYPES[self.precision].itemsize)
+        except UntileableError:
+            return 0
+        return memory if self.dropout else memory * len(images)
+
+    def _largest_tile(self, image: Tensor) -> int:
+        """Return the largest tile that fits, which is less than an image that does not."""
+        try:
+            plan = self._plan(image)
+        except UntileableError as error:
+            raise self._shortage(image, f", and tiles are no help: {error}") from error
+        half = max(image.shape[-2:]) // 2
+        for tile in TILES_ON_CPU if self.device.type == "cpu" else TILES:
+            on_device, on_host = plan.memory_tiled(tile, _DTYPES[self.precision].itemsize)
+            room = _room(self.device)
+            if self.device.type == "cpu" and on_host <= room:
+                room -= on_host
+            if on_device <= room:
+                break
+        return max(SMALLEST_TILE, min(tile, half))
+
+    def _plan(self, images: Tensor) -> Plan:
+        size = (images.shape[1], *self._padded_size(images))
+        with self._lock:
+            if self._steps is None:
+                try:
+                    self._steps = trace(self.network)
+                except UntileableError as error:
+                    self._steps = error
+            if isinstance(self._steps, UntileableError):
+                raise UntileableError(str(self._steps))
+            if size not in self._plans:
+                if len(self._plans) == PLANS:
+                    self._plans.clear()
+                self._plans[size] = Plan(self._steps, *size)
+            return self._plans[size]
+
+    def _in_tiles(self, image: Tensor, tile: int) -> Tensor:
+        """Translate one image in tiles, smaller ones if they do not fit; returned on the CPU."""
+        try:
+            plan = self._plan(image)
+        except UntileableError as error:
+            raise OptionsError(
+                f"tile (={tile}) must be off for this network, which cannot be computed in tiles: "
+                f"{error}."
+            ) from error
+        _, on_host = plan.memory_tiled(tile, _DTYPES[self.precision].itemsize)
+        in_file = on_host > _room(torch.device("cpu"))
+        if in_file and on_host > shutil.disk_usage(tempfile.gettempdir()).free:
+            raise self._shortage(image, f", nor into '{tempfile.gettempdir()}' (see TMPDIR)")
+
+        def compute() -> Tensor:
+            with self._arithmetic():
+                return plan.run(padded, tile, self.device, in_file=in_file).float()
+
+        padded = self._padded(image, torch.device("cpu"))
+        while (translated := _unless_out_of_memory(compute)) is None:
+            tile //= 2
+            if tile < SMALLEST_TILE:
+                raise self._shortage(image, ", not even in tiles")
+            self._tell(f"Out of memory: the tiles are now {tile} x {tile} pixels.")
+        return self._cropped(translated, image)
+
+    def _at_once(self, images: Tensor) -> Tensor:
+        padded = self._padded(images, self.device)
+        # With dropout, each image starts from the same seed.
+        parts = padded.split(1) if self.dropout else [padded]
+        translated = []
+        for part in parts:
+            with self._arithmetic():
+                translated.append(self.network(part))
+            expected = (len(part), self.output_channels, *part.shape[-2:])
+            assert translated[-1].shape == expected, f"{translated[-1].shape} is not {expected}"
+        return self._cropped(torch.cat(translated), images)
+
+    @contextlib.contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        dtype = _DTYPES[self.precision]
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        reduced = torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+        with reduced, drawing_from(generator):
+            yield
+
+    def _padded_size(self, images: Tensor) -> tuple[int, int]:
+        multiple = self.multiple
+        height, width = (len(_reflection(n, multiple)[1]) for n in images.shape[-2:])
+        return height, width
+
+    def _padded(self, images: Tensor, device: torch.device) -> Tensor:
+        """Reflect images to a size that the network can take; floating point on `device`."""
+        multiple = self.multiple
+        _, rows = _reflection(images.shape[-2], multiple)
+        _, columns = _reflection(images.shape[-1], multiple)
+        images = images.to(device)[..., rows.to(device), :][..., columns.to(device)]
+        return to_signed(images).float().contiguous()
+
+    def _cropped(self, translated: Tensor, images: Tensor) -> Tensor:
+        multiple = self.multiple
+        height, width = images.shape[-2:]
+        top, _ = _reflection(height, multiple)
+        left, _ = _reflection(width, multiple)
+        return translated[..., top : top + height, left : left + width]
+
+    def _tell(self, text: str) -> None:
+        with self._lock:
+            if text in self._told:
+                return
+            self._told.add(text)
+        self.say(text)
+
+    def _shortage(self, images: Tensor, more: str = "") -> torch.OutOfMemoryError:
+        height, width = images.shape[-2:]
+        return torch.OutOfMemoryError(
+            f"{width} x {height} pixels do not fit into the memory of {self.device}{more}"
+        )
+
+
+def _room(device: torch.device) -> float:
+    """Return how many bytes an estimate may take."""
+    free = free_memory(device)
+    return math.inf if free is None else COMFORT * free
+
+
+def _unless_out_of_memory(compute: Callable[[], Tensor]) -> Tensor | None:
+    """Return the result; None if the memory did not suffice, which by then is free again."""
+    try:
+        return compute()
+    except OUT_OF_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+    return None
+
+
+def _reflection(length: int, multiple: int) -> tuple[int, Tensor]:
+    """Return how to pad `length` pixels to a multiple of `multiple`, from `SMALLEST` on.
+
+    The padding is shared between both ends and mirrors at the outermost pixels without repeating
+    them, as often as it takes (padding in torch ends at `length - 1`). Returns the number of
+    pixels put before the first, and which pixel to take for each position.
+    """
+    padded = -(-max(length, SMALLEST) // multiple) * multiple
+    before = (padded - length) // 2
+    period = max(2 * (length - 1), 1)
+    phase = torch.arange(-before, padded - before) % period
+    return before, length - 1 - (phase - (length - 1)).abs()
+
+
+def _require_range(images: Tensor) -> None:
+    low, high = (value.item() for value in images.aminmax())
+    if not (low >= -1 - OVERSHOOT and high <= 1 + OVERSHOOT):  # not: NaN must be refused as well
+        raise DataError(
+            f"The images hold values of {low:.4g}..{high:.4g}: floating point is expected within "
+            "-1..1 (x / 127.5 - 1 of 0..255); give uint8 for 0..255."
+        )
+
+
+def to_tensor(pixels: list[AnyPixels]) -> Tensor:
+    """Stack images of one size to (N, C, H, W)."""
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+
+
+def to_pixels(images: Tensor) -> list[AnyPixels]:
+    return list(images.permute(0, 2, 3, 1).numpy())

@@ -1,0 +1,67 @@
+"""Says what is wrong with a run while it goes on, and writes it down."""
+
+from collections.abc import Callable, Iterable
+
+from i2i.runs.health import IMMEDIATE, TOO_EARLY, is_early, judged, not_judged, verdicts
+from i2i.runs.verdict import Verdict
+from i2i.training.monitor import MetricLogger
+
+RECENT = 20
+"""Rows of the log in which to look for what is seen at once."""
+
+
+class HealthWatch:
+    """Judges the log of a run again and again (see `i2i.runs.health`).
+
+    What is new is said and goes to TensorBoard; `health.json` in the run folder has the state of
+    things.
+
+    Arguments:
+        journal: whose rows are judged.
+        monitor: the measure that tells progress, and whether "lower" or "higher" is better.
+        say: prints a line.
+    """
+
+    def __init__(
+        self, journal: MetricLogger, monitor: tuple[str, str] | None, say: Callable[[str], None]
+    ) -> None:
+        self.journal = journal
+        self.monitor = monitor
+        self.current: list[Verdict] = []
+        self._say = say
+        self._said: set[tuple[str, str]] = set()
+
+    def look(self) -> None:
+        """Judge what is in the log by now."""
+        self.current = verdicts(self.journal.rows, monitor=self.monitor)
+        self._tell(self.current)
+        self.journal.verdicts(self.current)
+
+    def look_at_once(self) -> None:
+        """Look for what takes no time to be seen; cheap enough for every row of the log."""
+        found = [v for v in verdicts(self.journal.rows[-RECENT:]) if v.kind in IMMEDIATE]
+        new = {(v.kind, v.player) for v in found} - {(v.kind, v.player) for v in self.current}
+        self._tell(found)
+        if new:
+            self.current += [v for v in found if (v.kind, v.player) in new]
+            self.journal.verdicts(self.current)
+
+    def _tell(self, found: Iterable[Verdict]) -> None:
+        for verdict in found:
+            if (verdict.kind, verdict.player) not in self._said:
+                self._said.add((verdict.kind, verdict.player))
+                self._say(f"health: {verdict}")
+
+    def summary(self) -> list[str]:
+        """The state of things in the end, a line each."""
+        looked = judged(self.journal.rows, monitor=self.monitor)
+        if not self.current and is_early(looked):
+            return [f"health: {TOO_EARLY}"]
+        lines = [f"health: {verdict}" for verdict in self.current]
+        if not lines:
+            lines = [f"health: nothing to complain of (looked for: {', '.join(looked)})"]
+        missing = not_judged(self.journal.rows, monitor=self.monitor)
+        if missing:
+            needs = "; ".join(f"{kind} (needs {need})" for kind, need in missing.items())
+            lines.append(f"health: not judged: {needs}")
+        return lines

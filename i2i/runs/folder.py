@@ -1,0 +1,288 @@
+"""The folder of a run, and finding one again.
+
+::
+
+    runs/NAME/
+        options.toml           every option that the run used
+        environment.json       versions, device, command line; environment-STEP.json of a resumption
+        owner.json             who trains it, while somebody does
+        log.jsonl              the scalars, one JSON object a line
+        health.json            what is wrong with the training at present
+        split.json             which images it learns from and validates with (`i2i.data.kinds.splits`)
+        events.out.tfevents.*  the same for TensorBoard, with the image grids
+        samples/               the image grids, as PNG
+        checkpoints/           step-00001000.pt, ..., best.pt
+"""
+
+import json
+import platform
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from i2i import __version__
+from i2i.data.kinds.folders import results_folder
+from i2i.errors import CheckpointError, RunError, did_you_mean
+from i2i.runs.lock import LOCK, OWNER, RunLock
+from i2i.runs.log import read_row
+from i2i.system.atomic import PARTIAL, write_text
+
+BEST = "best.pt"
+
+_FILES = (
+    *("options.toml", "environment*.json", "log.jsonl", "health.json", "events.out.tfevents.*"),
+    *("samples", "checkpoints", LOCK, OWNER, f".*{PARTIAL}", "report.html"),
+)
+"""What a run leaves in its folder."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where the files of a run are."""
+
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    @property
+    def options(self) -> Path:
+        return self.folder / "options.toml"
+
+    @property
+    def samples(self) -> Path:
+        return self.folder / "samples"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "checkpoints" / BEST
+
+    def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint after `step` steps belongs."""
+        return self.folder / "checkpoints" / f"step-{step:08d}.pt"
+
+    def checkpoints(self) -> list[Path]:
+        """The numbered checkpoints that are there, oldest first."""
+        return sorted((self.folder / "checkpoints").glob("step-*.pt"))
+
+    def latest(self) -> Path:
+        """The newest numbered checkpoint."""
+        found = self.checkpoints()
+        if not found:
+            raise RunError(f"{self.folder} has no checkpoint yet.")
+        return found[-1]
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the newest `keep` numbered checkpoints."""
+        unfinished = self.best.parent.glob(f".*{PARTIAL}")  # of a process that was killed
+        for path in (*self.checkpoints()[:-keep], *unfinished):
+            path.unlink(missing_ok=True)
+
+    def make_again(self) -> bool:
+        """Make the folders that somebody has removed; returns whether there were any.
+
+        Raises:
+            OSError: they cannot be made.
+        """
+        missing = [path for path in (self.best.parent, self.samples) if not path.is_dir()]
+        for path in missing:
+            path.mkdir(parents=True, exist_ok=True)
+        return bool(missing)
+
+    def forget_after(self, step: int) -> None:
+        """Drop what was logged after `step`: a resumed run will do those steps again."""
+        if not self.log.exists():
+            return
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        kept = [line for line in lines if (at := _step_of(line)) is not None and at <= step]
+        write_text(self.log, "".join(kept))
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise RunError if there is something in the folder of a new run already."""
+    if folder.is_file():
+        raise RunError(f"{folder} is a file: give the new run another name.")
+    if folder.is_dir() and any(folder.iterdir()):
+        resume = f"resume it with `i2i train --resume {shlex.quote(str(folder))}`"
+        if not Run(folder).checkpoints():
+            resume = "it has no checkpoint to resume, so remove it"
+        raise RunError(f"{folder} exists already: {resume}, or give the new run another name.")
+
+
+def create_run(run: Run, about: dict[str, Any], *, unique: bool = False) -> Run:
+    """Make the folder of a new run and write down what it runs on (`environment`).
+
+    Arguments:
+        run: where.
+        about: what it runs on.
+        unique: take the next name that is free if somebody else has this one: NAME-2, NAME-3, ...
+
+    Returns:
+        the run that was made.
+
+    Raises:
+        RunError: the folder cannot be made, or somebody else made it just now.
+    """
+    number, first = 1, run.folder
+    while True:
+        try:
+            run.folder.mkdir(parents=True, exist_ok=True)
+            run.best.parent.mkdir()  # whoever makes this folder owns the run
+            break
+        except FileExistsError:
+            if not unique:
+                raise RunError(
+                    f"{run.folder} was made by somebody else just now: give the new run another "
+                    "--name."
+                ) from None
+            number += 1
+            run = Run(first.with_name(f"{first.name}-{number}"))
+        except OSError as error:
+            raise RunError(f"{run.folder} cannot be made: {error.strerror}.") from error
+    try:
+        with results_folder(run.folder):
+            run.samples.mkdir(exist_ok=True)
+            record_environment(run, about)
+    except OSError as error:
+        remove_run(run)
+        raise RunError(
+            f"nothing can be written to {run.folder}: {error.strerror}. Make room, or name another "
+            "folder with --runs-dir."
+        ) from error
+    return run
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what is left of a run that ended before its first checkpoint.
+
+    Raises:
+        RunError: somebody trains it, it has checkpoints, or there is something else.
+    """
+    run = Run(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    ours = all(any(path.match(each) for each in _FILES) for path in folder.iterdir())
+    if not ours or not run.best.parent.is_dir() or run.checkpoints():
+        refuse_existing(folder)
+    lock = RunLock(folder)
+    lock.acquire()
+    lock.release()
+    remove_run(run)
+
+
+def remove_run(run: Run) -> None:
+    """Remove a run that has nothing yet, so that its name is free again."""
+    shutil.rmtree(run.folder, ignore_errors=True)
+
+
+def record_environment(run: Run, about: dict[str, Any], step: int = 0) -> None:
+    """Write down what the run runs on from `step` on."""
+    name = f"environment-{step:08d}.json" if step else "environment.json"
+    write_text(run.folder / name, json.dumps(about, indent=2) + "\n")
+
+
+def _step_of(line: str) -> int | None:
+    """The step of a line of the log; None if the line was not written to its end."""
+    row = read_row(line) if line.endswith("\n") else None
+    return None if row is None else int(row["step"])
+
+
+def open_run(folder: Path) -> Run:
+    """The run in an existing folder."""
+    if not (folder / "checkpoints").is_dir():
+        raise no_run(folder, "it has no checkpoints/ inside")
+    return Run(folder)
+
+
+def no_run(folder: Path, why: str) -> RunError:
+    """What is to be said of a folder that is none of a run, with the runs that may be meant."""
+    if not folder.is_dir():
+        near = did_you_mean(folder.name, [path.name for path in _runs_in(folder.parent)])
+        return RunError(f"there is no run folder {folder}.{near}")
+    runs = _runs_in(folder)
+    if runs:
+        return RunError(
+            f"{folder} is no run but holds {len(runs)}: name one of them, such as the newest, "
+            f"{shlex.quote(str(runs[-1]))}."
+        )
+    return RunError(f"{folder} is no run folder: {why}.")
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The runs in a folder, by the time of their last change."""
+    found = [path.parent for path in folder.glob("*/checkpoints") if path.is_dir()]
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def new_name(what: str, dataroot: str) -> str:
+    """A name for a run of a model or recipe that sorts by time: pix2pix-facades-20261120-063000."""
+    return f"{what}-{Path(dataroot).resolve().name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def find_checkpoint(
+    checkpoint: Path | None, runs_dir: Path, *, best: bool | None = None
+) -> tuple[Path, str]:
+    """Find the checkpoint file that is meant, and say in words which it is and why.
+
+    Arguments:
+        checkpoint: a file, a run folder (its newest checkpoint is taken), or None for the run
+            under `runs_dir` with the newest checkpoint.
+        runs_dir: the folder of the runs.
+        best: of a run, take the checkpoint that validation found the best, not the last one; None
+            where there is no choice.
+    """
+    if checkpoint is None:
+        newest = max(
+            runs_dir.glob("*/checkpoints/step-*.pt"),
+            key=lambda path: (path.stat().st_mtime_ns, path.name),
+            default=None,
+        )
+        if newest is None:
+            raise CheckpointError(
+                f"there is no run with a checkpoint under {runs_dir}: train one with `i2i train`, "
+                "or say which with --checkpoint (a run folder or a file)."
+            )
+        return _of_run(Run(newest.parent.parent), f"the newest run under {runs_dir}", best)
+    if checkpoint.is_dir():
+        return _of_run(open_run(checkpoint), "the run", best)
+    if not checkpoint.exists():
+        raise CheckpointError(f"{checkpoint} is neither a run folder nor a checkpoint file.")
+    if best:
+        raise CheckpointError(f"{checkpoint} is one checkpoint: leave out --best, or name its run.")
+    return checkpoint, str(checkpoint)
+
+
+def _of_run(run: Run, name: str, best: bool | None) -> tuple[Path, str]:
+    if not best:
+        choice = best is not None and run.best.exists()
+        hint = "; --best takes that with the best validation" if choice else ""
+        latest = run.latest()
+        return latest, f"{latest} (the last of {name}{hint})"
+    if not run.best.exists():
+        raise CheckpointError(
+            f"{run.folder} has no {BEST}: nothing decided which checkpoint is the best. Leave out "
+            "--best to take the last one."
+        )
+    return run.best, f"{run.best} (the best validation of {name})"
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the run runs on, for the record."""
+    packages = ("torch", "torchvision", "numpy", "pillow", "albumentations", "kornia")
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "packages": {"i2i": __version__} | {name: metadata.version(name) for name in packages},
+    }

@@ -1,0 +1,89 @@
+"""Image grids: one row for each image, one column for each thing to see of it."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from i2i.core.batch import to_bytes
+
+GAP = 4
+COLUMNS = 8
+"""Images in a row of a contact sheet, at least."""
+LABEL = 24
+"""Characters of the name of a row, at most."""
+PAPER = 255
+VISIBLE = 96
+"""Pixels: smaller images are enlarged, by as much as fits into this."""
+
+
+def image_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image.Image:
+    """Lay images out in a grid under the names of the columns.
+
+    Arguments:
+        columns: name -> (N, C, H, W), bytes or in -1..1, with 1 or 3 channels, N the same in all.
+        rows: what stands left of each row, N or none; of a long name the end, which tells files
+            apart.
+    """
+    largest = max(max(images.shape[-2:]) for images in columns.values())
+    images = {name: _as_colour(visible(images, largest)) for name, images in columns.items()}
+    font = ImageFont.load_default(size=14)
+    heading = 20
+    widths = [
+        max(images.shape[2], int(font.getlength(name)) + 2) for name, images in images.items()
+    ]
+    count = len(next(iter(images.values())))
+    assert len(rows) in (0, count), (len(rows), count)
+    labels = [row if len(row) <= LABEL else f"…{row[1 - LABEL :]}" for row in rows]
+    margin = max((int(font.getlength(label)) + GAP for label in labels), default=0)
+    height = max(images.shape[1] for images in images.values())
+    size = (margin + sum(widths) + GAP * (len(widths) + 1), heading + count * (height + GAP))
+    sheet = Image.new("RGB", size, (PAPER, PAPER, PAPER))
+    draw = ImageDraw.Draw(sheet)
+    for row, label in enumerate(labels):
+        middle = heading + row * (height + GAP) + height // 2
+        draw.text((GAP, middle), label, fill=0, font=font, anchor="lm")
+    left = margin + GAP
+    for (name, images), width in zip(images.items(), widths, strict=True):
+        draw.text((left, 2), name, fill=0, font=font)
+        for row, image in enumerate(images):
+            sheet.paste(Image.fromarray(image), (left, heading + row * (height + GAP)))
+        left += width + GAP
+    return sheet
+
+
+def contact_sheet(images: Tensor) -> Image.Image:
+    """Lay images (N, C, H, W), bytes or in -1..1, out in rows, close together."""
+    images = _as_colour(visible(images))
+    count, height, width = images.shape[:3]
+    columns = min(max(COLUMNS, math.isqrt(count)), count)
+    rows = -(-count // columns)
+    size = (columns * (width + 1) - 1, rows * (height + 1) - 1)
+    sheet = Image.new("RGB", size, (PAPER, PAPER, PAPER))
+    for number, image in enumerate(images):
+        row, column = divmod(number, columns)
+        sheet.paste(Image.fromarray(image), (column * (width + 1), row * (height + 1)))
+    return sheet
+
+
+def visible(images: Tensor, size: int | None = None) -> Tensor:
+    """Repeat each pixel of tiny images (N, C, H, W) as often as it takes to see them.
+
+    Arguments:
+        images: of any type.
+        size: the larger side of the largest image beside them; by default their own.
+    """
+    repeat = max(1, VISIBLE // (size or max(images.shape[-2:])))
+    return images.repeat_interleave(repeat, -2).repeat_interleave(repeat, -1)
+
+
+def _as_colour(images: Tensor) -> np.ndarray:
+    """(N, 1 or 3, H, W) to bytes (N, H, W, 3)."""
+    if images.is_floating_point():
+        images = to_bytes(images)
+    if images.shape[1] == 1:
+        images = images.expand(-1, 3, -1, -1)
+    return images.to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()

@@ -1,0 +1,429 @@
+"""From options to objects: the one place that sees both.
+
+Networks, losses, data sets and the trainer take plain arguments; here is where an option becomes an
+argument.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from i2i.config import Network, Optimizer, Options
+from i2i.core.growth import Growth, Stage
+from i2i.core.latent import Latent
+from i2i.core.model import Model, Parts
+from i2i.core.registry import networks
+from i2i.data.augment.device import DeviceAugment
+from i2i.distributed.gradients import differentiable_mean
+from i2i.distributed.processes import ALONE, Processes
+from i2i.errors import OptionsError, did_you_mean
+from i2i.losses import Adversarial
+from i2i.models import find_model
+from i2i.networks import has_dropout, initialise, set_inference
+from i2i.networks.blocks import BatchNorm2d
+from i2i.networks.checkpointing import set_checkpointing
+from i2i.system.cpu import best_precision
+from i2i.training.batch_check import check_for
+from i2i.training.cuda_graphs import CudaRecorder, StepGraphs
+from i2i.training.ema import averaging_note
+from i2i.training.noise import InstanceNoise
+from i2i.training.schedule import Schedule
+from i2i.training.trainer import Trainer
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that "auto", "cpu", "cuda", "cuda:1" or "mps" stands for.
+
+    Raises:
+        OptionsError: there is no such device here.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    kind, _, index = name.partition(":")
+    here = {"cpu": True, "cuda": cuda, "mps": mps}
+    if kind not in here or (index and not index.isdigit()):
+        raise OptionsError(
+            f"device (={name!r}) must be auto, cpu, cuda, cuda:1 or mps.{did_you_mean(kind, here)}"
+        )
+    if not here[kind] or (kind == "cuda" and int(index or 0) >= torch.cuda.device_count()):
+        raise OptionsError(
+            f"device (={name!r}) is not on this machine; `auto` takes what there is."
+        )
+    return torch.device(name)
+
+
+def resolve_precision(options: Options, device: torch.device) -> Options:
+    """Options in which `train.precision` is what "auto" stands for on this device."""
+    precision = chosen_precision(options.train.precision, device)
+    train = options.train.model_copy(update={"precision": precision})
+    return options.model_copy(update={"train": train})
+
+
+def chosen_precision(name: str, device: torch.device) -> str:
+    """The precision that "auto" stands for on this device; any other stands for itself."""
+    return best_precision(device) if name == "auto" else name
+
+
+def latent(options: Options) -> Latent | None:
+    """What the model of these options makes images of, if not of images."""
+    told = options.latent
+    if told is None:
+        return None
+    return Latent(told.size, told.distribution, told.categorical, told.continuous)
+
+
+def growth(options: Options) -> Growth | None:
+    """How the networks of these options grow, if they do."""
+    if options.growth is None:
+        return None
+    return Growth(
+        [
+            Stage(each.size, each.batch_size or options.train.batch_size, each.fade, each.hold)
+            for each in options.growth.stages
+        ]
+    )
+
+
+def batch_sizes(options: Options) -> set[int]:
+    """All that the batches of a run may have."""
+    growing = growth(options)
+    if growing is None:
+        return {options.train.batch_size}
+    return {stage.batch_size for stage in growing.stages}
+
+
+def samples_before(options: Options) -> Callable[[int], int]:
+    """How many training samples come before a step."""
+    if (growing := growth(options)) is not None:
+        return growing.images
+    return lambda step: step * options.train.batch_size
+
+
+def data_kind(options: Options) -> str:
+    """What kind of data set the model of these options learns from."""
+    return find_model(options.model).data
+
+
+def build_model(options: Options) -> Model:
+    """Build a model with fresh weights, which follow from `train.seed` alone.
+
+    Raises:
+        OptionsError: the model or a term is unknown, or the crop does not fit the generator.
+    """
+    adversarial = options.adversarial
+    kind = find_model(options.model)
+    parts = Parts(
+        make_network=partial(_network, options),
+        adversarial=Adversarial(
+            adversarial.loss,
+            real_label=1.0 - adversarial.label_smoothing,
+            fake_label=adversarial.fake_label_smoothing,
+            label_noise=adversarial.label_noise,
+            saturating=adversarial.saturating,
+        ),
+        weights=options.objective,
+        input_channels=options.data.input_channels,
+        output_channels=options.data.output_channels,
+        size=options.data.crop_size,
+        labels=options.data.labels,
+        latent=latent(options),
+        growth=growth(options),
+    )
+    if (kind.data == "unconditional") != (options.latent is not None):
+        raise OptionsError(
+            f"[latent] is for models that make images from noise: {options.model} "
+            f"{'needs it' if options.latent is None else 'translates images, so leave it out'}."
+        )
+    grows = {
+        hasattr(networks(role).find(chosen.network), "grow")
+        for role, chosen in options.networks.items()
+    }
+    if grows != {options.growth is not None}:
+        raise OptionsError(
+            "[growth] goes with a generator and a discriminator that grow (network = 'progan'): "
+            f"give all three or none ({_chosen(options)}, "
+            f"[growth] is {'missing' if options.growth is None else 'there'})."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.train.seed)
+        model = kind.assemble(parts, **options.game.model_dump())
+    penalised = any(w and "gradient_penalty" in name for name, w in options.objective.items())
+    if penalised and getattr(options.networks.get("discriminator"), "norm", "none") == "batch":
+        model.notices += (
+            "the gradient penalty is meant for each image by itself, but batch norm mixes those "
+            "of a batch: discriminator.norm = 'none' or 'layer' goes with it.",
+        )
+    model.notices += _idle_dropout(options, model)
+    for player in options.optimizer.player_learning_rates:
+        if player not in model.players:
+            raise OptionsError(
+                f"optimizer.player_learning_rates.{player} names no player of {options.model}."
+                f"{did_you_mean(player, model.players)} They are: {', '.join(model.players)}."
+            )
+    size = options.data.crop_size
+    for name in model.generators if model.data != "unconditional" else ():
+        multiple = getattr(model.get_submodule(name), "multiple", 1)
+        if size % multiple:
+            raise OptionsError(
+                f"data.crop_size (={size}) must be a multiple of {multiple} for this "
+                f"{options.generator.network}: take {max(multiple, size - size % multiple)}, or "
+                f"another depth ({_shape(options.generator)})."
+            )
+    for network in model.children():
+        minimum = getattr(network, "minimum", 1)
+        if size < minimum:
+            raise OptionsError(
+                f"data.crop_size (={size}) must be at least {minimum} for this "
+                f"{options.discriminator.network}, or it needs fewer layers "
+                f"({_shape(options.discriminator)})."
+            )
+    return model
+
+
+def _idle_dropout(options: Options, model: Model) -> tuple[str, ...]:
+    """What to say where dropout is on and no generator has a layer for it."""
+    asked = {
+        "generator.dropout": getattr(options.generator, "dropout", False),
+        "inference.dropout": options.inference.dropout,
+    }
+    on = [name for name, value in asked.items() if value]
+    if not on or any(has_dropout(model.get_submodule(name)) for name in model.generators):
+        return ()
+    return (
+        f"{' and '.join(on)} (=true) {'has' if len(on) == 1 else 'have'} no effect: this "
+        f"{options.generator.network} ({_shape(options.generator)}) has no dropout layer.",
+    )
+
+
+def _shape(network: Network) -> str:
+    shape = {"downs", "blocks", "layers"} & set(type(network).model_fields)
+    return ", ".join(f"{key} = {getattr(network, key)}" for key in shape)
+
+
+def _chosen(options: Options) -> str:
+    return ", ".join(
+        f"{role}.network = {each.network!r}" for role, each in options.networks.items()
+    )
+
+
+def _network(options: Options, role: str, *numbers: int, **more: int) -> nn.Module:
+    """Make the network of a role, and draw its weights."""
+    chosen = options.networks[role]
+    network = networks(role).find(chosen.network)
+    arguments = chosen.model_dump(exclude={"network", "init", "init_gain"}) | more
+    try:
+        inspect.signature(network).bind(*numbers, **arguments)
+    except TypeError as error:
+        raise OptionsError(
+            f"{role}.network (={chosen.network!r}) does not go with this model ({error}): take "
+            "that of its own recipe."
+        ) from error
+    made: nn.Module = network(*numbers, **arguments)
+    if chosen.init != "torch":
+        initialise(made, chosen.init, chosen.init_gain)
+    return made
+
+
+def make_optimizer(
+    options: Optimizer, device: torch.device, player: str, parameters: list[nn.Parameter]
+) -> torch.optim.Optimizer:
+    """The optimizer of one player."""
+    rate = options.player_learning_rates.get(player, options.learning_rate)
+    # One kernel for all weights; on a GPU with fp16 it also need not wait. On a CPU it saves up to
+    # a third of a small step, but rounds differently, which shows in published numbers.
+    on_gpu = device.type == "cuda"
+    fused = on_gpu if options.fused == "auto" else bool(options.fused)
+    # "Capturable" is what a CUDA graph can record. Steps without one have it too, to be the same.
+    match options.name:
+        case "adam":
+            return torch.optim.Adam(
+                parameters, lr=rate, betas=options.betas, fused=fused, capturable=on_gpu
+            )
+        case "rmsprop":
+            if options.fused is True:
+                raise OptionsError("optimizer.fused (=true) is not to be had with rmsprop.")
+            return torch.optim.RMSprop(parameters, lr=rate, capturable=on_gpu)
+        case "sgd":
+            return torch.optim.SGD(parameters, lr=rate, fused=fused)
+
+
+def build_trainer(
+    options: Options,
+    model: Model | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    images: int | None = None,
+    rate: Callable[[int], float] | None = None,
+    length: int | None = None,
+    processes: Processes = ALONE,
+    say: Callable[[str], None] = lambda line: None,
+) -> Trainer:
+    """Build the trainer of a model. Given the same batches, its steps are those of `i2i train`.
+
+    Arguments:
+        options: of the run.
+        model: to train; by default `build_model(options)`.
+        device: where to train.
+        images: how many training images there are. The schedule of the learning rate needs it where
+            the length of the run is given in epochs.
+        rate: step -> what the learning rates are multiplied by; by default the schedule of the
+            options.
+        length: of the run in steps, for what changes over the run; by default that of the options,
+            or 1 where it is not known.
+        processes: those that train together.
+        say: prints a line for a person.
+
+    Raises:
+        OptionsError: the model cannot be built, steps are to be recorded that cannot be, or the
+            schedule needs `images`.
+    """
+    device = torch.device(device)
+    train = options.train
+    if rate is None:
+        rate = _rate(options, images)
+    if length is None:
+        length = train.steps or (run_length(options, images) if images else 1)
+    if train.ema_decay:
+        say(averaging_note(train.ema_decay, train.ema_warmup, length))
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if train.tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = train.tf32
+        torch.backends.cudnn.benchmark = True  # shapes never change within a run
+    augment = options.data.augment.model_dump()
+    model = build_model(options) if model is None else model
+    if train.checkpointing and not all(
+        set_checkpointing(model.get_submodule(name)) for name in model.generators
+    ):
+        raise OptionsError(
+            "train.checkpointing (=true) is for generators that translate images, not for "
+            f"generator.network = {options.generator.network!r}: set it to false."
+        )
+    # Who judges: players that train no generator.
+    judges = {
+        player: names
+        for player, names in model.players.items()
+        if not {*names} & {*model.generators}
+    }
+    adversarial, noise = options.adversarial, None
+    if adversarial.instance_noise:
+        networks = [model.get_submodule(name) for names in judges.values() for name in names]
+        noise = InstanceNoise(
+            adversarial.instance_noise, adversarial.instance_noise_until, networks, device
+        )
+    if train.sync_batch_norm and not processes.alone:
+        for module in model.modules():
+            if isinstance(module, BatchNorm2d):
+                module.mean_of_all = differentiable_mean(processes)
+                module.shares = processes.world
+    return Trainer(
+        model,
+        partial(make_optimizer, options.optimizer, device),
+        device=device,
+        precision=chosen_precision(train.precision, device),
+        rate=rate,
+        seed=train.seed,
+        gradient_accumulation=train.gradient_accumulation,
+        average=train.ema_decay,
+        ema_warmup=train.ema_warmup,
+        channels_last=train.channels_last,
+        compile=_compiled(options, model) if train.compile else (),
+        augment=DeviceAugment(**augment) if any(augment.values()) else None,
+        noise=noise,
+        clip=dict.fromkeys(judges, adversarial.clip) if adversarial.clip else {},
+        historical_averaging=train.historical_averaging,
+        length=length,
+        processes=processes,
+        graphs=_graphs(options, device, processes, say),
+        check=check_for(
+            model,
+            input_channels=options.data.input_channels,
+            output_channels=options.data.output_channels,
+            labels=len(options.data.labels.names),
+            sets=len(options.data.labels.sets),
+        ),
+        prepare=inference_mode(options),
+        about={"options": options.to_dict(), "data": ""},
+    )
+
+
+def _rate(options: Options, images: int | None) -> Callable[[int], float]:
+    """The schedule of the options, if it can be known."""
+    if options.schedule.name == "constant":
+        return lambda step: 1.0
+    if options.train.steps is None and images is None:
+        raise OptionsError(
+            f"schedule.name (={options.schedule.name!r}) counts epochs, so build_trainer must be "
+            "told how many training images there are (images=400), or the length of the run in "
+            "steps (train.steps=1000, train.epochs left out); schedule.name=constant needs neither."
+        )
+    return learning_rate_schedule(options, images or 0)
+
+
+def _graphs(
+    options: Options, device: torch.device, processes: Processes, say: Callable[[str], None]
+) -> StepGraphs | None:
+    """What records the steps, if they are to be recorded and can be."""
+    train = options.train
+    if train.graph is False or (train.graph == "auto" and device.type != "cuda"):
+        return None
+    against = None
+    if device.type != "cuda":
+        against = f"they are for CUDA devices, and this run computes on {device.type}"
+    elif not processes.alone:
+        against = "several processes train together, and exchange gradients within a step"
+    elif train.precision == "fp16" and options.optimizer.name == "rmsprop":
+        against = "with rmsprop in fp16 Python must know whether a gradient overflowed"
+    if against is None:
+        return StepGraphs(CudaRecorder(device), device, say)
+    if train.graph is True:
+        raise OptionsError(
+            f"train.graph (=true): steps cannot be replayed as CUDA graphs, since {against}; "
+            "`auto` takes them where they can be had."
+        )
+    say(f"note: steps are not replayed as CUDA graphs, since {against}.")
+    return None
+
+
+def _compiled(options: Options, model: Model) -> list[str]:
+    """The networks to compile: all, but a critic whose gradient is penalised.
+
+    A penalty differentiates twice, which `torch.compile` cannot do.
+    """
+    penalised = any(
+        weight and name.startswith(("gradient_penalty", "r1"))
+        for name, weight in options.objective.items()
+    )
+    networks = {name for names in model.players.values() for name in names}
+    return sorted(networks & set(model.generators) if penalised else networks)
+
+
+def run_length(options: Options, images: int) -> int:
+    """The number of steps of a run over a data set of `images` training samples."""
+    if options.train.steps is not None:
+        return options.train.steps
+    assert options.train.epochs is not None
+    return -(-options.train.epochs * images // options.train.batch_size)
+
+
+def learning_rate_schedule(options: Options, images: int) -> Callable[[int], float]:
+    """step -> what every learning rate is multiplied by.
+
+    In a run whose length is given in epochs the rate changes from epoch to epoch, as published; in
+    one whose length is given in steps, from step to step.
+    """
+    shape, train = options.schedule, options.train
+    length = train.epochs or train.steps
+    assert length is not None
+    schedule = Schedule(shape.name, length, shape.hold, shape.every, shape.factor)
+    if train.epochs is None:
+        return schedule.at
+    return lambda step: schedule.at(step * train.batch_size // images)
+
+
+def inference_mode(options: Options) -> Callable[[nn.Module], None]:
+    """What puts a generator into the mode in which it is validated and used."""
+    return partial(set_inference, norm=options.inference.norm, dropout=options.inference.dropout)

@@ -1,0 +1,144 @@
+"""Which checkpoints of a run are kept."""
+
+import contextlib
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from i2i.distributed.gradients import gather_own_states
+from i2i.distributed.processes import ALONE, Processes
+from i2i.errors import CheckpointError
+from i2i.runs.checkpoint import save_checkpoint
+from i2i.runs.folder import Run
+from i2i.training.trainer import Trainer
+
+
+class CheckpointManager:
+    """Saves a run: the newest checkpoints and the best.
+
+    Arguments:
+        run: where the checkpoints go.
+        about: what else a checkpoint says of itself; plain values.
+        keep: how many numbered checkpoints stay.
+        monitor: the measure that decides which checkpoint is the best, and whether "lower" or
+            "higher" is better; None if no checkpoint is the best.
+        former: a checkpoint of the run that is resumed. What was the best by another measure or on
+            other data counts no more.
+        processes: those that train together; the first one writes.
+        restore: makes the folder of the run again if it is gone.
+        rescue: a folder for the last checkpoint, if that of the run does not take it; by default
+            that of the system for temporary files.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        about: Mapping[str, Any],
+        *,
+        keep: int,
+        monitor: tuple[str, str] | None,
+        former: Mapping[str, Any] | None = None,
+        processes: Processes = ALONE,
+        restore: Callable[[], object] = lambda: None,
+        rescue: Path | None = None,
+    ) -> None:
+        self.run = run
+        self.about = about
+        self.keep = keep
+        self.monitor = monitor
+        self.processes = processes
+        self.restore = restore
+        self.rescue = rescue
+        self.validated = 0
+        """The step after which a validation was done last."""
+        self.best: float | None = None
+        self.stale = 0
+        """Validations since the best one."""
+        if former is not None:
+            self.validated = former.get("validated", former.get("step", 0))
+        if former is not None and monitor is not None:
+            same = former.get("decisive") == list(monitor)
+            if same and all(former.get(of) == about.get(of) for of in ("data", "contents")):
+                self.best, self.stale = former["best"], former["stale"]
+
+    def save(self, trainer: Trainer, *, last: bool = False) -> Path:
+        """Write a numbered checkpoint and remove the oldest; returns its path. A collective.
+
+        Arguments:
+            trainer: what is saved.
+            last: whether there is no later chance: then, if the folder of the run does not take it,
+                a run folder of its own is made elsewhere.
+
+        Raises:
+            CheckpointError: it could not be written.
+        """
+        path = self.run.checkpoint(trainer.steps_done)
+        others = gather_own_states(trainer.model, self.processes)
+        if self.processes.first:
+            state = {**self._state(trainer), "ranks": others}
+            try:
+                self._restore(path)
+                save_checkpoint(path, state)
+            except CheckpointError as error:
+                if not last:
+                    raise
+                return self._save_elsewhere(state, path.name, error)
+            with contextlib.suppress(OSError):  # what is left over costs room, nothing else
+                self.run.prune(self.keep)
+        return path
+
+    def _restore(self, path: Path) -> None:
+        try:
+            self.restore()
+        except OSError as error:
+            raise CheckpointError(f"{path} could not be written: {error.strerror}.") from error
+
+    def _save_elsewhere(self, state: dict[str, Any], name: str, why: CheckpointError) -> Path:
+        """A second chance: a run folder that can be resumed, with this checkpoint alone."""
+        above = self.rescue or Path(tempfile.gettempdir())
+        try:
+            above.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=f"{self.run.folder.name}-rescued-", dir=above))
+        except OSError as error:
+            raise CheckpointError(f"{why} Nor does {above} take it: {error.strerror}.") from error
+        try:
+            run = Run(folder)
+            run.make_again()
+            with contextlib.suppress(OSError):
+                shutil.copyfile(self.run.options, run.options)
+            save_checkpoint(run.best.with_name(name), state)
+        except (CheckpointError, OSError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise CheckpointError(f"{why} Nor elsewhere: {error}") from error
+        return run.best.with_name(name)
+
+    def save_if_best(self, trainer: Trainer, measured: Mapping[str, float]) -> bool:
+        """Write `best.pt` if the deciding measure was never as good before."""
+        if self.monitor is None:
+            return False
+        name, better = self.monitor
+        self._restore(self.run.best)
+        value, sign = measured[name], {"lower": -1, "higher": 1}[better]
+        self.stale += 1
+        if not math.isfinite(value) or (self.best is not None and sign * value <= sign * self.best):
+            return False
+        former, self.best, self.stale = (self.best, self.stale), value, 0
+        try:
+            save_checkpoint(self.run.best, self._state(trainer))
+        except Exception:
+            self.best, self.stale = former
+            raise
+        return True
+
+    def _state(self, trainer: Trainer) -> dict[str, Any]:
+        return {
+            **self.about,
+            "decisive": None if self.monitor is None else list(self.monitor),
+            "best": self.best,
+            "stale": self.stale,
+            "validated": self.validated,
+            **trainer.state_dict(),
+        }

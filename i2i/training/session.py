@@ -1,0 +1,593 @@
+"""A whole training run: from options to a run folder, or on from where one stopped."""
+
+import contextlib
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from i2i.config import Layer, Options, read_options
+from i2i.config.recipes import merge, settings_layer
+from i2i.core.plugins import keep_copies
+from i2i.core.signals import explain, side_names
+from i2i.data.kinds.splits import record_splits
+from i2i.data.loading.loader import default_workers, make_loader
+from i2i.data.loading.prefetch import on_device
+from i2i.data.sources import Source, open_source, remarks, resolve_options
+from i2i.distributed.gradients import (
+    NoJournal,
+    StopFlag,
+    batch_share,
+    restore_own_state,
+    send_weights,
+)
+from i2i.distributed.processes import Processes, together
+from i2i.errors import CheckpointError, DataError, I2iError, OptionsError, RunError
+from i2i.inference.opening import open_checkpoint, require_room
+from i2i.runs.complaints import HealthWatch
+from i2i.runs.folder import (
+    Run,
+    environment,
+    find_checkpoint,
+    new_name,
+    open_run,
+    refuse_existing,
+    remove_leftovers,
+    remove_run,
+)
+from i2i.runs.resumable import require_resumable
+from i2i.runs.writing import RunFolder
+from i2i.system.cpu import settle_threads
+from i2i.training.advice import without_gpu
+from i2i.training.build import (
+    batch_sizes,
+    build_model,
+    build_trainer,
+    data_kind,
+    growth,
+    inference_mode,
+    learning_rate_schedule,
+    pick_device,
+    resolve_precision,
+    run_length,
+    samples_before,
+)
+from i2i.training.busy import BusyWatch
+from i2i.training.checkpoints import CheckpointManager
+from i2i.training.continuation import (
+    changes_to,
+    contents,
+    continued,
+    history,
+    options_file,
+    require_continuable,
+    say_replanned,
+    segments,
+    why_over,
+)
+from i2i.training.interrupt import Interrupt
+from i2i.training.loop import fit
+from i2i.training.monitor import MetricLogger, ProgressLogger
+from i2i.training.oom import OOMRetry
+from i2i.training.pace import Pace
+from i2i.training.selection import classifier_of, distance_of, require_measured, resolve_monitor
+from i2i.training.validation import Validation
+
+Say = Callable[[str], None]
+
+ECHO = 2.0
+"""Seconds in which a signal is that of before: a scheduler and the launcher may both send it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its folder, the steps done, and the exit code for the shell (0 or 128+n)."""
+
+    folder: Path
+    steps: int
+    exit_code: int
+
+
+def start(
+    options: Options,
+    runs_dir: Path | str = "runs",
+    name: str | None = None,
+    *,
+    title: str | None = None,
+    device: str = "auto",
+    rescue_dir: Path | str | None = None,
+    say: Say = print,
+) -> Outcome:
+    """Train a new model.
+
+    In a process that `torchrun` started, the processes train together (see `i2i.distributed.processes`).
+
+    Arguments:
+        options: what to do.
+        runs_dir: where the folder of the run is made.
+        name: of the run; by default title, data set and time, and a number where that is taken.
+        title: what a run without a name is called; by default the name of the model.
+        device: "auto", "cpu", "cuda", ...
+        rescue_dir: takes the last checkpoint if the disk of the run folder is full; by default the
+            system's folder for temporary files.
+        say: prints a line for a person.
+
+    Raises:
+        I2iError: the options, the data or the run folder are not as they should be, or a loss was
+            not finite.
+    """
+    with together(device) as processes:
+        own_name = name or new_name(title or options.model, options.data.root)
+        run = Run(Path(runs_dir) / processes.of_first(own_name))
+        if processes.first and name is not None:
+            refuse_existing(run.folder)
+        say = _voice(say, processes)
+        settled = _settled(options, processes, say)
+        folder = RunFolder(run, {}, say)
+        return _Training(folder, processes, device, rescue_dir, say).begin(settled, name is None)
+
+
+def resume(
+    run_or_checkpoint: Path | str,
+    changes: str | Layer | Sequence[str | Layer] | None = None,
+    *,
+    device: str = "auto",
+    rescue_dir: Path | str | None = None,
+    say: Say = print,
+) -> Outcome:
+    """Go on with a run exactly where its newest checkpoint (or the one given) left it.
+
+    A run that is over already stays as it is, and is told so.
+
+    Arguments:
+        run_or_checkpoint: a run folder, or a checkpoint file in one.
+        changes: options that may differ (`i2i.training.continuation.MAY_CHANGE`): the length of the run, and
+            where and how data is read; as for `load_options`: "train.steps=300",
+            {"train.steps": 300}, or several of these.
+        device: "auto", "cpu", "cuda", ...
+        rescue_dir: as for `start`.
+        say: prints a line for a person.
+
+    Raises:
+        I2iError: as for `start`; somebody else trains the run; other options are to change.
+    """
+    several = [changes] if isinstance(changes, str | Mapping) else changes or ()
+    layer = settings_layer(*several)
+    with together(device) as processes:
+        return _resume(
+            Path(run_or_checkpoint),
+            lambda run, former: continued(run, former, layer),
+            processes,
+            device,
+            rescue_dir,
+            _voice(say, processes),
+        )
+
+
+def resume_or_start(
+    options: Options,
+    runs_dir: Path | str,
+    name: str,
+    *,
+    device: str = "auto",
+    rescue_dir: Path | str | None = None,
+    say: Say = print,
+) -> Outcome:
+    """Go on with the run of this name if it has a checkpoint, otherwise begin it: what a job in a
+    chain of jobs does, of which any may be the first. Arguments and errors are those of the two.
+    """
+    with together(device) as processes:
+        say = _voice(say, processes)
+        folder = Path(runs_dir) / name
+        if not processes.of_first(bool(Run(folder).checkpoints())):
+            if processes.first:
+                remove_leftovers(folder)
+            return start(options, runs_dir, name, device=device, rescue_dir=rescue_dir, say=say)
+
+        def settled(run: Run, former: Options) -> Options:
+            asked = _settled(options, processes, say)
+            asked = resolve_precision(asked, pick_device(processes.device(device)))
+            return continued(run, former, changes_to(former, asked))
+
+        return _resume(folder, settled, processes, device, rescue_dir, say)
+
+
+def replay(
+    run_or_checkpoint: Path | str,
+    runs_dir: Path | str = "runs",
+    name: str | None = None,
+    *,
+    device: str = "auto",
+    say: Say = print,
+) -> Outcome:
+    """Do a run again from its beginning, with each change of its options at the step at which it
+    was made. On the same machine and with as many processes, the weights are the same.
+
+    Arguments:
+        run_or_checkpoint: a run folder, or a checkpoint file.
+        runs_dir, name: of the new run; by default named after the old one.
+        device: "auto", "cpu", "cuda", ...
+        say: prints a line for a person.
+    """
+    with together(device) as processes:
+        say = _voice(say, processes)
+        path, why = find_checkpoint(Path(run_or_checkpoint), Path())
+        _, state = open_checkpoint(path)
+        say(f"doing again {why}")
+        parts = segments(state)
+        name = name or f"{path.resolve().parent.parent.name}-again"
+        run = Run(Path(runs_dir) / name)
+        if processes.first:
+            refuse_existing(run.folder)
+        first = _Training(RunFolder(run, {}, say), processes, device, None, say)
+        outcome = first.begin(parts[0][1], unique=False, until=parts[0][0])
+        for end, options in parts[1:]:
+            if outcome.exit_code:
+                break
+            outcome = _resume(
+                run.folder, partial(_as_told, options), processes, device, None, say, end
+            )
+        return outcome
+
+
+def _resume(
+    run_or_checkpoint: Path,
+    options_after: Callable[[Run, Options], Options],
+    processes: Processes,
+    device: str,
+    rescue_dir: Path | str | None,
+    say: Say,
+    until: int | None = None,
+) -> Outcome:
+    path, _ = find_checkpoint(run_or_checkpoint, Path())
+    run = open_run(path.resolve().parent.parent)
+    folder = RunFolder(run, {}, say)
+    if processes.first:
+        folder.own()
+    try:
+        processes.barrier()
+        path, why = find_checkpoint(run_or_checkpoint, Path())
+        former, state = open_checkpoint(path)
+        if not state["optimizers"]:
+            raise RunError(
+                f"{path} holds imported weights without the state of their training, so it can be "
+                "used with `i2i translate`, but not resumed."
+            )
+        options = options_after(run, former)
+        options = resolve_monitor(options, "cpu", say)
+        say(f"resuming from {why}")
+        training = _Training(folder, processes, device, rescue_dir, say)
+        return training.go_on(options, state, until)
+    finally:
+        folder.release()
+
+
+def _as_told(options: Options, run: Run, former: Options) -> Options:
+    return options
+
+
+def _settled(options: Options, processes: Processes, say: Say) -> Options:
+    """The options with what only the data and the installed packages can tell. A collective."""
+    settled = processes.in_turns(lambda: resolve_options(options, data_kind(options)))
+    if processes.first:  # it may download something
+        settled = resolve_monitor(settled, "cpu", say)
+    return read_options(processes.of_first(settled.to_dict()))
+
+
+class _Training:
+    """A training, from its options to its end.
+
+    Arguments:
+        folder: of the run.
+        processes: that train together.
+        device: the name of a device.
+        rescue_dir: takes the last checkpoint if the folder does not.
+        say: prints a line.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        processes: Processes,
+        device: str,
+        rescue_dir: Path | str | None,
+        say: Say,
+    ) -> None:
+        settle_threads()
+        self.folder = folder
+        self.processes = processes
+        self.device = pick_device(processes.device(device))
+        self.rescue_dir = None if rescue_dir is None else Path(rescue_dir)
+        self.say = say
+
+    def begin(self, options: Options, unique: bool, until: int | None = None) -> Outcome:
+        """Train a new run, in a folder of its own."""
+        try:
+            return self._train(options, None, until, unique)
+        except CheckpointError:
+            run = self.folder.run
+            if self.processes.first and not run.checkpoints() and not run.best.exists():
+                remove_run(run)  # it would only be in the way
+            raise
+        finally:
+            self.folder.release()
+
+    def go_on(self, options: Options, state: dict[str, Any], until: int | None) -> Outcome:
+        """Train a run whose folder is owned already."""
+        return self._train(options, state, until, False)
+
+    def _train(
+        self, options: Options, state: dict[str, Any] | None, until: int | None, unique: bool
+    ) -> Outcome:
+        processes, device, say = self.processes, self.device, self.say
+        run = self.folder.run
+        options = resolve_precision(options, device)
+        train = options.train
+        # The pieces of a run that goes on may have been found by fewer processes (`OOMRetry`).
+        pieces = train.gradient_accumulation if state is None else 1
+        for batch_size in batch_sizes(options):
+            batch_share(batch_size, pieces, processes)
+        require_room(options)
+        model = build_model(options)
+        for notice in model.notices:
+            say(f"note: {notice}")
+        with _telling_where_data_is(options, None if state is None else run):
+            source = processes.in_turns(lambda: open_source(options, model.data, say))
+        if state is None and processes.first:
+            with contextlib.suppress(I2iError, OSError):  # it is the training that matters
+                for remark in remarks(options, model.data, source):
+                    say(remark)
+            if line := without_gpu(options, device.type):
+                say(line)
+        stop = run_length(options, source.images)
+        about: dict[str, Any] = {
+            "options": options.to_dict(),
+            "data": source.fingerprint,
+            "contents": contents(source.checked),
+            "history": [] if state is None else history(state, options),
+        }
+        if state is not None:
+            require_continuable(state, about, run, say)
+            why = why_over(state, options, stop, bool(source.validation_images))
+            if why is not None:
+                say(f"finished already: {run.folder} {why}")
+                return Outcome(run.folder, state["step"], 0)
+            say_replanned(state, options, stop, say)
+        trainer = build_trainer(
+            options,
+            model,
+            device=device,
+            rate=learning_rate_schedule(options, source.images),
+            length=stop,
+            processes=processes,
+            say=say,
+        )
+        growing = growth(options)
+        if growing is not None and stop < growing.steps:
+            say(
+                f"note: the networks grow over {growing.steps} steps, the run ends after {stop}, "
+                f"at {growing.stages[growing.stage(stop - 1)].size} pixels: shorten growth.stages."
+            )
+        before = samples_before(options)
+        send_weights(model, processes)
+        if state is not None:
+            which = f"the checkpoint of step {state['step']} of {run.folder}"
+            require_resumable(trainer, state, which)
+            trainer.load_state_dict(state)
+            if (changed := restore_own_state(model, state, processes)) is not None:
+                say(f"note: {changed}")
+        begin = trainer.steps_done
+        validation = None
+        if processes.first:
+            validation = _validation(options, source, device, say)
+
+        keeper = CheckpointManager(
+            run,
+            about,
+            keep=train.keep_checkpoints,
+            monitor=train.monitored,
+            former=state,
+            processes=processes,
+            restore=self.folder.restore,
+            rescue=self.rescue_dir,
+        )
+        if validation is not None:  # what is wrong with it must not show after a thousand steps
+            if state is None:
+                measures = validation.distance, validation.classifier
+                require_measured(options, model, validation.batches[0], *measures)
+            validation.make_ready()
+
+        echo = 0.0 if processes.alone else ECHO
+        saves, by_clock = (
+            Pace(60 * minutes)
+            for minutes in (train.save_every_minutes, train.visualize_every_minutes)
+        )
+        with Interrupt(echo=echo, silent=not processes.first, saves=saves) as own_interrupt:
+            interrupt = own_interrupt if processes.alone else StopFlag(own_interrupt, processes)
+            journal: MetricLogger = NoJournal()
+            if processes.first:
+                self.folder.about = environment(device) | {"processes": processes.world}
+                text = options_file(options, about["history"])
+                if state is None:
+                    self.folder.create(text, unique=unique)
+                    copied = (each.model_dump() for each in options.plugins)
+                    keep_copies(copied, self.folder.run.folder)
+                else:
+                    self.folder.reopen(text, begin)
+                keeper.run = run = self.folder.run
+                record_splits(run.folder, source, say)
+                journal = MetricLogger(
+                    run, 0 if state is None else begin, say, restore=self.folder.restore
+                )
+                journal.text("options", "```toml\n" + text + "```")
+            keeper.run = run = processes.of_first(run)
+            monitor = ProgressLogger(
+                journal,
+                start=begin,
+                stop=stop,
+                samples_before=before,
+                terms={name for each in model.objectives.values() for name in each.weights},
+                say=say,
+                mean=processes.mean,
+                shown=processes.first,
+                idle=partial(_idle, device),
+                busy=BusyWatch(say) if device.type == "cpu" and processes.first else None,
+            )
+            if state is not None:
+                monitor.last_good = str(run.checkpoint(begin))
+            health = HealthWatch(journal, train.monitored, monitor.say)
+            say(
+                f"training {options.model} on {_where(device, processes)} for {stop - begin} steps "
+                f"of {before(begin + 1) - before(begin)} ({train.precision}), run folder "
+                f"{run.folder}; to watch: "
+                f"tensorboard --logdir {shlex.quote(str(run.folder.parent))}"
+            )
+
+            def in_more_pieces(pieces: int) -> None:
+                if not processes.first:
+                    return
+                changed = merge(
+                    keeper.about["options"], {"train": {"gradient_accumulation": pieces}}
+                )
+                # The batch of another stage of growth may not be divisible by that; then a resumed
+                # run has to find out again.
+                with contextlib.suppress(OptionsError):
+                    now = read_options(changed)
+                    past = history({**keeper.about, "step": trainer.steps_done}, now)
+                    keeper.about = {**keeper.about, "options": changed, "history": past}
+                    with contextlib.suppress(RunError):  # the next checkpoint knows it too
+                        self.folder.describe(options_file(now, past))
+                journal.scalars(trainer.steps_done + 1, {"memory/gradient_accumulation": pieces})
+
+            rescue = OOMRetry(trainer, monitor.say, in_more_pieces)
+            began = time.perf_counter()
+            try:
+                over = fit(
+                    trainer,
+                    on_device(
+                        make_loader(
+                            source.train,
+                            batch_size=before,
+                            start=begin,
+                            stop=stop if until is None else min(until, stop),
+                            workers=_workers(options, processes),
+                            pin_memory=device.type == "cuda",
+                            rank=processes.rank,
+                            world=processes.world,
+                            skipped=_Skipped(monitor.say) if options.data.skip_bad else None,
+                        ),
+                        device,
+                    ),
+                    take=rescue.step,
+                    stop=stop,
+                    monitor=monitor,
+                    keeper=keeper,
+                    validation=validation,
+                    interrupt=interrupt,
+                    log_every_steps=train.log_every_steps,
+                    validate_every_steps=train.validate_every_steps,
+                    save_every_steps=train.save_every_steps,
+                    validation_share=train.validation_share,
+                    patience=train.patience,
+                    health=health,
+                    sheets=by_clock,
+                    resumed=None if state is None else begin,
+                )
+            finally:
+                journal.close()
+        steps = trainer.steps_done
+        took = f"{steps - begin} steps in {time.perf_counter() - began:.0f} s"
+        if not over:
+            code = 0 if interrupt.signal is None else interrupt.exit_code
+            if code:
+                say(
+                    f"stopped after step {steps} ({took}); go on with: i2i train --resume "
+                    f"{shlex.quote(str(run.folder))}"
+                )
+            return Outcome(run.folder, steps, code)
+        best = ""
+        if train.monitored is not None and keeper.best is not None:
+            name = train.monitored[0]
+            meaning = explain(name, side_names(options.data.root, options.data.root_b))
+            best = f", best validation {name} {keeper.best:.4g}{meaning and f', {meaning}'}"
+        if validation is not None:
+            for line in health.summary():
+                say(line)
+        sheets_in = f"; image grids in {run.samples}" if validation is not None else ""
+        say(f"done: {took}{best}{sheets_in}")
+        return Outcome(run.folder, steps, 0)
+
+
+class _Skipped:
+    """Says which images have become unreadable while they are trained on, and counts them."""
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        self.known: set[str] = set()
+
+    def __call__(self, text: str) -> None:
+        if text not in self.known:
+            self.known.add(text)
+            self.say(f"note: {text} Others take its place (--skip-bad): {len(self.known)} so far.")
+
+
+def _validation(
+    options: Options, source: Source, device: torch.device, say: Say
+) -> Validation | None:
+    if not source.validation_images:
+        say("note: there is no image left to validate with, so there will be no image grids.")
+        return None
+    return Validation(
+        source.validation_batches(options.train.validation_images),
+        inference_mode(options),
+        sheet=options.train.visualize_images,
+        seed=options.train.seed,
+        distance=distance_of(options, device, say),
+        classifier=classifier_of(options, source, device, say),
+    )
+
+
+@contextlib.contextmanager
+def _telling_where_data_is(options: Options, resumed: Run | None) -> Iterator[None]:
+    """Name the way out if the data of a run has moved since it began."""
+    try:
+        yield
+    except DataError as error:
+        where = Path(options.data.root)
+        if resumed is None or not where.is_absolute() or where.exists():
+            raise
+        raise DataError(
+            f"{error} If the images have moved, say where to: i2i train --resume "
+            f"{resumed.folder} --dataroot DIR"
+        ) from None
+
+
+def _idle(device: torch.device) -> bool:
+    """Whether a device has nothing left to compute; those that Python waits for never have."""
+    return device.type != "cuda" or torch.cuda.current_stream(device).query()
+
+
+def _where(device: torch.device, processes: Processes) -> str:
+    return str(device) if processes.alone else f"{processes.world} processes ({device.type})"
+
+
+def _workers(options: Options, processes: Processes) -> int:
+    workers = options.data.workers
+    return default_workers(processes.local_world) if workers == "auto" else workers
+
+
+def _voice(say: Say, processes: Processes) -> Say:
+    """`say` of the first process. If nobody listens any more (`i2i train | head`), the run goes on
+    in silence."""
+
+    def carefully(line: str) -> None:
+        if processes.first:
+            with contextlib.suppress(OSError):
+                say(line)
+
+    return carefully

@@ -1,0 +1,79 @@
+"""What a generator is told: hand-made cases."""
+
+import pytest
+import torch
+
+from i2i.core.labels import LabelSet, LabelSpace, with_planes
+from i2i.errors import OptionsError
+
+MOODS = LabelSet(("joy", "anger", "fear"), exclusive=True)
+FACES = LabelSet(("black", "blond", "male", "young"), False, (("black", "blond"),))
+ONE = LabelSpace((MOODS,))
+BOTH = LabelSpace((FACES, MOODS))
+
+
+def test_names_planes_and_targets() -> None:
+    assert (ONE.planes, BOTH.planes) == (3, 4 + 3 + 2)
+    assert BOTH.names == ("black", "blond", "male", "young", "joy", "anger", "fear")
+    assert BOTH.targets == ("black", "blond", "male-reversed", "young-reversed", *MOODS.names)
+
+
+def test_a_domain_replaces_whatever_was_there() -> None:
+    labels = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    assert ONE.edited(labels, {"anger": True}).tolist() == [[0, 1, 0], [0, 1, 0]]
+    assert not ONE.depends({"anger": True})
+
+
+def test_attributes_keep_the_rest_and_groups_exclude_each_other() -> None:
+    labels = torch.tensor([[1.0, 0, 1, 0, 0, 0, 0]])
+
+    def edited(**changes: bool | None) -> list[float]:
+        return BOTH.edited(labels, changes)[0].tolist()
+
+    assert edited(blond=True) == [0, 1, 1, 0, 0, 0, 0, 1, 0]
+    assert edited(blond=False) == [1, 0, 1, 0, 0, 0, 0, 1, 0]
+    assert edited(male=None, young=None) == [1, 0, 0, 1, 0, 0, 0, 1, 0]
+    assert edited(black=True, male=False, young=True) == [1, 0, 0, 1, 0, 0, 0, 1, 0]
+    assert edited(fear=True) == [0, 0, 0, 0, 0, 0, 1, 0, 1]
+    assert BOTH.depends({"blond": True})
+    assert BOTH.depends({"black": True, "male": None, "young": True})
+    assert not BOTH.depends({"black": True, "male": False, "young": True})
+    assert labels.tolist() == [[1, 0, 1, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"blont": True}, "Did you mean 'blond'"),
+        ({"blond": True, "black": True}, "exclude each other"),
+        ({"joy": True, "fear": True}, "exclude each other"),
+        ({"joy": False}, "cannot just leave.*joy, anger, fear"),
+        ({"joy": True, "male": True}, "a single data set"),
+        ({}, "nothing cannot be asked for"),
+    ],
+)
+def test_what_cannot_be_asked_for(changes: dict[str, bool], message: str) -> None:
+    with pytest.raises(OptionsError, match=message):
+        BOTH.edited(torch.zeros(1, 7), changes)
+
+
+def test_words() -> None:
+    assert BOTH.changes("male") == {"male": True}
+    assert BOTH.changes("male-reversed") == {"male": None}
+    assert BOTH.changes("fear") == {"fear": True}
+    assert BOTH.changes({"male": False}) == {"male": False}
+    with pytest.raises(OptionsError, match=r"'angre'.*Did you mean 'anger'\? They are: black, .*"):
+        BOTH.changes("angre")
+    with pytest.raises(OptionsError, match="none of the domains"):
+        BOTH.changes("joy-reversed")
+
+
+def test_decisions_masks_and_planes() -> None:
+    logits = torch.tensor([[3.0, -1, 0.1, -9, -5, -3, -4]])
+    assert BOTH.decided(logits).tolist() == [[1, 0, 1, 0, 0, 1, 0]]
+    mask = torch.tensor([[0.0, 1.0]])
+    assert BOTH.known(mask).tolist() == [[0, 0, 0, 0, 1, 1, 1]]
+    assert BOTH.condition(BOTH.decided(logits), mask).shape == (1, BOTH.planes)
+    images = with_planes(torch.full((1, 3, 2, 4), 0.5), torch.tensor([[0.0, 1.0]]))
+    assert images[0, :, 0, 0].tolist() == [0.5, 0.5, 0.5, 0, 1]
+    assert (images == images[:, :, :1, :1]).all()

@@ -1,0 +1,146 @@
+"""Parts from outside: a file of a user adds a model, a network and a loss."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+import i2i
+from i2i.cli import cli
+from i2i.core import plugins
+from i2i.core.registry import LOSSES, MODELS, Registry
+from i2i.errors import I2iError, OptionsError
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+SMALL = ("--size", "16", "--steps", "4", "--batch-size", "2", "--device", "cpu")
+
+
+def run_i2i(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: what is registered here must not help there."""
+    return subprocess.run(
+        [sys.executable, "-m", "i2i", *arguments], capture_output=True, text=True, cwd=cwd
+    )
+
+
+@pytest.fixture
+def trained(tmp_path: Path, facades: Path) -> Path:
+    for name in ("my_parts.py", "mine.toml"):
+        shutil.copyfile(EXAMPLES / name, tmp_path / name)
+    done = run_i2i(
+        *("train", "--recipe", "mine.toml", "--dataroot", str(facades), "--name", "run"),
+        *SMALL,
+        *("--set", "train.save_every_steps=2"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return tmp_path
+
+
+def test_a_run_of_a_plugin_is_trained_resumed_translated_and_exported(
+    trained: Path, facades: Path
+) -> None:
+    (trained / "input").mkdir()
+    shutil.copyfile(next((facades / "val").iterdir()), trained / "input" / "one.png")
+    kept = trained / "runs" / "run" / "plugins" / "my_parts.py"
+    assert kept.read_bytes() == (trained / "my_parts.py").read_bytes()
+
+    for command in (
+        ["train", "--resume", "runs/run", "--steps", "6"],
+        ["translate", "input", "out", "--device", "cpu"],
+        ["info", "runs/run"],
+        ["export", "runs/run", "exported.onnx"],
+    ):
+        refused = run_i2i(*command, cwd=trained)
+        assert refused.returncode == 2, command
+        assert "needs the plug-in my_parts.py" in refused.stderr
+        assert "--trust-plugins" in refused.stderr
+        for permission in (["--plugin", "my_parts.py"], ["--trust-plugins"]):
+            if command[0] == "train" and permission == ["--trust-plugins"]:
+                continue  # it has been resumed already
+            done = run_i2i(*command, *permission, cwd=trained)
+            assert done.returncode == 0, done.stdout + done.stderr
+            for result in ("out", "exported.onnx"):
+                path = trained / result
+                if path.exists():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_a_copy_that_was_changed_is_not_trusted(trained: Path) -> None:
+    copy = trained / "runs" / "run" / "plugins" / "my_parts.py"
+    copy.write_text(copy.read_text() + "\n")
+    done = run_i2i("info", "runs/run", "--trust-plugins", cwd=trained)
+    assert done.returncode == 2
+    assert "is not the file that this run was made with" in done.stderr
+
+
+def test_parts_from_outside_are_options_and_terms_like_all_others() -> None:
+    plugins.load_plugin(EXAMPLES / "my_parts.py")
+    options = i2i.load_options(str(EXAMPLES / "mine.toml"), "generator.depth=5", size=32)
+    assert options.generator.model_dump()["depth"] == 5
+    model = i2i.build_model(options)
+    assert len([m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]) == 6
+    assert model.objectives["generator"].weights == {"mirrored": 0.1, "l1": 1, "charbonnier": 10}
+    with pytest.raises(OptionsError, match=r"generator\.depht is no option.*'depth'"):
+        i2i.load_options(str(EXAMPLES / "mine.toml"), "generator.depht=5")
+    # ... also in the models of the package.
+    options = i2i.load_options("pix2pix", "objective.charbonnier=3", size=32)
+    assert i2i.build_model(options).objectives["generator"].weights["charbonnier"] == 3
+    options = i2i.load_options("cyclegan", "objective.charbonnier_cycle_A=3", size=32)
+    weights = i2i.build_model(options).objectives["generators"].weights
+    assert weights["charbonnier_cycle_A"] == 3
+
+
+def test_the_loss_of_the_example_is_the_published_one() -> None:
+    plugins.load_plugin(EXAMPLES / "my_parts.py")
+    loss = LOSSES["charbonnier"](torch.tensor([0.5, 0.0]), torch.tensor([0.2, 0.0]))
+    expected = ((0.3**2 + 1e-6) ** 0.5 + 1e-3) / 2 - 1e-3
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import nothing_of_this_name", "line 1 fails: ModuleNotFoundError"),
+        ("def f(:", "fails: SyntaxError"),
+        ("x = 1\nraise ValueError('no')", "line 2 fails: ValueError: no"),
+        (
+            "from i2i.core.registry import register_model\n@register_model('pix2pix')\nclass A: pass",
+            "has the name of that of",
+        ),
+    ],
+)
+def test_a_broken_file_is_said_in_a_sentence(tmp_path: Path, code: str, message: str) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text(code)
+    MODELS.names()
+    with pytest.raises(I2iError, match=message):
+        plugins.load_plugin(file)
+    result = CliRunner().invoke(cli, ["models", "--plugin", str(file)])
+    assert isinstance(result.exception, I2iError)
+
+
+def test_an_entry_point_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        name, value = "mine", "mine.parts"
+
+        def load(self) -> None:
+            raise ImportError("no module named mine")
+
+    monkeypatch.setattr("i2i.core.registry.entry_points", lambda group: [Broken()])
+    registry: Registry[object] = Registry("model", "i2i.models", "i2i.models")
+    with pytest.raises(OptionsError, match=r"mine = mine\.parts cannot be imported: ImportError"):
+        registry.find("mine")
+
+
+def test_every_option_has_a_default_or_is_required_and_the_listing_shows_it() -> None:
+    result = CliRunner().invoke(cli, ["options", "game.n_critic"])
+    assert result.exit_code == 0, result.output
+    assert "integer >= 1" in result.output
+    assert "turns of the discriminator for each one of the generator" in result.output
+    result = CliRunner().invoke(cli, ["options", "generator.", "--recipe", "cyclegan"])
+    assert "generator.blocks = 9" in result.output
+    assert "downs" not in result.output

@@ -1,0 +1,145 @@
+"""From options to objects: devices, sizes, players, directions."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from i2i.config.recipes import load_options
+from i2i.errors import CheckpointError, OptionsError
+from i2i.inference.load import build_translator, load_translator
+from i2i.training import build as builder
+from i2i.training import session as train
+from i2i.training.build import build_model, build_trainer, pick_device, resolve_precision
+from shrunk import shrunk
+
+
+def test_devices() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(OptionsError, match=r"'cud'\) must be auto.*Did you mean 'cuda'"):
+        pick_device("cud")
+    with pytest.raises(OptionsError, match="is not on this machine"):
+        pick_device("cuda:99")
+
+
+def test_a_crop_that_does_not_fit_the_generator_is_named_with_the_cure() -> None:
+    with pytest.raises(OptionsError, match=r"crop_size \(=100\) must be a multiple of 256.*downs"):
+        build_model(load_options("pix2pix", "data.crop_size=100"))
+    with pytest.raises(OptionsError, match=r"multiple of 4 .*take 16"):
+        build_model(shrunk("cyclegan", "data.crop_size=18", "data.load_size=18"))
+
+
+def test_images_too_small_for_the_discriminator_are_named_before_anything_is_made() -> None:
+    with pytest.raises(OptionsError, match=r"crop_size \(=16\) must be at least 24 .*layers = 3"):
+        build_model(shrunk("pix2pix", "discriminator.layers=3"))
+    assert load_options("pix2pix", size=16).discriminator.model_dump()["layers"] == 2
+    build_model(load_options("pix2pix", size=16))
+
+
+def test_unknown_models_terms_and_players() -> None:
+    with pytest.raises(OptionsError, match="Did you mean 'pix2pix'"):
+        build_model(shrunk("pix2pix", "model=pix2pics"))
+    with pytest.raises(OptionsError, match=r"objective\.L1 is no term.*Did you mean 'l1'"):
+        build_model(shrunk("pix2pix", "objective.L1=3"))
+    with pytest.raises(OptionsError, match=r"player_learning_rates\.critic names no player"):
+        build_model(shrunk("pix2pix", "optimizer.player_learning_rates.critic=1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("adam", torch.optim.Adam), ("rmsprop", torch.optim.RMSprop), ("sgd", torch.optim.SGD)],
+)
+def test_optimizers_and_their_rates(name: str, kind: type) -> None:
+    settings = [f"optimizer.name={name}", "optimizer.player_learning_rates.discriminator=0.5"]
+    trainer = build_trainer(shrunk("pix2pix", *settings))
+    assert {type(optimizer) for optimizer in trainer.optimizers.values()} == {kind}
+    assert trainer.learning_rates(0) == {"discriminator": 0.5, "generator": 2e-4}
+
+
+def test_weights_are_updated_in_one_pass_where_that_is_asked_for() -> None:
+    for fused in (True, False):
+        trainer = build_trainer(shrunk("pix2pix", f"optimizer.fused={str(fused).lower()}"))
+        assert trainer.optimizers["generator"].defaults["fused"] is fused
+    assert build_trainer(shrunk("pix2pix")).optimizers["generator"].defaults["fused"] is False
+    with pytest.raises(OptionsError, match="not to be had with rmsprop"):
+        build_trainer(shrunk("pix2pix", "optimizer.fused=true", "optimizer.name=rmsprop"))
+
+
+def test_a_penalised_critic_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda network: compiled.append(type(network).__name__)
+    )
+    build_trainer(shrunk("pix2pix", "train.compile=true"))
+    assert sorted(compiled) == ["PatchGAN", "UNet"]
+    compiled.clear()
+    build_trainer(shrunk("pix2pix", "train.compile=true", "objective.r1=1"))
+    assert compiled == ["UNet"]
+
+
+def test_each_direction_has_its_generator_and_channels() -> None:
+    options = shrunk("cyclegan", "data.output_channels=1")
+    model = build_model(options)
+    there = build_translator(options, model)
+    back = build_translator(options, model, direction="BtoA")
+    for translator, name in ((there, "generator_AtoB"), (back, "generator_BtoA")):
+        weights, own = model.get_submodule(name).state_dict(), translator.network.state_dict()
+        assert own.keys() == weights.keys()
+        assert all(torch.equal(own[key], weights[key]) for key in weights)
+    assert there(torch.zeros(3, 9, 9)).shape == (1, 9, 9)
+    assert back(torch.zeros(1, 9, 9)).shape == (3, 9, 9)
+    by_default = build_translator(shrunk("cyclegan", "data.direction=BtoA"), model)
+    own, expected = (each.network.state_dict() for each in (by_default, back))
+    assert all(torch.equal(own[key], expected[key]) for key in expected)
+
+
+def test_a_model_of_one_direction_refuses_the_other() -> None:
+    options = shrunk("pix2pix", "data.direction=BtoA")
+    model = build_model(options)
+    assert build_translator(options, model, direction="BtoA")
+    with pytest.raises(OptionsError, match=r"'AtoB'\) is not what this pix2pix has learnt.*BtoA"):
+        build_translator(options, model, direction="AtoB")
+
+
+def test_the_same_image_translates_alike_from_the_trainer_and_the_checkpoint(
+    facades: Path, tmp_path: Path
+) -> None:
+    outcome = train.start(
+        shrunk("pix2pix", f"data.root={facades}"), tmp_path, "a", device="cpu", say=lambda s: None
+    )
+    translator, why = load_translator(outcome.folder, device="cpu")
+    assert "the last of the run" in why
+    newest, why = load_translator(runs_dir=tmp_path, device="cpu")
+    assert "newest run" in why
+    image = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)
+    assert torch.equal(translator(image), newest(image))
+    with pytest.raises(CheckpointError, match="no run with a checkpoint"):
+        load_translator(runs_dir=tmp_path / "nothing")
+
+
+def test_auto_precision_is_settled_before_it_is_written_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu = torch.device("cpu")
+    options = load_options("pix2pix")
+    assert options.train.precision == "fp32"  # as published, unless somebody asks
+    assert resolve_precision(options, cpu) == options
+    asked = load_options("pix2pix", "train.precision=auto")
+    for best in ("bf16", "fp32"):
+        monkeypatch.setattr(builder, "best_precision", lambda device, best=best: best)
+        settled = resolve_precision(asked, cpu)
+        assert settled.train.precision == best
+        assert settled == load_options("pix2pix", f"train.precision={best}")
+
+
+def test_a_translator_knows_what_the_training_saw() -> None:
+    for recipe, settings, size, paired in (
+        ("pix2pix", ["data.root=x", "data.load_size=18"], 16, True),
+        ("pix2pix", ["data.root=x", "data.load_size=64"], 64, True),
+        ("cyclegan", ["data.root=x", "data.resize=none"], None, False),
+        ("pix2pix", [], None, False),  # imported, or trained in a loop of one's own
+    ):
+        options = shrunk(recipe, *settings)
+        translator = build_translator(options, build_model(options))
+        assert (translator.trained_size, translator.paired) == (size, paired)
