@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from i2i.inference.load import build_sampler, build_translator, load_sampler, load_translator
     from i2i.inference.sampler import Sampler
     from i2i.inference.translator import Translator
-    from i2i.training.build import build_model, build_trainer
+    from i2i.models.build import build_model
+    from i2i.training.build import build_trainer
     from i2i.training.trainer import Trainer
 
 _HOMES = {

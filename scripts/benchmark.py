@@ -8,7 +8,8 @@ hand for that model, or your own (--other). It prints
 
 - steps and images per second (medians over the turns), and the time of a step as a multiple of
   that of the second implementation (the median of the ratios; below 1, the trainer is faster);
-- floating-point operations and bytes of a step, counted operation by operation (`i2i.training.flops`);
+- floating-point operations and bytes of a step, counted operation by operation
+(`i2i.training.flops`);
 - the ceilings of the device, measured in the same process (a large matrix product and a large
   convolution in the mode's precision, a large copy), and two shares of them that a step reaches: of
   the arithmetic alone, and of the counted work (the time that all operations would take at the
@@ -223,7 +224,7 @@ def batch_of(options: Any, model: Any, where: Any) -> Any:
 
 def samples(options: Any) -> int:
     """Images in a step; of networks that grow, in their last stage."""
-    from i2i.training.build import growth
+    from i2i.models.build import growth
 
     growing = growth(options)
     size: int = options.train.batch_size if growing is None else growing.stages[-1].batch_size
@@ -231,7 +232,8 @@ def samples(options: Any) -> int:
 
 
 def trainer_of(options: Any, where: Any) -> Any:
-    from i2i.training.build import build_trainer, growth
+    from i2i.models.build import growth
+    from i2i.training.build import build_trainer
 
     trainer = build_trainer(
         options,
@@ -433,7 +435,7 @@ def measure(
     processor_time: bool,
 ) -> dict[str, Any]:
     """One row of the table, in this process."""
-    from i2i.training.build import build_model
+    from i2i.models.build import build_model
 
     options = options_of(model, mode, where, size, width, batch_size)
     period = options.game.n_critic
@@ -525,7 +527,7 @@ def main(
     import torch
 
     from i2i.config.recipes import read_recipe
-    from i2i.training.build import pick_device
+    from i2i.system.device import pick_device
 
     where = pick_device(device)
     if processor_time and where.type != "cpu":

@@ -7,7 +7,8 @@ and SSIM against the truth, beside the same figures for copying the input, and h
 classifier that was trained apart recognises the domain asked for.
 
     scripts/benchmark_domains.py                       # 40 minutes on one busy core
-    scripts/benchmark_domains.py --run runs/NAME       # a run that is there already, on its own data
+    scripts/benchmark_domains.py --run runs/NAME       # a run that is there already, on its own
+    data
 
 Of other data sets no truth is known, so that there is only the accuracy.
 """
@@ -93,8 +94,8 @@ def main(
     from i2i.runs.checkpoint import load_checkpoint
     from i2i.runs.folder import find_checkpoint
     from i2i.runs.image_grid import image_grid
+    from i2i.system.device import pick_device
     from i2i.training import session as train
-    from i2i.training.build import pick_device
 
     if run is None:
         data = Path(dataroot) if dataroot else folder / "data"

@@ -117,8 +117,9 @@ def main(
     from i2i.config.recipes import load_options
     from i2i.data.loading.loader import make_loader
     from i2i.data.sources import open_source, resolve_options
+    from i2i.models.build import data_kind
     from i2i.system.cpu import settle_threads
-    from i2i.training.build import build_trainer, data_kind
+    from i2i.training.build import build_trainer
 
     widths = [f"{network}.width={width}" for network in ("generator", "discriminator") if width]
     options = load_options(

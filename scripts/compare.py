@@ -8,7 +8,8 @@ the difference from the first, in units of their common standard deviation (Cohe
 probability of such a difference, or a larger one, if the option changed nothing (Welch's t-test).
 
     scripts/compare.py train.precision=fp32,bf16 --recipe pix2pix-quick --dataroot facades
-    scripts/compare.py train.precision=fp32,bf16 --recipe cyclegan-quick --dataroot horse2zebra --seeds 3
+    scripts/compare.py train.precision=fp32,bf16 --recipe cyclegan-quick --dataroot horse2zebra
+    --seeds 3
 
 With few seeds only large differences show: with four of each, about twice the standard deviation.
 """

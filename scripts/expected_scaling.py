@@ -2,17 +2,18 @@
 """How training should scale over many GPUs, on paper: from counted bytes and operations.
 
 Counted for the turns of each model at its published size, without a GPU (on tensors without data):
-floating point operations, and bytes read and written, of each operator that is started; the bytes of
-gradients that each player averages, and when in the backward pass those of each bucket are there.
-Assumed, and to be changed by flags: how fast a GPU computes and reads, how long it takes to start an
-operator, and how fast and how promptly the GPUs are connected. Nothing here is measured;
+floating point operations, and bytes read and written, of each operator that is started; the bytes
+of gradients that each player averages, and when in the backward pass those of each bucket are
+there.
+Assumed, and to be changed by flags: how fast a GPU computes and reads, how long it takes to start
+an operator, and how fast and how promptly the GPUs are connected. Nothing here is measured;
 `scripts/benchmark.py` measures.
 
 An operator takes as long as its arithmetic or its memory traffic, whichever is longer (a roofline),
 and all together at least as long as it takes to start them. A ring in each machine and, for each of
-its GPUs, a tree of machines add up the gradients, bucket by bucket, while the backward pass goes on;
-what is not done when it ends is waited for. Everybody waits for the slowest of all, whose delay is
-that of the largest of as many normal deviates.
+its GPUs, a tree of machines add up the gradients, bucket by bucket, while the backward pass goes
+on; what is not done when it ends is waited for. Everybody waits for the slowest of all, whose
+delay is that of the largest of as many normal deviates.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from i2i.config.recipes import load_options
 from i2i.core.batch import Labelled, Pair, Unpaired
 from i2i.core.model import Clock, Model
 from i2i.distributed.gradients import GradientExchange
-from i2i.training.build import build_model, growth
+from i2i.models.build import build_model, growth
 from i2i.training.flops import StepWork
 
 GPUS = (8, 64, 512)
@@ -74,8 +75,8 @@ time that they take by what is assumed."""
 
 EXPECTED = f"""\
 Images per second as a share of N times those of one GPU; "up to" is the largest number of GPUs, up
-to 4096, where that is {WORTH:.0%} at least. A step is a mean: shorter than the players' turns together
-where one of them moves only in some steps (the generator of WGAN in every fifth)."""
+to 4096, where that is {WORTH:.0%} at least. A step is a mean: shorter than the players' turns
+together where one of them moves only in some steps (the generator of WGAN in every fifth)."""
 
 
 @dataclass(frozen=True)

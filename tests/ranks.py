@@ -121,7 +121,8 @@ def play(
     """
     from i2i.core.batch import to_signed
     from i2i.distributed.gradients import average_statistics, batch_share
-    from i2i.training.build import build_model, build_trainer
+    from i2i.models.build import build_model
+    from i2i.training.build import build_trainer
     from shrunk import batch_for, shrunk
 
     options = shrunk(name.split()[0], *settings, f"train.batch_size={BATCH}", *more)
@@ -197,8 +198,8 @@ def pools(processes: Any) -> Any:
 
 def stop(processes: Any) -> Any:
     """The last process gets a signal in its step 3; the step after which each stops."""
-    from i2i.distributed.gradients import StopFlag
     from i2i.training.interrupt import Interrupt
+    from i2i.training.together import StopFlag
 
     with Interrupt() as own:
         agreement = StopFlag(own, processes)

@@ -7,7 +7,7 @@ import torch
 from i2i.config import Options
 from i2i.config.recipes import load_options, recipes
 from i2i.core.batch import Labelled, Pair, Unpaired
-from i2i.training.build import data_kind
+from i2i.models.build import data_kind
 
 SHRINK = (
     "generator.width=2",

@@ -39,12 +39,13 @@ from i2i.data.images.read import read_image
 from i2i.errors import I2iError
 from i2i.inference.load import load_exported, load_sampler, load_translator
 from i2i.inference.onnx.description import Description
-from i2i.inference.opening import open_checkpoint
 from i2i.metrics.classifier import Classifier, Network, load_classifier, save_classifier
+from i2i.models.build import build_model
 from i2i.report.page import write_report
 from i2i.runs.checkpoint import save_checkpoint
-from i2i.runs.resumable import require_resumable
-from i2i.training.build import build_model, build_trainer
+from i2i.runs.opening import open_checkpoint
+from i2i.training.build import build_trainer
+from i2i.training.resumable import require_resumable
 from shrunk import shrunk
 
 TIMES = int(os.environ.get("I2I_FUZZ", "300"))

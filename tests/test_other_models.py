@@ -12,7 +12,7 @@ from i2i.core.model import Clock, Generated, Loss, Model, Play
 from i2i.errors import DataError
 from i2i.evaluation import runs
 from i2i.inference.load import build_sampler
-from i2i.training.build import build_model
+from i2i.models.build import build_model
 from shrunk import shrunk
 
 

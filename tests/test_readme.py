@@ -9,7 +9,7 @@ import pytest
 
 from i2i.cli import cli
 from i2i.config.recipes import load_options, recipes
-from i2i.training.build import build_model
+from i2i.models.build import build_model
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

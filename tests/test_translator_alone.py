@@ -18,9 +18,10 @@ import i2i
 from i2i.inference import translator as translator_module
 from i2i.inference.load import build_sampler, build_translator
 from i2i.inference.tiles import Plan
+from i2i.models.build import build_model
 from i2i.networks import ResNet, UNet
 from i2i.networks.inference import SeededDropout, drawing_from, inference_copy
-from i2i.training.build import build_model, build_trainer
+from i2i.training.build import build_trainer
 from shrunk import batch_for, shrunk
 
 

@@ -133,9 +133,10 @@ def test_a_network_without_multiple_is_one_of_any_size() -> None:
 
 
 def test_loaders_return_one_thing_that_knows_where_it_comes_from(tmp_path: Path) -> None:
+    from i2i.models.build import build_model
     from i2i.runs.checkpoint import save_checkpoint
     from i2i.runs.folder import Run
-    from i2i.training.build import build_model, build_trainer
+    from i2i.training.build import build_trainer
     from shrunk import shrunk
 
     for recipe, load in (("pix2pix", load_translator), ("dcgan", load_sampler)):

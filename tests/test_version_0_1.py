@@ -38,14 +38,23 @@ def test_a_checkpoint_gives_the_pixels_that_it_gave(model: str, tmp_path: Path) 
 
 
 @pytest.fixture
-def data(facades: Path, unpaired: Path, domains: Path) -> dict[str, Path]:
-    for blue in domains.glob("*/blue"):
-        shutil.rmtree(blue)
+def data(tmp_path: Path) -> dict[str, Path]:
+    """Images of the names that those runs were trained on."""
+    generator = np.random.default_rng(0)
+    folders = {"pairs/train": 5, "pairs/val": 2}
+    for split, count in (("train", 5), ("test", 2)):
+        folders |= {f"unpaired/{split}{side}": count for side in "AB"}
+        folders |= {f"domains/{split}/{name}": count for name in ("red", "green")}
+    for folder, count in folders.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(count):
+            pixels = generator.integers(0, 256, (24, 48 if "pairs" in folder else 24, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
     return {
-        "pix2pix": facades,
-        "cyclegan": unpaired,
-        "stargan": domains,
-        "dcgan": unpaired / "trainA",
+        "pix2pix": tmp_path / "pairs",
+        "cyclegan": tmp_path / "unpaired",
+        "stargan": tmp_path / "domains",
+        "dcgan": tmp_path / "unpaired" / "trainA",
     }
 
 

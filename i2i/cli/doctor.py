@@ -88,7 +88,7 @@ def command(
         raise click.UsageError("--set and --estimate need a --model or --recipe.")
     options = _options(name, model, size, settings) if name else None
     if options is not None:
-        from i2i.training.build import data_kind
+        from i2i.models.build import data_kind
 
         wanted = data_kind(options)
         kind = wanted if kind == "auto" else kind
@@ -186,7 +186,8 @@ def _measure(
     from i2i.config import read_options
     from i2i.config.recipes import merge
     from i2i.data.sources import resolve_options
-    from i2i.training.build import data_kind, pick_device
+    from i2i.models.build import data_kind
+    from i2i.system.device import pick_device
     from i2i.training.cost import measure
 
     where = {"root": folder, "root_b": root_b, "table": table}

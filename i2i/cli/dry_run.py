@@ -16,9 +16,10 @@ def dry_run(options: "Options", device_name: str, say: Callable[[str], None]) ->
         I2iError: the run could not be started, or has no room for a step.
     """
     from i2i.data.sources import open_source, remarks, resolve_options
-    from i2i.inference.opening import require_room
+    from i2i.models.build import build_model, data_kind
+    from i2i.runs.opening import require_room
+    from i2i.system.device import pick_device
     from i2i.system.memory import free_memory
-    from i2i.training.build import build_model, data_kind, pick_device
     from i2i.training.cost import measure_apart, measure_memory
     from i2i.training.selection import classifier_of, distance_of, require_measured, resolve_monitor
 

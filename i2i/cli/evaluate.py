@@ -256,7 +256,7 @@ def _tools(
     from i2i.evaluation.measure import OWN_CLASSIFIER, Tools
     from i2i.metrics.features import Features, find_features
     from i2i.metrics.perceptual import Perceptual, find_perceptual
-    from i2i.training.build import pick_device
+    from i2i.system.device import pick_device
 
     where = pick_device(device)
     why = "there is no network for it."

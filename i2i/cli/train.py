@@ -176,8 +176,8 @@ def command(
     from i2i.config.presets import PLAIN, fast
     from i2i.config.recipes import merge, parse_setting, read_recipe, with_size
     from i2i.distributed.processes import launch, launched
+    from i2i.system.device import pick_device
     from i2i.training import session as train
-    from i2i.training.build import pick_device
 
     if processes is not None and processes > 1 and not launched():
         given_to_main = context.find_root().obj

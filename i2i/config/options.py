@@ -65,7 +65,8 @@ class Options(Section):
             if stage.batch_size is not None and stage.batch_size % self.train.gradient_accumulation:
                 raise ValueError(
                     f"batch_size (={stage.batch_size}) of the stage of {stage.size} pixels must "
-                    f"be divisible by train.gradient_accumulation (={self.train.gradient_accumulation})"
+                    "be divisible by train.gradient_accumulation "
+                    f"(={self.train.gradient_accumulation})"
                 )
         return self
 

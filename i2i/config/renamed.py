@@ -15,13 +15,25 @@ RENAMED = {
     "adversarial.mixed_batch": "game.mixed_batch",
     "latent.labels": "game.class_conditional",
     "latent.redraw": "game.resample_latents",
+    "train.average": "train.ema_decay",
+    "train.accumulate": "train.gradient_accumulation",
+    "train.best_by": "train.monitor",
+    "train.stop_after": "train.patience",
+    "train.validate_every": "train.validate_every_steps",
+    "train.save_every": "train.save_every_steps",
+    "train.log_every": "train.log_every_steps",
+    "train.validation_pictures": "train.validation_images",
+    "train.sheet": "train.visualize_images",
+    "train.keep": "train.keep_checkpoints",
+    "data.keep": "data.cache",
+    "data.keep_gib": "data.cache_gib",
 }
 """Old path -> new path."""
 
 NEUTRAL = {"n_critic": 1, "n_generator": 1, "image_pool": 0, "mixed_batch": False}
 """What options of [game] were in version 0.1 for models that do not know them: nothing is lost."""
 
-VALUES: dict[str, dict[Any, Any]] = {}
+VALUES: dict[str, dict[Any, Any]] = {"inference.norm": {"picture": "instance"}}
 """Path -> old value -> new value."""
 
 _said: set[str] = set()

@@ -1,1 +1,2 @@
-"""The vocabulary: what a model, an objective, a batch and a label are, and how parts are registered."""
+"""The vocabulary: what a model, an objective, a batch and a label are, and how parts are
+registered."""

@@ -205,7 +205,8 @@ class Model(nn.Module, ABC):
     """
 
     data: ClassVar[str]
-    """The kind of data set that it learns from: "paired", "unpaired", "domains" or "unconditional"."""
+    """The kind of data set that it learns from: "paired", "unpaired", "domains" or
+    "unconditional"."""
 
     players: ClassVar[Mapping[str, tuple[str, ...]]]
     """The networks that each player trains, by attribute name; together they are all of them."""
@@ -228,7 +229,8 @@ class Model(nn.Module, ABC):
 
     comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The endings of terms by which a player compares two images ("" or "_cycle_A", say). Every
-    registered loss (`i2i.core.registry.register_loss`) can be such a term: its name and the ending."""
+    registered loss (`i2i.core.registry.register_loss`) can be such a term: its name and the
+    ending."""
 
     classifier: ClassVar[str | None] = None
     """The network whose second output are logits of the labels that images have."""
@@ -291,7 +293,8 @@ class Model(nn.Module, ABC):
         """What `play` makes of the clock: steps of equal graph_key do the same with other numbers.
 
         None says that this step is like no other, as if it depends on the number of the step. That
-        is always right; a step can only be recorded for being replayed if its graph_key comes again.
+        is always right; a step can only be recorded for being replayed if its graph_key comes
+        again.
         """
         return None
 

@@ -136,7 +136,8 @@ def register_loss(name: str) -> Callable[[Part], Part]:
     It takes an output and what it should be, both (N, C, H, W) in -1..1, and returns a scalar that
     is differentiable and 0 for equal images. Wherever a model compares two images, each registered
     loss can be a term of a recipe: `[objective] NAME = 10` for pix2pix, `NAME_cycle_A` and
-    `NAME_cycle_B` for CycleGAN, `NAME_reconstruction` for StarGAN (`i2i.core.model.Model.comparisons`).
+    `NAME_cycle_B` for CycleGAN, `NAME_reconstruction` for StarGAN
+    (`i2i.core.model.Model.comparisons`).
     """
     return LOSSES.register(name)
 

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from i2i.doctor.finding import SEVERITIES, Diagnosis, Finding
+from i2i.data.inspection.finding import SEVERITIES, Diagnosis, Finding
 
 K = TypeVar("K", bound=Hashable)
 

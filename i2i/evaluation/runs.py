@@ -25,12 +25,13 @@ from i2i.evaluation.images import TensorImages
 from i2i.evaluation.samples import Kind, kinds_of, labelled, numbered, of_kind, sides
 from i2i.evaluation.seen import trained_on
 from i2i.inference.load import build_translator, load_model, load_sampler
-from i2i.inference.opening import open_checkpoint
 from i2i.inference.sampler import Sampler
 from i2i.inference.translator import Translator
 from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
+from i2i.models.build import build_model, data_kind, inference_mode
 from i2i.runs.folder import find_checkpoint
-from i2i.training.build import build_model, data_kind, inference_mode, pick_device
+from i2i.runs.opening import open_checkpoint
+from i2i.system.device import pick_device
 
 BATCH = 8
 SAMPLES = 512

@@ -20,12 +20,12 @@ from i2i.config.recipes import merge, read_recipe
 from i2i.core.labels import LabelSet
 from i2i.errors import CheckpointError
 from i2i.export.recognition import Architecture, recognise
-from i2i.inference.opening import open_checkpoint
+from i2i.models.build import build_model, data_kind
 from i2i.runs.checkpoint import save_checkpoint
 from i2i.runs.folder import Run, create_run, environment, find_checkpoint, refuse_existing
+from i2i.runs.opening import open_checkpoint
 from i2i.system import gate
 from i2i.system.atomic import replacing, write_text
-from i2i.training.build import build_model, data_kind
 
 Say = Callable[[str], None]
 

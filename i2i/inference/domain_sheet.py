@@ -29,7 +29,7 @@ def overview(
         translator: of a model of many domains.
         source: a folder of images, or one image. They are cut to squares of the size that the
             model was trained on.
-        images: how many at most.
+        count: how many at most.
 
     Returns:
         the sheet, and the images that were met and could not be read.
@@ -43,7 +43,7 @@ def overview(
     paths = [source] if source.is_file() else list_images(source)
     if not paths:
         raise DataError(f"There is no image in '{source}'.")
-    count = min(images, len(paths))
+    count = min(count, len(paths))
     bounds = [number * len(paths) // count for number in range(count + 1)]
     failed: list[Failure] = []
     chosen = [

@@ -131,12 +131,12 @@ def translate_folder(
     95 without colour subsampling, lossless WebP, PNG, TIFF, BMP, GIF, PPM, and AVIF and JPEG 2000
     where Pillow has them; PNG for every other format that it can read. The depth of 16 bits,
     transparency and the colour profile are kept where the format of the result can hold them
-    (`image_file.read`, `image_file.write`); transparency that it cannot hold is composited over white
-    before. All pages of a TIFF and all frames of an animation are translated (`frames`). A file
-    appears under its name only when it is complete, and never takes the place of one that i2i has
-    not written (`results`). Images of equal size are computed together; up to rounding, results do
-    not depend on that. What cannot be read is reported, files that are no images as well, and the
-    others are done.
+    (`image_file.read`, `image_file.write`); transparency that it cannot hold is composited over
+    white before. All pages of a TIFF and all frames of an animation are translated (`frames`). A
+    file appears under its name only when it is complete, and never takes the place of one that i2i
+    has not written (`results`). Images of equal size are computed together; up to rounding,
+    results do not depend on that. What cannot be read is reported, files that are no images as
+    well, and the others are done.
 
     Arguments:
         source: a folder, whose sub-folders belong to it, or one image.

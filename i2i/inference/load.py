@@ -18,22 +18,16 @@ from i2i.errors import CheckpointError, OptionsError
 from i2i.inference.conditioner import Conditioner
 from i2i.inference.onnx.description import is_exported
 from i2i.inference.onnx.session import ExportedNetwork
-from i2i.inference.opening import open_checkpoint
 from i2i.inference.sampler import Sampler
 from i2i.inference.translator import Translator
+from i2i.models.build import build_model, data_kind, growth, latent
 from i2i.networks import has_dropout
 from i2i.networks.sizes import ensure_multiple
 from i2i.runs.checkpoint import about
 from i2i.runs.folder import find_checkpoint
+from i2i.runs.opening import open_checkpoint
+from i2i.system.device import chosen_precision, pick_device
 from i2i.system.gate import not_finite, shortened
-from i2i.training.build import (
-    build_model,
-    chosen_precision,
-    data_kind,
-    growth,
-    latent,
-    pick_device,
-)
 
 
 def build_translator(

@@ -113,8 +113,8 @@ def write_interpolation(
     images = sampler.interpolate(begin, end, frames, **asked)
     for image, name in zip(images, names, strict=True):
         save(as_image(image), name)
-    images = [as_image(image).convert("RGB") for image in visible(images)]
-    there_and_back = [*images, *images[-2:0:-1]]
+    there = [as_image(image).convert("RGB") for image in visible(images)]
+    there_and_back = [*there, *there[-2:0:-1]]
     more: dict[str, Any] = {"lossless": True} if animation == "webp" else {}
     save(
         there_and_back[0],

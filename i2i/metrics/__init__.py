@@ -1,0 +1,1 @@
+"""How good images are: pure functions of tensors, and learned features."""

@@ -124,6 +124,7 @@ def load_checkpoint(
         state: dict[str, Any] = gate.load_tensors(path, device)
     except gate.RefusedError as error:
         raise _refusal(path, error) from error
+    state = _with_new_keys(state)
     state.pop("written", None)
     _keep_split(state.get("options"))
     if "options" in state:
@@ -150,7 +151,7 @@ def read_outline(path: Path) -> dict[str, Any]:
     except gate.RefusedError as error:
         raise _refusal(path, error) from error
     _require_ours(outline, path)
-    return dict(outline)
+    return _with_new_keys(dict(outline))
 
 
 def _refusal(path: Path, error: gate.RefusedError) -> CheckpointError:
@@ -245,6 +246,19 @@ def _told(path: Path) -> Any:
         return gate.parse_toml(gate.read_text(file, gate.MOST_TOML))
     except gate.RefusedError:  # whatever is wrong with it, the checkpoint is as good as before
         return {}
+
+
+def _with_new_keys(state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint with the names that buffers have now; those of version 0.1 had others."""
+    weights = state.get("model")
+    if isinstance(weights, Mapping):
+        state["model"] = {
+            f"{key.removesuffix('.pictures')}.images"
+            if isinstance(key, str) and key.startswith("pool_") and key.endswith(".pictures")
+            else key: value
+            for key, value in weights.items()
+        }
+    return state
 
 
 def _keep_split(options: Any) -> None:

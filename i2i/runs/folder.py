@@ -8,9 +8,9 @@
         owner.json             who trains it, while somebody does
         log.jsonl              the scalars, one JSON object a line
         health.json            what is wrong with the training at present
-        split.json             which images it learns from and validates with (`i2i.data.kinds.splits`)
-        events.out.tfevents.*  the same for TensorBoard, with the image grids
-        samples/               the image grids, as PNG
+        split.json             which images it learns from and validates with
+        (`i2i.data.kinds.splits`) events.out.tfevents.*  the same for TensorBoard, with the image
+        grids samples/               the image grids, as PNG
         checkpoints/           step-00001000.pt, ..., best.pt
 """
 

@@ -29,17 +29,15 @@ def image_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image
             apart.
     """
     largest = max(max(images.shape[-2:]) for images in columns.values())
-    images = {name: _as_colour(visible(images, largest)) for name, images in columns.items()}
+    shown = {name: _as_colour(visible(images, largest)) for name, images in columns.items()}
     font = ImageFont.load_default(size=14)
     heading = 20
-    widths = [
-        max(images.shape[2], int(font.getlength(name)) + 2) for name, images in images.items()
-    ]
-    count = len(next(iter(images.values())))
+    widths = [max(images.shape[2], int(font.getlength(name)) + 2) for name, images in shown.items()]
+    count = len(next(iter(shown.values())))
     assert len(rows) in (0, count), (len(rows), count)
     labels = [row if len(row) <= LABEL else f"…{row[1 - LABEL :]}" for row in rows]
     margin = max((int(font.getlength(label)) + GAP for label in labels), default=0)
-    height = max(images.shape[1] for images in images.values())
+    height = max(images.shape[1] for images in shown.values())
     size = (margin + sum(widths) + GAP * (len(widths) + 1), heading + count * (height + GAP))
     sheet = Image.new("RGB", size, (PAPER, PAPER, PAPER))
     draw = ImageDraw.Draw(sheet)
@@ -47,7 +45,7 @@ def image_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image
         middle = heading + row * (height + GAP) + height // 2
         draw.text((GAP, middle), label, fill=0, font=font, anchor="lm")
     left = margin + GAP
-    for (name, images), width in zip(images.items(), widths, strict=True):
+    for (name, images), width in zip(shown.items(), widths, strict=True):
         draw.text((left, 2), name, fill=0, font=font)
         for row, image in enumerate(images):
             sheet.paste(Image.fromarray(image), (left, heading + row * (height + GAP)))
@@ -57,13 +55,13 @@ def image_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image
 
 def contact_sheet(images: Tensor) -> Image.Image:
     """Lay images (N, C, H, W), bytes or in -1..1, out in rows, close together."""
-    images = _as_colour(visible(images))
-    count, height, width = images.shape[:3]
+    pixels = _as_colour(visible(images))
+    count, height, width = pixels.shape[:3]
     columns = min(max(COLUMNS, math.isqrt(count)), count)
     rows = -(-count // columns)
     size = (columns * (width + 1) - 1, rows * (height + 1) - 1)
     sheet = Image.new("RGB", size, (PAPER, PAPER, PAPER))
-    for number, image in enumerate(images):
+    for number, image in enumerate(pixels):
         row, column = divmod(number, columns)
         sheet.paste(Image.fromarray(image), (column * (width + 1), row * (height + 1)))
     return sheet

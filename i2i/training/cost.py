@@ -20,7 +20,8 @@ from i2i.config import Options
 from i2i.core.batch import Labelled, Pair, Unpaired
 from i2i.core.model import Model
 from i2i.errors import TrainingError
-from i2i.training.build import build_model, build_trainer, growth
+from i2i.models.build import build_model, growth
+from i2i.training.build import build_trainer
 from i2i.training.capacity import Line
 from i2i.training.flops import StepWork
 

@@ -8,8 +8,8 @@ differs between steps is read from that memory:
 - Batches are copied to where the recorded batch was.
 - Learning rates are tensors (`rates_on_device`). Where an optimizer can only take numbers, they
   tell one kind of step from another.
-- So are the shares of layers that fade in (`Model.on_step_start`), the deviation of instance noise, and
-  the number of turns that a historical average divides by.
+- So are the shares of layers that fade in (`Model.on_step_start`), the deviation of instance
+  noise, and the number of turns that a historical average divides by.
 - Random numbers: of a recorded draw, the kernel reads seed and offset from device memory, which
   torch fills before each replay from the state of the generator. A step seeds torch's generator at
   certain places (`Trainer`); each place gets a state of its own, seeded before each replay.

@@ -8,9 +8,9 @@ import torch
 
 from i2i.distributed.gradients import apart, average_statistics
 from i2i.errors import CheckpointError, DataError, I2iError, TrainingError, WorkerError
-from i2i.runs.complaints import HealthWatch
 from i2i.training.budget import Budget
 from i2i.training.checkpoints import CheckpointManager
+from i2i.training.health_watch import HealthWatch
 from i2i.training.interrupt import Interrupt
 from i2i.training.monitor import ProgressLogger
 from i2i.training.oom import OutOfMemoryError
@@ -55,7 +55,8 @@ def fit(
         keeper: saves.
         validation: measures; without it no checkpoint is the best. Only the first process needs it.
         interrupt: says whether somebody wants the run to stop, and when it is time to save.
-        log_every_steps, validate_every_steps, save_every_steps: in steps; all three are also done at the end.
+        log_every_steps, validate_every_steps, save_every_steps: in steps; all three are also done
+            at the end.
         validation_share: of the time, at most; a validation that would take more is left out, but
             for the first and the last one.
         patience: validations in succession without a better one than the best before, after which

@@ -179,7 +179,8 @@ class OOMRetry:
             else "the gradients are those of the whole batch, unless a network compares images"
         )
         self.say(
-            f"note: {why} the run goes on, with train.gradient_accumulation = {self.pieces}: {consequence}."
+            f"note: {why} the run goes on, with train.gradient_accumulation = {self.pieces}: "
+            f"{consequence}."
         )
         self.changed(self.pieces)
 

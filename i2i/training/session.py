@@ -19,17 +19,10 @@ from i2i.data.kinds.splits import record_splits
 from i2i.data.loading.loader import default_workers, make_loader
 from i2i.data.loading.prefetch import on_device
 from i2i.data.sources import Source, open_source, remarks, resolve_options
-from i2i.distributed.gradients import (
-    NoJournal,
-    StopFlag,
-    batch_share,
-    restore_own_state,
-    send_weights,
-)
+from i2i.distributed.gradients import batch_share, restore_own_state, send_weights
 from i2i.distributed.processes import Processes, together
 from i2i.errors import CheckpointError, DataError, I2iError, OptionsError, RunError
-from i2i.inference.opening import open_checkpoint, require_room
-from i2i.runs.complaints import HealthWatch
+from i2i.models.build import batch_sizes, build_model, data_kind, growth, inference_mode
 from i2i.runs.folder import (
     Run,
     environment,
@@ -40,19 +33,14 @@ from i2i.runs.folder import (
     remove_leftovers,
     remove_run,
 )
-from i2i.runs.resumable import require_resumable
+from i2i.runs.opening import open_checkpoint, require_room
 from i2i.runs.writing import RunFolder
 from i2i.system.cpu import settle_threads
+from i2i.system.device import pick_device
 from i2i.training.advice import without_gpu
 from i2i.training.build import (
-    batch_sizes,
-    build_model,
     build_trainer,
-    data_kind,
-    growth,
-    inference_mode,
     learning_rate_schedule,
-    pick_device,
     resolve_precision,
     run_length,
     samples_before,
@@ -70,12 +58,15 @@ from i2i.training.continuation import (
     segments,
     why_over,
 )
+from i2i.training.health_watch import HealthWatch
 from i2i.training.interrupt import Interrupt
 from i2i.training.loop import fit
 from i2i.training.monitor import MetricLogger, ProgressLogger
 from i2i.training.oom import OOMRetry
 from i2i.training.pace import Pace
+from i2i.training.resumable import require_resumable
 from i2i.training.selection import classifier_of, distance_of, require_measured, resolve_monitor
+from i2i.training.together import NoJournal, StopFlag
 from i2i.training.validation import Validation
 
 Say = Callable[[str], None]
@@ -105,7 +96,8 @@ def start(
 ) -> Outcome:
     """Train a new model.
 
-    In a process that `torchrun` started, the processes train together (see `i2i.distributed.processes`).
+    In a process that `torchrun` started, the processes train together (see
+    `i2i.distributed.processes`).
 
     Arguments:
         options: what to do.
@@ -146,8 +138,8 @@ def resume(
 
     Arguments:
         run_or_checkpoint: a run folder, or a checkpoint file in one.
-        changes: options that may differ (`i2i.training.continuation.MAY_CHANGE`): the length of the run, and
-            where and how data is read; as for `load_options`: "train.steps=300",
+        changes: options that may differ (`i2i.training.continuation.MAY_CHANGE`): the length of
+            the run, and where and how data is read; as for `load_options`: "train.steps=300",
             {"train.steps": 300}, or several of these.
         device: "auto", "cpu", "cuda", ...
         rescue_dir: as for `start`.

@@ -1,7 +1,7 @@
 """The trainer: it moves a model by one step, and knows nothing of any model.
 
-See `i2i.core.model` for what a step is. The trainer adds what all games need: who may learn when, in
-which precision, at which learning rate, with which random numbers, in how many pieces.
+See `i2i.core.model` for what a step is. The trainer adds what all games need: who may learn when,
+in which precision, at which learning rate, with which random numbers, in how many pieces.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -60,8 +60,9 @@ class Trainer:
         rate: step -> what every learning rate is multiplied by, but for those that somebody else
             sets (`i2i.training.rates`).
         seed: of all random numbers.
-        gradient_accumulation: into how many pieces a batch is cut, to save memory. The gradients of the pieces
-            are averaged before a player moves, and every player faces the others as they stand
+        gradient_accumulation: into how many pieces a batch is cut, to save memory. The gradients
+            of the pieces are averaged before a player moves, and every player faces the others as
+            they stand
             after the earlier turns: the step is that of the whole batch (but for batch norm, whose
             statistics are those of a piece). The price is that the forward passes of earlier turns
             are repeated.
@@ -474,6 +475,7 @@ def _pieces(batch: Any, count: int) -> Iterator[Any]:
     size = len(batch[0])
     if size % count:
         raise DataError(
-            f"A batch of {size} cannot be cut into {count} equal pieces (train.gradient_accumulation)."
+            f"A batch of {size} cannot be cut into {count} equal pieces "
+            "(train.gradient_accumulation)."
         )
     return (type(batch)(*parts) for parts in zip(*(t.chunk(count) for t in batch), strict=True))

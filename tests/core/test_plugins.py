@@ -108,7 +108,8 @@ def test_the_loss_of_the_example_is_the_published_one() -> None:
         ("def f(:", "fails: SyntaxError"),
         ("x = 1\nraise ValueError('no')", "line 2 fails: ValueError: no"),
         (
-            "from i2i.core.registry import register_model\n@register_model('pix2pix')\nclass A: pass",
+            "from i2i.core.registry import register_model\n"
+            "@register_model('pix2pix')\nclass A: pass",
             "has the name of that of",
         ),
     ],

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from i2i.data.demo.painter import paint
 from i2i.data.images.probe import FINGERPRINT_BITS, ImageInfo, fingerprint, look_at, mirrored
-from i2i.doctor.duplicates import NEAR, find_alike, near_clusters
+from i2i.data.inspection.duplicates import NEAR, find_alike, near_clusters
 
 
 def scene(seed: int, rendering: str = "photo", size: int = 128) -> Image.Image:
@@ -164,7 +164,7 @@ def test_of_very_many_fingerprints_those_that_agree_in_some_bits_are_compared(
 ) -> None:
     """Copies with up to 25 bits changed, mirrored or not, are found by the tables of bits; nothing
     else is: independent fingerprints differ in 128 bits, give or take 8."""
-    monkeypatch.setattr("i2i.doctor.duplicates.EXACT_UP_TO", 100)
+    monkeypatch.setattr("i2i.data.inspection.duplicates.EXACT_UP_TO", 100)
     generator = np.random.default_rng(0)
     rows = generator.integers(0, 2, (400, 256), dtype=np.uint8)
     for copy in range(100):

@@ -13,11 +13,11 @@ from i2i.core.latent import Latent
 from i2i.errors import CheckpointError, OptionsError
 from i2i.inference.load import build_sampler, build_translator, load_sampler, load_translator
 from i2i.inference.sampler import Sampler
+from i2i.models.build import build_model
 from i2i.models.gan import GAN
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run
 from i2i.training import session as train
-from i2i.training.build import build_model
 from shrunk import batch_for, shrunk
 
 CLASSES = "data.domains=['shoe','bag','coat']"

@@ -11,7 +11,8 @@ from i2i.config import Options
 from i2i.config.recipes import load_options
 from i2i.core.batch import Unpaired
 from i2i.core.model import Clock, Model
-from i2i.training.build import build_model, build_trainer
+from i2i.models.build import build_model
+from i2i.training.build import build_trainer
 from recorded import signed, weights_error, weights_of
 from shrunk import shrunk
 

@@ -18,8 +18,9 @@ from i2i.core.latent import Latent
 from i2i.core.model import Clock
 from i2i.errors import OptionsError
 from i2i.metrics.agreement import best_agreement
+from i2i.models.build import build_model
 from i2i.models.gan import GAN
-from i2i.training.build import build_model, build_trainer
+from i2i.training.build import build_trainer
 from i2i.training.trainer import Trainer
 from shrunk import shrunk
 
@@ -353,7 +354,7 @@ def test_the_sheet_of_codes_varies_one_code_in_each_block_of_rows() -> None:
 
 @pytest.mark.parametrize("recipe", ["dcgan", "cgan", "infogan", "progan"])
 def test_the_sheet_is_the_same_for_the_same_weights(recipe: str) -> None:
-    from i2i.training.build import inference_mode
+    from i2i.models.build import inference_mode
     from i2i.training.validation import Validation
 
     options = shrunk(recipe, "data.domains=['a','b','c']")
@@ -503,7 +504,7 @@ def test_the_recipes_have_the_published_values() -> None:
 
 
 def test_progan_fades_and_holds_800_000_images_each() -> None:
-    from i2i.training.build import growth
+    from i2i.models.build import growth
 
     options = published("progan")
     growing = growth(options)

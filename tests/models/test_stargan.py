@@ -14,8 +14,9 @@ from i2i.config.recipes import load_options
 from i2i.core.batch import Labelled
 from i2i.core.model import Clock
 from i2i.errors import OptionsError
+from i2i.models.build import build_model
 from i2i.models.stargan import StarGAN
-from i2i.training.build import build_model, build_trainer, learning_rate_schedule
+from i2i.training.build import build_trainer, learning_rate_schedule
 from recorded import signed, weights_error, weights_of
 from shrunk import shrunk
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2i.config.recipes import recipes
-from i2i.training.build import build_model
+from i2i.models.build import build_model
 from shrunk import shrunk
 
 ROOT = Path(__file__).parent.parent.parent

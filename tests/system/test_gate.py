@@ -21,11 +21,12 @@ from i2i.data.images.read import open_image
 from i2i.errors import CheckpointError, DataError, I2iError, OptionsError
 from i2i.inference.load import describe_checkpoint, load_sampler, load_translator
 from i2i.inference.onnx.description import Description
-from i2i.inference.opening import open_checkpoint, require_room
+from i2i.models.build import build_model
 from i2i.runs.checkpoint import load_checkpoint, save_checkpoint
-from i2i.runs.resumable import require_resumable
+from i2i.runs.opening import open_checkpoint, require_room
 from i2i.system import gate
-from i2i.training.build import build_model, build_trainer
+from i2i.training.build import build_trainer
+from i2i.training.resumable import require_resumable
 from shrunk import shrunk
 
 

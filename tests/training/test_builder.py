@@ -8,9 +8,11 @@ import torch
 from i2i.config.recipes import load_options
 from i2i.errors import CheckpointError, OptionsError
 from i2i.inference.load import build_translator, load_translator
+from i2i.models.build import build_model
+from i2i.system.device import pick_device
 from i2i.training import build as builder
 from i2i.training import session as train
-from i2i.training.build import build_model, build_trainer, pick_device, resolve_precision
+from i2i.training.build import build_trainer, resolve_precision
 from shrunk import shrunk
 
 

@@ -8,7 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from i2i.config import Options
 from i2i.errors import TrainingError
-from i2i.training.build import build_model, build_trainer
+from i2i.models.build import build_model
+from i2i.training.build import build_trainer
 from i2i.training.cost import (
     Estimate,
     measure,

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from i2i.config.recipes import recipes
 from i2i.core.model import Clock, Generated, Model, Objective, Play
 from i2i.losses import Adversarial, DiscriminatorOutputs, feature_matching
-from i2i.training.build import build_model, build_trainer
+from i2i.models.build import build_model
+from i2i.training.build import build_trainer
 from i2i.training.ema import EMA, HistoricalAverage
 from i2i.training.noise import InstanceNoise
 from i2i.training.trainer import Trainer

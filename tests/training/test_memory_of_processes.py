@@ -113,8 +113,8 @@ def test_a_run_in_two_processes_remembers_the_pieces(
     notes = [line for line in said if "did not suffice" in line]
     assert len(notes) == 1
     assert (
-        "of process 1 did not suffice for step 1, so the run goes on, with train.gradient_accumulation = 2"
-        in notes[0]
+        "of process 1 did not suffice for step 1, so the run goes on, "
+        "with train.gradient_accumulation = 2" in notes[0]
     )
     assert said.index(notes[0]) < said.index("resumed:")
     run = Run(tmp_path / "short")

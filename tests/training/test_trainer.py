@@ -12,7 +12,8 @@ from i2i.core.latent import Latent
 from i2i.core.model import Clock, Generated, Model, Objective, Play
 from i2i.errors import TrainingError
 from i2i.inference.load import build_translator
-from i2i.training.build import build_model, build_trainer
+from i2i.models.build import build_model
+from i2i.training.build import build_trainer
 from i2i.training.trainer import Trainer
 from shrunk import batch_for, recipes, shrunk
 

@@ -18,10 +18,11 @@ from i2i.data.loading.loader import make_loader
 from i2i.data.sources import open_source, resolve_options
 from i2i.errors import CheckpointError, DataError, OptionsError
 from i2i.inference.load import build_translator, describe_checkpoint, load_model, load_translator
+from i2i.models.build import build_model, data_kind, inference_mode
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run
 from i2i.training import session as train
-from i2i.training.build import build_model, build_trainer, data_kind, inference_mode, samples_before
+from i2i.training.build import build_trainer, samples_before
 from i2i.training.ema import EMA, averaging_note
 from i2i.training.trainer import Trainer
 from i2i.training.validation import Validation

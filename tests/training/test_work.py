@@ -11,7 +11,8 @@ from torch.overrides import TorchFunctionMode
 
 from i2i.core.batch import to_device
 from i2i.losses import gradient_penalty
-from i2i.training.build import build_model, build_trainer
+from i2i.models.build import build_model
+from i2i.training.build import build_trainer
 from i2i.training.cost import random_batch
 from i2i.training.flops import StepWork
 from shrunk import batch_for, recipes, shrunk

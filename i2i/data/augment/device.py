@@ -1,8 +1,8 @@
 """Augmentation of whole batches on the device that computes, with kornia.
 
-It comes on top of the crop and the mirroring of `i2i.data.augment.geometry`, where a data set is so small
-that these are not enough. It costs the CPU nothing; all its random numbers are drawn on the device
-and nothing waits for it.
+It comes on top of the crop and the mirroring of `i2i.data.augment.geometry`, where a data set is
+so small that these are not enough. It costs the CPU nothing; all its random numbers are drawn on
+the device and nothing waits for it.
 """
 
 import math

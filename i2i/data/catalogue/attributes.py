@@ -92,8 +92,8 @@ def find_attributed(
 ) -> AttributedFolder:
     """Find the images under `root` that a table lists.
 
-    With a folder to train on and one to validate with in `root` (`i2i.data.kinds.folders.SPLITS`), the
-    images in these are taken; otherwise all images are there to train on. Rows without an
+    With a folder to train on and one to validate with in `root` (`i2i.data.kinds.folders.SPLITS`),
+    the images in these are taken; otherwise all images are there to train on. Rows without an
     image are counted, no more.
 
     Raises:

@@ -2,7 +2,8 @@
 
 The file `split.json` in the folder of a run: {"version": 1, "splits": {"train": [{"name": ...,
 "hash": ...}, ...], "val": [...], "test": [...]}}. An evaluation knows by the hashes
-(`i2i.data.images.content_hash`) what has been trained on, whatever it is called and wherever it lies.
+(`i2i.data.images.content_hash`) what has been trained on, whatever it is called and wherever it
+lies.
 """
 
 import json

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from i2i.config import LabelledData, Options
 from i2i.core.progress import progress_bar
+from i2i.data.inspection.examine import brief
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import Source, silent, table_file
-from i2i.doctor import brief
 
 
 def remarks(options: Options, kind: str, source: Source) -> list[str]:

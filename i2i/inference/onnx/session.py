@@ -15,6 +15,9 @@ from i2i.system.cpu import cores, has_vnni
 from i2i.system.gate import shortened
 
 INPUT, OUTPUT = "images", "translated"
+
+FORMER_INPUT = "pictures"
+"""What files of version 0.1 call their input."""
 """The names of the one input and the one output of an exported file."""
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -58,11 +61,12 @@ class ExportedNetwork(nn.Module):
         self._path = path
         ends = [each.name for each in self._session.get_inputs()]
         ends += [each.name for each in self._session.get_outputs()]
-        if ends != [INPUT, OUTPUT]:
+        if ends not in ([INPUT, OUTPUT], [FORMER_INPUT, OUTPUT]):
             raise CheckpointError(
                 f"{path} has the inputs and outputs {shortened(ends)}, where {INPUT!r} and "
                 f"{OUTPUT!r} were expected: it is damaged; export it again."
             )
+        self._input = ends[0]
         self._process = os.getpid()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ExportedNetwork":
@@ -84,7 +88,7 @@ class ExportedNetwork(nn.Module):
         if not isinstance(images, Tensor):  # whoever traces networks in order to cut them in tiles
             raise UntileableError("an ONNX file is computed as a whole")
         try:
-            (translated,) = self._session.run([OUTPUT], {INPUT: images.contiguous().numpy()})
+            (translated,) = self._session.run([OUTPUT], {self._input: images.contiguous().numpy()})
         except Exception as error:
             if "allocate memory" in str(error) or "bad_alloc" in str(error):
                 raise torch.OutOfMemoryError(str(error)) from error

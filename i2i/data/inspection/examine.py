@@ -8,18 +8,18 @@ from pathlib import Path
 
 from i2i.data.images.check import CheckResult, check_images
 from i2i.data.images.probe import ImageInfo, look_at
-from i2i.data.kinds.image_set import FoundImages
-from i2i.doctor.duplicates import Progress, duplicate_findings
-from i2i.doctor.files import (
+from i2i.data.inspection.duplicates import Progress, duplicate_findings
+from i2i.data.inspection.finding import Diagnosis, Finding, Tables, worst_first
+from i2i.data.inspection.stored import check_stored
+from i2i.data.inspection.survey import Kind, Survey, survey
+from i2i.data.inspection.usability import (
     balance_findings,
     kind_findings,
     narrow_findings,
     size_findings,
     usability_findings,
 )
-from i2i.doctor.finding import Diagnosis, Finding, Tables, worst_first
-from i2i.doctor.stored import check_stored
-from i2i.doctor.survey import Kind, Survey, survey
+from i2i.data.kinds.image_set import FoundImages
 
 BRIEF_LINES = 3
 

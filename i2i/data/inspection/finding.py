@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from i2i.doctor.survey import Survey
+from i2i.data.inspection.survey import Survey
 
 Severity = Literal["note", "warning", "error"]
 

@@ -7,8 +7,8 @@ import numpy as np
 from i2i.data.images.check import CheckResult
 from i2i.data.images.content_hash import hash_pixels
 from i2i.data.images.probe import FLAT, ImageInfo
+from i2i.data.inspection.survey import Survey
 from i2i.data.kinds.image_set import ImageStore
-from i2i.doctor.survey import Survey
 from i2i.errors import DataError
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from i2i.core.text import counted, of
 from i2i.data.images.probe import FINGERPRINT_BITS, ImageInfo, mirrored
-from i2i.doctor.finding import Finding, Severity
-from i2i.doctor.survey import Part, Survey
+from i2i.data.inspection.finding import Finding, Severity
+from i2i.data.inspection.survey import Part, Survey
 from i2i.system.cpu import cores
 
 NEAR = 40

@@ -15,10 +15,10 @@ from torch.overrides import TorchFunctionMode
 from i2i.config import Options, read_options
 from i2i.core.model import Model
 from i2i.errors import CheckpointError, OptionsError
+from i2i.models.build import build_model
 from i2i.runs.checkpoint import load_checkpoint, origin, require_parts
 from i2i.system import gate
 from i2i.system.memory import free_memory
-from i2i.training.build import build_model
 
 
 def open_checkpoint(path: Path) -> tuple[Options, dict[str, Any]]:

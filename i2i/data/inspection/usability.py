@@ -8,9 +8,9 @@ from i2i.data.images.check import CheckResult, mismatch
 from i2i.data.images.probe import FLAT, ImageInfo
 from i2i.data.images.read import counted_by_suffix, is_broken
 from i2i.data.images.values import find_narrow
+from i2i.data.inspection.finding import Finding, about
+from i2i.data.inspection.survey import Survey
 from i2i.data.kinds.folders import MARKER
-from i2i.doctor.finding import Finding, about
-from i2i.doctor.survey import Survey
 
 EXTREME_ASPECT = 2.0
 """From this ratio of the longer to the shorter side on, a stretched image is called distorted."""

@@ -138,8 +138,8 @@ def survey(
         table: domains: a table of attributes.
         domains: those wanted, or classes; by default all folders.
         attributes: those wanted; by default all columns of the table.
-        named: images that were found by a name (`i2i.data.catalogue.torchvision_sets`) and whose files are
-            in `root`, instead of looking there.
+        named: images that were found by a name (`i2i.data.catalogue.torchvision_sets`) and whose
+            files are in `root`, instead of looking there.
 
     Raises:
         DataError: `root` is no folder, or `kind` is unknown. Everything else that is wrong is among

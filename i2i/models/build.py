@@ -1,0 +1,176 @@
+"""From options to a model with fresh weights."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from i2i.config import Network, Options
+from i2i.core.growth import Growth, Stage
+from i2i.core.latent import Latent
+from i2i.core.model import Model, Parts
+from i2i.core.registry import networks
+from i2i.errors import OptionsError, did_you_mean
+from i2i.losses import Adversarial
+from i2i.models import find_model
+from i2i.networks import has_dropout, initialise, set_inference
+
+
+def latent(options: Options) -> Latent | None:
+    """What the model of these options makes images of, if not of images."""
+    told = options.latent
+    if told is None:
+        return None
+    return Latent(told.size, told.distribution, told.categorical, told.continuous)
+
+
+def growth(options: Options) -> Growth | None:
+    """How the networks of these options grow, if they do."""
+    if options.growth is None:
+        return None
+    return Growth(
+        [
+            Stage(each.size, each.batch_size or options.train.batch_size, each.fade, each.hold)
+            for each in options.growth.stages
+        ]
+    )
+
+
+def batch_sizes(options: Options) -> set[int]:
+    """All that the batches of a run may have."""
+    growing = growth(options)
+    if growing is None:
+        return {options.train.batch_size}
+    return {stage.batch_size for stage in growing.stages}
+
+
+def data_kind(options: Options) -> str:
+    """What kind of data set the model of these options learns from."""
+    return find_model(options.model).data
+
+
+def build_model(options: Options) -> Model:
+    """Build a model with fresh weights, which follow from `train.seed` alone.
+
+    Raises:
+        OptionsError: the model or a term is unknown, or the crop does not fit the generator.
+    """
+    adversarial = options.adversarial
+    kind = find_model(options.model)
+    parts = Parts(
+        make_network=partial(_network, options),
+        adversarial=Adversarial(
+            adversarial.loss,
+            real_label=1.0 - adversarial.label_smoothing,
+            fake_label=adversarial.fake_label_smoothing,
+            label_noise=adversarial.label_noise,
+            saturating=adversarial.saturating,
+        ),
+        weights=options.objective,
+        input_channels=options.data.input_channels,
+        output_channels=options.data.output_channels,
+        size=options.data.crop_size,
+        labels=options.data.labels,
+        latent=latent(options),
+        growth=growth(options),
+    )
+    if (kind.data == "unconditional") != (options.latent is not None):
+        raise OptionsError(
+            f"[latent] is for models that make images from noise: {options.model} "
+            f"{'needs it' if options.latent is None else 'translates images, so leave it out'}."
+        )
+    grows = {
+        hasattr(networks(role).find(chosen.network), "grow")
+        for role, chosen in options.networks.items()
+    }
+    if grows != {options.growth is not None}:
+        raise OptionsError(
+            "[growth] goes with a generator and a discriminator that grow (network = 'progan'): "
+            f"give all three or none ({_chosen(options)}, "
+            f"[growth] is {'missing' if options.growth is None else 'there'})."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.train.seed)
+        model = kind.assemble(parts, **options.game.model_dump())
+    penalised = any(w and "gradient_penalty" in name for name, w in options.objective.items())
+    if penalised and getattr(options.networks.get("discriminator"), "norm", "none") == "batch":
+        model.notices += (
+            "the gradient penalty is meant for each image by itself, but batch norm mixes those "
+            "of a batch: discriminator.norm = 'none' or 'layer' goes with it.",
+        )
+    model.notices += _idle_dropout(options, model)
+    for player in options.optimizer.player_learning_rates:
+        if player not in model.players:
+            raise OptionsError(
+                f"optimizer.player_learning_rates.{player} names no player of {options.model}."
+                f"{did_you_mean(player, model.players)} They are: {', '.join(model.players)}."
+            )
+    size = options.data.crop_size
+    for name in model.generators if model.data != "unconditional" else ():
+        multiple = getattr(model.get_submodule(name), "multiple", 1)
+        if size % multiple:
+            raise OptionsError(
+                f"data.crop_size (={size}) must be a multiple of {multiple} for this "
+                f"{options.generator.network}: take {max(multiple, size - size % multiple)}, or "
+                f"another depth ({_shape(options.generator)})."
+            )
+    for network in model.children():
+        minimum = getattr(network, "minimum", 1)
+        if size < minimum:
+            raise OptionsError(
+                f"data.crop_size (={size}) must be at least {minimum} for this "
+                f"{options.discriminator.network}, or it needs fewer layers "
+                f"({_shape(options.discriminator)})."
+            )
+    return model
+
+
+def _idle_dropout(options: Options, model: Model) -> tuple[str, ...]:
+    """What to say where dropout is on and no generator has a layer for it."""
+    asked = {
+        "generator.dropout": getattr(options.generator, "dropout", False),
+        "inference.dropout": options.inference.dropout,
+    }
+    on = [name for name, value in asked.items() if value]
+    if not on or any(has_dropout(model.get_submodule(name)) for name in model.generators):
+        return ()
+    return (
+        f"{' and '.join(on)} (=true) {'has' if len(on) == 1 else 'have'} no effect: this "
+        f"{options.generator.network} ({_shape(options.generator)}) has no dropout layer.",
+    )
+
+
+def _shape(network: Network) -> str:
+    shape = {"downs", "blocks", "layers"} & set(type(network).model_fields)
+    return ", ".join(f"{key} = {getattr(network, key)}" for key in shape)
+
+
+def _chosen(options: Options) -> str:
+    return ", ".join(
+        f"{role}.network = {each.network!r}" for role, each in options.networks.items()
+    )
+
+
+def _network(options: Options, role: str, *numbers: int, **more: int) -> nn.Module:
+    """Make the network of a role, and draw its weights."""
+    chosen = options.networks[role]
+    network = networks(role).find(chosen.network)
+    arguments = chosen.model_dump(exclude={"network", "init", "init_gain"}) | more
+    try:
+        inspect.signature(network).bind(*numbers, **arguments)
+    except TypeError as error:
+        raise OptionsError(
+            f"{role}.network (={chosen.network!r}) does not go with this model ({error}): take "
+            "that of its own recipe."
+        ) from error
+    made: nn.Module = network(*numbers, **arguments)
+    if chosen.init != "torch":
+        initialise(made, chosen.init, chosen.init_gain)
+    return made
+
+
+def inference_mode(options: Options) -> Callable[[nn.Module], None]:
+    """What puts a generator into the mode in which it is validated and used."""
+    return partial(set_inference, norm=options.inference.norm, dropout=options.inference.dropout)
