@@ -84,7 +84,7 @@ def test_names_and_compression(
         name = prefix + path.name.replace("-idx", f"{before}idx") + ".gz" * packed
         content = path.read_bytes()
         path.unlink()
-        (mnist / name).write_bytes(gzip.compress(content, mtime=0, mtime=0) if packed else content)
+        (mnist / name).write_bytes(gzip.compress(content, mtime=0) if packed else content)
     found = find_idx(mnist, own_cache).train
     assert len(found) == 4
     assert found.fingerprint == fingerprint
@@ -159,14 +159,14 @@ def test_damaged_files(
     if packed:
         file.unlink()
         file = file.with_name(f"{file.name}.gz")
-        content = gzip.compress(content, mtime=0, mtime=0)
+        content = gzip.compress(content, mtime=0)
     file.write_bytes(content)
     with pytest.raises(DataError, match=message):
         find_idx(mnist, own_cache)
     assert not list(own_cache.rglob("tmp*"))
 
 
-@pytest.mark.parametrize("broken", [b"no gzip", gzip.compress(bytes(10_000))[:20]])
+@pytest.mark.parametrize("broken", [b"no gzip", gzip.compress(bytes(10_000), mtime=0)[:20]])
 def test_damaged_compression(mnist: Path, own_cache: Path, broken: bytes) -> None:
     (mnist / "train-images-idx3-ubyte").unlink()
     (mnist / "train-images-idx3-ubyte.gz").write_bytes(broken)
