@@ -61,6 +61,8 @@ MAY_IMPORT = {
     "overview": {"data", "training", "translate", "translator"},
     "sampler": {"networks", "processes"},
     "samples": {"results", "sampler", "training"},
+    "projection": {"networks"},
+    "projecting": {"builder", "data", "loading", "models", "projection", "samples", "training"},
     "loading": None,  # turns checkpoints into objects, likewise
     "builder": None,  # turns options into objects, so it may see everything
     "exported": {"game", "metrics", "sources", "tiles"},
@@ -81,6 +83,8 @@ MAY_IMPORT = {
     "opening": {"builder", "game", "options", "training"},
     "estimate": {"builder", "capacity", "game", "options", "work"},
     "sources": {"data", "doctor", "options", "processes", "progress", "recipes"},
+    "pickled": set(),
+    "published_noise": {"builder", "options", "pickled", "recipes", "training"},
     "published": {"builder", "loading", "networks", "opening", "options", "recipes", "training"},
     "continuation": {"data", "options", "recipes", "training"},
     "train": None,  # the whole of a run

@@ -5,6 +5,7 @@ argument.
 """
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -26,9 +27,10 @@ from i2i.networks import has_dropout, initialise, set_inference
 from i2i.networks.blocks import BatchNorm2d
 from i2i.networks.checkpointing import set_checkpointing
 from i2i.system.cpu import best_precision
+from i2i.training.anneal import Anneal
 from i2i.training.batch_check import check_for
 from i2i.training.cuda_graphs import CudaRecorder, StepGraphs
-from i2i.training.ema import averaging_note
+from i2i.training.ema import HalfLife, averaging_note
 from i2i.training.noise import InstanceNoise
 from i2i.training.schedule import Schedule
 from i2i.training.trainer import Trainer
@@ -103,6 +105,27 @@ def samples_before(options: Options) -> Callable[[int], int]:
     return lambda step: step * options.train.batch_size
 
 
+def weights(options: Options) -> dict[str, float]:
+    """The weight of each term, "auto" being what it stands for.
+
+    That of R1 is 0.0002 size**2 / batch size (Karras et al., "Training generative adversarial
+    networks with limited data", NeurIPS 2020, appendix; the published code's automatic setting).
+
+    Raises:
+        OptionsError: there is no rule for a term.
+    """
+    settled = {}
+    for name, weight in options.objective.items():
+        if weight == "auto":
+            if not re.fullmatch(r"r1(_.*)?", name):
+                raise OptionsError(
+                    f"objective.{name} (='auto') must be a number: only of r1 there is a rule."
+                )
+            weight = 0.0002 * options.data.crop_size**2 / options.train.batch_size
+        settled[name] = float(weight)
+    return settled
+
+
 def data_kind(options: Options) -> str:
     """What kind of data set the model of these options learns from."""
     return find_model(options.model).data
@@ -125,7 +148,7 @@ def build_model(options: Options) -> Model:
             label_noise=adversarial.label_noise,
             saturating=adversarial.saturating,
         ),
-        weights=options.objective,
+        weights=weights(options),
         input_channels=options.data.input_channels,
         output_channels=options.data.output_channels,
         size=options.data.crop_size,
@@ -151,6 +174,33 @@ def build_model(options: Options) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)
         model = kind.assemble(parts, **options.game.model_dump())
+    model.set_lazy(options.every)
+    for name, weight in options.objective.items():
+        if weight == "auto":
+            size, batch = options.data.crop_size, options.train.batch_size
+            model.notices += (
+                f"objective.{name} = {parts.weights[name]:.4g}, which is "
+                f"0.0002 * {size}**2 / {batch} (size and batch size).",
+            )
+    if options.anneal.beta2 is not None and options.optimizer.name != "adam":
+        raise OptionsError(
+            f"anneal.beta2 (={options.anneal.beta2}) is about adam, not about optimizer.name = "
+            f"{options.optimizer.name!r}: leave it out."
+        )
+    pieces = 2 * options.train.gradient_accumulation
+    for batch in batch_sizes(options) if getattr(options.game, "split_batch", False) else ():
+        if batch % pieces:
+            raise OptionsError(
+                f"train.batch_size (={batch}) must be divisible by {pieces} with "
+                f"game.split_batch = true and train.gradient_accumulation = {options.train.gradient_accumulation}: each "
+                "turn has half of each piece."
+            )
+    for name in options.anneal.objective:
+        if not parts.weights.get(name):
+            raise OptionsError(
+                f"anneal.objective.{name} is about a term that is not in use: give "
+                f"objective.{name} the weight that it begins with."
+            )
     penalised = any(w and "gradient_penalty" in name for name, w in options.objective.items())
     if penalised and getattr(options.networks.get("discriminator"), "norm", "none") == "batch":
         model.notices += (
@@ -229,10 +279,16 @@ def _network(options: Options, role: str, *numbers: int, **more: int) -> nn.Modu
 
 
 def make_optimizer(
-    options: Optimizer, device: torch.device, player: str, parameters: list[nn.Parameter]
+    options: Optimizer,
+    device: torch.device,
+    player: str,
+    parameters: list[nn.Parameter],
+    share_of_turns: Callable[[str], float] = lambda player: 1.0,
 ) -> torch.optim.Optimizer:
-    """The optimizer of one player."""
-    rate = options.player_learning_rates.get(player, options.learning_rate)
+    """The optimizer of one player; see `Model.share_of_turns`."""
+    share = share_of_turns(player)
+    rate = options.player_learning_rates.get(player, options.learning_rate) * share
+    betas = (options.betas[0] ** share, options.betas[1] ** share)
     # One kernel for all weights; on a GPU with fp16 it also need not wait. On a CPU it saves up to
     # a third of a small step, but rounds differently, which shows in published numbers.
     on_gpu = device.type == "cuda"
@@ -241,7 +297,7 @@ def make_optimizer(
     match options.name:
         case "adam":
             return torch.optim.Adam(
-                parameters, lr=rate, betas=options.betas, fused=fused, capturable=on_gpu
+                parameters, lr=rate, betas=betas, fused=fused, capturable=on_gpu
             )
         case "rmsprop":
             if options.fused is True:
@@ -319,9 +375,25 @@ def build_trainer(
             if isinstance(module, BatchNorm2d):
                 module.mean_of_all = differentiable_mean(processes)
                 module.shares = processes.world
+    anneal = Anneal(
+        options.anneal.until,
+        options.anneal.learning_rate
+        and options.anneal.learning_rate / options.optimizer.learning_rate,
+        options.anneal.beta2,
+        options.anneal.average_half_life,
+        options.anneal.objective,
+    )
+    half_life = None
+    if train.average_half_life is not None:
+        half_life = HalfLife(train.average_half_life, train.average_ramp)
+    elif train.average_ramp is not None or anneal.half_life is not None:
+        raise OptionsError(
+            "train.average_half_life is missing: train.average_ramp and anneal.average_half_life "
+            "are about it."
+        )
     return Trainer(
         model,
-        partial(make_optimizer, options.optimizer, device),
+        partial(make_optimizer, options.optimizer, device, share_of_turns=model.share_of_turns),
         device=device,
         precision=chosen_precision(train.precision, device),
         rate=rate,
@@ -329,6 +401,9 @@ def build_trainer(
         gradient_accumulation=train.gradient_accumulation,
         average=train.ema_decay,
         ema_warmup=train.ema_warmup,
+        half_life=half_life,
+        anneal=anneal,
+        images=samples_before(options),
         channels_last=train.channels_last,
         compile=_compiled(options, model) if train.compile else (),
         augment=DeviceAugment(**augment) if any(augment.values()) else None,
@@ -394,10 +469,12 @@ def _compiled(options: Options, model: Model) -> list[str]:
     A penalty differentiates twice, which `torch.compile` cannot do.
     """
     penalised = any(
-        weight and name.startswith(("gradient_penalty", "r1"))
+        weight and name.startswith(("gradient_penalty", "r1", "r2"))
         for name, weight in options.objective.items()
     )
     networks = {name for names in model.players.values() for name in names}
+    if options.objective.get("path_length"):
+        networks -= set(model.generators)
     return sorted(networks & set(model.generators) if penalised else networks)
 
 
