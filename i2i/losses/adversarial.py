@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from i2i.errors import OptionsError, did_you_mean
+from i2i.losses.discriminator_outputs import tell_real_scores
 from i2i.losses.precision import at_least_float32
 
 Cost = Callable[[Tensor], Tensor]
@@ -115,6 +116,7 @@ class Adversarial:
 
     def real(self, scores: Tensor) -> Tensor:
         """Return what the discriminator pays for its scores of real images, a scalar."""
+        tell_real_scores(scores)
         return self._taught(scores, self._real, self._fake)
 
     def fake(self, scores: Tensor) -> Tensor:
