@@ -39,7 +39,7 @@ class AugmentDiscriminator(Section):
     policy: str = Field(
         "off",
         max_length=200,
-        description="color,translation,cutout (DiffAugment), bgc (ADA), r3gan, single parts, or off",
+        description="color,translation,cutout (DiffAugment), bgc (ADA), r3gan, parts of it, or off",
     )
     probability: Share | None = Field(
         None, description="of a change, at the beginning if adaptive; DiffAugment 1, adaptive 0"

@@ -53,7 +53,11 @@ class Options(Section):
     @model_validator(mode="after")
     def _scores_have_a_middle(self) -> "Options":
         loss = self.adversarial.loss
-        if self.augment_discriminator.adaptive and loss not in ("vanilla", "least-squares", "hinge"):
+        if self.augment_discriminator.adaptive and loss not in (
+            "vanilla",
+            "least-squares",
+            "hinge",
+        ):
             raise ValueError(
                 "augment_discriminator.adaptive (=true) goes by the sign of scores, which means "
                 f"nothing with adversarial.loss = {loss!r}: set it to false and give "

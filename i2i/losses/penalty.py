@@ -71,7 +71,6 @@ def r1(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
         A scalar, float32 or float64, differentiable with respect to the critic's weights.
     """
 
-
     def judge(images: Tensor) -> Tensor:
         scores = critic(images)
         tell_real_scores(scores)
