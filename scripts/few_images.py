@@ -3,7 +3,7 @@
 
 Trains small games on 100 and on 300 images, each without augmentation, with DiffAugment and with
 ADA, all for the same processor time (steps with augmentation cost more, so there are fewer of
-them), and measures by `i2i evaluate` what the last checkpoint makes of images that were not trained
+them) or the same number of steps, and measures by `i2i evaluate` what the last checkpoint makes of images that were not trained
 on. The images are painted by i2i itself: landscapes for dcgan, summer and winter for cyclegan; for
 pix2pix label maps and photos, or pairs of your own (--pairs). Runs that are there already are not
 repeated.
@@ -81,6 +81,8 @@ faster than in 500,000 images (kimg)."""
 @click.option("--counts", default="100,300", show_default=True, help="Images to train on.")
 @click.option("--seeds", default="0", show_default=True)
 @click.option("--seconds", default=60.0, show_default=True, help="Processor time of a training.")
+@click.option("--steps", type=int, help="Train for so many steps instead.")
+@click.option("--device", default="cpu", show_default=True)
 @click.option(
     "--pairs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -93,6 +95,8 @@ def main(
     counts: str,
     seeds: str,
     seconds: float,
+    steps: int | None,
+    device: str,
     pairs: Path | None,
 ) -> None:
     found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
@@ -104,7 +108,10 @@ def main(
                     name = f"{game}-{count}-{way}-{seed}"
                     result = folder / f"{name}.json"
                     if not result.exists():
-                        told = one(folder / "runs", name, game, way, data, settings, seed, seconds)
+                        changes = [f"data.root={data}", f"train.seed={seed}", *settings]
+                        options = options_of(game, way, changes, seconds, steps)
+                        told = train_one(options, folder / "runs", name, device)
+                        told |= evaluate(folder / "runs" / name, GAMES[game][3])
                         result.write_text(json.dumps(told, indent=2) + "\n")
                     told = json.loads(result.read_text())
                     click.echo(f"{name}: {told}", err=True)
@@ -164,33 +171,28 @@ def linked(pairs: Path, folder: Path, count: int) -> None:
                 link.symlink_to(path.resolve())
 
 
-def one(
-    runs: Path,
-    name: str,
-    game: str,
-    way: str,
-    data: Path,
-    settings: list[str],
-    seed: int,
-    seconds: float,
-) -> dict[str, Any]:
-    """Train for `seconds` of processor time and measure."""
+def options_of(game: str, way: str, settings: list[str], seconds: float, steps: int | None) -> Any:
+    """The options of a training of `steps`, or of `seconds` of processor time."""
     from i2i.config.recipes import load_options
+
+    recipe, size, own, _ = GAMES[game]
+    settings = [*COMMON, *own, *settings, *WAYS[way]]
+    if steps is None:
+        cost = step_cost(load_options(recipe, *settings, "train.steps=1", size=size))
+        steps = max(1, round(seconds / cost))
+    ends = [f"train.{each}_every_steps={steps}" for each in ("validate", "save")]
+    return load_options(recipe, *settings, f"train.steps={steps}", *ends, size=size)
+
+
+def train_one(options: Any, runs: Path, name: str, device: str) -> dict[str, Any]:
+    """Train; how many steps, and the probability of augmentation in the end."""
     from i2i.training import session
 
-    recipe, size, own, measures = GAMES[game]
-    settings = [f"data.root={data}", f"train.seed={seed}", *COMMON, *own, *settings, *WAYS[way]]
-    cost = step_cost(load_options(recipe, *settings, "train.steps=1", size=size))
-    steps = max(1, round(seconds / cost))
-    ends = [f"train.{each}_every_steps={steps}" for each in ("validate", "save")]
-    options = load_options(recipe, *settings, f"train.steps={steps}", *ends, size=size)
-    outcome = session.start(options, runs, name, device="cpu", say=lambda line: None)
+    outcome = session.start(options, runs, name, device=device, say=lambda line: None)
     if outcome.exit_code:
         raise SystemExit(outcome.exit_code)
-    told: dict[str, Any] = {"steps": steps, "seconds_per_step": cost}
-    if (p := last(runs / name, "augment_probability")) is not None:
-        told["p"] = p
-    return told | evaluate(runs / name, measures)
+    p = last(runs / name, "augment_probability")
+    return {"steps": options.train.steps} | ({} if p is None else {"p": p})
 
 
 def step_cost(options: Any, steps: int = 12) -> float:
@@ -243,7 +245,7 @@ def table(found: dict[tuple[str, int, str], list[dict[str, Any]]]) -> list[str]:
     lines = []
     for game in dict.fromkeys(game for game, _, _ in found):
         rows = {key[1:]: told for key, told in found.items() if key[0] == game}
-        names = [n for n in next(iter(rows.values()))[0] if n not in ("seconds_per_step", "p")]
+        names = [n for n in next(iter(rows.values()))[0] if n != "p"]
         lines += ["", f"| {game} | augmentation | " + " | ".join([*names, "p"]) + " |"]
         lines.append("|---" * (len(names) + 3) + "|")
         for (count, way), told in rows.items():
