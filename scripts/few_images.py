@@ -3,10 +3,10 @@
 
 Trains small games on 100 and on 300 images, each without augmentation, with DiffAugment and with
 ADA, all for the same processor time (steps with augmentation cost more, so there are fewer of
-them) or the same number of steps, and measures by `i2i evaluate` what the last checkpoint makes of images that were not trained
-on. The images are painted by i2i itself: landscapes for dcgan, summer and winter for cyclegan; for
-pix2pix label maps and photos, or pairs of your own (--pairs). Runs that are there already are not
-repeated.
+them) or the same number of steps, and measures by `i2i evaluate` what the last checkpoint makes of
+images that were not trained on. The images are painted by i2i itself: landscapes for dcgan, summer
+and winter for cyclegan; for pix2pix label maps and photos, or pairs of your own (--pairs). Runs
+that are there already are not repeated.
 
     scripts/few_images.py                              # about half an hour of one core
     scripts/few_images.py --pairs facades --games pix2pix --seeds 0,1,2
