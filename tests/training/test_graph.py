@@ -71,10 +71,10 @@ def assert_same(one: Trainer, other: Trainer, batches: list[Any], **how: Any) ->
             assert torch.equal(value, state[name]), name
         else:
             assert value == state[name]
-    assert one.average is not None
-    assert other.average is not None
-    mean = one.average.state_dict()
-    for name, value in other.average.state_dict().items():
+    assert one.ema is not None
+    assert other.ema is not None
+    mean = one.ema.state_dict()
+    for name, value in other.ema.state_dict().items():
         assert torch.equal(value, mean[name]), name
 
 
