@@ -135,6 +135,8 @@ def play(
     options = shrunk(name.split()[0], *settings, f"train.batch_size={BATCH}", *more)
     model = build_model(options).double()
     trainer = build_trainer(options, model, processes=processes)
+    if trainer.augmentation is not None:
+        trainer.augmentation.double()
     share = batch_share(BATCH, options.train.gradient_accumulation, processes)
     take = by(trainer)
     begin = processes.rank * share
