@@ -15,23 +15,25 @@ from i2i.config.training import Inference, Optimizer, Schedule, Train
 class Plugin(Section):
     """A file whose parts a run uses: its name and the SHA-256 of its content."""
 
-    file: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    file: str = Field(description="its name")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of its content")
 
 
 class Options(Section):
     """Everything that decides what a run does."""
 
-    model: str
+    model: str = Field(description="the game that is played: see `i2i models`")
     plugins: tuple[Plugin, ...] = Field((), description="files that register parts")
-    summary: str = ""
+    summary: str = Field("", description="a line about the recipe, for `i2i models`")
     data: Data
     networks: dict[str, SerializeAsAny[Network]] = Field(
         description="role -> the table of its network, such as [generator]"
     )
     game: SerializeAsAny[Section] = Field(description="the options of the model itself")
     adversarial: Adversarial = Adversarial(loss="vanilla")
-    objective: dict[str, Weight]
+    objective: dict[str, Weight] = Field(
+        description="term -> weight; a term of weight 0 is not computed"
+    )
     latent: Latent | None = None
     growth: Growth | None = None
     optimizer: Optimizer
