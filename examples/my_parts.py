@@ -12,9 +12,17 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from i2i.core.batch import Pair
-from i2i.core.model import Clock, Generated, Model, Parts, Play
-from i2i.core.registry import register_loss, register_model, register_network
+from i2i import (
+    Clock,
+    Generated,
+    Model,
+    Pair,
+    Parts,
+    Play,
+    register_loss,
+    register_model,
+    register_network,
+)
 
 
 @register_loss("charbonnier")
