@@ -20,6 +20,7 @@ from i2i.core.plugins import load_plugin as load_plugin
 from i2i.core.registry import register_loss as register_loss
 from i2i.core.registry import register_model as register_model
 from i2i.core.registry import register_network as register_network
+from i2i.data.demo.sets import write_demo as write_demo
 from i2i.errors import I2iError as I2iError
 from i2i.evaluation.evaluate import evaluate_folders as evaluate_folders
 from i2i.evaluation.evaluate import evaluate_run as evaluate_run

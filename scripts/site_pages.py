@@ -26,7 +26,7 @@ PAGES = {
 """Files beside docs/ that are pages, and what they are called there."""
 
 GROUPS = {
-    "Train": ["train", "resume", "Outcome", "list_models", "load_options", "Options"],
+    "Train": ["train", "resume", "Outcome", "list_models", "load_options", "Options", "write_demo"],
     "Use": [
         *("load_translator", "translate_folder", "Translator", "load_sampler", "Sampler"),
         "load_model",

@@ -49,6 +49,7 @@ PUBLIC = [
     "to_signed",
     "train",
     "translate_folder",
+    "write_demo",
 ]
 
 
