@@ -86,6 +86,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     return rewritten(page.file.src_uri, markdown)
 
 
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Write the colon of docstrings before an example as Markdown has it."""
+    return html.replace("::</p>", ":</p>")
+
+
 def _patterns(text: str) -> Any:
     import pathspec
 
