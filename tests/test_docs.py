@@ -1,5 +1,7 @@
 """The pages of the documentation: what they link to is there, and what they show is so."""
 
+import importlib
+import importlib.util
 import re
 import shutil
 import tomllib
@@ -33,6 +35,22 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert path.exists(), target
         if anchor:
             assert anchor in anchors(path.read_text(encoding="utf-8")), anchor
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_and_modules_that_are_named_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:i2i|scripts|tests|docs|examples|options)/[\w/.-]+)`", text):
+        assert (ROOT / path).exists() or path == "tests/models/test_yours.py", path
+    for name in re.findall(r"(?:`|from )(i2i(?:\.\w+){2,})", text):
+        module, _, rest = name.rpartition(".")
+        if importlib.util.find_spec(name) if _is_module(module) else None:
+            continue
+        assert hasattr(importlib.import_module(module), rest), name
+
+
+def _is_module(name: str) -> bool:
+    return hasattr(importlib.import_module(name), "__path__")
 
 
 def blocks(page: str, head: str) -> list[str]:
