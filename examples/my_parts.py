@@ -93,12 +93,12 @@ class Regression(Model):
 
     def play(self, batch: Pair, clock: Clock) -> Play:
         source, target = batch
-        output = self.generator(source)
+        output: Tensor = self.generator(source)
 
         def mirrored() -> Tensor:
             if not clock.every(self.every):
                 return output.new_zeros(())
-            again = self.generator(source.flip(-1)).flip(-1)
+            again: Tensor = self.generator(source.flip(-1)).flip(-1)
             return (output - again).abs().mean()
 
         yield (

@@ -214,9 +214,10 @@ def python_page() -> str:
     """What `import i2i` offers, from the docstrings."""
     import i2i
 
+    homes: dict[str, str] = vars(i2i)["_HOMES"]
     groups = dict(GROUPS)
     placed = {name for names in groups.values() for name in names}
-    if missing := [name for name in i2i.__all__ if name not in placed]:
+    if missing := [name for name in sorted(homes) if name not in placed]:
         groups["More"] = missing
     intro = """
         # The Python interface
@@ -228,5 +229,5 @@ def python_page() -> str:
     lines = [textwrap.dedent(intro).strip()]
     for group, names in groups.items():
         lines.append(f"## {group}")
-        lines += [f"::: {i2i._HOMES[name]}.{name}" for name in names if name in i2i.__all__]
+        lines += [f"::: {homes[name]}.{name}" for name in names]
     return "\n\n".join(lines) + "\n"
