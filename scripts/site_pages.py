@@ -197,14 +197,16 @@ def commands_page() -> str:
 
     lines = ["# Commands", "", "What `i2i COMMAND --help` says."]
 
-    def add(command: click.Command, name: str) -> None:
-        context = click.Context(command, info_name=name, max_content_width=96, terminal_width=96)
-        lines.extend(["", f"## {name}", "", "```text", command.get_help(context), "```"])
+    def add(command: click.Command, name: str, parent: click.Context | None = None) -> None:
+        settings = {"terminal_width": 96, "max_content_width": 96} | command.context_settings
+        context = click.Context(command, parent=parent, info_name=name, **settings)
+        title, text = context.command_path, command.get_help(context)
+        lines.extend(["", f"## {title}", "", "```text", text, "```"])
         if isinstance(command, click.Group):
             for each in command.list_commands(context):
                 inner = command.get_command(context, each)
                 assert inner is not None
-                add(inner, f"{name} {each}")
+                add(inner, each, context)
 
     add(cli, "i2i")
     return "\n".join(lines) + "\n"
