@@ -198,7 +198,7 @@ def commands_page() -> str:
     lines = ["# Commands", "", "What `i2i COMMAND --help` says."]
 
     def add(command: click.Command, name: str, parent: click.Context | None = None) -> None:
-        settings = {"terminal_width": 96, "max_content_width": 96} | command.context_settings
+        settings = {"terminal_width": 96, "max_content_width": 96, **command.context_settings}
         context = click.Context(command, parent=parent, info_name=name, **settings)
         title, text = context.command_path, command.get_help(context)
         lines.extend(["", f"## {title}", "", "```text", text, "```"])
