@@ -10,7 +10,7 @@ from i2i.config.section import Count, Section, Side, Width
 class Adversarial(Section):
     """How the players' scores become losses, and what is done to keep the game in balance."""
 
-    loss: Literal["vanilla", "least-squares", "wasserstein", "hinge"] = Field(
+    loss: Literal["vanilla", "least-squares", "wasserstein", "hinge", "relativistic"] = Field(
         description="how scores become losses"
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
