@@ -32,7 +32,7 @@ class Options(Section):
     game: SerializeAsAny[Section] = Field(description="the options of the model itself")
     adversarial: Adversarial = Adversarial(loss="vanilla")
     objective: dict[str, Weight | Literal["auto"]] = Field(
-        description="term -> its weight (0: not computed); auto, of r1: 0.0002 * size**2 / batch size"
+        description="term -> its weight (0: not computed); auto, of r1: 0.0002 * size**2 / batch"
     )
     every: dict[str, Count] = Field(
         {}, description="term -> it is computed once in so many turns, with as much more weight"
