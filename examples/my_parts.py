@@ -12,9 +12,17 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
-from i2i.core.batch import Pair
-from i2i.core.model import Clock, Generated, Model, Parts, Play
-from i2i.core.registry import register_loss, register_model, register_network
+from i2i import (
+    Clock,
+    Generated,
+    Model,
+    Pair,
+    Parts,
+    Play,
+    register_loss,
+    register_model,
+    register_network,
+)
 
 
 @register_loss("charbonnier")
@@ -85,12 +93,12 @@ class Regression(Model):
 
     def play(self, batch: Pair, clock: Clock) -> Play:
         source, target = batch
-        output = self.generator(source)
+        output: Tensor = self.generator(source)
 
         def mirrored() -> Tensor:
             if not clock.every(self.every):
                 return output.new_zeros(())
-            again = self.generator(source.flip(-1)).flip(-1)
+            again: Tensor = self.generator(source.flip(-1)).flip(-1)
             return (output - again).abs().mean()
 
         yield (

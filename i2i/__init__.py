@@ -1,77 +1,47 @@
 """Image-to-image translation: one trainer, pluggable networks, objectives and data.
 
-What a program needs stands here; each name is imported when it is first used, so that `import i2i`
-costs nothing::
+What a program or a notebook needs stands here; each name is imported when it is first used, so that
+`import i2i` costs nothing::
+
+    outcome = i2i.train("pix2pix-quick", dataroot="demo", steps=300)
+    translator = i2i.load_translator(outcome.folder)
+    translator("photo.jpg").save("result.png")
+
+or piece by piece::
 
     options = i2i.load_options("pix2pix", "generator.width=32", size=128)
     model = i2i.build_model(options)
     trainer = i2i.build_trainer(options, model, device="cuda")
     losses = trainer.step(i2i.Pair(source, target))
-    translator = i2i.load_translator("runs/NAME")
+
+The list of all names, and where each comes from, is `__init__.pyi` beside this file.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+import pkgutil
+from typing import Any
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
-    from i2i.config import Options
-    from i2i.config.recipes import load_options
-    from i2i.core.batch import Labelled, Pair, Unpaired, to_bytes, to_signed
-    from i2i.errors import I2iError
-    from i2i.inference.folder import translate_folder
-    from i2i.inference.load import build_sampler, build_translator, load_sampler, load_translator
-    from i2i.inference.sampler import Sampler
-    from i2i.inference.translator import Translator
-    from i2i.models.build import build_model
-    from i2i.training.build import build_trainer
-    from i2i.training.trainer import Trainer
 
-_HOMES = {
-    "I2iError": "errors",
-    "Options": "config",
-    "Labelled": "core.batch",
-    "Pair": "core.batch",
-    "Sampler": "inference.sampler",
-    "Trainer": "training.trainer",
-    "Translator": "inference.translator",
-    "Unpaired": "core.batch",
-    "build_model": "training.build",
-    "build_trainer": "training.build",
-    "build_sampler": "inference.load",
-    "build_translator": "inference.load",
-    "load_options": "config.recipes",
-    "load_sampler": "inference.load",
-    "load_translator": "inference.load",
-    "to_bytes": "core.batch",
-    "to_signed": "core.batch",
-    "translate_folder": "inference.folder",
-}
+def _homes() -> dict[str, str]:
+    """Name -> the module that it comes from, as the lines of the list say it."""
+    stub = pkgutil.get_data(__name__, "__init__.pyi")
+    assert stub is not None, "the installation of i2i lacks i2i/__init__.pyi"
+    lines = [line.split() for line in stub.decode().splitlines() if line.startswith("from ")]
+    return {name: module for _, module, _, name, *_ in lines}
 
-__all__ = [
-    "I2iError",
-    "Labelled",
-    "Options",
-    "Pair",
-    "Sampler",
-    "Trainer",
-    "Translator",
-    "Unpaired",
-    "build_model",
-    "build_sampler",
-    "build_trainer",
-    "build_translator",
-    "load_options",
-    "load_sampler",
-    "load_translator",
-    "to_bytes",
-    "to_signed",
-    "translate_folder",
-]
+
+_HOMES = _homes()
+
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'i2i' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"i2i.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -379,7 +379,7 @@ def compare(
         for _ in range(steps_in_a_turn):
             step()
         finish(where)
-        return (clock() - began) / steps_in_a_turn
+        return float((clock() - began) / steps_in_a_turn)
 
     def warm_up(step: Callable[[], None], memory_before: int) -> float:
         # After four steps of a kind it is recorded.
@@ -407,7 +407,9 @@ def compare(
         memory = warm_up(theirs, held)
         if where.type == "cuda":
             row["second_implementation_peak_memory_mib"] = memory
-    times: dict[Callable[[], None], list[float]] = {ours: []} | ({theirs: []} if step else {})
+    times: dict[Callable[[], None], list[float]] = {ours: []}
+    if step is not None:
+        times[theirs] = []
     for _ in range(turns):
         for implementation, taken in times.items():
             taken.append(turn(implementation))
@@ -488,7 +490,7 @@ def data_wait(options: Any, device: str) -> float:
         )
         rows = read_log(run.folder / "log.jsonl").rows
     waits = [row["speed/data_wait"] for row in rows if "speed/data_wait" in row]
-    return statistics.mean(waits[1:])  # the workers start during the first
+    return float(statistics.mean(waits[1:]))  # the workers start during the first
 
 
 @click.command(help=__doc__)

@@ -118,15 +118,16 @@ def main(
     where = pick_device(device)
     network = train_classifier(source, len(domains), classifier_steps, where)
 
-    images: dict[str, dict[str, torch.Tensor]] = {domain: {} for domain in domains}
+    by_name: dict[str, dict[str, torch.Tensor]] = {domain: {} for domain in domains}
+    validation: Any = source.validation
     for position in range(source.validation_images):
-        sample = source.validation[position]
-        files = source.validation.sets[0].images[source.validation.index(position)[1]]
+        sample = validation[position]
+        file = validation.sets[0].images[validation.index(position)[1]]
         domain = domains[int(sample.labels.argmax())]
-        images[domain][files.stem] = to_signed(sample.images)
+        by_name[domain][file.stem] = to_signed(sample.images)
     root = Path(options.data.root)
     known = options.data.root == "demo" or (root / README).is_file()
-    real = {domain: torch.stack(list(each.values())) for domain, each in images.items()}
+    real = {domain: torch.stack(list(each.values())) for domain, each in by_name.items()}
 
     @torch.inference_mode()
     def recognised(images: torch.Tensor) -> torch.Tensor:
@@ -135,7 +136,7 @@ def main(
 
     translator = load_translator(run, device=device)
     click.echo(translator.description)
-    rows = []
+    rows: list[dict[str, Any]] = []
     sheets = {"input": torch.cat([images[:2] for images in real.values()])}
     for to in domains:
         translated = {}
@@ -143,13 +144,17 @@ def main(
             translated[start] = torch.cat([translator(i, domain=to) for i in images.split(16)])
             if start == to:
                 continue
-            hits = recognised(translated[start]) == domains.index(to)
-            row = {"from": start, "to": to, "recognised": hits.float().mean().item()}
+            found = recognised(translated[start]) == domains.index(to)
+            row: dict[str, Any] = {
+                "from": start,
+                "to": to,
+                "recognised": found.float().mean().item(),
+            }
             if known:
-                truth = torch.stack([images[to][stem] for stem in images[start]])
-                for name, result in (("translated", translated[start]), ("copied", images)):
-                    row[f"psnr {name}"] = psnr(result, truth).mean().item()
-                    row[f"ssim {name}"] = ssim_index(result, truth).mean().item()
+                truth = torch.stack([by_name[to][stem] for stem in by_name[start]])
+                for name, outputs in (("translated", translated[start]), ("copied", images)):
+                    row[f"psnr {name}"] = psnr(outputs, truth).mean().item()
+                    row[f"ssim {name}"] = ssim_index(outputs, truth).mean().item()
             rows.append(row)
         sheets[to] = torch.cat([images[:2] for images in translated.values()])
     mean = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0] if key[0] in "rps"}
@@ -159,7 +164,11 @@ def main(
     }
     folder.mkdir(parents=True, exist_ok=True)
     image_grid(sheets).save(folder / "sheet.png")
-    result = {"run": str(run), "steps": state["step"], "real images recognised": hits}
+    result: dict[str, Any] = {
+        "run": str(run),
+        "steps": state["step"],
+        "real images recognised": hits,
+    }
     result |= {"mean": mean, "pairs": rows}
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")
 

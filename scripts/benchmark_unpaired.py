@@ -61,7 +61,8 @@ def main(
         return to_signed(pixels.permute(0, 3, 1, 2))
 
     sides = {"A": read("A"), "B": read("B")}
-    rows, columns = [], {}
+    rows = []
+    columns: dict[str, torch.Tensor] = {}
     for direction in ("AtoB", "BtoA"):
         source, truth = sides[direction[0]], sides[direction[-1]]
         translator = load_translator(outcome.folder, direction=direction, device=device)

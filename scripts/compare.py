@@ -16,6 +16,7 @@ With few seeds only large differences show: with four of each, about twice the s
 
 import hashlib
 import json
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def visible(seeds: int) -> float:
     for so many seeds of each value."""
     from scipy.stats import t
 
-    return float(t.ppf(0.975, 2 * seeds - 2)) * (2 / seeds) ** 0.5
+    return float(t.ppf(0.975, 2 * seeds - 2)) * math.sqrt(2 / seeds)
 
 
 def signed(value: float) -> str:

@@ -129,6 +129,7 @@ def count(model: Model, batch: Any, steps: range, update: int = 0) -> list[Turn]
     }
     buckets = {player: GradientExchange(each).buckets for player, each in parameters.items()}
     ready: dict[torch.nn.Parameter, int] = {}
+    work: StepWork
     for parameter in model.parameters():
         parameter.register_post_accumulate_grad_hook(
             lambda parameter: ready.update({parameter: work.operators})
@@ -158,12 +159,12 @@ def count(model: Model, batch: Any, steps: range, update: int = 0) -> list[Turn]
 def batch_for(model: Model, images: int, options: Options) -> Any:
     """Images without content."""
     size, channels = options.data.crop_size, options.data.output_channels
-    images = [torch.zeros(images, channels, size, size) for _ in range(2)]
+    one, other = (torch.zeros(images, channels, size, size) for _ in range(2))
     if model.data in ("domains", "unconditional"):
         labels = options.data.labels
         known = torch.ones(images, len(labels.sets))
-        return Labelled(images[0], torch.zeros(images, len(labels.names)), known)
-    return {"paired": Pair, "unpaired": Unpaired}[model.data](*images)
+        return Labelled(one, torch.zeros(images, len(labels.names)), known)
+    return Pair(one, other) if model.data == "paired" else Unpaired(one, other)
 
 
 def turns_of(options: Options, images: int) -> list[Turn]:
@@ -224,7 +225,7 @@ def efficiency(turns: Sequence[Turn], gpus: int, machine: Machine) -> float:
 
 def worth_it(turns: Sequence[Turn], machine: Machine, share: float) -> int:
     """The largest power of two of GPUs, up to 4096, whose efficiency is at least `share`."""
-    numbers = [2**power for power in range(13)]
+    numbers = [1 << power for power in range(13)]
     return max(n for n in numbers if efficiency(turns, n, machine) >= share)
 
 

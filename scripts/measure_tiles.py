@@ -55,7 +55,7 @@ def measure(kind: str, width: int, height: int, tile: str) -> None:
     )
     estimate = plan.memory_untiled() if tile == "off" else sum(plan.memory_tiled(int(tile)))
     free = free_memory(translator.device)
-    found = {"estimate": estimate}
+    found: dict[str, float] = {"estimate": estimate}
     if tile != "off" or free is None or estimate < COMFORT * free:
         image = torch.randint(0, 256, (3, height, width), dtype=torch.uint8)
         # ru_maxrss would begin with the size of the process that has started this one.

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import click
@@ -49,31 +50,18 @@ def test_the_recipe_is_valid(tmp_path: Path) -> None:
 def test_the_model_that_is_shown_is_the_model() -> None:
     (shown,) = blocks("python notest")
     source = (ROOT / "i2i" / "models" / "pix2pix.py").read_text(encoding="utf-8")
-    terms = re.compile(r"(\w+)=lambda: (.+?),?\n")
-    assert terms.findall(shown)
-    assert terms.findall(shown) == terms.findall(source)
+    assert textwrap.indent(shown, "    ") in source
+    assert shown.startswith("def play(")
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        *("README.md", "CONTRIBUTING.md"),
-        *("docs/noise.md", "docs/export.md", "docs/evaluate.md", "docs/models.md"),
-    ],
-)
-def test_links_lead_somewhere(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert ((ROOT / page).parent / target).exists(), target
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/noise.md", "docs/export.md", "docs/evaluate.md"]
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_commands_are_those_that_there_are(page: str) -> None:
     """Every line that begins with i2i is one that the command line understands."""
-    lines = re.findall(r"^(?: {4})?i2i (.+)$", (ROOT / page).read_text(encoding="utf-8"), re.M)
-    assert len(lines) > 5
+    text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", "")
+    lines = re.findall(r"^(?: {4})?i2i (.+)$", text, re.M)
     for line in lines:
         words = shlex.split(line, comments=True)
         command = cli
@@ -89,7 +77,7 @@ def test_options_are_those_that_there_are() -> None:
     """Of the table in docs/noise.md: each is taken by a recipe, as it is written there."""
     page = (ROOT / "docs" / "noise.md").read_text(encoding="utf-8")
     settings = re.findall(
-        r"`((?:adversarial|objective|train|optimizer|latent)\.[^`]+=[^`]+)`", page
+        r"`((?:adversarial|game|objective|train|optimizer|latent)\.[^`]+=[^`]+)`", page
     )
     assert len(settings) > 20
     for setting in settings:

@@ -3,12 +3,9 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from i2i.evaluation.measure import Tools
 
 
 @click.command(
@@ -162,6 +159,7 @@ def command(
     from i2i.evaluation.figures import MEASURES, require_measures
     from i2i.evaluation.measure import evaluate, possible, require_possible
     from i2i.evaluation.report import table, to_csv, to_json, to_tensorboard, worst_sheet
+    from i2i.evaluation.tools import find_tools
     from i2i.system.atomic import replacing, write_text
 
     wanted = tuple(name.strip() for name in measures.split(",")) if measures else ()
@@ -213,7 +211,15 @@ def command(
         needed = set(wanted or MEASURES)
         if not wanted and not any(each.pairs for each in comparisons):
             needed.remove("lpips")
-        tools = _tools(features, weights, device, seed, needed, progress)
+        tools = find_tools(
+            needed,
+            features=features,
+            weights=weights,
+            device=device,
+            seed=seed,
+            say=lambda line: click.echo(line, err=True),
+            progress=progress,
+        )
         evaluations = [
             evaluate(each, tools, chosen)
             for each in comparisons
@@ -241,40 +247,6 @@ def command(
         write_text(json_file, to_json(evaluations, about) + "\n")
     if tensorboard is not None:
         to_tensorboard(evaluations, tensorboard, step)
-
-
-def _tools(
-    features: str,
-    weights: Path | None,
-    device: str,
-    seed: int,
-    needed: set[str],
-    progress: Callable[[str, int, int], None],
-) -> "Tools":
-    """Load the networks that the measures need, as far as they are to be had."""
-    from i2i.data.catalogue.cache import cache_folder
-    from i2i.evaluation.measure import OWN_CLASSIFIER, Tools
-    from i2i.metrics.features import Features, find_features
-    from i2i.metrics.perceptual import Perceptual, find_perceptual
-    from i2i.system.device import pick_device
-
-    where = pick_device(device)
-    why = "there is no network for it."
-
-    def say(line: str) -> None:
-        nonlocal why
-        why = line
-        click.echo(line, err=True)
-
-    network: Features | None = None
-    perceptual: Perceptual | None = None
-    own = features == OWN_CLASSIFIER
-    if {"fid", "kid", "precision-recall"} & needed and not own:
-        network = find_features(features, weights=weights, device=where, say=say)
-    if "lpips" in needed:
-        perceptual = find_perceptual(network, device=where, say=say)
-    chosen = OWN_CLASSIFIER if own else network
-    return Tools(cache_folder(), chosen, perceptual, why, seed, progress)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """`i2i options`"""
 
+from dataclasses import replace
+
 import click
 
 
@@ -14,14 +16,14 @@ Examples:
 @click.option(
     "--recipe", metavar="NAME|FILE", help="Show what a recipe says, and its options only."
 )
-@click.option("--markdown", is_flag=True, help="As the tables of a page.")
-def command(prefix: str, recipe: str | None, markdown: bool) -> None:
+@click.option("--markdown", "as_markdown", is_flag=True, help="As the tables of a page.")
+def command(prefix: str, recipe: str | None, as_markdown: bool) -> None:
     """List the options of a recipe: type, default, range, meaning and who uses them.
 
     PREFIX is the beginning of a dotted name: `train`, `generator.`, `train.precision`.
     """
     from i2i.config.recipes import load_options
-    from i2i.config.reference import all_options
+    from i2i.config.reference import all_options, markdown
     from i2i.errors import OptionsError, did_you_mean
 
     options = all_options()
@@ -43,21 +45,17 @@ def command(prefix: str, recipe: str | None, markdown: bool) -> None:
             f"no option begins with {prefix!r}.{did_you_mean(prefix, paths)} "
             f"The tables are: {', '.join(dict.fromkeys(path.split('.')[0] for path in paths))}."
         )
-    if markdown:
-        click.echo(
-            "| option | type | default | meaning | used by |\n| --- | --- | --- | --- | --- |"
-        )
+    if said is not None:
+        shown = [replace(each, default=str(said.get(each.path, each.default))) for each in shown]
+    if as_markdown:
+        click.echo(markdown(shown), nl=False)
+        return
     for option in shown:
-        default = option.default if said is None else said.get(option.path, option.default)
         by = ", ".join(option.users)
-        if markdown:
-            kind = option.type.replace("|", "\\|")
-            click.echo(f"| `{option.path}` | {kind} | `{default}` | {option.meaning} | {by} |")
-        else:
-            click.echo(f"{click.style(option.path, bold=True)} = {default}")
-            click.echo(f"    {option.type}{f'; of {by}' if by else ''}")
-            if option.meaning:
-                click.echo(f"    {option.meaning}")
+        click.echo(f"{click.style(option.path, bold=True)} = {option.default}")
+        click.echo(f"    {option.type}{f'; of {by}' if by else ''}")
+        if option.meaning:
+            click.echo(f"    {option.meaning}")
 
 
 def _flat(tables: dict[str, object], above: str = "") -> dict[str, object]:

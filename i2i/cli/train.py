@@ -10,22 +10,6 @@ from click.core import ParameterSource
 
 from i2i.cli.shared import PLUGINS
 
-_FLAGS = {
-    "dataroot": "data.root",
-    "dataroot_b": "data.root_b",
-    "direction": "data.direction",
-    "workers": "data.workers",
-    "keep": "data.cache",
-    "skip_bad": "data.skip_bad",
-    "batch_size": "train.batch_size",
-    "steps": "train.steps",
-    "epochs": "train.epochs",
-    "precision": "train.precision",
-    "seed": "train.seed",
-    "patience": "train.patience",
-}
-"""Flags that are short for an option of the recipe."""
-
 _FOR_RESUME = (
     *("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad", "patience"),
 )
@@ -174,7 +158,7 @@ def command(
     """
     from i2i.config import read_options
     from i2i.config.presets import PLAIN, fast
-    from i2i.config.recipes import merge, parse_setting, read_recipe, with_size
+    from i2i.config.recipes import SHORT, merge, parse_setting, read_recipe, with_size
     from i2i.distributed.processes import launch, launched
     from i2i.system.device import pick_device
     from i2i.training import session as train
@@ -192,7 +176,7 @@ def command(
     given = {flag: value for flag, value in flags.items() if value is not None}
     changes: dict[str, Any] = {}
     for flag, value in given.items():
-        section, key = _FLAGS[flag].split(".")
+        section, key = SHORT[flag].split(".")
         changes = merge(changes, {section: {key: value}})
     workers = changes.get("data", {}).get("workers", "")
     if workers.isdigit():

@@ -11,7 +11,9 @@ from i2i.config.section import Count, Positive, Section, Share, Side, Width
 class Adversarial(Section):
     """How the players' scores become losses, and what is done to keep the game in balance."""
 
-    loss: Literal["vanilla", "least-squares", "wasserstein", "hinge", "relativistic"]
+    loss: Literal["vanilla", "least-squares", "wasserstein", "hinge", "relativistic"] = Field(
+        description="how scores become losses"
+    )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="real images are taught as 1 - x"
     )
@@ -74,7 +76,9 @@ class Latent(Section):
     """What a generator is told that makes images from noise."""
 
     size: Width = Field(100, description="numbers of noise")
-    distribution: Literal["normal", "uniform"] = "normal"
+    distribution: Literal["normal", "uniform"] = Field(
+        "normal", description="that they are drawn from"
+    )
     categorical: tuple[Annotated[int, Field(ge=2, le=16384)], ...] = Field(
         (), max_length=100, description="categories of each categorical code"
     )
@@ -86,7 +90,7 @@ class Latent(Section):
 class Stage(Section):
     """A resolution of networks that grow: how long the new layers fade in and then hold."""
 
-    size: Side
+    size: Side = Field(description="height and width of the images: 4, 8, 16, ...")
     batch_size: Count | None = Field(None, description="by default train.batch_size")
     fade: Annotated[int, Field(ge=0, le=10**12)] = Field(description="steps")
     hold: Annotated[int, Field(ge=0, le=10**12)] = Field(description="steps")

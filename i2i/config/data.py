@@ -30,7 +30,9 @@ class LabelledData(Section):
     are in (`domains`), or by a table (`attributes`). What is left empty is found in the data and
     filled in when a run starts."""
 
-    root: str = ""
+    root: str = Field(
+        "", description="where the images are: a folder, a name in the catalogue, or demo"
+    )
     domains: Names = Field((), description="folders or classes to learn from; empty: all")
     table: str = Field("", description="file of attributes; its place is given from the root")
     attributes: Names = Field((), description="columns of the table; empty: all there are")
@@ -72,20 +74,30 @@ class Data(LabelledData):
     )
     balance: bool = Field(False, description="domains: show all of them equally often")
     root_b: str = Field("", description="unpaired: the folder of domain B, if it lies apart")
-    load_size: Side
-    crop_size: Annotated[Side, Field(ge=16)]
-    resize: Literal["stretch", "shorter side", "none"] = "stretch"
-    crop: Literal["random", "center"] = "random"
-    flip: bool = True
-    direction: Literal["AtoB", "BtoA"] = "AtoB"
-    input_channels: Literal[1, 3] = 3
-    output_channels: Literal[1, 3] = 3
-    workers: Literal["auto"] | Annotated[int, Field(ge=0, le=1024)] = "auto"
+    load_size: Side = Field(description="pixels that images are resized to before they are cropped")
+    crop_size: Annotated[Side, Field(ge=16)] = Field(
+        description="height and width of the squares that are trained on"
+    )
+    resize: Literal["stretch", "shorter side", "none"] = Field(
+        "stretch", description="to a square; the shorter side alone; or leave images as they are"
+    )
+    crop: Literal["random", "center"] = Field(
+        "random", description="where the square is cut from, in training"
+    )
+    flip: bool = Field(True, description="mirror half of the images, in training")
+    direction: Literal["AtoB", "BtoA"] = Field("AtoB", description="which side is the input")
+    input_channels: Literal[1, 3] = Field(3, description="of what is translated: grey or RGB")
+    output_channels: Literal[1, 3] = Field(3, description="of what is made: grey or RGB")
+    workers: Literal["auto"] | Annotated[int, Field(ge=0, le=1024)] = Field(
+        "auto", description="processes that read images"
+    )
     cache: Literal["auto", "memory", "disk", "off"] = Field(
         "auto", description="where decoded images are kept; auto: in memory, if they fit"
     )
     cache_gib: Positive = Field(16.0, description="most that they may take on the disk")
-    skip_bad: bool = False
+    skip_bad: bool = Field(
+        False, description="leave out images that cannot be used, instead of stopping"
+    )
     look_for_copies: bool = Field(
         True, description="say before a training which images are there more than once"
     )

@@ -15,16 +15,16 @@ from i2i.config.training import Anneal, Inference, Optimizer, Schedule, Train
 class Plugin(Section):
     """A file whose parts a run uses: its name and the SHA-256 of its content."""
 
-    file: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    file: str = Field(description="its name")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of its content")
 
 
 class Options(Section):
     """Everything that decides what a run does."""
 
-    model: str
+    model: str = Field(description="the game that is played: see `i2i models`")
     plugins: tuple[Plugin, ...] = Field((), description="files that register parts")
-    summary: str = ""
+    summary: str = Field("", description="a line about the recipe, for `i2i models`")
     data: Data
     networks: dict[str, SerializeAsAny[Network]] = Field(
         description="role -> the table of its network, such as [generator]"
@@ -33,7 +33,7 @@ class Options(Section):
     adversarial: Adversarial = Adversarial(loss="vanilla")
     augment_discriminator: AugmentDiscriminator = AugmentDiscriminator()
     objective: dict[str, Weight | Literal["auto"]] = Field(
-        description="term -> its weight; auto, of r1: 0.0002 * size**2 / batch size"
+        description="term -> its weight (0: not computed); auto, of r1: 0.0002 * size**2 / batch"
     )
     every: dict[str, Count] = Field(
         {}, description="term -> it is computed once in so many turns, with as much more weight"

@@ -32,6 +32,11 @@ def recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(shipped("options").glob("*.toml"), key=_stem)}
 
 
+def list_models() -> dict[str, str]:
+    """What can be trained: the name of each recipe of the package, and a line about it."""
+    return {name: str(read_recipe(name)["summary"]) for name in recipes()}
+
+
 def _stem(path: Path) -> str:
     return path.stem
 
@@ -106,7 +111,20 @@ def merge(lower: Layer, upper: Layer) -> dict[str, Any]:
     return merged
 
 
-SHORT = {"dataroot": "data.root", "dataroot_b": "data.root_b"}
+SHORT = {
+    "dataroot": "data.root",
+    "dataroot_b": "data.root_b",
+    "direction": "data.direction",
+    "workers": "data.workers",
+    "keep": "data.cache",
+    "skip_bad": "data.skip_bad",
+    "batch_size": "train.batch_size",
+    "steps": "train.steps",
+    "epochs": "train.epochs",
+    "precision": "train.precision",
+    "seed": "train.seed",
+    "patience": "train.patience",
+}
 """Other names of options, as the flags of the command line are called."""
 
 
@@ -153,12 +171,13 @@ def settings_layer(*settings: str | Layer) -> dict[str, Any]:
     return layer
 
 
-def _deep(layer: Layer) -> dict[str, Any]:
-    """A layer without dots in its keys: {"train.seed": 1} becomes {"train": {"seed": 1}}."""
+def _deep(layer: Layer, short: Mapping[str, str] = SHORT) -> dict[str, Any]:
+    """A layer without dots in its keys: {"train.seed": 1} becomes {"train": {"seed": 1}}, and so
+    does {"seed": 1}."""
     deep: dict[str, Any] = {}
     for key, value in layer.items():
-        inner: Any = _deep(value) if isinstance(value, Mapping) else value
-        for part in reversed(key.split(".")):
+        inner: Any = _deep(value, {}) if isinstance(value, Mapping) else value
+        for part in reversed(short.get(key, key).split(".")):
             inner = {part: inner}
         deep = merge(deep, inner)
     return deep
@@ -192,7 +211,7 @@ def with_size(options: Layer, size: int) -> dict[str, Any]:
 
 
 def load_options(
-    recipe: str,
+    recipe: str | Path | Options,
     *settings: str | Layer,
     size: int | None = None,
     dataroot: str | Path | None = None,
@@ -201,7 +220,8 @@ def load_options(
     """Read a recipe and change it.
 
     Arguments:
-        recipe: the name of a recipe of the package ("pix2pix"), or the path of a TOML file.
+        recipe: the name of a recipe of the package ("pix2pix"), the path of a TOML file, or options
+            that are to be changed.
         settings: changes such as "objective.l1=50", as for `--set`; or see `settings_layer`.
         size: fit the recipe to square images of this many pixels.
         dataroot: where the images are, as for `--dataroot`: the option data.root.
@@ -210,7 +230,7 @@ def load_options(
     Raises:
         OptionsError: there is no such recipe, or a value is wrong.
     """
-    layer = read_recipe(recipe)
+    layer = recipe.to_dict() if isinstance(recipe, Options) else read_recipe(str(recipe))
     if size is not None:
         layer = with_size(layer, size)
     layer = merge(layer, settings_layer(*settings))

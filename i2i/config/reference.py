@@ -3,7 +3,8 @@
 Generated from the declarations, so that there is no second list of options.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
@@ -43,6 +44,26 @@ def all_options() -> list[Option]:
         else:
             found += _options(name, field, ())
     return found
+
+
+def markdown(options: Iterable[Option]) -> str:
+    """Options as a page: a heading and a table for each table of a recipe."""
+    tables: dict[str, list[Option]] = {}
+    for option in options:
+        table = re.split(r"[.\[]", option.path)[0]
+        inner = option.path != table
+        tables.setdefault(f"`[{table}]`" if inner else "At the top", []).append(option)
+    parts = []
+    for heading, rows in tables.items():
+        used = any(row.users for row in rows)
+        head = ["option", "type", "default", "meaning", *(["used by"] if used else [])]
+        cells = [head, ["---"] * len(head)]
+        for row in rows:
+            by = [", ".join(row.users)] if used else []
+            cells.append([f"`{row.path}`", row.type, f"`{row.default}`", row.meaning, *by])
+        cells[2:] = [[cell.replace("|", "\\|") for cell in row] for row in cells[2:]]
+        parts.append(f"## {heading}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in cells))
+    return "\n".join(parts)
 
 
 def _shared(table: str, sections: Mapping[str, type[BaseModel]]) -> list[Option]:

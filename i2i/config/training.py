@@ -14,11 +14,10 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Optimizer(Section):
-    name: Literal["adam", "rmsprop", "sgd"] = "adam"
-    learning_rate: Positive
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
-        0.5,
-        0.999,
+    name: Literal["adam", "rmsprop", "sgd"] = Field("adam", description="how weights are updated")
+    learning_rate: Positive = Field(description="of all players, at the beginning")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.5, 0.999), description="adam: decay of the mean of gradients, and of their squares"
     )
     fused: Literal["auto", "if possible"] | bool = Field(
         "auto",
@@ -31,7 +30,9 @@ class Optimizer(Section):
 class Schedule(Section):
     """How the learning rate changes over the run; see `i2i.training.schedule`."""
 
-    name: Literal["constant", "linear", "step", "cosine"] = "constant"
+    name: Literal["constant", "linear", "step", "cosine"] = Field(
+        "constant", description="how the learning rate changes over the run"
+    )
     hold: Share = Field(0.5, description="linear: share of the run at the full rate")
     every: Share = Field(0.25, description="step: share of the run between two drops")
     factor: Positive = Field(0.1, description="step: what the rate is multiplied by")
@@ -59,9 +60,9 @@ class Anneal(Section):
 
 
 class Train(Section):
-    epochs: Count | None = None
-    steps: Count | None = None
-    batch_size: Count
+    epochs: Count | None = Field(None, description="length of the run in epochs")
+    steps: Count | None = Field(None, description="length of the run in steps, in place of epochs")
+    batch_size: Count = Field(description="images in a step, of all processes together")
     gradient_accumulation: Count = Field(1, description="pieces that a batch is computed in")
     sync_batch_norm: bool = Field(
         False, description="several processes: batch norm by the statistics of the whole batch"
@@ -73,8 +74,10 @@ class Train(Section):
     checkpointing: bool = Field(
         False, description="compute what generators keep for the backward pass a second time"
     )
-    channels_last: bool = False
-    compile: bool = False
+    channels_last: bool = Field(
+        False, description="the memory layout that convolutions of a GPU prefer"
+    )
+    compile: bool = Field(False, description="let torch.compile fuse the operations of networks")
     graph: Literal["auto"] | bool = Field(
         "auto", description="replay steps as CUDA graphs; auto: where they can be recorded"
     )
@@ -93,7 +96,7 @@ class Train(Section):
     historical_averaging: Annotated[float, Field(ge=0)] = Field(
         0.0, description="weight of every player's distance from its own past"
     )
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of all random numbers")
     log_every_steps: Count = Field(50, description="steps between two lines of the log")
     validate_every_steps: Count = Field(1000, description="steps between two validations")
     save_every_steps: Count = Field(1000, description="steps between two checkpoints")

@@ -78,7 +78,10 @@ class Generated(NamedTuple):
 
 
 Turn = tuple[str, Loss]
+"""Whose turn it is, and what it pays."""
+
 Play = Generator[Turn, None, None]
+"""A training step: what `Model.play` returns, one turn after another."""
 
 
 class Objective:

@@ -68,6 +68,11 @@ class Evaluation:
     warnings: tuple[str, ...]
     skipped: tuple[str, ...]
 
+    @property
+    def values(self) -> dict[str, float]:
+        """The name of each figure -> its value."""
+        return {figure.name: figure.value for figure in self.figures}
+
     def worst(self, count: int) -> tuple[str, list[int]]:
         """The numbers of the worst pairs, the worst first, and the name of what decided."""
         known = self.images[0][1] if self.images else {}
