@@ -115,6 +115,9 @@ MODELS: Registry[Any] = Registry("model", "i2i.models", "i2i.models")
 LOSSES: Registry[Any] = Registry("loss", "i2i.losses", "i2i.losses")
 """Losses of two images: (output, target), both (N, C, H, W) in -1..1 -> a scalar."""
 
+DATA_KINDS: Registry[Any] = Registry("data kind", "i2i.data_kinds", "i2i.data.kinds")
+"""Subclasses of `i2i.data.kinds.kind.DataKind`."""
+
 _NETWORKS: dict[str, Registry[Any]] = {}
 
 
@@ -128,6 +131,15 @@ def networks(role: str) -> Registry[Any]:
 def register_model(name: str) -> Callable[[Part], Part]:
     """Return a decorator that registers a model: the `model` of a recipe."""
     return MODELS.register(name)
+
+
+def register_data_kind(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers a kind of data set: the `data` of a model.
+
+    It is a subclass of `i2i.data.kinds.kind.DataKind`, or of one of the package's: that of pairs
+    needs nothing but a way to find them (`i2i.data.kinds.paired.Paired.find`).
+    """
+    return DATA_KINDS.register(name)
 
 
 def register_loss(name: str) -> Callable[[Part], Part]:
