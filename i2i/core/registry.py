@@ -115,6 +115,11 @@ MODELS: Registry[Any] = Registry("model", "i2i.models", "i2i.models")
 LOSSES: Registry[Any] = Registry("loss", "i2i.losses", "i2i.losses")
 """Losses of two images: (output, target), both (N, C, H, W) in -1..1 -> a scalar."""
 
+ADVERSARIAL_LOSSES: Registry[Any] = Registry(
+    "adversarial.loss", "i2i.adversarial_losses", "i2i.losses"
+)
+"""Subclasses of `i2i.losses.adversarial.AdversarialLoss`."""
+
 DATA_KINDS: Registry[Any] = Registry("data kind", "i2i.data_kinds", "i2i.data.kinds")
 """Subclasses of `i2i.data.kinds.kind.DataKind`."""
 
@@ -152,6 +157,22 @@ def register_loss(name: str) -> Callable[[Part], Part]:
     (`i2i.core.model.Model.comparisons`).
     """
     return LOSSES.register(name)
+
+
+def register_adversarial_loss(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers an adversarial loss: the `loss` of [adversarial].
+
+    It is a subclass of `i2i.losses.adversarial.AdversarialLoss`, with what the discriminator pays
+    for each score (`real`, `fake`) and what the generator pays (`fool`)::
+
+        @register_adversarial_loss("hinge")
+        class Hinge(AdversarialLoss):
+            @staticmethod
+            def real(scores: Tensor, label: float) -> Tensor:
+                return F.relu(1 - scores)
+            ...
+    """
+    return ADVERSARIAL_LOSSES.register(name)
 
 
 def register_network(role: str, name: str) -> Callable[[Part], Part]:

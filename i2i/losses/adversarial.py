@@ -4,24 +4,55 @@ Everything is a mean over all scores, whatever their shape: one per image or a m
 Below, D is a score, x a real image and y a generated one.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from i2i.core.registry import ADVERSARIAL_LOSSES, register_adversarial_loss
 from i2i.errors import OptionsError, did_you_mean
 from i2i.losses.precision import at_least_float32
 
 Cost = Callable[[Tensor], Tensor]
 
-ADVERSARIAL_LOSSES = ("vanilla", "least-squares", "wasserstein", "hinge")
+
+class AdversarialLoss:
+    """What each score costs. All functions keep the shape of the scores; their mean is paid."""
+
+    labels: ClassVar[tuple[float, float] | None] = None
+    """Between which the labels must lie that real and generated images are taught as, usually 1 and
+    0; None for a loss without labels."""
+
+    saturating: ClassVar[bool] = False
+    """Whether a generator may play the original game and minimise -fake (`adversarial.saturating`).
+    """
+
+    probability: ClassVar[Callable[[Tensor], Tensor] | None] = None
+    """Maps scores to how probably an image is real; None where scores have no such meaning."""
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        """What the discriminator pays for scores of real images."""
+        raise NotImplementedError
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        """What the discriminator pays for scores of generated images."""
+        raise NotImplementedError
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        """What the generator pays for scores of its images."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Adversarial:
-    """One of four adversarial losses.
+    """An adversarial loss: one of these, or one that is registered from outside.
 
     ===============  ======================  ======================  ====================
     loss             real(D(x))              fake(D(y))              fool(D(y))
@@ -58,9 +89,9 @@ class Adversarial:
     tensor(0.)
 
     Args:
-        loss: "vanilla", "least-squares", "wasserstein" or "hinge".
-        real_label: the discriminator's target for real images; the first two losses only.
-        fake_label: the discriminator's target for generated images; the first two losses only.
+        loss: the name of a registered loss: "vanilla", "least-squares", "wasserstein", "hinge".
+        real_label: the discriminator's target for real images, of losses with labels.
+        fake_label: the discriminator's target for generated images, of losses with labels.
         label_noise: share of scores with the wrong label, 0..0.5; drawn from torch's generator.
         saturating: whether the generator plays the original game; "vanilla" only.
 
@@ -78,40 +109,42 @@ class Adversarial:
     def __post_init__(self) -> None:
         if self.loss not in ADVERSARIAL_LOSSES:
             raise OptionsError(
-                f"The adversarial loss is {self.loss!r}, but must be one of "
-                f"{', '.join(ADVERSARIAL_LOSSES)}.{did_you_mean(self.loss, ADVERSARIAL_LOSSES)}"
+                f"The adversarial loss is {self.loss!r}, but must be one of {', '.join(names())}."
+                f"{did_you_mean(self.loss, names())}"
             )
         labels = f"real_label {self.real_label} and fake_label {self.fake_label}"
-        if self.loss in ("wasserstein", "hinge") and (self.real_label, self.fake_label) != (1, 0):
+        allowed = self._of.labels
+        if allowed is None and (self.real_label, self.fake_label) != (1, 0):
             raise OptionsError(
                 f"The {self.loss} loss has no labels to smooth, but got {labels}: leave them at 1 "
                 "and 0, or choose vanilla or least-squares."
             )
         if not self.fake_label < self.real_label:
             raise OptionsError(f"real_label must be above fake_label, but got {labels}.")
-        if self.loss == "vanilla" and not (self.fake_label >= 0 and self.real_label <= 1):
+        if allowed and not allowed[0] <= self.fake_label < self.real_label <= allowed[1]:
             raise OptionsError(
-                f"The labels of the vanilla loss are probabilities from 0 to 1, but got {labels}."
+                f"The labels of the {self.loss} loss are probabilities from {allowed[0]:g} to "
+                f"{allowed[1]:g}, but got {labels}."
             )
         if not 0 <= self.label_noise <= 0.5:
             raise OptionsError(
                 f"label_noise is {self.label_noise}, but must be a share of the labels, 0 to 0.5."
             )
-        if self.saturating and self.loss != "vanilla":
+        if self.saturating and not self._of.saturating:
             raise OptionsError(
                 f"The {self.loss} loss has no saturating generator: leave saturating off, or "
                 "choose vanilla."
             )
 
     @property
-    def probability(self) -> Callable[[Tensor], Tensor] | None:
-        """Maps scores to how probably an image is real; None where scores have no such meaning.
+    def _of(self) -> type[AdversarialLoss]:
+        found: type[AdversarialLoss] = ADVERSARIAL_LOSSES[self.loss]
+        return found
 
-        Least-squares scores aim at 1 and 0; what is beyond is cut off.
-        """
-        if self.loss == "vanilla":
-            return torch.sigmoid
-        return _cut_off if self.loss == "least-squares" else None
+    @property
+    def probability(self) -> Callable[[Tensor], Tensor] | None:
+        """Maps scores to how probably an image is real; None where scores have no such meaning."""
+        return self._of.probability
 
     def real(self, scores: Tensor) -> Tensor:
         """Return what the discriminator pays for its scores of real images, a scalar."""
@@ -124,15 +157,9 @@ class Adversarial:
     def fool(self, scores: Tensor) -> Tensor:
         """Return what the generator pays for the scores of its images, a scalar."""
         scores = at_least_float32(scores)
-        match self.loss:
-            case "vanilla":
-                if self.saturating:
-                    return -_cross_entropy(scores, 0.0).mean()
-                return _cross_entropy(scores, 1.0).mean()
-            case "least-squares":
-                return (scores - 1).square().mean()
-            case _:
-                return -scores.mean()
+        if self.saturating:
+            return -self._of.fake(scores, 0.0).mean()
+        return self._of.fool(scores).mean()
 
     def _taught(self, scores: Tensor, right: Cost, wrong: Cost) -> Tensor:
         scores = at_least_float32(scores)
@@ -142,26 +169,95 @@ class Adversarial:
         return torch.where(flipped, wrong(scores), right(scores)).mean()
 
     def _real(self, scores: Tensor) -> Tensor:
-        match self.loss:
-            case "vanilla":
-                return _cross_entropy(scores, self.real_label)
-            case "least-squares":
-                return (scores - self.real_label).square()
-            case "wasserstein":
-                return -scores
-            case _:
-                return F.relu(1 - scores)
+        return self._of.real(scores, self.real_label)
 
     def _fake(self, scores: Tensor) -> Tensor:
-        match self.loss:
-            case "vanilla":
-                return _cross_entropy(scores, self.fake_label)
-            case "least-squares":
-                return (scores - self.fake_label).square()
-            case "wasserstein":
-                return scores
-            case _:
-                return F.relu(1 + scores)
+        return self._of.fake(scores, self.fake_label)
+
+
+def names() -> list[str]:
+    """The adversarial losses, those of the package first, as they are told."""
+    built_in = ["vanilla", "least-squares", "wasserstein", "hinge"]
+    return built_in + [name for name in ADVERSARIAL_LOSSES if name not in built_in]
+
+
+@register_adversarial_loss("vanilla")
+class Vanilla(AdversarialLoss):
+    """Cross-entropy; scores are logits."""
+
+    labels = (0.0, 1.0)
+    saturating = True
+    probability = staticmethod(torch.sigmoid)
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        return _cross_entropy(scores, label)
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        return _cross_entropy(scores, label)
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        return _cross_entropy(scores, 1.0)
+
+
+def _cut_off(scores: Tensor) -> Tensor:
+    return at_least_float32(scores).clamp(0, 1)
+
+
+@register_adversarial_loss("least-squares")
+class LeastSquares(AdversarialLoss):
+    """Squared distance from the label; scores aim at 1 and 0, and what is beyond is cut off."""
+
+    labels = (-math.inf, math.inf)
+    probability = staticmethod(_cut_off)
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        return (scores - label).square()
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        return (scores - label).square()
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        return (scores - 1).square()
+
+
+@register_adversarial_loss("wasserstein")
+class Wasserstein(AdversarialLoss):
+    """The scores themselves."""
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        return -scores
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        return scores
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        return -scores
+
+
+@register_adversarial_loss("hinge")
+class Hinge(AdversarialLoss):
+    """Scores beyond 1 and -1 cost the discriminator nothing."""
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        return F.relu(1 - scores)
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        return F.relu(1 + scores)
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        return -scores
 
 
 def relativistic(judged: Tensor, rival: Tensor) -> Tensor:
@@ -184,10 +280,6 @@ def relativistic(judged: Tensor, rival: Tensor) -> Tensor:
     """
     assert judged.shape == rival.shape, (judged.shape, rival.shape)
     return F.softplus(at_least_float32(rival) - at_least_float32(judged)).mean()
-
-
-def _cut_off(scores: Tensor) -> Tensor:
-    return at_least_float32(scores).clamp(0, 1)
 
 
 def _cross_entropy(logits: Tensor, label: float) -> Tensor:

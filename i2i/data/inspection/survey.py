@@ -161,9 +161,9 @@ def survey(
     elif kind is None:
         kind, how = detect_kind(root)
     elif kind not in DATA_KINDS:
+        names = [each.name for each in all_kinds()]
         raise DataError(
-            f"kind (={kind!r}) must be one of {', '.join(DATA_KINDS)}."
-            f"{did_you_mean(kind, DATA_KINDS)}"
+            f"kind (={kind!r}) must be one of {', '.join(names)}.{did_you_mean(kind, names)}"
         )
     else:
         how = "as asked for"

@@ -22,6 +22,7 @@ from i2i.core.batch import to_tensor
 from i2i.core.labels import LabelSpace
 from i2i.data.augment.geometry import resize_pixels
 from i2i.data.images.check import CheckResult
+from i2i.data.inspection.finding import Severity
 from i2i.data.inspection.survey import Survey, Wanted
 from i2i.data.kinds.image_set import FoundImages
 from i2i.data.sources.source import Say, Source
@@ -100,7 +101,7 @@ class DataKind(ABC):
     balance_advice: ClassVar[str] = ""
     """What to do about parts of unequal size; "" where it cannot happen."""
 
-    balance_severity: ClassVar[str] = "note"
+    balance_severity: ClassVar[Severity] = "note"
 
     demo: ClassVar[str] = "paired"
     """Which of the painted data sets is of this kind."""
