@@ -123,6 +123,12 @@ ADVERSARIAL_LOSSES: Registry[Any] = Registry(
 DATA_KINDS: Registry[Any] = Registry("data kind", "i2i.data_kinds", "i2i.data.kinds")
 """Subclasses of `i2i.data.kinds.kind.DataKind`."""
 
+TRACKERS: Registry[Any] = Registry("train.trackers", "i2i.trackers", "i2i.runs.trackers")
+"""Subclasses of `i2i.runs.trackers.Tracker`."""
+
+METRICS: Registry[Any] = Registry("train.metrics", "i2i.metrics", "i2i.metrics")
+"""What a run can measure at validations: an `i2i.core.signals.Measure` each."""
+
 _NETWORKS: dict[str, Registry[Any]] = {}
 
 
@@ -145,6 +151,14 @@ def register_data_kind(name: str) -> Callable[[Part], Part]:
     needs nothing but a way to find them (`i2i.data.kinds.paired.Paired.find`).
     """
     return DATA_KINDS.register(name)
+
+
+def register_tracker(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers a tracker: one of `train.trackers`, or `--track`.
+
+    It is a subclass of `i2i.runs.trackers.Tracker`, and receives what is logged of a run.
+    """
+    return TRACKERS.register(name)
 
 
 def register_loss(name: str) -> Callable[[Part], Part]:

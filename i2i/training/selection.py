@@ -76,6 +76,7 @@ def require_measured(
     # What has a truth is compared with it, not with a set.
     names += [distance.name] if distance and not find_kind(model.data).has_truth else []
     names += ["domain_accuracy"] if classifier else []
+    names += options.train.metrics
     if monitor[0] not in names:
         raise OptionsError(
             f"train.monitor (={options.train.monitor!r}) is not among what is measured."
