@@ -123,6 +123,11 @@ ADVERSARIAL_LOSSES: Registry[Any] = Registry(
 DATA_KINDS: Registry[Any] = Registry("data kind", "i2i.data_kinds", "i2i.data.kinds")
 """Subclasses of `i2i.data.kinds.kind.DataKind`."""
 
+IMAGE_FORMATS: Registry[Any] = Registry(
+    "image format", "i2i.image_formats", "i2i.data.images.formats"
+)
+"""Subclasses of `i2i.data.images.formats.ImageFormat`."""
+
 TRACKERS: Registry[Any] = Registry("train.trackers", "i2i.trackers", "i2i.runs.trackers")
 """Subclasses of `i2i.runs.trackers.Tracker`."""
 
@@ -151,6 +156,14 @@ def register_data_kind(name: str) -> Callable[[Part], Part]:
     needs nothing but a way to find them (`i2i.data.kinds.paired.Paired.find`).
     """
     return DATA_KINDS.register(name)
+
+
+def register_image_format(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers a format of image files.
+
+    It is a subclass of `i2i.data.images.formats.ImageFormat`, which turns bytes into an array.
+    """
+    return IMAGE_FORMATS.register(name)
 
 
 def register_tracker(name: str) -> Callable[[Part], Part]:

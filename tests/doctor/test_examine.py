@@ -354,7 +354,9 @@ def test_the_command_is_listed() -> None:
     assert "doctor" in cli.list_commands(None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("width", "kind"), [(20, "unconditional"), (22, "unconditional"), (40, "paired")])
+@pytest.mark.parametrize(
+    ("width", "kind"), [(20, "unconditional"), (22, "unconditional"), (40, "paired")]
+)
 def test_single_images_are_not_taken_for_two_side_by_side(
     width: int, kind: str, tmp_path: Path
 ) -> None:
