@@ -29,6 +29,7 @@ from i2i.inference.load import build_translator, load_model, load_sampler
 from i2i.inference.sampler import Sampler
 from i2i.inference.translator import Translator
 from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
+from i2i.models import find_model
 from i2i.models.build import build_model, data_kind, inference_mode
 from i2i.runs.folder import find_checkpoint
 from i2i.runs.opening import open_checkpoint
@@ -100,8 +101,8 @@ def run_comparisons(
     """Translate the held-out images of a data set, in memory.
 
     Paired images are compared with their truth. Without pairs there is a comparison for each
-    direction, with the held-out images of the domain it leads to; with labels one for each
-    domain, of which no image is one that had it already.
+    direction that was learnt, with the held-out images of the domain it leads to; with labels one
+    for each domain, of which no image is one that had it already.
 
     Arguments:
         checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
@@ -163,6 +164,7 @@ def _sampler(path: Path, average: bool | None, device: str, processes: Processes
 def _translations(context: _Context, kind: DataKind) -> Iterator[Comparison]:
     """What a translator makes of the held-out images, trial by trial."""
     data = context.options.data
+    two_ways = find_model(context.options.model).directions
     translators: dict[str | None, Translator] = {}
 
     @cache
@@ -176,9 +178,15 @@ def _translations(context: _Context, kind: DataKind) -> Iterator[Comparison]:
         return shared_classifier(load, flip=data.flip, progress=context.progress)
 
     error = cache(partial(_generated_error, context))  # one for all domains
-    for trial in kind.trials(
+    for each in kind.trials(
         context.source, context.options, context.count, examples=CLASSIFIER_IMAGES, side=LARGEST
     ):
+        trial = each
+        if trial.direction and not two_ways:
+            if trial.direction != "AtoB":
+                continue
+            # The only way of a model leads from the first side to the second, however called.
+            trial = replace(trial, name="", direction=None, side="")
         way = {} if trial.direction is None else {"direction": trial.direction}
         if trial.direction not in translators:
             translators[trial.direction] = context.translator(**way)

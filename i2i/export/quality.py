@@ -56,7 +56,8 @@ def held_out(
 
     Paired images are judged by their truth. Where there is none, translations are translated
     back by the unchanged model, by its other generator or to the labels that the image had, and
-    compared with the image.
+    compared with the image. Where there is no way back, it is judged how little the generator
+    changes images that are as they should be already.
 
     Arguments:
         source: the data, of the kind of the model.
@@ -70,7 +71,7 @@ def held_out(
     """
     dataset: Any = source.validation
     kind = find_kind(model.data)
-    total = kind.count_held_out(source, direction)
+    total = kind.count_held_out(source, direction if model.directions else None)
     if total < 2:
         raise DataError(
             f"{total} held-out image is not enough: one is needed to calibrate and another to "
@@ -78,6 +79,8 @@ def held_out(
         )
     order = torch.randperm(total, generator=torch.Generator().manual_seed(seed)).tolist()
     first = min(CALIBRATION, total // 2)
+    if kind.batch is Unpaired and not model.directions:
+        return _one_way(dataset, order[:first], order[first : first + JUDGED])
 
     def samples(numbers: list[int]) -> _Samples:
         chosen = [dataset[number] for number in numbers]
@@ -97,6 +100,13 @@ def held_out(
 
 def _paired(batch: Pair) -> _Samples:
     return _Samples(batch.source, lambda made: psnr(made, batch.target, MOST), "PSNR to the truth")
+
+
+def _one_way(dataset: Any, calibration: list[int], judged: list[int]) -> HeldOut:
+    sources = to_signed(torch.stack([dataset[number][0] for number in calibration]))
+    targets = to_signed(torch.stack([dataset[number][1] for number in judged]))
+    measure = "PSNR of images of the target domain to what becomes of them"
+    return HeldOut(sources, targets, lambda made: psnr(made, targets), measure)
 
 
 def _there_and_back(batch: Unpaired, model: Model, direction: str) -> _Samples:

@@ -186,8 +186,9 @@ class DataKind(ABC):
         """How many samples an epoch has, of parts with so many images to train on."""
         return max(parts, default=0)
 
-    def count_held_out(self, source: Source, direction: str) -> int:
-        """How many different held-out images can be translated in a direction."""
+    def count_held_out(self, source: Source, direction: str | None) -> int:
+        """How many different held-out images can be translated in a direction; None where a model
+        translates from the first side to the second alone."""
         return source.validation_images
 
     def random_batch(

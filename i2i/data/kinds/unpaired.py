@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from i2i.config import Options
 from i2i.core.batch import Unpaired, to_tensor
-from i2i.core.registry import register_data_kind
+from i2i.core.registry import MODELS, register_data_kind
 from i2i.core.signals import side_names
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
@@ -90,6 +90,9 @@ class TwoDomains(DataKind):
                     "to validate with: how different results are from each other cannot be "
                     "measured."
                 )
+        if data.direction == "BtoA" and not MODELS.find(options.model).directions:
+            # What a model that translates one way alone is to translate comes first.
+            sides, validation = sides[::-1], validation[::-1]
         common: dict[str, Any] = {
             "channels": (data.input_channels, data.output_channels),
             "seed": options.train.seed,
@@ -126,9 +129,10 @@ class TwoDomains(DataKind):
         steps = [partial(_survey_split, split=split, root_b=wanted.root_b) for split in SPLITS]
         return [*steps, note_lonely_sides]
 
-    def count_held_out(self, source: Source, direction: str) -> int:
+    def count_held_out(self, source: Source, direction: str | None) -> int:
         dataset: Any = source.validation
-        return len(dataset.images["AB".index(direction[0])])  # the shorter side begins anew
+        sides = [len(side) for side in dataset.images]  # of which the shorter begins anew
+        return min(sides) if direction is None else sides["AB".index(direction[0])]
 
     def trials(
         self, source: Source, options: Options, count: int | None, *, examples: int, side: int
