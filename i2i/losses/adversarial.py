@@ -31,8 +31,13 @@ class AdversarialLoss:
     """Whether a generator may play the original game and minimise -fake (`adversarial.saturating`).
     """
 
-    probability: ClassVar[Callable[[Tensor], Tensor] | None] = None
-    """Maps scores to how probably an image is real; None where scores have no such meaning."""
+    gives_probability: ClassVar[bool] = False
+    """Whether scores say how probably an image is real; `probability` maps them to it."""
+
+    @staticmethod
+    def probability(scores: Tensor) -> Tensor:
+        """How probably images of such scores are real, 0..1."""
+        raise NotImplementedError
 
     @staticmethod
     def real(scores: Tensor, label: float) -> Tensor:
@@ -144,7 +149,7 @@ class Adversarial:
     @property
     def probability(self) -> Callable[[Tensor], Tensor] | None:
         """Maps scores to how probably an image is real; None where scores have no such meaning."""
-        return self._of.probability
+        return self._of.probability if self._of.gives_probability else None
 
     def real(self, scores: Tensor) -> Tensor:
         """Return what the discriminator pays for its scores of real images, a scalar."""
@@ -187,7 +192,11 @@ class Vanilla(AdversarialLoss):
 
     labels = (0.0, 1.0)
     saturating = True
-    probability = staticmethod(torch.sigmoid)
+    gives_probability = True
+
+    @staticmethod
+    def probability(scores: Tensor) -> Tensor:
+        return torch.sigmoid(scores)
 
     @staticmethod
     def real(scores: Tensor, label: float) -> Tensor:
@@ -202,16 +211,16 @@ class Vanilla(AdversarialLoss):
         return _cross_entropy(scores, 1.0)
 
 
-def _cut_off(scores: Tensor) -> Tensor:
-    return at_least_float32(scores).clamp(0, 1)
-
-
 @register_adversarial_loss("least-squares")
 class LeastSquares(AdversarialLoss):
     """Squared distance from the label; scores aim at 1 and 0, and what is beyond is cut off."""
 
     labels = (-math.inf, math.inf)
-    probability = staticmethod(_cut_off)
+    gives_probability = True
+
+    @staticmethod
+    def probability(scores: Tensor) -> Tensor:
+        return at_least_float32(scores).clamp(0, 1)
 
     @staticmethod
     def real(scores: Tensor, label: float) -> Tensor:

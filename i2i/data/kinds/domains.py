@@ -56,6 +56,7 @@ class Domains(DataKind):
     """Images that have labels: a domain each, or attributes."""
 
     batch = Labelled
+    sides = "A"
     has_domains = True
     takes_table = True
     rank = 30

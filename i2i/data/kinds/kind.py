@@ -25,7 +25,7 @@ from i2i.data.images.check import CheckResult
 from i2i.data.inspection.finding import Severity
 from i2i.data.inspection.survey import Survey, Wanted
 from i2i.data.kinds.image_set import FoundImages
-from i2i.data.sources.source import Say, Source
+from i2i.data.sources.source import Say, Source, geometry
 from i2i.errors import OptionsError
 
 
@@ -92,6 +92,9 @@ class DataKind(ABC):
     has_truth: ClassVar[bool] = False
     """Whether it is known what each image should become."""
 
+    sides: ClassVar[str] = "AB"
+    """"AB" for data of two sides, else "A"."""
+
     has_domains: ClassVar[bool] = False
     """Whether a generator is told, in planes beside the image, what to translate to."""
 
@@ -139,12 +142,13 @@ class DataKind(ABC):
         """
 
     def require_meaning(self, options: Options) -> None:
-        """Refuse options that would be ignored.
+        """Refuse options that would be ignored, and transforms that are none.
 
         Raises:
             OptionsError: there is one.
         """
         data = options.data
+        geometry(data, sides=self.sides, paired=self.has_truth)
         if data.root_b and not self.takes_root_b:
             raise OptionsError(
                 f"data.root_b (={data.root_b!r}, --dataroot-b) is for unpaired data; the model "

@@ -96,7 +96,9 @@ class Paired(DataKind):
             "output_channels": data.output_channels,
             "seed": options.train.seed,
         }
-        images = PairedImages(train, geometry(data), shuffle=True, **common)
+        images = PairedImages(
+            train, geometry(data, sides=self.sides, paired=True), shuffle=True, **common
+        )
         keep_decoded(images, _files(train), data, say, images.depths)
         parts = {
             "train": _files(train),

@@ -50,6 +50,7 @@ class Unconditional(DataKind):
     """Images of one kind, or of classes."""
 
     batch = Labelled
+    sides = "A"
     translates = False
     rank = 40
     demo = "domains"

@@ -97,7 +97,7 @@ class TwoDomains(DataKind):
             "channels": (data.input_channels, data.output_channels),
             "seed": options.train.seed,
         }
-        train = UnpairedImages(sides, geometry(data), shuffle=True, **common)
+        train = UnpairedImages(sides, geometry(data, sides=self.sides), shuffle=True, **common)
         keep_decoded(train, [path for side in sides for path in side], data, say, train.channels)
         held_out = UnpairedImages(
             validation, evaluation_geometry(data.crop_size, data.resize), **common
@@ -251,7 +251,9 @@ class UnpairedImages(Dataset[Unpaired], Decoding):
             images = self.images[side]
             index = self.orders[side](position)[1] if self.orders else position % len(images)
             pixels = self.recalled(index + side * len(self.images[0]))
-            sides.append(to_tensor(*self.geometry.cut(self.seeds[side], position, *pixels)))
+            sides.append(
+                to_tensor(*self.geometry.cut(self.seeds[side], position, *pixels, sides="AB"[side]))
+            )
         return Unpaired(*sides)
 
     def decoded(self, item: int) -> Images:

@@ -54,7 +54,7 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(suffix for each in IMAGE_FORMATS.values() for suffix in each.suffixes)
 
 
-def open_file(file: Path | io.BytesIO | Any) -> Image.Image:
+def open_file(file: Path | io.BytesIO | Any) -> ImageFile.ImageFile:
     """As `PIL.Image.open`, with the registered formats: the head is read, maybe not the pixels."""
     for name in IMAGE_FORMATS:
         if name not in _installed:
