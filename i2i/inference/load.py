@@ -390,7 +390,7 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
         lines.append(
             f"trained:    {_amount(options, state['step'])} on "
             f"{', '.join(each.root for each in (options.data, *options.data.more))}"
-            f"{f' ({options.data.direction})' if model.data == 'paired' else ''}"
+            f"{f' ({options.data.direction})' if find_kind(model.data).has_truth else ''}"
         )
     else:
         lines.append("trained:    elsewhere; imported")
