@@ -13,7 +13,7 @@ class Adversarial(Section):
     """How the players' scores become losses, and what is done to keep the game in balance."""
 
     loss: str = Field(
-        description="vanilla, least-squares, wasserstein, hinge, or one that a plug-in registers"
+        description="vanilla, least-squares, wasserstein, hinge, relativistic, or one of a plug-in"
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="real images are taught as 1 - x"

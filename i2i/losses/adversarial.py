@@ -19,6 +19,9 @@ from i2i.losses.precision import at_least_float32
 
 Cost = Callable[[Tensor], Tensor]
 
+Rival = Callable[[], Tensor]
+"""Computes the scores of the other side: those of the generated images for the real ones, say."""
+
 
 class AdversarialLoss:
     """What each score costs. All functions keep the shape of the scores; their mean is paid."""
@@ -30,6 +33,10 @@ class AdversarialLoss:
     saturating: ClassVar[bool] = False
     """Whether a generator may play the original game and minimise -fake (`adversarial.saturating`).
     """
+
+    compares: ClassVar[bool] = False
+    """Whether the functions get, in place of scores, how far they are above those of the other
+    side: D(x) - D(y) for real images, D(y) - D(x) for generated ones."""
 
     gives_probability: ClassVar[bool] = False
     """Whether scores say how probably an image is real; `probability` maps them to it."""
@@ -66,6 +73,7 @@ class Adversarial:
     "least-squares"  E[(D(x) - 1)**2]        E[D(y)**2]              E[(D(y) - 1)**2]
     "wasserstein"    -E[D(x)]                E[D(y)]                 -E[D(y)]
     "hinge"          E[max(0, 1 - D(x))]     E[max(0, 1 + D(y))]     -E[D(y)]
+    "relativistic"   E[p(D(x) - D(y))] / 2   E[p(D(x) - D(y))] / 2   E[p(D(y) - D(x))]
     ===============  ======================  ======================  ====================
 
     - "vanilla": Goodfellow et al., "Generative adversarial nets", NeurIPS 2014, with the
@@ -76,6 +84,10 @@ class Adversarial:
       kept smooth: see `gradient_penalty`.
     - "hinge": Lim & Ye, "Geometric GAN", 2017; Miyato et al., "Spectral normalization for
       generative adversarial networks", ICLR 2018, equations 16 and 17.
+    - "relativistic": Huang et al., "The GAN is dead; long live the GAN!", NeurIPS 2024, equation 2,
+      see `relativistic`; p(m) = log(1 + exp(-m)). Each real image is paired with a generated one,
+      so all three need the scores of the other side, the `rival`. The discriminator's loss is one;
+      its terms `real` and `fake` are a half of it each.
 
     Label smoothing is one-sided (Salimans et al., "Improved techniques for training GANs", NeurIPS
     2016, section 3.4): a `real_label` such as 0.9 is what the discriminator is taught, while
@@ -94,7 +106,8 @@ class Adversarial:
     tensor(0.)
 
     Args:
-        loss: the name of a registered loss: "vanilla", "least-squares", "wasserstein", "hinge".
+        loss: the name of a registered loss: "vanilla", "least-squares", "wasserstein", "hinge",
+            "relativistic".
         real_label: the discriminator's target for real images, of losses with labels.
         fake_label: the discriminator's target for generated images, of losses with labels.
         label_noise: share of scores with the wrong label, 0..0.5; drawn from torch's generator.
@@ -151,20 +164,50 @@ class Adversarial:
         """Maps scores to how probably an image is real; None where scores have no such meaning."""
         return self._of.probability if self._of.gives_probability else None
 
-    def real(self, scores: Tensor) -> Tensor:
-        """Return what the discriminator pays for its scores of real images, a scalar."""
+    def real(self, scores: Tensor, rival: Rival | None = None) -> Tensor:
+        """Return what the discriminator pays for its scores of real images, a scalar.
+
+        Args:
+            scores: of any shape.
+            rival: gives its scores of as many generated images; of losses that compare alone.
+
+        Raises:
+            OptionsError: the loss compares, and there is no rival.
+        """
+        if self._of.compares:
+            scores = at_least_float32(scores) - self._rival(rival)
         return self._taught(scores, self._real, self._fake)
 
-    def fake(self, scores: Tensor) -> Tensor:
-        """Return what the discriminator pays for its scores of generated images, a scalar."""
+    def fake(self, scores: Tensor, rival: Rival | None = None) -> Tensor:
+        """Return what the discriminator pays for its scores of generated images, a scalar.
+
+        Arguments are those of `real`, the rival being real images.
+        """
+        if self._of.compares:
+            scores = at_least_float32(scores) - self._rival(rival)
         return self._taught(scores, self._fake, self._real)
 
-    def fool(self, scores: Tensor) -> Tensor:
-        """Return what the generator pays for the scores of its images, a scalar."""
+    def fool(self, scores: Tensor, rival: Rival | None = None) -> Tensor:
+        """Return what the generator pays for the scores of its images, a scalar.
+
+        Arguments are those of `real`, the rival being real images; it gets no gradient.
+        """
         scores = at_least_float32(scores)
+        if self._of.compares:
+            with torch.no_grad():
+                against = self._rival(rival)
+            scores = scores - against.detach()
         if self.saturating:
             return -self._of.fake(scores, 0.0).mean()
         return self._of.fool(scores).mean()
+
+    def _rival(self, rival: Rival | None) -> Tensor:
+        if rival is None:
+            raise OptionsError(
+                f"adversarial.loss (={self.loss!r}) compares the scores of real and generated "
+                "images, which this model does not: choose another loss."
+            )
+        return at_least_float32(rival())
 
     def _taught(self, scores: Tensor, right: Cost, wrong: Cost) -> Tensor:
         scores = at_least_float32(scores)
@@ -182,7 +225,7 @@ class Adversarial:
 
 def names() -> list[str]:
     """The adversarial losses, those of the package first, as they are told."""
-    built_in = ["vanilla", "least-squares", "wasserstein", "hinge"]
+    built_in = ["vanilla", "least-squares", "wasserstein", "hinge", "relativistic"]
     return built_in + [name for name in ADVERSARIAL_LOSSES if name not in built_in]
 
 
@@ -267,6 +310,26 @@ class Hinge(AdversarialLoss):
     @staticmethod
     def fool(scores: Tensor) -> Tensor:
         return -scores
+
+
+@register_adversarial_loss("relativistic")
+class Relativistic(AdversarialLoss):
+    """Scores are compared in pairs; what the discriminator pays is halved, since both of its terms
+    are the same."""
+
+    compares = True
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        return F.softplus(-scores) / 2
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        return F.softplus(scores) / 2
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        return F.softplus(-scores)
 
 
 def relativistic(judged: Tensor, rival: Tensor) -> Tensor:
