@@ -204,21 +204,16 @@ def batch_of(options: Any, model: Any, where: Any) -> Any:
     """Noise of the kind that the model learns from, as bytes on the device."""
     import torch
 
-    from i2i.core.batch import Labelled, Pair, Unpaired
+    from i2i.data.kinds import find_kind
 
     data = options.data
-    generator = torch.Generator().manual_seed(0)
-    shape = (2, samples(options), 3, data.crop_size, data.crop_size)
-    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    if model.data in ("domains", "unconditional"):
-        channels = data.output_channels if model.data == "unconditional" else data.input_channels
-        names = max(1, len(model.labels.names))
-        labels = torch.eye(names)[torch.arange(shape[1]) % names]
-        batch: Any = Labelled(images[0, :, :channels], labels, torch.ones(shape[1], 1))
-    else:
-        batch = {"paired": Pair, "unpaired": Unpaired}[model.data](
-            images[0, :, : data.input_channels], images[1, :, : data.output_channels]
-        )
+    batch = find_kind(model.data).random_batch(
+        samples(options),
+        data.crop_size,
+        (data.input_channels, data.output_channels),
+        data.labels,
+        torch.Generator().manual_seed(0),
+    )
     return type(batch)(*(tensor.contiguous().to(where) for tensor in batch))
 
 

@@ -26,8 +26,9 @@ import torch
 
 from i2i.config import Options
 from i2i.config.recipes import load_options
-from i2i.core.batch import Labelled, Pair, Unpaired
+from i2i.core.batch import to_device
 from i2i.core.model import Clock, Model
+from i2i.data.kinds import find_kind
 from i2i.distributed.gradients import GradientExchange
 from i2i.models.build import build_model, growth
 from i2i.training.cost import period_of
@@ -156,22 +157,15 @@ def count(model: Model, batch: Any, steps: range, update: int = 0) -> list[Turn]
     return turns
 
 
-def batch_for(model: Model, images: int, options: Options) -> Any:
-    """Images without content."""
-    size, channels = options.data.crop_size, options.data.output_channels
-    one, other = (torch.zeros(images, channels, size, size) for _ in range(2))
-    if model.data in ("domains", "unconditional"):
-        labels = options.data.labels
-        known = torch.ones(images, len(labels.sets))
-        return Labelled(one, torch.zeros(images, len(labels.names)), known)
-    return Pair(one, other) if model.data == "paired" else Unpaired(one, other)
-
-
 def turns_of(options: Options, images: int) -> list[Turn]:
     """The turns until all players have moved, with `images` in a step."""
     with torch.device("meta"):
         model = build_model(options)
-        batch = batch_for(model, images, options)
+        data = options.data
+        channels = data.input_channels, data.output_channels
+        kind = find_kind(model.data)
+        noise = kind.random_batch(images, data.crop_size, channels, data.labels, torch.Generator())
+        batch = to_device(noise, torch.device("cpu"))
         growing = growth(options)
         begin = growing.last_begin + growing.stages[-1].fade if growing else 0
         period = period_of(options)

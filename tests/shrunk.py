@@ -6,7 +6,8 @@ import torch
 
 from i2i.config import Options
 from i2i.config.recipes import load_options, recipes
-from i2i.core.batch import Labelled, Pair, Unpaired
+from i2i.core.batch import Labelled
+from i2i.data.kinds import find_kind
 from i2i.models.build import data_kind
 
 SHRINK = (
@@ -57,7 +58,7 @@ def shrunk(recipe: str, *settings: str) -> Options:
         small.append("discriminator.layers=1")
     if "patch_sampler" in options.networks:
         small += ["patch_sampler.width=4", "game.nce_layers=[0, 4, 12]", "game.num_patches=8"]
-    labelled = data_kind(options) in ("domains", "unconditional")
+    labelled = find_kind(data_kind(options)).batch is Labelled
     if labelled and not options.data.labels.names:
         small.append('data.domains=["red", "green", "blue"]')
     if options.latent is not None:
@@ -71,15 +72,16 @@ def batch_for(model: Any, count: int = 2, size: int = 16, seed: int = 0) -> Any:
     """A batch of noise of the kind that a model learns from."""
     generator = torch.Generator().manual_seed(seed)
     channels = 3
-    if model.data == "unconditional":
+    kind = find_kind(model.data)
+    if not kind.translates:
         labels = torch.eye(len(model.labels.names))[:1] if model.class_conditional else None
         channels = model.make_images(model.latent.draw(1), labels).shape[1]
     shape = (2, count, channels, size, size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    if model.data in ("domains", "unconditional"):
+    if kind.batch is Labelled:
         labels = torch.eye(len(model.labels.names))[torch.arange(count) % len(model.labels.names)]
         return Labelled(images[0], labels, torch.ones(count, len(model.labels.sets)))
-    return {"paired": Pair, "unpaired": Unpaired}[model.data](*images)
+    return kind.batch(*images)
 
 
 __all__ = ["batch_for", "recipes", "shrunk"]

@@ -110,3 +110,26 @@ def test_one_file_counts_cores() -> None:
 def test_the_data_folders_are_no_packages() -> None:
     for name in ("options", "datasets"):
         assert not (PACKAGE.parent / name / "__init__.py").exists()
+
+
+KINDS = {"paired", "unpaired", "domains", "unconditional"}
+
+
+def test_nobody_asks_which_kind_of_data() -> None:
+    """A kind is asked what it can do: only its own file, and what paints or lists data sets, may
+    compare its name with another."""
+    allowed = ("data/kinds/", "data/demo/", "cli/datasets.py")
+    for path in FILES:
+        if path.relative_to(PACKAGE).as_posix().startswith(allowed):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare):
+                compared = {
+                    each.value
+                    for part in (node.left, *node.comparators)
+                    for each in ast.walk(part)
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                }
+                assert not compared & KINDS, f"{path}, line {node.lineno}"
+            if isinstance(node, ast.MatchValue) and isinstance(node.value, ast.Constant):
+                assert node.value.value not in KINDS, f"{path}, line {node.lineno}"

@@ -99,11 +99,12 @@ def _get_named(name: str) -> None:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["auto", "paired", "unpaired", "domains", "unconditional"]),
+    metavar="KIND",
     default="auto",
     show_default=True,
-    help="What it is meant to be; auto: paired if most images have a partner, else what it "
-    "looks like. images: any, for models that make images from noise.",
+    help="What it is meant to be: paired, unpaired, domains, unconditional (any, for models that "
+    "make images from noise), or that of a plug-in; auto: paired if most images have a partner, "
+    "else what it looks like.",
 )
 @click.pass_context
 def check(context: click.Context, folder: Path, kind: Any) -> None:

@@ -25,10 +25,11 @@ Examples:
 @click.argument("folder", metavar="DATAROOT|NAME|RUN", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["auto", "paired", "unpaired", "domains", "unconditional"]),
+    metavar="KIND",
     default="auto",
     show_default=True,
-    help="What the data is meant to be; auto: that of the recipe, or what it looks like.",
+    help="What the data is meant to be: paired, unpaired, domains, unconditional, or that of a "
+    "plug-in; auto: that of the recipe, or what it looks like.",
 )
 @click.option("--dataroot-b", type=click.Path(path_type=Path), help="Unpaired: domain B, if apart.")
 @click.option("--table", type=click.Path(path_type=Path), help="A table of attributes.")
@@ -123,9 +124,11 @@ def command(
         )
         others = []
         for more in data.more if data else ():
-            root, _ = _locate(more.root, "domains")
+            root, _ = _locate(more.root, diagnosis.survey.kind)
             names: dict[str, Any] = {"domains": more.domains, "attributes": more.attributes}
-            others.append(examine(root, "domains", table=_table(more.table, root), **names, **how))
+            others.append(
+                examine(root, diagnosis.survey.kind, table=_table(more.table, root), **names, **how)
+            )
     samples = sum(each.survey.samples for each in (diagnosis, *others))
     measured = None
     if options is not None and estimate is not False and not diagnosis.survey.problems:
@@ -169,14 +172,15 @@ def _locate(dataroot: str, kind: str | None) -> "tuple[Path, FoundImages | None]
     """The folder of a data set, and its images if torchvision has them."""
     from i2i.data.catalogue.cache import cache_folder
     from i2i.data.catalogue.torchvision_sets import torchvision_folder
-    from i2i.data.sources import find_named_images, find_root
+    from i2i.data.kinds import all_kinds, find_kind
+    from i2i.data.sources import find_root
 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    named = find_named_images(dataroot, say) if kind in (None, "unconditional") else None
-    if named is not None:
-        return torchvision_folder(dataroot, cache_folder()), named
+    for each in all_kinds() if kind is None else [find_kind(kind)]:
+        if (named := each.find_named(dataroot, say)) is not None:
+            return torchvision_folder(dataroot, cache_folder()), named
     return find_root(dataroot, kind, say), None
 
 

@@ -97,6 +97,12 @@ has a folder for each, in train/ or not; or a table of attributes."""
     type=click.Choice(["auto", "memory", "disk", "off"]),
     help="Where decoded images are kept for later epochs.",
 )
+@click.option(
+    "--track",
+    multiple=True,
+    metavar="NAME",
+    help="Another tracker beside TensorBoard, such as a plug-in has; can be repeated.",
+)
 @click.option("--name", help="Name of the run; default: recipe, data set and time.")
 @click.option(
     "--runs-dir",
@@ -148,6 +154,7 @@ def command(
     settings: tuple[str, ...],
     dry_run: bool,
     speed: str | None,
+    track: tuple[str, ...],
     **flags: Any,
 ) -> None:
     """Train a model on a folder of images, or go on with a run.
@@ -182,6 +189,8 @@ def command(
     if workers.isdigit():
         changes["data"]["workers"] = int(workers)
 
+    if track:
+        changes = merge(changes, {"train": {"trackers": ["tensorboard", *track]}})
     if flags["steps"] and flags["epochs"]:
         raise click.UsageError("Give the length of the run as either --steps or --epochs.")
     of_new_runs = {
@@ -209,6 +218,7 @@ def command(
             resume, changes, device=device, rescue_dir=rescue_dir, say=click.echo
         )
     elif replay is not None:
+        of_new_runs["track"] = track
         fixed = [f"--{flag.replace('_', '-')}" for flag in given]
         fixed += [f"--{flag}" for flag, value in of_new_runs.items() if value]
         if fixed:

@@ -3,16 +3,18 @@ is about."""
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from i2i.config.section import Count, Positive, Section, Share, Side, Width
+from i2i.core.registry import ADVERSARIAL_LOSSES
+from i2i.errors import did_you_mean
 
 
 class Adversarial(Section):
     """How the players' scores become losses, and what is done to keep the game in balance."""
 
-    loss: Literal["vanilla", "least-squares", "wasserstein", "hinge", "relativistic"] = Field(
-        description="how scores become losses"
+    loss: str = Field(
+        description="vanilla, least-squares, wasserstein, hinge, relativistic, or one of a plug-in"
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="real images are taught as 1 - x"
@@ -33,6 +35,15 @@ class Adversarial(Section):
     clip: Annotated[float, Field(ge=0)] = Field(
         0.0, description="a critic's weights are clipped to -x..x after its turn"
     )
+
+    @field_validator("loss")
+    @classmethod
+    def _loss_is_known(cls, name: str) -> str:
+        if name not in ADVERSARIAL_LOSSES:
+            known = ADVERSARIAL_LOSSES.names()
+            hint = did_you_mean(name, known)
+            raise ValueError(f"{name!r} is unknown.{hint} Known: {', '.join(known)}")
+        return name
 
 
 class AugmentDiscriminator(Section):

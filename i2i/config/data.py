@@ -1,9 +1,9 @@
 """[data]: where the images are, and how they become training samples."""
 
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from i2i.config.section import Names, Positive, Section, Share, Side
 from i2i.core.labels import LabelSet, LabelSpace
@@ -23,6 +23,25 @@ class Augment(Section):
     contrast: Share = Field(0.0, description="factor drawn from 1-x..1+x")
     saturation: Share = Field(0.0, description="factor drawn from 1-x..1+x")
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="turn drawn from -x..x")
+
+
+class Transform(Section):
+    """A transform of albumentations; the other keys are its arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
+        description="of a class of albumentations"
+    )
+    p: Share = Field(0.5, description="how probably it is applied")
+    on: Literal["A", "B", "both"] = Field(
+        "both", description="which side it changes; of pairs, geometry changes both alike"
+    )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What is said beside: the arguments of its constructor."""
+        return dict(self.model_extra or {})
 
 
 class LabelledData(Section):
@@ -105,6 +124,9 @@ class Data(LabelledData):
         0, description="which images are held out where there is no split to validate with"
     )
     augment: Augment = Augment()
+    transforms: Annotated[tuple[Transform, ...], Field(max_length=100)] = Field(
+        (), description="transforms of albumentations, applied to the crop in this order"
+    )
 
     @property
     def labels(self) -> LabelSpace:

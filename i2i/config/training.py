@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from i2i.config.section import Count, Few, Positive, Section, Share, Weight
+from i2i.config.section import Count, Few, Names, Positive, Section, Share, Weight
 from i2i.core.signals import parse_monitor
 
 PrecisionName = Literal["fp32", "bf16", "fp16", "auto"]
@@ -117,6 +117,12 @@ class Train(Section):
     )
     classifier_steps: Annotated[int, Field(ge=0, le=10**12)] = Field(
         600, description="domains: training of a classifier that judges translations; 0 for none"
+    )
+    metrics: Names = Field(
+        (), description="registered metrics that validations measure beside the model's own"
+    )
+    trackers: Names = Field(
+        ("tensorboard",), description="where what is logged goes, beside log.jsonl"
     )
     monitor: str = Field(
         "auto",

@@ -6,6 +6,8 @@ floating point numbers (-1..1, what a tanh generator produces) on the device tha
 
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -81,3 +83,8 @@ def to_device(
         return tensor
 
     return type(batch)(*map(move, batch))
+
+
+def to_tensor(pixels: npt.NDArray[np.uint8]) -> Tensor:
+    """(H, W, C) pixels as a (C, H, W) tensor."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

@@ -244,8 +244,8 @@ class Model(nn.Module, ABC):
     """
 
     data: ClassVar[str]
-    """The kind of data set that it learns from: "paired", "unpaired", "domains" or
-    "unconditional"."""
+    """The kind of data set that it learns from: "paired", "unpaired", "domains", "unconditional",
+    or one that is registered from outside (`i2i.core.registry.register_data_kind`)."""
 
     players: ClassVar[Mapping[str, tuple[str, ...]]]
     """The networks that each player trains, by attribute name; together they are all of them."""

@@ -21,6 +21,7 @@ FOLDER = "plugins"
 """Where a run folder keeps copies."""
 
 _loaded: dict[str, dict[str, Path]] = {}
+_codes: dict[Path, bytes] = {}
 _trusted = False
 
 
@@ -38,6 +39,10 @@ def load_plugin(file: Path | str) -> dict[str, str]:
         code = path.read_bytes()
     except OSError as error:
         raise OptionsError(f"the plug-in {path} cannot be read: {error.strerror}.") from error
+    return _run(path, code)
+
+
+def _run(path: Path, code: bytes) -> dict[str, str]:
     digest = hashlib.sha256(code).hexdigest()
     noted = {"file": path.name, "sha256": digest}
     if digest in _loaded.get(path.name, {}):
@@ -69,7 +74,24 @@ def load_plugin(file: Path | str) -> dict[str, str]:
             f"the plug-in {path}{line} fails: {type(error).__name__}: {error}."
         ) from error
     _loaded.setdefault(path.name, {})[digest] = path
+    _codes[path] = code
     return noted
+
+
+class LoadedPlugins:
+    """Stands for the plug-ins of this process: where it is unpickled, they are run as well.
+
+    What is unpickled after it may be of their classes, and read their image formats.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _run_all, (dict(_codes),)
+
+
+def _run_all(codes: Mapping[Path, bytes]) -> LoadedPlugins:
+    for path, code in codes.items():
+        _run(path, code)
+    return LoadedPlugins()
 
 
 def trust_plugins(trusted: bool = True) -> None:

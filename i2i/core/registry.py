@@ -115,6 +115,25 @@ MODELS: Registry[Any] = Registry("model", "i2i.models", "i2i.models")
 LOSSES: Registry[Any] = Registry("loss", "i2i.losses", "i2i.losses")
 """Losses of two images: (output, target), both (N, C, H, W) in -1..1 -> a scalar."""
 
+ADVERSARIAL_LOSSES: Registry[Any] = Registry(
+    "adversarial.loss", "i2i.adversarial_losses", "i2i.losses"
+)
+"""Subclasses of `i2i.losses.adversarial.AdversarialLoss`."""
+
+DATA_KINDS: Registry[Any] = Registry("data kind", "i2i.data_kinds", "i2i.data.kinds")
+"""Subclasses of `i2i.data.kinds.kind.DataKind`."""
+
+IMAGE_FORMATS: Registry[Any] = Registry(
+    "image format", "i2i.image_formats", "i2i.data.images.formats"
+)
+"""Subclasses of `i2i.data.images.formats.ImageFormat`."""
+
+TRACKERS: Registry[Any] = Registry("train.trackers", "i2i.trackers", "i2i.runs.trackers")
+"""Subclasses of `i2i.runs.trackers.Tracker`."""
+
+METRICS: Registry[Any] = Registry("train.metrics", "i2i.metrics", "i2i.metrics")
+"""What a run can measure at validations: an `i2i.core.signals.Measure` each."""
+
 _NETWORKS: dict[str, Registry[Any]] = {}
 
 
@@ -130,6 +149,31 @@ def register_model(name: str) -> Callable[[Part], Part]:
     return MODELS.register(name)
 
 
+def register_data_kind(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers a kind of data set: the `data` of a model.
+
+    It is a subclass of `i2i.data.kinds.kind.DataKind`, or of one of the package's: that of pairs
+    needs nothing but a way to find them (`i2i.data.kinds.paired.Paired.find`).
+    """
+    return DATA_KINDS.register(name)
+
+
+def register_image_format(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers a format of image files.
+
+    It is a subclass of `i2i.data.images.formats.ImageFormat`, which turns bytes into an array.
+    """
+    return IMAGE_FORMATS.register(name)
+
+
+def register_tracker(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers a tracker: one of `train.trackers`, or `--track`.
+
+    It is a subclass of `i2i.runs.trackers.Tracker`, and receives what is logged of a run.
+    """
+    return TRACKERS.register(name)
+
+
 def register_loss(name: str) -> Callable[[Part], Part]:
     """Return a decorator that registers a loss of two images.
 
@@ -140,6 +184,22 @@ def register_loss(name: str) -> Callable[[Part], Part]:
     (`i2i.core.model.Model.comparisons`).
     """
     return LOSSES.register(name)
+
+
+def register_adversarial_loss(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers an adversarial loss: the `loss` of [adversarial].
+
+    It is a subclass of `i2i.losses.adversarial.AdversarialLoss`, with what the discriminator pays
+    for each score (`real`, `fake`) and what the generator pays (`fool`)::
+
+        @register_adversarial_loss("hinge")
+        class Hinge(AdversarialLoss):
+            @staticmethod
+            def real(scores: Tensor, label: float) -> Tensor:
+                return F.relu(1 - scores)
+            ...
+    """
+    return ADVERSARIAL_LOSSES.register(name)
 
 
 def register_network(role: str, name: str) -> Callable[[Part], Part]:

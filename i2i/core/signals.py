@@ -2,7 +2,8 @@
 
 This is the only table of them. What chooses the best checkpoint, what groups the curves of a report
 and what explains a name to a person all ask it; a measure from outside is added by
-`register_metric`. Nothing here needs torch.
+`register_metric`, and with a function to compute it by `i2i.metrics.measures.register_measure`.
+Nothing here needs torch.
 """
 
 import re

@@ -6,13 +6,12 @@ what the check before a training knows already; `examine_run` reads the log of a
 
 from i2i.data.inspection.examine import brief, examine
 from i2i.data.inspection.finding import Diagnosis, Finding
-from i2i.data.inspection.survey import KINDS, Survey, detect_kind, survey
+from i2i.data.inspection.survey import Survey, detect_kind, survey
 from i2i.data.inspection.usability import usability_findings
 from i2i.doctor.report import as_dict, as_lines, as_text
 from i2i.doctor.run import RunSummary, examine_run, is_run
 
 __all__ = [
-    "KINDS",
     "Diagnosis",
     "Finding",
     "RunSummary",

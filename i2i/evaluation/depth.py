@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from i2i.data.images.formats import open_file
 from i2i.data.images.read import open_image, to_pixels
 from i2i.data.images.sixteen_bit import read_colours
 
@@ -17,7 +17,7 @@ Span = tuple[float, float]
 
 def is_deep(path: Path) -> bool:
     """Say whether a file that can be read holds more than 8 bits per channel."""
-    with path.open("rb") as file, Image.open(file) as image:
+    with path.open("rb") as file, open_file(file) as image:
         if image.mode == "F" or image.mode.startswith("I"):
             return True
     return read_colours(path) is not None

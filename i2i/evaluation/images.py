@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2i.core.batch import to_bytes, to_signed
+from i2i.core.batch import to_bytes, to_signed, to_tensor
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.images.read import read_image
-from i2i.data.kinds.paired import to_tensor
 from i2i.evaluation.depth import Span, read_values
 
 BATCH = 16

@@ -13,16 +13,17 @@ from torch import Tensor
 from i2i.config import Options
 from i2i.core.batch import Labelled, to_device
 from i2i.core.model import Clock, Model
-from i2i.core.signals import side_names
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images.content_hash import Member
+from i2i.data.kinds import find_kind
+from i2i.data.kinds.kind import DataKind, Groups, NamedImages
+from i2i.data.kinds.labelled_images import first_labelled
 from i2i.data.sources import Source, elsewhere, open_source
 from i2i.distributed.processes import ALONE, Processes, share
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
 from i2i.evaluation.folders import CLASSIFIER_IMAGES, shared_classifier
 from i2i.evaluation.images import TensorImages
-from i2i.evaluation.samples import Kind, kinds_of, labelled, numbered, of_kind, sides
 from i2i.evaluation.seen import trained_on
 from i2i.inference.load import build_translator, load_model, load_sampler
 from i2i.inference.sampler import Sampler
@@ -131,16 +132,11 @@ def run_comparisons(
             f"'{options.data.root}' has no image held out to evaluate with: name a data set that "
             "has with --dataroot."
         )
-    makers: dict[str, Callable[[_Context], Iterator[Comparison]]] = {
-        "paired": _paired,
-        "unpaired": _unpaired,
-        "domains": _domains,
-        "unconditional": _images,
-    }
     where = pick_device(processes.device(device))
+    of_kind = find_kind(kind)
     load = (
         partial(_translator, cache(lambda: load_model(path, average=average)), where)
-        if kind != "unconditional"
+        if of_kind.translates
         else partial(_sampler, path, average, device, processes)
     )
     context = _Context(options, source, state, average, count, load, where, progress, processes)
@@ -148,7 +144,7 @@ def run_comparisons(
     notes = trained_on(path.absolute().parent.parent, splits.get("val", ()))
     comparisons = tuple(
         each if each.name == "real" else replace(each, notes=[*each.notes, *notes])
-        for each in makers[kind](context)
+        for each in (_translations(context, of_kind) if of_kind.translates else _images(context))
     )
     return RunComparisons(path, state["step"], options, comparisons)
 
@@ -165,80 +161,47 @@ def _sampler(path: Path, average: bool | None, device: str, processes: Processes
     return load_sampler(path, average=average, device=device, processes=processes)
 
 
-def _paired(context: _Context) -> Iterator[Comparison]:
-    dataset: Any = context.source.validation
-    samples = [dataset[number] for number in context.held_out]
-    images, truth = (torch.stack([sample[side] for sample in samples]) for side in (0, 1))
-    names = [pair.name for pair in dataset.pairs[: len(samples)]]
-    yield Comparison(
-        "",
-        TensorImages(_translated(context, context.translator(), images), names),
-        TensorImages(truth, names),
-        pairs=[(number, number) for number in range(len(names))],
-        sources=TensorImages(images, names),
-        generated_error=partial(_generated_error, context, ""),
-    )
-
-
-def _unpaired(context: _Context) -> Iterator[Comparison]:
-    real = sides(context.source.validation, context.count)
-    same = real["A"].images.shape[1] == real["B"].images.shape[1]
-    judge = shared_classifier(
-        lambda: (sides(context.source.train, CLASSIFIER_IMAGES, side=LARGEST), real),
-        flip=context.options.data.flip,
-        progress=context.progress,
-    )
+def _translations(context: _Context, kind: DataKind) -> Iterator[Comparison]:
+    """What a translator makes of the held-out images, trial by trial."""
     data = context.options.data
-    called = side_names(data.root, data.root_b)
-    notes = [] if called == ("A", "B") else [f"A is {called[0]}, B is {called[1]}."]
     two_ways = find_model(context.options.model).directions
-    for of, to in ("AB", "BA") if two_ways else ("AB",):
-        # The only way of a model leads from the first side to the second, whatever they are called.
-        direction = f"{of}to{to}" if two_ways else ""
-        translator = context.translator(**({"direction": direction} if two_ways else {}))
-        yield Comparison(
-            direction,
-            TensorImages(_translated(context, translator, real[of].images), real[of].names),
-            real[to],
-            sources=real[of],
-            judge=Judge(judge, to) if same else None,
-            generated_error=partial(_generated_error, context, f"_{to}" if two_ways else ""),
-            notes=notes,
-        )
-
-
-def _domains(context: _Context) -> Iterator[Comparison]:
-    space = context.options.data.labels
-    held = labelled(context.source.validation, context.count)
-    learnt = cache(lambda: labelled(context.source.train, CLASSIFIER_IMAGES, side=LARGEST))
+    translators: dict[str | None, Translator] = {}
 
     @cache
-    def judge(kinds: tuple[Kind, ...]) -> Callable[[], Classifier]:
-        return shared_classifier(
-            lambda: (
-                {kind.name: of_kind(learnt(), space, kind) for kind in kinds},
-                {kind.name: of_kind(held, space, kind) for kind in kinds},
-            ),
-            flip=context.options.data.flip,
-            progress=context.progress,
-        )
+    def classifier(groups: Callable[[], tuple[Groups, Groups]]) -> Callable[[], Classifier]:
+        def load() -> tuple[dict[str, TensorImages], dict[str, TensorImages]]:
+            learnt, held = (
+                {name: TensorImages(*images) for name, images in each.items()} for each in groups()
+            )
+            return learnt, held
 
-    translator = context.translator()
-    error = cache(partial(_generated_error, context, ""))  # one for all domains
-    for column, name in enumerate(space.names):
-        real = of_kind(held, space, Kind(name, column, True))
-        sources = of_kind(held, space, Kind(name, column, False))
-        if not len(real) or not len(sources):
-            continue
-        labels = held.labels[[int(number) for number in sources.names]]
-        made = _translated(context, translator, sources.images, name, labels)
+        return shared_classifier(load, flip=data.flip, progress=context.progress)
+
+    error = cache(partial(_generated_error, context))  # one for all domains
+    for each in kind.trials(
+        context.source, context.options, context.count, examples=CLASSIFIER_IMAGES, side=LARGEST
+    ):
+        trial = each
+        if trial.direction and not two_ways:
+            if trial.direction != "AtoB":
+                continue
+            # The only way of a model leads from the first side to the second, however called.
+            trial = replace(trial, name="", direction=None, side="")
+        way = {} if trial.direction is None else {"direction": trial.direction}
+        if trial.direction not in translators:
+            translators[trial.direction] = context.translator(**way)
+        translator = translators[trial.direction]
+        images, names = trial.sources
+        made = _translated(context, translator, images, trial.domain, trial.labels)
         yield Comparison(
-            name,
-            TensorImages(made, sources.names),
-            real,
-            sources=sources,
-            judge=Judge(judge(kinds_of(space, column)), name),
-            generated_error=error,
+            trial.name,
+            TensorImages(made, names),
+            TensorImages(*trial.real),
+            pairs=[(number, number) for number in range(len(names))] if trial.aligned else (),
+            sources=TensorImages(images, names),
+            judge=Judge(classifier(trial.groups), trial.group) if trial.groups else None,
+            generated_error=partial(error, f"_{trial.side}" if trial.side else ""),
+            notes=trial.notes,
         )
 
 
@@ -246,22 +209,22 @@ def _images(context: _Context) -> Iterator[Comparison]:
     """As many images from noise as there are real ones to compare them with, of their classes;
     and real images from the training, as what is best to be expected."""
     sampler = context.sampler()
-    held = labelled(context.source.validation, context.count)
+    held = first_labelled(context.source.validation, context.count)
     made = []
     for at in range(0, len(held.images), SAMPLES):
         seeds = range(at, min(at + SAMPLES, len(held.images)))
         labels = held.labels[at : at + SAMPLES] if sampler.names else None
         made.append(sampler.make(sampler.vectors(seeds), labels))
         context.progress("sampling", seeds.stop, len(held.images))
-    learnt = labelled(context.source.train, min(len(held.images), context.source.images))
-    reference = TensorImages(held.images, numbered(held.images))
+    learnt = first_labelled(context.source.train, min(len(held.images), context.source.images))
+    reference = TensorImages(*NamedImages.numbered(held.images))
     names = context.options.data.labels.names
     judge = partial(Judge, cache(lambda: _class_judge(context, held))) if len(names) > 1 else None
     asked = held.labels.argmax(dim=1) if sampler.names else None
     coded = context.options.latent is not None and context.options.latent.categorical
     yield Comparison(
         "",
-        TensorImages(torch.cat(made), numbered(held.images)),
+        TensorImages(*NamedImages.numbered(torch.cat(made))),
         reference,
         judge=judge(asked) if judge else None,
         agreement=partial(_agreement, context) if judge and coded else None,
@@ -269,7 +232,7 @@ def _images(context: _Context) -> Iterator[Comparison]:
     )
     yield Comparison(
         "real",
-        TensorImages(learnt.images, numbered(learnt.images)),
+        TensorImages(*NamedImages.numbered(learnt.images)),
         reference,
         judge=judge(learnt.labels.argmax(dim=1)) if judge else None,
     )
@@ -278,7 +241,7 @@ def _images(context: _Context) -> Iterator[Comparison]:
 def _class_judge(context: _Context, held: Labelled) -> Classifier:
     """A classifier of the images that a model of images from noise learns from."""
     count = min(context.source.images, CLASS_IMAGES)
-    learnt = labelled(context.source.train, count, side=min(LARGEST, held.images.shape[-1]))
+    learnt = first_labelled(context.source.train, count, side=min(LARGEST, held.images.shape[-1]))
     return cached_classifier(
         learnt.images,
         learnt.labels.argmax(dim=1),

@@ -18,6 +18,7 @@ from torch import Tensor
 from i2i.config import Options, read_options
 from i2i.config.recipes import merge, read_recipe
 from i2i.core.labels import LabelSet
+from i2i.data.kinds import find_kind
 from i2i.errors import CheckpointError
 from i2i.export.recognition import Architecture, recognise
 from i2i.models.build import build_model, data_kind
@@ -180,7 +181,7 @@ def export_published(
         raise CheckpointError(
             f"{path} is of the model {options.model!r}, for which the authors' code has no "
             f"counterpart: it has one for {', '.join(FILES)}."
-            + (f" {_INSTEAD}" if data_kind(options) != "unconditional" else "")
+            + (f" {_INSTEAD}" if find_kind(data_kind(options)).translates else "")
         )
     if getattr(options.generator, "upsample", "transposed") != "transposed":
         raise CheckpointError(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from i2i.core.batch import Labelled, Pair, Unpaired, to_signed
 from i2i.core.labels import LabelSpace, with_planes
 from i2i.core.model import Model
+from i2i.data.kinds import find_kind
 from i2i.data.sources import Source
 from i2i.errors import DataError
 from i2i.metrics.images import psnr
@@ -69,10 +70,8 @@ def held_out(
         DataError: there are fewer than two held-out images.
     """
     dataset: Any = source.validation
-    total = source.validation_images
-    if model.data == "unpaired":  # where the shorter side begins anew
-        sides = [len(side) for side in dataset.images]
-        total = sides["AB".index(direction[0])] if model.directions else min(sides)
+    kind = find_kind(model.data)
+    total = kind.count_held_out(source, direction if model.directions else None)
     if total < 2:
         raise DataError(
             f"{total} held-out image is not enough: one is needed to calibrate and another to "
@@ -80,18 +79,20 @@ def held_out(
         )
     order = torch.randperm(total, generator=torch.Generator().manual_seed(seed)).tolist()
     first = min(CALIBRATION, total // 2)
-    if model.data == "unpaired" and not model.directions:
+    if kind.batch is Unpaired and not model.directions:
         return _one_way(dataset, order[:first], order[first : first + JUDGED])
 
     def samples(numbers: list[int]) -> _Samples:
-        batch = [dataset[number] for number in numbers]
-        fields = [to_signed(torch.stack(field)) for field in zip(*batch, strict=True)]
-        match model.data:
-            case "paired":
-                return _paired(Pair(*fields))
-            case "unpaired":
-                return _there_and_back(Unpaired(*fields), model, direction)
-        return _to_others_and_back(Labelled(*fields), model, labels)
+        chosen = [dataset[number] for number in numbers]
+        fields = [to_signed(torch.stack(field)) for field in zip(*chosen, strict=True)]
+        match batch := kind.batch(*fields):
+            case Pair():
+                return _paired(batch)
+            case Unpaired():
+                return _there_and_back(batch, model, direction)
+            case Labelled():
+                return _to_others_and_back(batch, model, labels)
+        raise DataError(f"what a model makes of {kind.name} data cannot be judged by itself.")
 
     judged = samples(order[first : first + JUDGED])
     return HeldOut(samples(order[:first]).inputs, judged.inputs, judged.quality, judged.measure)

@@ -24,8 +24,8 @@ from i2i.data.images import file as image_file
 from i2i.data.images import frames
 from i2i.data.images import read as reading
 from i2i.data.images.file import FORMATS, HOLD_ALPHA, SUFFIXES, AnyPixels, LoadedImage
+from i2i.data.images.formats import image_suffixes, open_file
 from i2i.data.images.frames import Frames
-from i2i.data.images.read import IMAGE_SUFFIXES
 from i2i.distributed.processes import ALONE, Processes, share
 from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean
 from i2i.inference.results import ExistsError, Results
@@ -320,7 +320,7 @@ def _plan(source: Path, target: Path, suffix: str | None) -> tuple[list[_Job], l
             others = f" ({len(failed)} other files lie there)" if failed else ""
             raise DataError(
                 f"There is no image in '{source}'{others}: expected files that end in "
-                f"{', '.join(sorted(IMAGE_SUFFIXES))}, or others that Pillow can read."
+                f"{', '.join(sorted(image_suffixes()))}, or others that Pillow can read."
             )
         if target.exists() and not target.is_dir():
             raise DataError(f"The output '{target}' is a file: expected a folder.")
@@ -347,7 +347,7 @@ def _ending(path: Path) -> str | None:
     if suffix in FORMATS:
         return suffix
     try:
-        with Image.open(path) as image:
+        with open_file(path) as image:
             return SUFFIXES.get(image.format or "", ".png")
     except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything)
         return None

@@ -13,6 +13,7 @@ from i2i import __version__
 from i2i.config import Options, read_options
 from i2i.core.labels import Asked
 from i2i.core.model import Model
+from i2i.data.kinds import find_kind
 from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import CheckpointError, OptionsError
 from i2i.inference.conditioner import Conditioner
@@ -57,7 +58,7 @@ def build_translator(
     Raises:
         OptionsError: the model does not translate in this direction or to this domain.
     """
-    if model.data == "unconditional":
+    if not find_kind(model.data).translates:
         raise OptionsError(
             f"this {options.model} makes images from noise and translates none: use `i2i sample`."
         )
@@ -79,7 +80,7 @@ def build_translator(
     ):
         classifier = deepcopy(model.get_submodule(model.classifier)).eval().to(device)
     network = model.get_submodule(ways[wanted])
-    if data_kind(options) != "domains":
+    if not find_kind(data_kind(options)).has_domains:
         ensure_multiple(network, channels[0])
     return Translator(
         network,
@@ -92,7 +93,7 @@ def build_translator(
         seed=options.train.seed,
         conditioner=_conditioner(options, classifier, domain),
         trained_size=_trained_size(options),
-        paired=model.data == "paired" and bool(options.data.root),
+        paired=find_kind(model.data).has_truth and bool(options.data.root),
     )
 
 
@@ -110,7 +111,7 @@ def _conditioner(
     options: Options, classifier: nn.Module | None, domain: Asked
 ) -> Conditioner | None:
     """What tells a generator of many domains what is asked for; None for any other."""
-    if data_kind(options) == "domains":
+    if find_kind(data_kind(options)).has_domains:
         return Conditioner(
             options.data.labels,
             classifier,
@@ -197,7 +198,7 @@ def load_translator(
         return load_exported(Path(checkpoint), direction=direction, domain=domain, device=device)
     path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
     options, model, _ = load_model(path, average=average)
-    if model.data == "unconditional":
+    if not find_kind(model.data).translates:
         raise OptionsError(
             f"{why} is of a {options.model}, which makes images from noise: use `i2i sample`, or "
             "name another run with --checkpoint."
@@ -250,7 +251,7 @@ def load_exported(
         device="cpu",  # where its tensors lie, wherever it is computed
         conditioner=_conditioner(options, None, domain),
         trained_size=_trained_size(options),
-        paired=data_kind(options) == "paired" and bool(options.data.root),
+        paired=find_kind(data_kind(options)).has_truth and bool(options.data.root),
         checkpoint=path,
         description=str(path),
     )
@@ -260,7 +261,9 @@ def _exported_options(network: ExportedNetwork, path: Path) -> Options:
     told = network.description
     try:
         options = read_options(told.options)
-        planes = options.data.labels.plane_names if data_kind(options) == "domains" else ()
+        planes = (
+            options.data.labels.plane_names if find_kind(data_kind(options)).has_domains else ()
+        )
     except OptionsError as error:
         raise CheckpointError(
             f"{path} has options that this i2i does not understand (version {told.version} of its "
@@ -306,7 +309,7 @@ def load_sampler(
     """
     path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
     options, model, _ = load_model(path, average=average)
-    if model.data != "unconditional":
+    if find_kind(model.data).translates:
         raise OptionsError(
             f"{why} is of a {options.model}, which translates images: use `i2i translate`, or "
             "name another run with --checkpoint."
@@ -397,14 +400,14 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
         lines.append(
             f"trained:    {_amount(options, state['step'])} on "
             f"{', '.join(each.root for each in (options.data, *options.data.more))}"
-            f"{f' ({options.data.direction})' if model.data == 'paired' else ''}"
+            f"{f' ({options.data.direction})' if find_kind(model.data).has_truth else ''}"
         )
     else:
         lines.append("trained:    elsewhere; imported")
-    if model.data != "unconditional":
+    if find_kind(model.data).translates:
         lines.append(f"images:     {options.data.crop_size} pixels")
     for each in options.data.labels.sets:
-        kind = "classes:" if model.data == "unconditional" else "domains:"
+        kind = "domains:" if find_kind(model.data).translates else "classes:"
         kind = kind if each.exclusive else "attributes:"
         if each.names:
             lines.append(f"{kind:11} {', '.join(each.names)}")

@@ -1,6 +1,7 @@
 """Loss functions: pure functions of tensors that return scalars and never run training."""
 
-from i2i.losses.adversarial import ADVERSARIAL_LOSSES, Adversarial, relativistic
+from i2i.core.registry import ADVERSARIAL_LOSSES
+from i2i.losses.adversarial import Adversarial, AdversarialLoss, relativistic
 from i2i.losses.classification import binary_cross_entropy, cross_entropy
 from i2i.losses.discriminator_outputs import DiscriminatorOutputs, mean_scores, real_scores
 from i2i.losses.path_length import path_length_penalty, path_lengths
@@ -10,6 +11,7 @@ from i2i.losses.reconstruction import diversity, feature_matching, l1, l2, ssim
 __all__ = [
     "ADVERSARIAL_LOSSES",
     "Adversarial",
+    "AdversarialLoss",
     "DiscriminatorOutputs",
     "binary_cross_entropy",
     "cross_entropy",

@@ -4,13 +4,16 @@ Everything is a mean over all scores, whatever their shape: one per image or a m
 Below, D is a score, x a real image and y a generated one.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from i2i.core.registry import ADVERSARIAL_LOSSES, register_adversarial_loss
 from i2i.errors import OptionsError, did_you_mean
 from i2i.losses.discriminator_outputs import tell_real_scores
 from i2i.losses.precision import at_least_float32
@@ -20,12 +23,49 @@ Cost = Callable[[Tensor], Tensor]
 Rival = Callable[[], Tensor]
 """Computes the scores of the other side: those of the generated images for the real ones, say."""
 
-ADVERSARIAL_LOSSES = ("vanilla", "least-squares", "wasserstein", "hinge", "relativistic")
+
+class AdversarialLoss:
+    """What each score costs. All functions keep the shape of the scores; their mean is paid."""
+
+    labels: ClassVar[tuple[float, float] | None] = None
+    """Between which the labels must lie that real and generated images are taught as, usually 1 and
+    0; None for a loss without labels."""
+
+    saturating: ClassVar[bool] = False
+    """Whether a generator may play the original game and minimise -fake (`adversarial.saturating`).
+    """
+
+    compares: ClassVar[bool] = False
+    """Whether the functions get, in place of scores, how far they are above those of the other
+    side: D(x) - D(y) for real images, D(y) - D(x) for generated ones."""
+
+    gives_probability: ClassVar[bool] = False
+    """Whether scores say how probably an image is real; `probability` maps them to it."""
+
+    @staticmethod
+    def probability(scores: Tensor) -> Tensor:
+        """How probably images of such scores are real, 0..1."""
+        raise NotImplementedError
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        """What the discriminator pays for scores of real images."""
+        raise NotImplementedError
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        """What the discriminator pays for scores of generated images."""
+        raise NotImplementedError
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        """What the generator pays for scores of its images."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Adversarial:
-    """One of five adversarial losses.
+    """An adversarial loss: one of these, or one that is registered from outside.
 
     ===============  ======================  ======================  ====================
     loss             real(D(x))              fake(D(y))              fool(D(y))
@@ -67,9 +107,10 @@ class Adversarial:
     tensor(0.)
 
     Args:
-        loss: "vanilla", "least-squares", "wasserstein", "hinge" or "relativistic".
-        real_label: the discriminator's target for real images; the first two losses only.
-        fake_label: the discriminator's target for generated images; the first two losses only.
+        loss: the name of a registered loss: "vanilla", "least-squares", "wasserstein", "hinge",
+            "relativistic".
+        real_label: the discriminator's target for real images, of losses with labels.
+        fake_label: the discriminator's target for generated images, of losses with labels.
         label_noise: share of scores with the wrong label, 0..0.5; drawn from torch's generator.
         saturating: whether the generator plays the original game; "vanilla" only.
 
@@ -87,55 +128,56 @@ class Adversarial:
     def __post_init__(self) -> None:
         if self.loss not in ADVERSARIAL_LOSSES:
             raise OptionsError(
-                f"The adversarial loss is {self.loss!r}, but must be one of "
-                f"{', '.join(ADVERSARIAL_LOSSES)}.{did_you_mean(self.loss, ADVERSARIAL_LOSSES)}"
+                f"The adversarial loss is {self.loss!r}, but must be one of {', '.join(names())}."
+                f"{did_you_mean(self.loss, names())}"
             )
         labels = f"real_label {self.real_label} and fake_label {self.fake_label}"
-        unlabelled = ("wasserstein", "hinge", "relativistic")
-        if self.loss in unlabelled and (self.real_label, self.fake_label) != (1, 0):
+        allowed = self._of.labels
+        if allowed is None and (self.real_label, self.fake_label) != (1, 0):
             raise OptionsError(
                 f"The {self.loss} loss has no labels to smooth, but got {labels}: leave them at 1 "
                 "and 0, or choose vanilla or least-squares."
             )
         if not self.fake_label < self.real_label:
             raise OptionsError(f"real_label must be above fake_label, but got {labels}.")
-        if self.loss == "vanilla" and not (self.fake_label >= 0 and self.real_label <= 1):
+        if allowed and not allowed[0] <= self.fake_label < self.real_label <= allowed[1]:
             raise OptionsError(
-                f"The labels of the vanilla loss are probabilities from 0 to 1, but got {labels}."
+                f"The labels of the {self.loss} loss are probabilities from {allowed[0]:g} to "
+                f"{allowed[1]:g}, but got {labels}."
             )
         if not 0 <= self.label_noise <= 0.5:
             raise OptionsError(
                 f"label_noise is {self.label_noise}, but must be a share of the labels, 0 to 0.5."
             )
-        if self.saturating and self.loss != "vanilla":
+        if self.saturating and not self._of.saturating:
             raise OptionsError(
                 f"The {self.loss} loss has no saturating generator: leave saturating off, or "
                 "choose vanilla."
             )
 
     @property
-    def probability(self) -> Callable[[Tensor], Tensor] | None:
-        """Maps scores to how probably an image is real; None where scores have no such meaning.
+    def _of(self) -> type[AdversarialLoss]:
+        found: type[AdversarialLoss] = ADVERSARIAL_LOSSES[self.loss]
+        return found
 
-        Least-squares scores aim at 1 and 0; what is beyond is cut off.
-        """
-        if self.loss == "vanilla":
-            return torch.sigmoid
-        return _cut_off if self.loss == "least-squares" else None
+    @property
+    def probability(self) -> Callable[[Tensor], Tensor] | None:
+        """Maps scores to how probably an image is real; None where scores have no such meaning."""
+        return self._of.probability if self._of.gives_probability else None
 
     def real(self, scores: Tensor, rival: Rival | None = None) -> Tensor:
         """Return what the discriminator pays for its scores of real images, a scalar.
 
         Args:
             scores: of any shape.
-            rival: gives its scores of as many generated images; for "relativistic" only.
+            rival: gives its scores of as many generated images; of losses that compare alone.
 
         Raises:
-            OptionsError: the loss is "relativistic", and there is no rival.
+            OptionsError: the loss compares, and there is no rival.
         """
         tell_real_scores(scores)
-        if self.loss == "relativistic":
-            scores = self._margin(scores, rival)
+        if self._of.compares:
+            scores = at_least_float32(scores) - self._rival(rival)
         return self._taught(scores, self._real, self._fake)
 
     def fake(self, scores: Tensor, rival: Rival | None = None) -> Tensor:
@@ -143,8 +185,8 @@ class Adversarial:
 
         Arguments are those of `real`, the rival being real images.
         """
-        if self.loss == "relativistic":
-            scores = self._margin(scores, rival)
+        if self._of.compares:
+            scores = at_least_float32(scores) - self._rival(rival)
         return self._taught(scores, self._fake, self._real)
 
     def fool(self, scores: Tensor, rival: Rival | None = None) -> Tensor:
@@ -152,20 +194,14 @@ class Adversarial:
 
         Arguments are those of `real`, the rival being real images; it gets no gradient.
         """
-        if self.loss == "relativistic":
+        scores = at_least_float32(scores)
+        if self._of.compares:
             with torch.no_grad():
                 against = self._rival(rival)
-            return relativistic(scores, against.detach())
-        scores = at_least_float32(scores)
-        match self.loss:
-            case "vanilla":
-                if self.saturating:
-                    return -_cross_entropy(scores, 0.0).mean()
-                return _cross_entropy(scores, 1.0).mean()
-            case "least-squares":
-                return (scores - 1).square().mean()
-            case _:
-                return -scores.mean()
+            scores = scores - against.detach()
+        if self.saturating:
+            return -self._of.fake(scores, 0.0).mean()
+        return self._of.fool(scores).mean()
 
     def _rival(self, rival: Rival | None) -> Tensor:
         if rival is None:
@@ -175,9 +211,6 @@ class Adversarial:
             )
         return at_least_float32(rival())
 
-    def _margin(self, scores: Tensor, rival: Rival | None) -> Tensor:
-        return at_least_float32(scores) - self._rival(rival)
-
     def _taught(self, scores: Tensor, right: Cost, wrong: Cost) -> Tensor:
         scores = at_least_float32(scores)
         if not self.label_noise:
@@ -186,30 +219,119 @@ class Adversarial:
         return torch.where(flipped, wrong(scores), right(scores)).mean()
 
     def _real(self, scores: Tensor) -> Tensor:
-        match self.loss:
-            case "vanilla":
-                return _cross_entropy(scores, self.real_label)
-            case "least-squares":
-                return (scores - self.real_label).square()
-            case "wasserstein":
-                return -scores
-            case "relativistic":  # scores are margins here
-                return F.softplus(-scores) / 2
-            case _:
-                return F.relu(1 - scores)
+        return self._of.real(scores, self.real_label)
 
     def _fake(self, scores: Tensor) -> Tensor:
-        match self.loss:
-            case "vanilla":
-                return _cross_entropy(scores, self.fake_label)
-            case "least-squares":
-                return (scores - self.fake_label).square()
-            case "wasserstein":
-                return scores
-            case "relativistic":
-                return F.softplus(scores) / 2
-            case _:
-                return F.relu(1 + scores)
+        return self._of.fake(scores, self.fake_label)
+
+
+def names() -> list[str]:
+    """The adversarial losses, those of the package first, as they are told."""
+    built_in = ["vanilla", "least-squares", "wasserstein", "hinge", "relativistic"]
+    return built_in + [name for name in ADVERSARIAL_LOSSES if name not in built_in]
+
+
+@register_adversarial_loss("vanilla")
+class Vanilla(AdversarialLoss):
+    """Cross-entropy; scores are logits."""
+
+    labels = (0.0, 1.0)
+    saturating = True
+    gives_probability = True
+
+    @staticmethod
+    def probability(scores: Tensor) -> Tensor:
+        return torch.sigmoid(scores)
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        return _cross_entropy(scores, label)
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        return _cross_entropy(scores, label)
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        return _cross_entropy(scores, 1.0)
+
+
+@register_adversarial_loss("least-squares")
+class LeastSquares(AdversarialLoss):
+    """Squared distance from the label; scores aim at 1 and 0, and what is beyond is cut off."""
+
+    labels = (-math.inf, math.inf)
+    gives_probability = True
+
+    @staticmethod
+    def probability(scores: Tensor) -> Tensor:
+        return at_least_float32(scores).clamp(0, 1)
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        return (scores - label).square()
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        return (scores - label).square()
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        return (scores - 1).square()
+
+
+@register_adversarial_loss("wasserstein")
+class Wasserstein(AdversarialLoss):
+    """The scores themselves."""
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        return -scores
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        return scores
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        return -scores
+
+
+@register_adversarial_loss("hinge")
+class Hinge(AdversarialLoss):
+    """Scores beyond 1 and -1 cost the discriminator nothing."""
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        return F.relu(1 - scores)
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        return F.relu(1 + scores)
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        return -scores
+
+
+@register_adversarial_loss("relativistic")
+class Relativistic(AdversarialLoss):
+    """Scores are compared in pairs; what the discriminator pays is halved, since both of its terms
+    are the same."""
+
+    compares = True
+
+    @staticmethod
+    def real(scores: Tensor, label: float) -> Tensor:
+        return F.softplus(-scores) / 2
+
+    @staticmethod
+    def fake(scores: Tensor, label: float) -> Tensor:
+        return F.softplus(scores) / 2
+
+    @staticmethod
+    def fool(scores: Tensor) -> Tensor:
+        return F.softplus(-scores)
 
 
 def relativistic(judged: Tensor, rival: Tensor) -> Tensor:
@@ -232,10 +354,6 @@ def relativistic(judged: Tensor, rival: Tensor) -> Tensor:
     """
     assert judged.shape == rival.shape, (judged.shape, rival.shape)
     return F.softplus(at_least_float32(rival) - at_least_float32(judged)).mean()
-
-
-def _cut_off(scores: Tensor) -> Tensor:
-    return at_least_float32(scores).clamp(0, 1)
 
 
 def _cross_entropy(logits: Tensor, label: float) -> Tensor:

@@ -9,12 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from i2i.metrics.measures import register_measure
+
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the scales, finest first: as published."""
 
 WINDOW = 11
 
 
+@register_measure("l1")
 def l1_distance(images: Tensor, truth: Tensor) -> Tensor:
     """Mean absolute difference, 0..2: the same scale as the term `l1` of an objective."""
     return (images.float() - truth.float()).abs().mean(dim=(1, 2, 3))
@@ -35,6 +38,12 @@ def mean_psnr(values: Tensor) -> Tensor:
     return finite.mean() if len(finite) else values.mean()
 
 
+@register_measure("psnr")
+def _mean_psnr_of(images: Tensor, truth: Tensor) -> Tensor:
+    return mean_psnr(psnr(images, truth))
+
+
+@register_measure("ssim")
 def ssim_index(images: Tensor, truth: Tensor) -> Tensor:
     """Structural similarity, at most 1 (equal images).
 
@@ -48,6 +57,7 @@ def ssim_index(images: Tensor, truth: Tensor) -> Tensor:
     return index.mean(dim=(1, 2, 3))
 
 
+@register_measure("ms-ssim")
 def ms_ssim(images: Tensor, truth: Tensor, scales: int | None = None) -> Tensor:
     """Multi-scale structural similarity, at most 1 (equal images).
 

@@ -13,6 +13,7 @@ from i2i.core.growth import Growth, Stage
 from i2i.core.latent import Latent
 from i2i.core.model import Model, Parts
 from i2i.core.registry import networks
+from i2i.data.kinds import find_kind
 from i2i.errors import OptionsError, did_you_mean
 from i2i.losses import Adversarial
 from i2i.models import find_model
@@ -98,7 +99,7 @@ def build_model(options: Options) -> Model:
         latent=latent(options),
         growth=growth(options),
     )
-    if (kind.data == "unconditional") != (options.latent is not None):
+    if (not find_kind(kind.data).translates) != (options.latent is not None):
         raise OptionsError(
             f"[latent] is for models that make images from noise: {options.model} "
             f"{'needs it' if options.latent is None else 'translates images, so leave it out'}."
@@ -157,7 +158,7 @@ def build_model(options: Options) -> Model:
                 f"{did_you_mean(player, model.players)} They are: {', '.join(model.players)}."
             )
     size = options.data.crop_size
-    for name in model.generators if model.data != "unconditional" else ():
+    for name in model.generators if find_kind(model.data).translates else ():
         multiple = getattr(model.get_submodule(name), "multiple", 1)
         if size % multiple:
             raise OptionsError(

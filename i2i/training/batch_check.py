@@ -9,6 +9,8 @@ from torch import Tensor
 
 from i2i.core.batch import Labelled, Pair, Unpaired, to_signed
 from i2i.core.model import Model
+from i2i.core.registry import DATA_KINDS
+from i2i.data.kinds import find_kind
 from i2i.errors import DataError
 
 TOLERANCE = 0.01
@@ -119,25 +121,25 @@ def check_for(
         sets: how many data sets there are.
     """
     name = type(model).__name__
-    match model.data:
-        case "paired":
-            return BatchCheck(
-                Pair, {"source": input_channels, "target": output_channels}, model=name
-            )
-        case "unpaired":
-            return BatchCheck(Unpaired, {"a": input_channels, "b": output_channels}, model=name)
-        case "domains":
-            return BatchCheck(
-                Labelled, {"images": input_channels}, {"labels": labels, "mask": sets}, model=name
-            )
-        case "images" | "unconditional":
-            # Who is told nothing does not look at the labels.
-            generator = model.get_submodule(model.generators[0])
-            told = labels if getattr(generator, "classes", 0) else None
-            return BatchCheck(
-                Labelled, {"images": output_channels}, {"labels": told, "mask": None}, model=name
-            )
-    return None
+    if model.data not in DATA_KINDS:
+        return None
+    kind = find_kind(model.data)
+    if kind.batch is Pair:
+        return BatchCheck(Pair, {"source": input_channels, "target": output_channels}, model=name)
+    if kind.batch is Unpaired:
+        return BatchCheck(Unpaired, {"a": input_channels, "b": output_channels}, model=name)
+    if kind.batch is not Labelled:
+        return None
+    if kind.translates:
+        return BatchCheck(
+            Labelled, {"images": input_channels}, {"labels": labels, "mask": sets}, model=name
+        )
+    # Who is told nothing does not look at the labels.
+    generator = model.get_submodule(model.generators[0])
+    told = labels if getattr(generator, "classes", 0) else None
+    return BatchCheck(
+        Labelled, {"images": output_channels}, {"labels": told, "mask": None}, model=name
+    )
 
 
 def _described(thing: Any) -> str:

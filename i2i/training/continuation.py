@@ -30,7 +30,7 @@ MAY_CHANGE = (
         "train.visualize_images",
     ),
     *("train.save_every_steps", "train.save_every_minutes", "train.visualize_every_minutes"),
-    "train.keep_checkpoints",
+    *("train.keep_checkpoints", "train.trackers"),
 )
 """What may be another in a run that goes on."""
 

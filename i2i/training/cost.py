@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from i2i.config import Options
-from i2i.core.batch import Labelled, Pair, Unpaired
 from i2i.core.model import Model
+from i2i.data.kinds import find_kind
 from i2i.errors import TrainingError
 from i2i.models.build import build_model, growth
 from i2i.training.build import build_trainer
@@ -179,22 +179,14 @@ def random_batch(options: Options, model: Model, seed: int = 0) -> Any:
 
     Images are (N, C, H, W) bytes. Labels go through all names in turn.
     """
-    data, count = options.data, _batch_size(options)
-    generator = torch.Generator().manual_seed(seed)
-
-    def images(channels: int) -> torch.Tensor:
-        shape = (count, channels, data.crop_size, data.crop_size)
-        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-
-    if model.data in ("domains", "unconditional"):
-        made = model.data == "unconditional"
-        names = len(data.labels.names)
-        labels = torch.eye(names)[torch.arange(count) % names] if names else torch.zeros(count, 0)
-        known = torch.ones(count, len(data.labels.sets))
-        channels = data.output_channels if made else data.input_channels
-        return Labelled(images(channels), labels, known)
-    kinds: dict[str, type[Pair] | type[Unpaired]] = {"paired": Pair, "unpaired": Unpaired}
-    return kinds[model.data](images(data.input_channels), images(data.output_channels))
+    data = options.data
+    return find_kind(model.data).random_batch(
+        _batch_size(options),
+        data.crop_size,
+        (data.input_channels, data.output_channels),
+        data.labels,
+        torch.Generator().manual_seed(seed),
+    )
 
 
 def _batch_size(options: Options) -> int:

@@ -294,6 +294,7 @@ def _save(
         monitor.say(f"{error} The run goes on; saving is tried again later.")
         return
     monitor.last_good = str(path)
+    monitor.journal.checkpoint(trainer.steps_done, path)
     if path.parent != keeper.run.best.parent:
         monitor.say(
             f"{keeper.run.folder} takes no checkpoint any more, so the last one is {path}; to go "

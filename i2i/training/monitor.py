@@ -1,7 +1,7 @@
 """What is written down and shown while a run goes on.
 
 Losses are gathered where they were computed and read all at once when the log is due, so that no
-step waits for the device. The same scalars go to `log.jsonl` and to TensorBoard.
+step waits for the device. The same scalars go to `log.jsonl` and to the other trackers.
 """
 
 import contextlib
@@ -11,18 +11,21 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from i2i.core.progress import Bar, can_draw, duration
+from i2i.core.registry import TRACKERS
 from i2i.errors import I2iError, TrainingError
 from i2i.runs.folder import Run
 from i2i.runs.log import read_log
+from i2i.runs.trackers import Tracker
+from i2i.runs.trackers.json_lines import JsonLines
 from i2i.runs.verdict import Verdict
 from i2i.system.atomic import replacing, write_text
 from i2i.training.busy import BusyWatch
@@ -32,16 +35,20 @@ LINE_INTERVAL = 15.0
 
 
 class MetricLogger:
-    """Scalars, image grids and texts, for people (TensorBoard) and programs (JSON lines).
+    """Scalars, image grids and texts, for all trackers of a run (`i2i.runs.trackers`).
 
-    A writer that fails is left out from then on, with a notice: it never ends a run. If somebody
-    removes the folder, all that was logged is written again.
+    A tracker that fails is left out from then on, with a notice: it never ends a run. If somebody
+    removes the folder, all that was logged there is written again.
 
     Arguments:
         run: whose folder it is.
         start: the step after which the run goes on.
         say: prints a line.
         restore: makes the folder of the run again if it is gone.
+        trackers: names of those that it has beside JSON lines.
+
+    Raises:
+        OptionsError: there is no such tracker.
     """
 
     def __init__(
@@ -50,65 +57,71 @@ class MetricLogger:
         start: int,
         say: Callable[[str], None] = click.echo,
         restore: Callable[[], object] = lambda: None,
+        trackers: Sequence[str] = ("tensorboard",),
     ) -> None:
         self.run = run
         self.restore = restore
         self.rows = read_log(run.log).rows if start and run.log.exists() else []
         """All scalars so far, a row for each line of the log."""
         self._say = say
-        self._writers: dict[str, Any] = {}
-        self._open(start)
+        self._kinds: dict[str, type[Tracker]] = find_trackers(trackers)
+        self._trackers: dict[str, Tracker] = {}
+        for title in self._kinds:
+            self._open(title, start)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         self._require_folder()
         # JSON has no infinity and no NaN.
         finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self.rows.append({"step": step, **finite})
-        self._write(self.rows[-1], values)
+        self._tell(lambda tracker: tracker.scalars(step, values))
 
-    def _open(self, start: int) -> None:
-        log = self.run.log
-        self._guard("log.jsonl", lambda: log.open("a", encoding="utf-8"), open_as="log.jsonl")
-        self._guard("TensorBoard", lambda: _summary_writer(self.run, start), open_as="TensorBoard")
+    def checkpoint(self, step: int, path: Path) -> None:
+        self._tell(lambda tracker: tracker.checkpoint(step, path))
 
-    def _write(self, row: Mapping[str, Any], values: Mapping[str, float | None]) -> None:
-        def to_board() -> None:
-            for name, value in values.items():
-                if value is not None and name != "step":
-                    self._writers["TensorBoard"].add_scalar(name, value, row["step"])
+    def _open(self, title: str, start: int) -> None:
+        try:
+            self._trackers[title] = self._kinds[title](self.run.folder, start)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the training is worth more)
+            self._leave_out(title, error)
 
-        def to_lines() -> None:
-            self._writers["log.jsonl"].write(json.dumps(row) + "\n")
-            self._writers["log.jsonl"].flush()
+    def _tell(self, what: Callable[[Tracker], None], of: Collection[str] | None = None) -> None:
+        for title, tracker in list(self._trackers.items()):
+            if of is None or title in of:
+                try:
+                    what(tracker)
+                except Exception as error:  # noqa: BLE001 (as above)
+                    self._leave_out(title, error)
 
-        self._guard("TensorBoard", to_board)
-        self._guard("log.jsonl", to_lines)
+    def _leave_out(self, title: str, error: Exception) -> None:
+        self._trackers.pop(title, None)
+        self._say(f"{title} cannot be written any more ({error}); the run goes on without it.")
 
     def _require_folder(self) -> None:
         """Write all rows into new files if somebody has removed the old ones.
 
         TensorBoard's writer would fail where nobody can help it, in a thread of its own.
         """
-        if "log.jsonl" not in self._writers or self.run.log.exists():
+        if JsonLines.title not in self._trackers or self.run.log.exists():
             return
+        there = [title for title, kind in self._kinds.items() if kind.in_folder]
         with contextlib.suppress(OSError, I2iError):  # opening the files will say what is wrong
             self.run.folder.mkdir(parents=True, exist_ok=True)
-            self.close()
-            for path in self.run.folder.glob("events.out.tfevents.*"):
-                path.unlink()  # what of it is written again would be there twice
+            self._tell(lambda tracker: tracker.close(), there)
+            for title in there:
+                self._kinds[title].forget(self.run.folder)
             self.restore()
-        self._writers.clear()
-        self._open(0)
+        for title in there:
+            self._trackers.pop(title, None)
+            self._open(title, 0)
         for row in self.rows:
-            self._write(row, row)
+            values = {k: math.nan if v is None else v for k, v in row.items() if k != "step"}
+            step = int(row["step"])
+            self._tell(lambda tracker, s=step, v=values: tracker.scalars(s, v), there)  # type: ignore[misc]
 
     def sheet(self, step: int, name: str, sheet: Image.Image) -> None:
-        def to_board() -> None:
-            self._writers["TensorBoard"].add_image(name, np.asarray(sheet), step, dataformats="HWC")
-            self._writers["TensorBoard"].flush()
-
         self._require_folder()
-        self._guard("TensorBoard", to_board)
+        self._tell(lambda tracker: tracker.image(step, name, sheet))
         try:
             self.run.samples.mkdir(parents=True, exist_ok=True)
             with replacing(self.run.samples / f"step-{step:08d}.png") as partial:
@@ -118,7 +131,7 @@ class MetricLogger:
 
     def text(self, name: str, text: str) -> None:
         self._require_folder()
-        self._guard("TensorBoard", lambda: self._writers["TensorBoard"].add_text(name, text))
+        self._tell(lambda tracker: tracker.text(name, text))
 
     def verdicts(self, found: Sequence[Verdict]) -> None:
         """Write down what is wrong with the run at present."""
@@ -130,26 +143,17 @@ class MetricLogger:
         self.text("health", "\n\n".join(map(str, found)) or "Nothing to complain of.")
 
     def close(self) -> None:
-        for name in list(self._writers):
-            self._guard(name, self._writers[name].close)
-
-    def _guard(self, name: str, write: Callable[[], Any], open_as: str | None = None) -> None:
-        if open_as is None and name not in self._writers:
-            return
-        try:
-            result = write()
-            if open_as is not None:
-                self._writers[name] = result
-        except Exception as error:  # noqa: BLE001 (whatever it is, the training is worth more)
-            self._writers.pop(name, None)
-            self._say(f"{name} cannot be written any more ({error}); the run goes on without it.")
+        self._tell(lambda tracker: tracker.close())
 
 
-def _summary_writer(run: Run, start: int) -> Any:
-    from torch.utils.tensorboard import SummaryWriter  # slow to import
+def find_trackers(names: Sequence[str]) -> dict[str, type[Tracker]]:
+    """The trackers of these names and JSON lines, by what they are called in messages.
 
-    # What an interrupted run had logged after its last checkpoint is hidden.
-    return SummaryWriter(str(run.folder), purge_step=start + 1 if start else None)
+    Raises:
+        OptionsError: there is no such tracker; lists those that there are.
+    """
+    found = [(name, TRACKERS.find(name)) for name in ("json-lines", *names)]
+    return {kind.title or name: kind for name, kind in found}
 
 
 class ProgressLogger:

@@ -11,6 +11,7 @@ from i2i.config.recipes import merge
 from i2i.core.batch import to_device
 from i2i.core.model import Model
 from i2i.data.catalogue.cache import cache_folder
+from i2i.data.kinds import find_kind
 from i2i.data.sources import Source
 from i2i.errors import DataError, OptionsError, did_you_mean
 from i2i.metrics.classifier import LARGEST, Classifier, brought, cached_classifier
@@ -73,8 +74,9 @@ def require_measured(
     finally:
         model.train()
     # What has a truth is compared with it, not with a set.
-    names += [distance.name] if distance and model.data != "paired" else []
+    names += [distance.name] if distance and not find_kind(model.data).has_truth else []
     names += ["domain_accuracy"] if classifier else []
+    names += options.train.metrics
     if monitor[0] not in names:
         raise OptionsError(
             f"train.monitor (={options.train.monitor!r}) is not among what is measured."

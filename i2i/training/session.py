@@ -15,6 +15,7 @@ from i2i.config import Layer, Options, read_options
 from i2i.config.recipes import merge, settings_layer
 from i2i.core.plugins import keep_copies
 from i2i.core.signals import explain, side_names
+from i2i.data.kinds import find_kind
 from i2i.data.kinds.splits import record_splits
 from i2i.data.loading.loader import default_workers, make_loader
 from i2i.data.loading.prefetch import on_device
@@ -22,6 +23,7 @@ from i2i.data.sources import Source, open_source, remarks, resolve_options
 from i2i.distributed.gradients import batch_share, restore_own_state, send_weights
 from i2i.distributed.processes import Processes, together
 from i2i.errors import CheckpointError, DataError, I2iError, OptionsError, RunError
+from i2i.metrics.measures import Measure, find_measures
 from i2i.models.build import batch_sizes, build_model, data_kind, growth, inference_mode
 from i2i.runs.folder import (
     Run,
@@ -61,7 +63,7 @@ from i2i.training.continuation import (
 from i2i.training.health_watch import HealthWatch
 from i2i.training.interrupt import Interrupt
 from i2i.training.loop import fit
-from i2i.training.monitor import MetricLogger, ProgressLogger
+from i2i.training.monitor import MetricLogger, ProgressLogger, find_trackers
 from i2i.training.oom import OOMRetry
 from i2i.training.pace import Pace
 from i2i.training.resumable import require_resumable
@@ -325,6 +327,8 @@ class _Training:
         for batch_size in batch_sizes(options):
             batch_share(batch_size, pieces, processes)
         require_room(options)
+        find_trackers(train.trackers)  # which fails before anything is done
+        metrics = find_measures(train.metrics, has_truth=find_kind(data_kind(options)).has_truth)
         model = build_model(options)
         for notice in model.notices:
             say(f"note: {notice}")
@@ -376,7 +380,7 @@ class _Training:
         begin = trainer.steps_done
         validation = None
         if processes.first:
-            validation = _validation(options, source, device, say)
+            validation = _validation(options, source, device, metrics, say)
 
         keeper = CheckpointManager(
             run,
@@ -414,7 +418,11 @@ class _Training:
                 keeper.run = run = self.folder.run
                 record_splits(run.folder, source, say)
                 journal = MetricLogger(
-                    run, 0 if state is None else begin, say, restore=self.folder.restore
+                    run,
+                    0 if state is None else begin,
+                    say,
+                    restore=self.folder.restore,
+                    trackers=train.trackers,
                 )
                 journal.text("options", "```toml\n" + text + "```")
             keeper.run = run = processes.of_first(run)
@@ -529,7 +537,11 @@ class _Skipped:
 
 
 def _validation(
-    options: Options, source: Source, device: torch.device, say: Say
+    options: Options,
+    source: Source,
+    device: torch.device,
+    metrics: Mapping[str, Measure],
+    say: Say,
 ) -> Validation | None:
     if not source.validation_images:
         say("note: there is no image left to validate with, so there will be no image grids.")
@@ -541,6 +553,7 @@ def _validation(
         seed=options.train.seed,
         distance=distance_of(options, device, say),
         classifier=classifier_of(options, source, device, say),
+        metrics=metrics,
     )
 
 

@@ -1,6 +1,7 @@
 """What several processes agree on while they train: when to stop, and who writes."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,6 +73,9 @@ class NoJournal(MetricLogger):
         pass
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        pass
+
+    def checkpoint(self, step: int, path: Path) -> None:
         pass
 
     def sheet(self, step: int, name: str, sheet: Image.Image) -> None:

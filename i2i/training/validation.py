@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,10 +11,12 @@ from torch import Tensor, nn
 
 from i2i.core.batch import to_bytes, to_device, to_signed
 from i2i.core.model import Generated
+from i2i.errors import OptionsError
 from i2i.metrics.classifier import Classifier
 from i2i.metrics.distance import Distance
 from i2i.metrics.health import health_signals
 from i2i.metrics.images import l1_distance, psnr, ssim_index
+from i2i.metrics.measures import Measure
 from i2i.runs.image_grid import image_grid
 from i2i.training.as_used import as_used
 from i2i.training.trainer import Trainer
@@ -32,6 +35,10 @@ class Validation:
         seed: of the random numbers that the generators may draw (dropout).
         distance: between sets of images, for what has no truth to be compared with.
         classifier: gives a classifier of the domains; asked at the first validation.
+        metrics: what is measured beside, by name (`train.metrics`).
+
+    Raises:
+        OptionsError: one of the metrics fails.
     """
 
     def __init__(
@@ -43,6 +50,7 @@ class Validation:
         seed: int = 0,
         distance: Distance | None = None,
         classifier: Callable[[], Classifier] | None = None,
+        metrics: Mapping[str, Measure] = MappingProxyType({}),
     ) -> None:
         assert batches
         self.batches = batches
@@ -50,6 +58,10 @@ class Validation:
         self.seed = seed
         self.distance = distance
         self.classifier = classifier
+        self.metrics = metrics
+        for name, measure in metrics.items():  # what is wrong must not show after a thousand steps
+            image = to_signed(batches[0][0][:1])
+            _measured(name, measure, image, image)
         self.references: dict[str, Tensor] = {}
         self._copying: dict[str, float] | None = None
         self.sheet_batch = _first(batches, sheet)
@@ -74,6 +86,7 @@ class Validation:
             | {"health/progress": trainer.clock.share}
             | self._distances(sets)
             | self._accuracy(sets)
+            | self._measures(sets, measured)
             | self._copying
         )
 
@@ -110,6 +123,20 @@ class Validation:
         if len(found) == 1:
             return mean
         return mean | {f"{self.distance.name}_{name}": value for name, value in found.items()}
+
+    def _measures(
+        self, sets: Mapping[str, Generated], known: Mapping[str, float]
+    ) -> dict[str, float]:
+        """The metrics that the recipe names, but for what a model measures by itself."""
+        found: dict[str, float] = {}
+        for name, measure in self.metrics.items():
+            if name in known:
+                continue
+            for which, each in sets.items():
+                ending = f"_{which}" if len(sets) > 1 else ""
+                images = to_signed(each.outputs), to_signed(each.references)
+                found[f"{name}{ending}"] = _measured(name, measure, *images)
+        return found
 
     def _accuracy(self, sets: Mapping[str, Generated]) -> dict[str, float]:
         """The share of images that a classifier takes for what they were asked to be."""
@@ -158,6 +185,16 @@ class Validation:
     def _as_used(self, trainer: Trainer) -> AbstractContextManager[None]:
         single = len(self.batches[0][0]) == 1
         return as_used(trainer, self.prepare, self.seed, single=single)
+
+
+def _measured(name: str, measure: Measure, outputs: Tensor, references: Tensor) -> float:
+    try:
+        return measure(outputs, references)
+    except Exception as error:
+        raise OptionsError(
+            f"train.metrics (={name!r}) fails on images of {tuple(outputs.shape)} and "
+            f"{tuple(references.shape)}: {type(error).__name__}: {error}."
+        ) from error
 
 
 def _small(produced: Generated) -> Generated:

@@ -1,13 +1,16 @@
 """Parts from outside: a file of a user adds a model, a network and a loss."""
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 import i2i
 from i2i.cli import cli
@@ -145,3 +148,94 @@ def test_every_option_has_a_default_or_is_required_and_the_listing_shows_it() ->
     result = CliRunner().invoke(cli, ["options", "generator.", "--recipe", "cyclegan"])
     assert "generator.blocks = 9" in result.output
     assert "downs" not in result.output
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """A folder of arrays, and the table of its pairs."""
+    root = tmp_path / "listed"
+    root.mkdir()
+    generator = np.random.default_rng(0)
+    lines = ["split,a,b"]
+    for number in range(8):
+        values = generator.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+        np.save(root / f"{number}.npy", values)
+        np.save(root / f"{number}-inverse.npy", 255 - values)
+        lines.append(f"{'val' if number < 2 else 'train'},{number}.npy,{number}-inverse.npy")
+    (root / "pairs.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_data_formats_trackers_and_metrics_of_a_plugin_in_a_run(
+    tmp_path: Path, listed: Path
+) -> None:
+    for name in ("my_data.py", "listed.toml"):
+        shutil.copyfile(EXAMPLES / name, tmp_path / name)
+    small = ["generator.downs=2", "discriminator.layers=1", "train.save_every_steps=2"]
+    settings = [part for each in small for part in ("--set", each)]
+    begin = ["train", "--recipe", "listed.toml", "--dataroot", str(listed), "--name", "run"]
+    done = run_i2i(*begin, *SMALL, *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 pairs to train on, 2 to validate with (its own split)" in done.stdout
+    run = tmp_path / "runs" / "run"
+    rows = [line.split(",") for line in (run / "scalars.csv").read_text().splitlines()]
+    worst = [float(value) for step, name, value in rows if name == "validation/worst-pixel"]
+    assert worst
+    assert all(0 < each <= 2 for each in worst)
+
+    (tmp_path / "input").mkdir()
+    shutil.copyfile(listed / "0.npy", tmp_path / "input" / "one.npy")
+    plugin = ["--plugin", "my_data.py"]
+    for command in (
+        ["train", "--resume", "runs/run", "--steps", "6"],
+        ["translate", "input", "out", "--device", "cpu"],
+        ["evaluate", "--run", "runs/run", "--device", "cpu"],
+        ["export", "runs/run", "exported.onnx"],
+        ["doctor", "listed", "--no-estimate"],
+    ):
+        done = run_i2i(*command, *plugin, cwd=tmp_path)
+        assert done.returncode == 0, (command, done.stdout + done.stderr)
+    assert "listed-pairs (pairs in pairs.csv)" in done.stdout
+    with Image.open(tmp_path / "out" / "one.png") as result:
+        assert result.size == (20, 20)
+    rows = [line.split(",") for line in (run / "scalars.csv").read_text().splitlines()]
+    assert max(int(step) for step, _, _ in rows) == 6
+
+
+def test_an_installed_distribution_is_found(tmp_path: Path, facades: Path) -> None:
+    source = tmp_path / "distribution"
+    shutil.copytree(EXAMPLES / "distribution", source)
+    target = tmp_path / "target"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"),
+            *("--no-build-isolation", "--target", str(target), str(source)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    code = """
+from i2i.core import registry
+for doors, part in (
+    (registry.MODELS, "example-pix2pix"),
+    (registry.networks("generator"), "example-identity"),
+    (registry.LOSSES, "example-huber"),
+    (registry.ADVERSARIAL_LOSSES, "example-linear"),
+    (registry.DATA_KINDS, "example-pairs"),
+    (registry.IMAGE_FORMATS, "example-npy"),
+    (registry.TRACKERS, "example-silent"),
+    (registry.METRICS, "example-bias"),
+):
+    part = doors.find(part)
+    print(doors.group)
+"""
+    path = os.pathsep.join([str(target), *filter(None, sys.path)])
+    environment = os.environ | {"PYTHONPATH": path}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert found.returncode == 0, found.stderr
+    groups = (source / "pyproject.toml").read_text()
+    printed = found.stdout.split()
+    assert len(printed) == len(set(printed)) == groups.count("[project.entry-points.")
+    assert all(f'"{group}"' in groups for group in printed)

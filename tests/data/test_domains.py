@@ -10,7 +10,7 @@ from i2i.config import Options
 from i2i.config.recipes import load_options
 from i2i.core.labels import LabelSet
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
-from i2i.data.kinds.domains import LabelledFiles, LabelledImages
+from i2i.data.kinds.labelled_images import LabelledFiles, LabelledImages
 from i2i.data.kinds.layouts import find_domains
 from i2i.data.sources import open_source, resolve_options
 from i2i.errors import DataError, OptionsError

@@ -27,7 +27,7 @@ def said_of(options: Options, kind: str) -> list[str]:
         ("facades", "pix2pix", "paired"),
         ("unpaired", "cyclegan", "unpaired"),
         ("domains", "stargan", "domains"),
-        ("domains", "dcgan", "images"),
+        ("domains", "dcgan", "unconditional"),
     ],
 )
 def test_of_clean_data_nothing_is_said(
@@ -45,7 +45,7 @@ def test_what_is_a_mistake_is_said_in_a_few_lines(domains: Path) -> None:
     for recipe, kind, *settings in (
         ("stargan", "domains"),
         ("stargan-celeba", "domains", f"data.table={table}"),
-        ("dcgan", "images"),
+        ("dcgan", "unconditional"),
     ):
         lines = said_of(shrunk(recipe, f"data.root={domains}", *settings), kind)
         assert lines == [

@@ -176,12 +176,12 @@ def test_fingerprints_tell_images_apart(tmp_path: Path) -> None:
 
 def settled(root: Path | str, *settings: str) -> Options:
     options = load_options("pix2pix", f"data.root={root}", *settings, "generator.downs=2", size=16)
-    return resolve_options(options, "images")
+    return resolve_options(options, "unconditional")
 
 
 def opened(root: Path | str, *settings: str) -> tuple[Source, list[str]]:
     said: list[str] = []
-    return open_source(settled(root, *settings), "images", said.append), said
+    return open_source(settled(root, *settings), "unconditional", said.append), said
 
 
 def test_a_source_of_classes(tmp_path: Path) -> None:

@@ -96,10 +96,10 @@ def test_classes_become_names_of_folders(own_cache: Path) -> None:
     options = load_options(
         "pix2pix", "data.root=fashion-mnist", "generator.downs=2", "data.output_channels=1", size=32
     )
-    options = resolve_options(options, "images")
+    options = resolve_options(options, "unconditional")
     assert options.data.domains == ("T-shirt-top", "Trouser", "Pullover", "Dress")
     said: list[str] = []
-    source = open_source(options, "images", said.append)
+    source = open_source(options, "unconditional", said.append)
     assert said[-2].startswith("data: fashion-mnist (torchvision's FashionMNIST), 5 images")
     (batch,) = source.validation_batches(2)
     assert batch.images.shape == (2, 1, 32, 32)
@@ -278,7 +278,7 @@ def test_what_has_to_be_fetched_by_hand(own_cache: Path, monkeypatch: pytest.Mon
 
 
 def test_names_of_another_kind_and_unknown_ones(own_cache: Path) -> None:
-    with pytest.raises(DataError, match="'mnist' is of the kind images; paired is wanted"):
+    with pytest.raises(DataError, match="'mnist' is of the kind unconditional; paired is wanted"):
         catalogued("mnist", shipped("datasets"), own_cache, kind="paired")
     with pytest.raises(DataError, match="Did you mean 'fashion-mnist'"):
         catalogued("fashionmnist", shipped("datasets"), own_cache, kind="unconditional")

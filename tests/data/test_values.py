@@ -12,8 +12,8 @@ from i2i.data.images.content_hash import content_hash
 from i2i.data.images.probe import ImageInfo, look_at
 from i2i.data.images.read import read_image
 from i2i.data.images.values import find_narrow, require_full_range
-from i2i.data.inspection import examine
 from i2i.data.sources import open_source, resolve_options
+from i2i.doctor import examine
 from i2i.errors import DataError
 
 GENERATOR = np.random.default_rng(0)
@@ -118,7 +118,7 @@ def settled_source(root: Path, recipe: str, kind: str) -> object:
         ("pix2pix", "paired", ("trainA", "trainB")),
         ("cyclegan", "unpaired", ("trainA", "trainB")),
         ("stargan", "domains", ("train/x", "train/y")),
-        ("dcgan", "images", ("train/x", "train/y")),
+        ("dcgan", "unconditional", ("train/x", "train/y")),
     ],
 )
 def test_each_kind_of_data_refuses_a_side_of_masks(

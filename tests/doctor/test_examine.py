@@ -298,7 +298,7 @@ def test_what_a_folder_is_taken_for_and_why(data: Callable[[str], Path], tmp_pat
     assert "could be read as unpaired" in how
     assert detect_kind(data("unpaired")) == ("unpaired", "two sides")
     noise(tmp_path / "plain" / "1.png")
-    assert detect_kind(tmp_path / "plain")[0] == "images"
+    assert detect_kind(tmp_path / "plain")[0] == "unconditional"
     noise(tmp_path / "half" / "trainA" / "1.png")
     kind, how = detect_kind(tmp_path / "half")
     assert (kind, how) == ("paired", "it looks like nothing known")
@@ -354,7 +354,9 @@ def test_the_command_is_listed() -> None:
     assert "doctor" in cli.list_commands(None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("width", "kind"), [(20, "images"), (22, "images"), (40, "paired")])
+@pytest.mark.parametrize(
+    ("width", "kind"), [(20, "unconditional"), (22, "unconditional"), (40, "paired")]
+)
 def test_single_images_are_not_taken_for_two_side_by_side(
     width: int, kind: str, tmp_path: Path
 ) -> None:
@@ -373,7 +375,7 @@ def test_single_images_are_not_taken_for_two_side_by_side(
         ("paired", ("{}/A", "{}/B")),
         ("unpaired", ("{}A", "{}B")),
         ("domains", ("{}/cat", "{}/dog")),
-        ("images", ("{}/cat", "{}/dog")),
+        ("unconditional", ("{}/cat", "{}/dog")),
     ],
 )
 def test_every_split_is_compared_with_every_other(

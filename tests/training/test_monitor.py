@@ -76,12 +76,12 @@ def test_a_loss_that_is_not_finite_names_step_term_and_checkpoint(run: Run, bad:
 def test_a_failing_writer_never_ends_a_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     journal = MetricLogger(run, 0, said.append)
-    board = journal._writers["TensorBoard"]
+    board = journal._trackers["TensorBoard"]
 
     def broken(*arguments: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(board, "add_scalar", broken)
+    monkeypatch.setattr(board, "scalars", broken)
     journal.scalars(1, {"x": 1.0})
     journal.scalars(2, {"x": 2.0})
     assert len(said) == 1

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from i2i.data.augment.transforms import UserTransforms
 from i2i.data.images.read import Pixels
 from i2i.errors import OptionsError, did_you_mean
 
@@ -55,6 +56,7 @@ class JointGeometry:
             "none": crops from the image as it is.
         random_crop: Crop anywhere, else in the centre.
         flip: Mirror left and right with probability 1/2.
+        transforms: What comes after all that: (seed, position, images, their sides) -> images.
 
     Raises:
         OptionsError: `resize` is an unknown word.
@@ -67,6 +69,7 @@ class JointGeometry:
         resize: Resize = "stretch",
         random_crop: bool = True,
         flip: bool = True,
+        transforms: UserTransforms | None = None,
     ) -> None:
         if resize not in get_args(Resize):
             raise OptionsError(
@@ -77,6 +80,7 @@ class JointGeometry:
         self.crop_size = crop_size
         self.resize = resize
         self.flip = flip
+        self.transforms = transforms
         crop = A.RandomCrop if random_crop else A.CenterCrop
         self._crop = crop(crop_size, crop_size)
         self._mirror = A.HorizontalFlip(p=0.5 if flip else 0.0)
@@ -94,8 +98,17 @@ class JointGeometry:
         height, width = self.resized(*images[0].shape[:2])
         return tuple(resize_pixels(image, height, width) for image in images)
 
-    def cut(self, seed: int, position: int, *resized: Pixels) -> tuple[Pixels, ...]:
-        """The random part: what `resize_all` has returned, cropped and mirrored alike."""
+    def cut(
+        self, seed: int, position: int, *resized: Pixels, sides: str = "AB"
+    ) -> tuple[Pixels, ...]:
+        """The random part: what `resize_all` has returned, cropped and mirrored alike, and then
+        transformed; `sides` says which side each image is of."""
+        images = self._cropped(seed, position, *resized)
+        if self.transforms is None:
+            return images
+        return self.transforms(seed, position, images, sides[: len(images)])
+
+    def _cropped(self, seed: int, position: int, *resized: Pixels) -> tuple[Pixels, ...]:
         height, width = resized[0].shape[:2]
         if not self.flip and height == width == self.crop_size:
             return resized  # to draw nothing would take longer than to read a small image

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from i2i.data.images.read import IMAGE_SUFFIXES, list_images, natural_key
+from i2i.data.images.formats import image_suffixes
+from i2i.data.images.read import list_images, natural_key
 from i2i.data.kinds.folders import split_folders
 from i2i.data.kinds.layouts import first_alike, first_few
 from i2i.errors import DataError, did_you_mean
@@ -331,9 +332,9 @@ def _is_word(cell: str) -> bool:
 
 
 def _is_file(cell: str) -> bool:
-    return PurePosixPath(cell.strip()).suffix.lower() in IMAGE_SUFFIXES
+    return PurePosixPath(cell.strip()).suffix.lower() in image_suffixes()
 
 
 def _key(file: str) -> str:
     path = PurePosixPath(file.strip().replace("\\", "/"))
-    return str(path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path)
+    return str(path.with_suffix("") if path.suffix.lower() in image_suffixes() else path)

@@ -15,6 +15,7 @@ from i2i.data.images import file as image_file
 from i2i.data.images import read as reading
 from i2i.data.images import sixteen_bit as sixteen
 from i2i.data.images.file import FORMATS, LoadedImage
+from i2i.data.images.formats import open_file
 from i2i.errors import DataError
 
 MOST_BYTES = 2**31
@@ -69,7 +70,7 @@ def numbers(image: Image.Image) -> list[int]:
 def require_one(file: Path | io.BytesIO) -> None:
     """Raise DataError where a file holds several images; other faults are left to its reader."""
     try:
-        with Image.open(file) as image:
+        with open_file(file) as image:
             count = len(numbers(image))
     except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything)
         return
@@ -95,7 +96,7 @@ def read(path: Path, channels: int, *, suffix: str, keep_alpha: bool) -> Frames:
             other file cannot hold, or which take more memory than `MOST_BYTES`.
     """
     try:
-        with path.open("rb") as file, Image.open(file) as image:
+        with path.open("rb") as file, open_file(file) as image:
             chosen = numbers(image)
             if len(chosen) > 1:
                 _require_room(path, image, len(chosen), channels, suffix)

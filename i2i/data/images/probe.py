@@ -15,6 +15,7 @@ from PIL import Image
 
 from i2i.data.images.content_hash import hash_bytes
 from i2i.data.images.declared import require_room
+from i2i.data.images.formats import open_file, sixteen_bits
 from i2i.data.images.read import orientation, reason, require_all_bands, to_channels, upright
 
 FINGERPRINT_BITS = 256
@@ -84,7 +85,7 @@ def look_at(path: Path, *, decode: bool = True) -> ImageInfo | str:
     try:
         stat = path.stat()
         data = path.read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
+        with open_file(io.BytesIO(data)) as image:
             width, height = image.size
             mode, format_, frames = image.mode, image.format or "", _frames(image)
             bits = _bits(image)
@@ -193,6 +194,8 @@ def _bits(image: Image.Image) -> int:
         return 1
     if image.mode in ("I", "F"):
         return 32
+    if sixteen_bits(image) is not None:
+        return 16
     tile = getattr(image, "tile", None)
     arguments = tile[0][3] if tile else ""
     raw = str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)

@@ -1,9 +1,10 @@
 """From a file to pixels.
 
-An image is anything in `IMAGE_SUFFIXES`; it is turned upright as its EXIF orientation asks and
-then brought to the number of channels that a network wants. Every such conversion is a decision,
-and `to_channels` lists them all. Translation builds on the same function (`images`), so that a
-network meets the same colours in training and in use.
+An image is a file whose name ends as a registered format wants it (`i2i.data.images.formats`); it
+is turned upright as its EXIF orientation asks and then brought to the number of channels that a
+network wants. Every such conversion is a decision, and `to_channels` lists them all. Translation
+builds on the same function (`images`), so that a network meets the same colours in training and in
+use.
 """
 
 import io
@@ -18,12 +19,11 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from i2i.data.images.declared import require_room
+from i2i.data.images.formats import image_suffixes, open_file
 from i2i.data.kinds.folders import is_results, may_hold_data
 from i2i.errors import DataError, did_you_mean
 
 Pixels = npt.NDArray[np.uint8]
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 
 OF_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 """Files that nobody has put where they are, in small letters."""
@@ -115,7 +115,7 @@ def passed_over(folders: Iterable[Path]) -> list[Path]:
         path
         for folder in dict.fromkeys(folders)
         for path in _files(folder)
-        if path.suffix.lower() in UNREAD_SUFFIXES
+        if path.suffix.lower() in UNREAD_SUFFIXES - image_suffixes()
     ]
 
 
@@ -132,7 +132,7 @@ def nothing_here(folder: Path) -> str:
         return f"There is no image in '{folder}'."
     return (
         f"There is no image in '{folder}': of the files there ({counted_by_suffix(files)}) none "
-        f"is of a kind that is read ({', '.join(sorted(IMAGE_SUFFIXES))})."
+        f"is of a kind that is read ({', '.join(sorted(image_suffixes()))})."
     )
 
 
@@ -155,7 +155,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def is_image(name: str) -> bool:
     """Say whether a file of this name is taken for an image."""
-    return name[0] != "." and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+    return name[0] != "." and os.path.splitext(name)[1].lower() in image_suffixes()  # noqa: PTH122
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -194,7 +194,7 @@ def open_image(path: Path | io.BytesIO) -> Image.Image:
     """
     try:
         # From a path Pillow maps some TIFFs into memory, and turns those wrongly (13.0).
-        with path.open("rb") if isinstance(path, Path) else path as file, Image.open(file) as image:
+        with path.open("rb") if isinstance(path, Path) else path as file, open_file(file) as image:
             size = path.stat().st_size if isinstance(path, Path) else path.getbuffer().nbytes
             require_room(image, size)
             require_all_bands(image)

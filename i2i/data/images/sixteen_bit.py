@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from i2i.data.images import read as reading
+from i2i.data.images.formats import open_file, sixteen_bits
 from i2i.errors import DataError
 
 Words = npt.NDArray[np.uint16]
@@ -37,8 +37,10 @@ def read_colours(path: Path, page: int = 0) -> Words | None:
     Raises:
         DataError: OpenCV cannot read what Pillow can.
     """
-    with path.open("rb") as file, Image.open(file) as image:
+    with path.open("rb") as file, open_file(file) as image:
         image.seek(page)
+        if (words := sixteen_bits(image)) is not None:
+            return words
         # The raw mode is an argument of the decoder, or the first of several.
         arguments = image.tile[0][3] if image.tile else ""
         raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments

@@ -14,6 +14,7 @@ from i2i.core.text import counted, of
 from i2i.data.images.probe import FINGERPRINT_BITS, ImageInfo, mirrored
 from i2i.data.inspection.finding import Finding, Severity
 from i2i.data.inspection.survey import Part, Survey
+from i2i.data.kinds import find_kind
 from i2i.system.cpu import cores
 
 NEAR = 40
@@ -40,8 +41,6 @@ SECONDS = 120.0
 Progress = Callable[[int, int], None]
 
 _BLOCK = 256  # rows that are compared at once: few enough to stay in the cache of a processor
-
-_SIDE_WORDS = {"unpaired": "domain", "domains": "domain", "unconditional": "class"}
 
 Groups = list[tuple[Path, ...]]
 
@@ -228,9 +227,10 @@ def duplicate_findings(
     Raises nothing. Partners of a pair may look alike (grey and coloured, blurred and sharp), so the
     sides of paired data are looked at one by one.
     """
+    kind = find_kind(survey.kind)
     sides: dict[str, list[Part]] = defaultdict(list)
     for part in survey.parts:
-        sides[part.name if survey.kind == "paired" else ""].append(part)
+        sides[part.name if kind.has_truth else ""].append(part)
     findings = []
     complete = True
     for number, (side, parts) in enumerate(sides.items()):
@@ -244,8 +244,8 @@ def duplicate_findings(
         complete &= alike.complete
         of_side = f" of {side}" if side else ""
         findings += _leaks(alike, where, looks, of_side)
-        if survey.kind != "paired":
-            findings += _on_both_sides(alike, where, looks, _SIDE_WORDS[survey.kind])
+        if not kind.has_truth:
+            findings += _on_both_sides(alike, where, looks, kind.part)
         findings += _inside(alike, where, looks, of_side, survey.has("val"))
     if not complete:
         findings.append(

@@ -11,7 +11,7 @@ from i2i.data.images.probe import ImageInfo, look_at
 from i2i.data.inspection.duplicates import Progress, duplicate_findings
 from i2i.data.inspection.finding import Diagnosis, Finding, Tables, worst_first
 from i2i.data.inspection.stored import check_stored
-from i2i.data.inspection.survey import Kind, Survey, survey
+from i2i.data.inspection.survey import Survey, survey
 from i2i.data.inspection.usability import (
     balance_findings,
     kind_findings,
@@ -26,7 +26,7 @@ BRIEF_LINES = 3
 
 def examine(
     root: Path,
-    kind: Kind | None = None,
+    kind: str | None = None,
     *,
     crop_size: int | None = None,
     resize: str | None = None,
@@ -46,7 +46,7 @@ def examine(
 
     Arguments:
         root: its folder.
-        kind: "paired", "unpaired", "domains" or "unconditional"; None to go by what is there.
+        kind: the name of one of `i2i.data.kinds`; None to go by what is there.
         crop_size: of the training, to find images that are smaller; None if not known.
         resize: "stretch", "shorter side" or "none" as in `[data]`; None if not known.
         root_b, table, domains, attributes, named: as for `survey`.
@@ -116,7 +116,7 @@ def diagnose(
 
 def brief(
     root: Path,
-    kind: Kind,
+    kind: str,
     checked: CheckResult,
     *,
     crop_size: int | None = None,

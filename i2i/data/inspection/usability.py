@@ -10,6 +10,7 @@ from i2i.data.images.read import counted_by_suffix, is_broken
 from i2i.data.images.values import find_narrow
 from i2i.data.inspection.finding import Finding, about
 from i2i.data.inspection.survey import Survey
+from i2i.data.kinds import find_kind
 from i2i.data.kinds.folders import MARKER
 
 EXTREME_ASPECT = 2.0
@@ -20,15 +21,6 @@ IMBALANCE = 4.0
 
 RARE = 0.01
 """An attribute that holds for a smaller share of the images, or fails to, is hardly learnt."""
-
-
-_BALANCE_ADVICE = {
-    "domains": "Train with --set data.balance=true, which shows all equally often.",
-    "unpaired": "An epoch has as many steps as the larger side has images; those of the smaller "
-    "one are seen more often.",
-    "images": "Rare classes are seen rarely and learnt less well; choose some with --set "
-    "data.domains=[...], or add images.",
-}
 
 
 def usability_findings(survey: Survey, checked: CheckResult) -> list[Finding]:
@@ -152,16 +144,17 @@ def balance_findings(survey: Survey) -> list[Finding]:
             )
         )
     counts = {p.name: len(p.images) for p in survey.parts if p.split == "train"}
-    if len(counts) > 1 and survey.kind != "paired":
+    kind = find_kind(survey.kind)
+    if len(counts) > 1 and kind.balance_advice:
         most, least = (choose(counts, key=lambda n: counts[n]) for choose in (max, min))
         if counts[most] >= IMBALANCE * counts[least]:
             findings.append(
                 Finding(
                     "balance",
-                    "warning" if survey.kind == "domains" else "note",
+                    kind.balance_severity,
                     f"Out of balance: {counted(counts[most], 'image', 'images')} of {most}, "
                     f"{counts[least]} of {least}.",
-                    advice=_BALANCE_ADVICE[survey.kind],
+                    advice=kind.balance_advice,
                 )
             )
     rare = {name: share for name, share in survey.shares if not RARE <= share <= 1 - RARE}

@@ -1,178 +1,340 @@
-"""Labelled images of one data set or several, to train on or to validate with."""
+"""Labelled images, by folders or by tables of attributes: for StarGAN and its like."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain, zip_longest
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset
 
+from i2i.config import LabelledData, Options
 from i2i.core.batch import Labelled
-from i2i.core.labels import LabelSet
-from i2i.data.augment.geometry import JointGeometry
-from i2i.data.images.read import read_image
-from i2i.data.kinds.paired import to_tensor
-from i2i.data.loading.decoded_cache import Decoding, Images
-from i2i.data.loading.order import EpochOrder
-from i2i.errors import DataError
+from i2i.core.labels import LabelSpace
+from i2i.core.registry import register_data_kind
+from i2i.core.text import counted
+from i2i.data.augment.geometry import evaluation_geometry
+from i2i.data.catalogue.attributes import find_attributed, read_table
+from i2i.data.images.check import CheckResult
+from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted
+from i2i.data.kinds.kind import DataKind, Groups, NamedImages, Trial, noise
+from i2i.data.kinds.labelled_images import (
+    LabelledFiles,
+    LabelledImages,
+    first_labelled,
+    labels_in_turn,
+)
+from i2i.data.kinds.layouts import find_domains, find_unpaired, hold_out
+from i2i.data.sources.cached import keep_decoded
+from i2i.data.sources.root import find_root
+from i2i.data.sources.source import (
+    HELD_OUT,
+    Say,
+    Source,
+    fingerprint,
+    geometry,
+    left_out,
+    members_of,
+    readable,
+    say_not_used,
+    silent,
+    table_file,
+)
+from i2i.errors import DataError, OptionsError
 
-T = TypeVar("T")
+Parts = tuple[LabelledFiles, LabelledFiles, Sequence[Path]]
+"""Those to train on, to validate with, and to test with beside them."""
 
-# Sets these random numbers apart from others that are derived from the same seed.
-_STREAM = 3
-
-
-@dataclass(frozen=True)
-class LabelledFiles:
-    """The images of one data set and their labels, (number of images, number of names)."""
-
-    label_set: LabelSet
-    images: tuple[Path, ...]
-    labels: npt.NDArray[np.bool_]
-
-    def __post_init__(self) -> None:
-        assert self.labels.shape == (len(self.images), len(self.label_set.names))
-
-    def cells(self) -> list[list[int]]:
-        """Return which images to choose among so that all labels are seen equally often.
-
-        These are the images of each domain; or, for each attribute, those that have it and those
-        that do not.
-        """
-        columns = list(self.labels.T)
-        if not self.label_set.exclusive:
-            columns = [values for column in columns for values in (column, ~column)]
-        return [np.flatnonzero(column).tolist() for column in columns]
-
-    def require_examples(self) -> None:
-        """Raise DataError for a label that cannot be learnt: all images have it, or none has."""
-        for name, column in zip(self.label_set.names, self.labels.T, strict=True):
-            if column.all() or not column.any():
-                share = "all" if column.all() else "none"
-                raise DataError(
-                    f"{name!r} holds for {share} of the {len(column)} images to train on: leave "
-                    "it out, or add images."
-                )
+HELD_OUT_AT_MOST = 2000
+"""Of a table of attributes, which may list a hundred times as many; as published for StarGAN."""
 
 
-class LabelledImages(Dataset[Labelled], Decoding):
-    """Labelled images, addressed by their position in the training (see `i2i.data.loading.order`).
+@register_data_kind("domains")
+class Domains(DataKind):
+    """Images that have labels: a domain each, or attributes."""
 
-    In training, all images of a batch come from one data set, and the data sets take turns in
-    random order (StarGAN, section 3.3). A data set goes through its images in another order in
-    each epoch; balanced, it goes through its labels instead and through the images of each.
-    Without shuffling, data sets and their domains take turns, so that the first few images show
-    something of all. The same position gives the same image with the same crop, whoever asks.
+    batch = Labelled
+    sides = "A"
+    has_domains = True
+    takes_table = True
+    rank = 30
+    demo = "domains"
+    unused = ()
+    balance_advice = "Train with --set data.balance=true, which shows all equally often."
+    balance_severity = "warning"
 
-    Args:
-        sets: One for each data set; together at least one image, to be shuffled one in each.
-        geometry: What is done to each image.
-        channels: Of the images: 1, 3 or 4.
-        batch_size: Successive positions that make up a batch.
-        seed: Not negative; order and geometry follow from it.
-        shuffle: Draw at random, as above; else go through all images, in a fixed order.
-        balance: Show all labels equally often.
-    """
+    def labels(self, options: Options) -> dict[str, Any]:
+        data = options.data
+        found = [
+            _label_names(each, find_root(each.root, self.name, silent))
+            for each in (data, *data.more)
+        ]
+        more = zip(data.more, found[1:], strict=True)
+        return found[0] | {"more": [of.model_dump() | names for of, names in more]}
 
-    def __init__(
+    def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
+        data, seed = options.data, options.train.seed
+        roots = [find_root(each.root, self.name, say) for each in (data, *data.more)]
+        parts = [
+            (_attributed if each.table else _foldered)(each, folder, options, say, checked)
+            for each, folder in zip((data, *data.more), roots, strict=True)
+        ]
+        sets, held = [train for train, _, _ in parts], [rest for _, rest, _ in parts]
+        for each in sets:
+            each.require_examples()
+        common: dict[str, Any] = {"channels": data.input_channels, "seed": seed}
+        train = LabelledImages(
+            sets,
+            geometry(data),
+            batch_size=options.train.batch_size,
+            shuffle=True,
+            balance=data.balance,
+            **common,
+        )
+        files = [path for each in sets for path in each.images]
+        keep_decoded(train, files, data, say, train.channels)
+        evaluation = evaluation_geometry(data.crop_size, data.resize)
+        validation = LabelledImages(held, evaluation, **common)
+        return Source(
+            train=train,
+            validation=validation,
+            images=len(train),
+            validation_images=len(validation),
+            fingerprint=fingerprint(
+                f"{path.name} {row.nonzero()[0].tolist()}"
+                for each in sets
+                for path, row in zip(each.images, each.labels, strict=True)
+            ),
+            members=members_of(
+                {
+                    "train": files,
+                    "val": [path for each in held for path in each.images],
+                    "test": [path for _, _, tested in parts for path in tested],
+                },
+                roots,
+                checked,
+            ),
+        )
+
+    def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
+        if "unpaired" in fits:  # whose two folders are not meant to be domains
+            return {}
+        found = {}
+        with contextlib.suppress(DataError):
+            find_domains(root, "train")
+            found[self.name] = "a folder for each domain"
+            find_unpaired(root, "train")  # exactly two of them
+            found["unpaired"] = "two folders"
+        return found
+
+    def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
+        if wanted.table is not None:
+            return [partial(_survey_table, table=wanted.table, names=wanted.attributes)]
+        return [partial(_survey_split, split=split, names=wanted.domains) for split in SPLITS]
+
+    def count_samples(self, parts: Sequence[int]) -> int:
+        return sum(parts)
+
+    def random_batch(
         self,
-        sets: Sequence[LabelledFiles],
-        geometry: JointGeometry,
-        *,
-        channels: int = 3,
-        batch_size: int = 1,
-        seed: int = 0,
-        shuffle: bool = False,
-        balance: bool = False,
-    ) -> None:
-        self.sets = list(sets)
-        self.geometry = geometry
-        self.channels = channels
-        self.batch_size = batch_size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.begins = np.cumsum([0, *(len(each.images) for each in sets)])
-        self.items = int(self.begins[-1])
-        self.offsets = np.cumsum([0, *(len(each.label_set.names) for each in sets)])
-        if shuffle:
-            self._turns = EpochOrder(len(self.sets), _seed(seed, 0))
-            self._draws = [
-                _Draw(each.cells() if balance else [list(range(len(each.images)))], seed, number)
-                for number, each in enumerate(self.sets)
-            ]
-        else:
-            self._listed = in_turns(
-                [
-                    [(number, index) for index in in_turns(_spread(each))]
-                    for number, each in enumerate(self.sets)
-                ]
+        count: int,
+        size: int,
+        channels: tuple[int, int],
+        labels: LabelSpace,
+        generator: torch.Generator,
+    ) -> Labelled:
+        return labels_in_turn(noise(count, channels[0], size, generator), labels)
+
+    def trials(
+        self, source: Source, options: Options, count: int | None, *, examples: int, side: int
+    ) -> Iterator[Trial]:
+        space = options.data.labels
+        held = first_labelled(source.validation, count)
+        learnt = cache(lambda: first_labelled(source.train, examples, side=side))
+
+        @cache
+        def told_apart(groups: tuple[_Group, ...]) -> Callable[[], tuple[Groups, Groups]]:
+            return lambda: (
+                {group.name: _of_group(learnt(), space, group) for group in groups},
+                {group.name: _of_group(held, space, group) for group in groups},
             )
 
-    def __len__(self) -> int:
-        """Return the number of images, which is the length of an epoch."""
-        return sum(len(each.images) for each in self.sets)
+        for column, name in enumerate(space.names):
+            real = _of_group(held, space, _Group(name, column, True))
+            sources = _of_group(held, space, _Group(name, column, False))
+            if not sources.names or not real.names:
+                continue
+            yield Trial(
+                name,
+                sources,
+                real,
+                domain=name,
+                labels=held.labels[[int(number) for number in sources.names]],
+                groups=told_apart(_groups(space, column)),
+                group=name,
+            )
 
-    def __getitem__(self, position: int) -> Labelled:
-        """Return an image (C, H, W) uint8, its labels and its mask, for any position from 0 on.
 
-        Raises:
-            DataError: the file cannot be read.
-        """
-        number, index = self.index(position)
-        files = self.sets[number]
-        (pixels,) = self.geometry.cut(
-            self.seed, position, *self.recalled(int(self.begins[number]) + index)
+class _Group(NamedTuple):
+    """Images of which a label is known to hold, or not."""
+
+    name: str
+    column: int
+    holds: bool
+
+
+def _groups(space: LabelSpace, column: int) -> tuple[_Group, ...]:
+    """What a label is told apart from: the other domains, or images without the attribute."""
+    for each, part in zip(space.sets, space.parts, strict=True):
+        if each.exclusive and part.start <= column < part.stop:
+            return tuple(_Group(n, part.start + i, True) for i, n in enumerate(each.names))
+    name = space.names[column]
+    return _Group(f"not {name}", column, False), _Group(name, column, True)
+
+
+def _of_group(images: Labelled, space: LabelSpace, group: _Group) -> NamedImages:
+    """Those of some samples that are of a group, by their numbers."""
+    known = space.known(images.mask)[:, group.column] > 0
+    chosen = known & ((images.labels[:, group.column] > 0) == group.holds)
+    numbers = torch.nonzero(chosen)[:, 0].tolist()
+    return NamedImages(images.images[chosen], [str(number) for number in numbers])
+
+
+def _survey_split(found: Survey, split: str, names: Sequence[str]) -> Survey:
+    if split != "train":
+        names = [part.name for part in found.parts if part.split == "train"]
+        if not names:
+            return found
+    folders = find_domains(found.root, split, names)
+    if folders is None:
+        return found.without(split)
+    if split == "test" and found.validates_with(
+        path for images in folders.images.values() for path in images
+    ):
+        return found
+    counts = ", ".join(f"{len(images)} of {name}" for name, images in folders.images.items())
+    parts = [Part(split, name, images) for name, images in folders.images.items()]
+    found = replace(found, notes=(*found.notes, *folders.notes))
+    return found.adding(f"{split}: {counts} ({folders.layout})", *parts)
+
+
+def _survey_table(found: Survey, table: Path, names: Sequence[str]) -> Survey:
+    rows = read_table(table, names)
+    folder = find_attributed(found.root, rows, drop_unlisted=True)
+    count = len(folder.train)
+    shares = [
+        (name, sum(values[at] for values in folder.train.values()) / max(count, 1))
+        for at, name in enumerate(rows.names)
+    ]
+    found = replace(found, unlisted=folder.unlisted, shares=tuple(shares))
+    found = found.adding(
+        f"train: {counted(count, 'image', 'images')} with {len(rows.names)} attributes "
+        f"({folder.layout})",
+        Part("train", "", tuple(folder.train)),
+    )
+    if folder.validation is None:
+        return found.adding("val: none")
+    held = {"val": tuple(folder.validation), "test": folder.test}
+    for split, images in held.items():
+        if split == "val" or images:
+            line = f"{split}: {counted(len(images), 'image', 'images')}"
+            found = found.adding(line, Part(split, "", images))
+    return found
+
+
+def _label_names(data: LabelledData, root: Path) -> dict[str, Any]:
+    """Return the options of one data set that only the data can tell: the names of its labels."""
+    if not data.root:
+        raise OptionsError("a data set has no root: say where its images are.")
+    if data.table:
+        table = read_table(table_file(data, root), data.attributes)
+        groups = data.groups or table.groups
+        return {"attributes": list(table.names), "groups": [list(group) for group in groups]}
+    if data.attributes:
+        raise OptionsError(
+            f"data.attributes (={list(data.attributes)}) are columns of a table: name its file "
+            "with data.table."
         )
-        labels = torch.zeros(int(self.offsets[-1]))
-        own = torch.from_numpy(files.labels[index].astype(np.float32))
-        labels[self.offsets[number] : self.offsets[number + 1]] = own
-        mask = torch.zeros(len(self.sets))
-        mask[number] = 1.0
-        return Labelled(to_tensor(pixels), labels, mask)
-
-    def decoded(self, item: int) -> Images:
-        number = int(np.searchsorted(self.begins, item, side="right")) - 1
-        path = self.sets[number].images[item - int(self.begins[number])]
-        return self.geometry.resize_all(read_image(path, self.channels))
-
-    def index(self, position: int) -> tuple[int, int]:
-        """Return which data set, and which of its images, comes at a position."""
-        if not self.shuffle:
-            return self._listed[position % len(self._listed)]
-        batch, place = divmod(position, self.batch_size)
-        turn, number = self._turns(batch)
-        return number, self._draws[number](turn * self.batch_size + place)
+    found = find_domains(root, "train", data.domains)
+    assert found is not None
+    return {"domains": list(found.images)}
 
 
-class _Draw:
-    """Goes through cells of images in turns, and through the images of each cell."""
+def _foldered(
+    data: LabelledData, root: Path, options: Options, say: Say, checked: CheckResult
+) -> Parts:
+    """The labelled images to train on, and those to validate with, of one data set."""
+    found = find_domains(root, "train", data.domains)
+    assert found is not None
+    held = find_domains(root, "val", data.domains)
+    say_not_used([root], (*found.notes, *(held.notes if held else ())), say)
+    train = {
+        name: readable(paths, options.data, say, checked) for name, paths in found.images.items()
+    }
+    if held is not None:
+        validation, split = (
+            {
+                name: readable(paths, options.data, say, checked)
+                for name, paths in held.images.items()
+            },
+            "their own split",
+        )
+    else:
+        both = {name: hold_out(p, HELD_OUT, options.data.split_seed) for name, p in train.items()}
+        train, validation = ({n: pair[side] for n, pair in both.items()} for side in (0, 1))
+        split = "held out from those for training"
+    numbers = ", ".join(f"{len(images)} of {name}" for name, images in train.items())
+    say(
+        f"data: {root} ({found.layout}), images to train on: {numbers}; "
+        f"{sum(map(len, validation.values()))} to validate with ({split})"
+    )
 
-    def __init__(self, cells: list[list[int]], seed: int, number: int) -> None:
-        self.cells = cells
-        self.turns = EpochOrder(len(cells), _seed(seed, 1, number))
-        self.orders = [
-            EpochOrder(len(cell), _seed(seed, 2, number, at)) for at, cell in enumerate(cells)
-        ]
+    def labelled(images: Mapping[str, Sequence[Path]]) -> LabelledFiles:
+        identity = np.eye(len(data.domains), dtype=bool)
+        rows = [identity[data.domains.index(name)] for name, p in images.items() for _ in p]
+        paths = tuple(path for each in images.values() for path in each)
+        return LabelledFiles(data.label_set, paths, np.array(rows).reshape(-1, len(identity)))
 
-    def __call__(self, position: int) -> int:
-        turn, cell = self.turns(position)
-        return self.cells[cell][self.orders[cell](turn)[1]]
-
-
-def _seed(*entropy: int) -> int:
-    return int(np.random.SeedSequence((_STREAM, *entropy)).generate_state(1)[0])
+    known = {path for images in validation.values() for path in images}
+    tested = find_domains(root, "test", data.domains)
+    test = [path for each in (tested.images.values() if tested else ()) for path in each]
+    return labelled(train), labelled(validation), [path for path in test if path not in known]
 
 
-def _spread(files: LabelledFiles) -> list[list[int]]:
-    return files.cells() if files.label_set.exclusive else [list(range(len(files.images)))]
+def _attributed(
+    data: LabelledData, root: Path, options: Options, say: Say, checked: CheckResult
+) -> Parts:
+    """The labelled images to train on, and those to validate with, of one data set."""
+    table = read_table(table_file(data, root), data.attributes)
+    found = find_attributed(root, table, drop_unlisted=options.data.skip_bad)
+    say_not_used([root], (), say)
+    left_out(
+        dict.fromkeys(found.unlisted, f"no row in {table.path}"),
+        len(found.train) + len(found.unlisted),
+        say,
+    )
+    if found.unseen:
+        say(f"note: {found.unseen} of {len(table.rows)} rows in {table.path} have no image")
+    train = readable(list(found.train), options.data, say, checked)
+    if found.validation is not None:
+        validation, split = (
+            readable(list(found.validation), options.data, say, checked),
+            "their own split",
+        )
+    else:
+        share = min(HELD_OUT, HELD_OUT_AT_MOST / len(train))
+        train, validation = hold_out(train, share, options.data.split_seed)
+        split = "held out from those for training"
+    say(
+        f"data: {root} ({found.layout}), {counted(len(train), 'image', 'images')} to "
+        f"train on, {len(validation)} to validate with ({split}), {len(table.names)} attributes"
+    )
+    values = found.train | (found.validation or {})
 
+    def labelled(images: Sequence[Path]) -> LabelledFiles:
+        rows = np.array([values[path] for path in images], dtype=bool)
+        return LabelledFiles(data.label_set, tuple(images), rows.reshape(-1, len(table.names)))
 
-def in_turns(rows: Sequence[Sequence[T]]) -> list[T]:
-    """Take the first of each row, then the second of each that has one, and so on."""
-    none = object()
-    taken = chain.from_iterable(zip_longest(*rows, fillvalue=none))
-    return [item for item in taken if item is not none]  # type: ignore[misc]
+    return labelled(train), labelled(validation), found.test

@@ -13,8 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Protocol, TypeVar
 
-from PIL import Image
-
+from i2i.data.images.formats import open_file
 from i2i.data.images.read import (
     any_image,
     is_image,
@@ -478,7 +477,7 @@ def aspect(paths: Sequence[Path]) -> float:
     """The median of width over height of some images, by the heads of 30 files; 0 without any."""
     shapes = []
     for path in paths[:: max(1, len(paths) // 30)]:
-        with contextlib.suppress(Exception), Image.open(path) as image:  # decoders raise anything
+        with contextlib.suppress(Exception), open_file(path) as image:  # decoders raise anything
             shapes.append(image.width / image.height)
     return median(shapes) if shapes else 0.0
 

@@ -1,22 +1,197 @@
-"""Images and what they should become, as a data set to train on or to validate with."""
+"""Images and what they should become: for pix2pix and its like."""
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from i2i.core.batch import Pair
-from i2i.data.augment.geometry import JointGeometry
+from i2i.config import Data, Options
+from i2i.core.batch import Pair, to_tensor
+from i2i.core.registry import register_data_kind
+from i2i.core.text import counted
+from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
+from i2i.data.images.check import CheckResult, mismatch, usable_pairs
 from i2i.data.images.read import Pixels, read_image
-from i2i.data.kinds.layouts import PairFiles
+from i2i.data.images.values import require_full_range
+from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
+from i2i.data.kinds.kind import DataKind, NamedImages, Trial
+from i2i.data.kinds.layouts import (
+    PairedFolder,
+    PairFiles,
+    aspect,
+    find_pairs,
+    has_split,
+    hold_out,
+    lonely_sides,
+)
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
+from i2i.data.sources.cached import keep_decoded
+from i2i.data.sources.root import find_root
+from i2i.data.sources.source import (
+    HELD_OUT,
+    Say,
+    Source,
+    check,
+    fingerprint,
+    geometry,
+    left_out,
+    members_of,
+    say_not_used,
+)
 from i2i.errors import DataError, OptionsError
 
 Direction = Literal["AtoB", "BtoA"]
+
+NARROW = 1.2
+"""Width over height below which most images are hardly two side by side."""
+
+
+@register_data_kind("paired")
+class Paired(DataKind):
+    """Pairs. A kind that finds them in another way needs only `find` and `has_split`."""
+
+    batch = Pair
+    has_truth = True
+    rank = 10
+
+    def find(self, root: Path, split: str, *, drop_orphans: bool = False) -> PairedFolder:
+        """The pairs of a split: "train", "val" or "test"; see `find_pairs`.
+
+        Raises:
+            DataError: there are none, or images have no partner and are not to be dropped.
+        """
+        return find_pairs(root, split, drop_orphans=drop_orphans)
+
+    def has_split(self, root: Path, split: str) -> bool:
+        """Whether there are pairs of their own for a split."""
+        return has_split(root, split)
+
+    def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
+        data = options.data
+        root = find_root(data.root, self.name, say)
+        found = self.find(root, "train", drop_orphans=data.skip_bad)
+        say_not_used([root], (f"{each}: not used" for each in lonely_sides(root)), say)
+        orphans = (*found.orphans_a, *found.orphans_b)
+        left_out(dict.fromkeys(orphans, "no partner"), 2 * len(found.pairs) + len(orphans), say)
+        train, split = _usable(found.pairs, data, say, checked), "its own split"
+        if self.has_split(root, "val"):
+            held = self.find(root, "val", drop_orphans=data.skip_bad)
+            validation = _usable(held.pairs, data, say, checked)
+        else:
+            train, validation = hold_out(train, HELD_OUT, data.split_seed)
+            split = f"held out from the {len(train) + len(validation)} for training"
+        say(
+            f"data: {root} ({found.layout}), {counted(len(train), 'pair', 'pairs')} to train on, "
+            f"{len(validation)} to validate with ({split})"
+        )
+        common: dict[str, Any] = {
+            "direction": data.direction,
+            "input_channels": data.input_channels,
+            "output_channels": data.output_channels,
+            "seed": options.train.seed,
+        }
+        images = PairedImages(
+            train, geometry(data, sides=self.sides, paired=True), shuffle=True, **common
+        )
+        keep_decoded(images, _files(train), data, say, images.depths)
+        parts = {
+            "train": _files(train),
+            "val": _files(validation),
+            "test": self._tested(root, validation),
+        }
+        return Source(
+            train=images,
+            validation=PairedImages(
+                validation, evaluation_geometry(data.crop_size, data.resize), **common
+            ),
+            images=len(train),
+            validation_images=len(validation),
+            fingerprint=fingerprint(pair.name for pair in train),
+            members=members_of(parts, [root], checked),
+        )
+
+    def _tested(self, root: Path, validation: Sequence[PairFiles]) -> list[Path]:
+        """The images to test with beside those that validate; whatever is wrong with them."""
+        held = {pair.a for pair in validation}
+        with contextlib.suppress(DataError):
+            if self.has_split(root, "test"):
+                found = self.find(root, "test", drop_orphans=True).pairs
+                return _files(pair for pair in found if pair.a not in held)
+        return []
+
+    def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
+        with contextlib.suppress(DataError):
+            pairs = self.find(root, "train", drop_orphans=True)
+            orphans = len(pairs.orphans_a) + len(pairs.orphans_b)
+            by_side = pairs.pairs[0].b is None
+            if 2 * len(pairs.pairs) >= orphans and not (
+                by_side and aspect([pair.a for pair in pairs.pairs]) < NARROW
+            ):
+                if by_side:
+                    return {self.name: "whole images in train/, two side by side in each"}
+                found = counted(len(pairs.pairs), "image of A has", "images of A have")
+                return {
+                    self.name: f"{found} a partner of the same name, "
+                    f"{counted(orphans, 'has', 'have')} not"
+                }
+        return {}
+
+    def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
+        return [*(partial(self._survey_split, split=split) for split in SPLITS), note_lonely_sides]
+
+    def _survey_split(self, found: Survey, split: str) -> Survey:
+        if split != "train" and not self.has_split(found.root, split):
+            return found.without(split)
+        folder = self.find(found.root, split, drop_orphans=True)
+        if split == "test" and found.validates_with(pair.a for pair in folder.pairs):
+            return found
+        a = tuple(pair.a for pair in folder.pairs)
+        b = tuple(pair.b for pair in folder.pairs if pair.b)
+        parts = [Part(split, "A", a), Part(split, "B", b)] if b else [Part(split, "", a)]
+        found = replace(
+            found,
+            pairs=(*found.pairs, (split, folder.pairs)),
+            orphans=found.orphans + folder.orphans_a + folder.orphans_b,
+        )
+        pairs = counted(len(folder.pairs), "pair", "pairs")
+        return found.adding(f"{split}: {pairs} ({folder.layout})", *parts)
+
+    def trials(
+        self, source: Source, options: Options, count: int | None, *, examples: int, side: int
+    ) -> Iterator[Trial]:
+        dataset: Any = source.validation
+        total = source.validation_images
+        samples = [
+            dataset[number] for number in range(total if count is None else min(count, total))
+        ]
+        images, truth = (torch.stack([sample[side] for sample in samples]) for side in (0, 1))
+        names = [pair.name for pair in dataset.pairs[: len(samples)]]
+        yield Trial("", NamedImages(images, names), NamedImages(truth, names), aligned=True)
+
+
+def _files(pairs: Iterable[PairFiles]) -> list[Path]:
+    return [path for pair in pairs for path in (pair.a, pair.b) if path is not None]
+
+
+def _usable(
+    pairs: Sequence[PairFiles], data: Data, say: Say, checked: CheckResult
+) -> list[PairFiles]:
+    found = check(_files(pairs), checked)
+    usable = usable_pairs(pairs, found, skip_bad=data.skip_bad)
+    for side in ([pair.a for pair in usable], [pair.b for pair in usable if pair.b]):
+        require_full_range(side, checked.looks)
+    why = {
+        pair.a: found.bad.get(pair.a) or found.bad.get(pair.b or pair.a) or mismatch(pair, found)
+        for pair in pairs
+    }
+    left_out({path: reason for path, reason in why.items() if reason}, len(pairs), say)
+    return usable
 
 
 class PairedImages(Dataset[Pair], Decoding):
@@ -99,8 +274,3 @@ class PairedImages(Dataset[Pair], Decoding):
                 f"{b.shape[1]}x{b.shape[0]}; the two images of a pair must have the same size."
             )
         return a, b
-
-
-def to_tensor(pixels: Pixels) -> Tensor:
-    """(H, W, C) pixels as a (C, H, W) tensor."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

@@ -1,15 +1,219 @@
-"""Images that are looked at one by one, as a data set to train on or to validate with."""
+"""Images that are looked at one by one: for models that make images from noise."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset
 
-from i2i.core.batch import Labelled
-from i2i.data.augment.geometry import JointGeometry
-from i2i.data.kinds.domains import in_turns
-from i2i.data.kinds.image_set import ImageSet
-from i2i.data.kinds.paired import to_tensor
+from i2i.config import Data, Options
+from i2i.core.batch import Labelled, to_tensor
+from i2i.core.labels import LabelSpace
+from i2i.core.registry import register_data_kind
+from i2i.core.text import counted
+from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
+from i2i.data.catalogue.cache import cache_folder
+from i2i.data.catalogue.idx import ByteStore, find_idx, has_idx
+from i2i.data.catalogue.torchvision_names import TORCHVISION
+from i2i.data.catalogue.torchvision_sets import find_named
+from i2i.data.images.check import CheckResult
+from i2i.data.images.content_hash import Member, hash_pixels
+from i2i.data.images.read import list_images
+from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted
+from i2i.data.kinds.folders import data_folders, side_of, split_of
+from i2i.data.kinds.image_folder import FileStore, find_images
+from i2i.data.kinds.image_set import FoundImages, ImageSet
+from i2i.data.kinds.kind import DataKind, noise
+from i2i.data.kinds.labelled_images import in_turns, labels_in_turn
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
+from i2i.data.sources.cached import keep_decoded
+from i2i.data.sources.root import find_root
+from i2i.data.sources.source import (
+    HELD_OUT,
+    Say,
+    Source,
+    geometry,
+    members_of,
+    readable,
+    say_not_used,
+    silent,
+)
+from i2i.errors import DataError, OptionsError
+
+
+@register_data_kind("unconditional")
+class Unconditional(DataKind):
+    """Images of one kind, or of classes."""
+
+    batch = Labelled
+    sides = "A"
+    translates = False
+    rank = 40
+    demo = "domains"
+    part = "class"
+    unused = ()
+    balance_advice = (
+        "Rare classes are seen rarely and learnt less well; choose some with --set "
+        "data.domains=[...], or add images."
+    )
+
+    def require_meaning(self, options: Options) -> None:
+        super().require_meaning(options)
+        for name in ("table", "attributes", "groups", "more"):
+            if getattr(options.data, name):
+                raise OptionsError(
+                    f"data.{name} is for models that change attributes or domains; this one makes "
+                    "images of classes, which are named by folders and chosen with data.domains."
+                )
+
+    def labels(self, options: Options) -> dict[str, Any]:
+        found = self._find(options.data.root, silent)
+        names = found.train.of_classes(options.data.domains).classes or found.classes
+        return {"domains": list(names)}
+
+    def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
+        data, seed = options.data, options.train.seed
+        found = self._find(data.root, say)
+        if isinstance(found.train.store, FileStore):
+            say_not_used([found.train.store.root], found.notes, say)
+        train = _usable(found.train.of_classes(data.domains), data, say, checked)
+        for name, places in zip(train.classes, train.by_class(), strict=False):
+            if not len(places):
+                raise DataError(
+                    f"There is no image of the class {name!r} to train on: leave it out."
+                )
+        if found.validation is not None:
+            validation = _usable(found.validation.of_classes(data.domains), data, say, checked)
+            split = "their own split"
+        else:
+            train, validation = train.held_out(HELD_OUT, data.split_seed)
+            split = "held out from those for training"
+        say(
+            f"data: {data.root} ({found.layout}), {counted(len(train), 'image', 'images')} to "
+            "train on, "
+            f"{len(validation)} to validate with ({split}), classes: {len(train.classes) or 'none'}"
+        )
+        common: dict[str, Any] = {"channels": data.output_channels, "seed": seed}
+        evaluation = evaluation_geometry(data.crop_size, data.resize)
+        samples = SingleImages(train, geometry(data), shuffle=True, **common)
+        if not isinstance(train.store, ByteStore):  # which is read as it is, in no time
+            store = train.store
+            files = [store.paths[i] for i in train.indices] if isinstance(store, FileStore) else []
+            keep_decoded(samples, files, data, say, samples.channels, train.fingerprint)
+        parts = {"train": train, "val": validation, "test": found.test}
+        return Source(
+            train=samples,
+            validation=SingleImages(validation, evaluation, **common),
+            images=len(train),
+            validation_images=len(validation),
+            fingerprint=train.fingerprint,
+            members=partial(_members, parts, checked),
+        )
+
+    def find_named(self, dataroot: str, say: Say) -> FoundImages | None:
+        if dataroot in TORCHVISION and not Path(dataroot).is_dir():
+            return find_named(dataroot, cache_folder(), say)
+        return None
+
+    def _find(self, dataroot: str, say: Say) -> FoundImages:
+        return self.find_named(dataroot, say) or _in_folder(find_root(dataroot, self.name, say))
+
+    def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
+        if has_idx(root):
+            return {self.name: "files in MNIST's format"}
+        if not fits and list_images(root) and not _looks_arranged(root):
+            return {self.name: "there are no pairs, sides or domains"}
+        return {}
+
+    def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
+        return [partial(_survey, names=wanted.domains, named=wanted.named)]
+
+    def count_samples(self, parts: Sequence[int]) -> int:
+        return sum(parts)
+
+    def random_batch(
+        self,
+        count: int,
+        size: int,
+        channels: tuple[int, int],
+        labels: LabelSpace,
+        generator: torch.Generator,
+    ) -> Labelled:
+        return labels_in_turn(noise(count, channels[1], size, generator), labels)
+
+
+def _members(
+    parts: Mapping[str, ImageSet | None], checked: CheckResult, split: str
+) -> list[Member]:
+    """The images of a split: files by their content, others by their pixels."""
+    images = parts[split]
+    if images is None:
+        return []
+    store, indices = images.store, images.indices.tolist()
+    if isinstance(store, FileStore):
+        paths = [store.paths[index] for index in indices]
+        root = store.root.parent if split_of(store.root.name) else store.root
+        return members_of({split: paths}, [root], checked)(split)
+    return [Member(store.name(index), hash_pixels(store.read(index, 3))) for index in indices]
+
+
+def _in_folder(root: Path) -> FoundImages:
+    return find_idx(root, cache_folder()) if has_idx(root) else find_images(root)
+
+
+def _usable(images: ImageSet, data: Data, say: Say, checked: CheckResult) -> ImageSet:
+    """Check the images that are files; those in an array have been checked as a whole."""
+    store = images.store
+    if not isinstance(store, FileStore) or not len(images):
+        return images
+    paths = [store.paths[index] for index in images.indices]
+    usable = set(readable(paths, data, say, checked))
+    return images.take([place for place, path in enumerate(paths) if path in usable])
+
+
+def _looks_arranged(root: Path) -> bool:
+    """Whether folders are named as if they were sides, so that something is missing."""
+    folders = data_folders(root)
+    inner = [path for folder in folders if split_of(folder.name) for path in data_folders(folder)]
+    return any(side_of(path.name) for path in folders) or any(
+        path.name.upper() in ("A", "B") for path in (*folders, *inner)
+    )
+
+
+def _survey(found: Survey, names: Sequence[str], named: FoundImages | None) -> Survey:
+    """What training makes of single images, class by class where they have any."""
+    root = found.root
+    if named is None:
+        named = _in_folder(root)
+    names = names or named.classes
+    found = replace(found, notes=(*found.notes, *named.notes))
+    for split, images in zip(SPLITS, (named.train, named.validation, named.test), strict=True):
+        if images is None:
+            found = found.without(split)
+            continue
+        images = images.of_classes(names)
+        store = images.store
+        if isinstance(store, FileStore):
+            paths = [store.paths[index] for index in images.indices]
+        else:
+            paths = [root / split / store.name(int(index)) for index in images.indices]
+            places = zip(paths, ((store, int(index)) for index in images.indices), strict=True)
+            found = replace(found, stored={**found.stored, **dict(places)})
+        parts = [
+            Part(split, name, tuple(paths[place] for place in places))
+            for name, places in zip(names or ("",), images.by_class(), strict=True)
+        ]
+        classes = f", {len(names)} classes" if names else ""
+        line = f"{split}: {counted(len(images), 'image', 'images')}{classes} ({named.layout})"
+        found = found.adding(line, *(part for part in parts if part.images))
+        missing = [part.name for part in parts if not part.images]
+        if split == "train" and missing:
+            raise DataError(f"There is no image of the class {missing[0]!r} to train on.")
+    return replace(found, store_layout=named.layout if found.stored else "")
 
 
 class SingleImages(Dataset[Labelled], Decoding):

@@ -1,17 +1,197 @@
-"""Images of two kinds that do not belong together, as a data set to train on or validate with."""
+"""Images of two kinds that do not belong together: for CycleGAN and its like."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
-from i2i.core.batch import Unpaired
-from i2i.data.augment.geometry import JointGeometry
+from i2i.config import Options
+from i2i.core.batch import Unpaired, to_tensor
+from i2i.core.registry import MODELS, register_data_kind
+from i2i.core.signals import side_names
+from i2i.core.text import counted
+from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
+from i2i.data.images.check import CheckResult
 from i2i.data.images.read import read_image
-from i2i.data.kinds.paired import to_tensor
+from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
+from i2i.data.kinds.kind import DataKind, Groups, NamedImages, Trial, shrunk
+from i2i.data.kinds.layouts import find_unpaired, hold_out, lonely_sides
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
+from i2i.data.sources.cached import keep_decoded
+from i2i.data.sources.root import find_root
+from i2i.data.sources.source import (
+    FEW,
+    HELD_OUT,
+    Say,
+    Source,
+    fingerprint,
+    geometry,
+    members_of,
+    readable,
+    say_not_used,
+)
+from i2i.errors import DataError
+
+
+@register_data_kind("unpaired")
+class TwoDomains(DataKind):
+    """Two domains whose images have nothing to do with each other."""
+
+    batch = Unpaired
+    rank = 20
+    demo = "unpaired"
+    takes_root_b = True
+    balance_advice = (
+        "An epoch has as many steps as the larger side has images; those of the smaller one are "
+        "seen more often."
+    )
+
+    def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
+        data = options.data
+        root = find_root(data.root, self.name, say)
+        root_b = Path(data.root_b) if data.root_b else None
+        found = find_unpaired(root, "train", root_b)
+        assert found is not None
+        roots = [root, *([root_b] if root_b else [])]
+        lonely = [] if root_b else lonely_sides(root)
+        say_not_used(roots, (f"{each}: not used" for each in lonely), say)
+        if found.names != ("A", "B"):
+            say(f"data: A is {found.names[0]!r}, B is {found.names[1]!r}")
+        sides = [readable(side, data, say, checked) for side in (found.a, found.b)]
+        held = find_unpaired(root, "val", root_b)
+        if held is not None:
+            validation, split = (
+                [readable(side, data, say, checked) for side in (held.a, held.b)],
+                "its own",
+            )
+        else:
+            both = [hold_out(side, HELD_OUT, data.split_seed) for side in sides]
+            # A single image is trained on and validated with.
+            sides, validation = (
+                [train for train, _ in both],
+                [rest or train for train, rest in both],
+            )
+            split = "held out from those for training"
+        say(
+            f"data: {root} ({found.layout}), {counted(len(sides[0]), 'image', 'images')} of A "
+            f"and {len(sides[1])} of B to train on, {len(validation[0])} and {len(validation[1])} "
+            f"to validate with ({split})"
+        )
+        for name, side in zip(found.names, validation, strict=True):
+            if len(side) < FEW:
+                say(
+                    f"note: of {name} there {'is' if len(side) == 1 else 'are'} only {len(side)} "
+                    "to validate with: how different results are from each other cannot be "
+                    "measured."
+                )
+        if data.direction == "BtoA" and not MODELS.find(options.model).directions:
+            # What a model that translates one way alone is to translate comes first.
+            sides, validation = sides[::-1], validation[::-1]
+        common: dict[str, Any] = {
+            "channels": (data.input_channels, data.output_channels),
+            "seed": options.train.seed,
+        }
+        train = UnpairedImages(sides, geometry(data, sides=self.sides), shuffle=True, **common)
+        keep_decoded(train, [path for side in sides for path in side], data, say, train.channels)
+        held_out = UnpairedImages(
+            validation, evaluation_geometry(data.crop_size, data.resize), **common
+        )
+        return Source(
+            train=train,
+            validation=held_out,
+            images=len(train),
+            validation_images=len(held_out),
+            fingerprint=fingerprint(path.name for side in sides for path in side),
+            members=members_of(
+                {
+                    "train": [path for side in sides for path in side],
+                    "val": [path for side in validation for path in side],
+                    "test": _tested(root, root_b, validation),
+                },
+                roots,
+                checked,
+            ),
+        )
+
+    def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
+        with contextlib.suppress(DataError):
+            find_unpaired(root, "train", any_names=False)
+            return {self.name: "two sides"}
+        return {}
+
+    def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
+        steps = [partial(_survey_split, split=split, root_b=wanted.root_b) for split in SPLITS]
+        return [*steps, note_lonely_sides]
+
+    def count_held_out(self, source: Source, direction: str | None) -> int:
+        dataset: Any = source.validation
+        sides = [len(side) for side in dataset.images]  # of which the shorter begins anew
+        return min(sides) if direction is None else sides["AB".index(direction[0])]
+
+    def trials(
+        self, source: Source, options: Options, count: int | None, *, examples: int, side: int
+    ) -> Iterator[Trial]:
+        data = options.data
+        real = _sides(source.validation, count)
+
+        def groups() -> tuple[Groups, Groups]:
+            return _sides(source.train, examples, side=side), real
+
+        same = real["A"].images.shape[1] == real["B"].images.shape[1]
+        called = side_names(data.root, data.root_b)
+        notes = [] if called == ("A", "B") else [f"A is {called[0]}, B is {called[1]}."]
+        for of, to in ("AB", "BA"):
+            yield Trial(
+                f"{of}to{to}",
+                real[of],
+                real[to],
+                direction=f"{of}to{to}",
+                groups=groups if same else None,
+                group=to,
+                side=to,
+                notes=notes,
+            )
+
+
+def _survey_split(found: Survey, split: str, root_b: Path | None) -> Survey:
+    folders = find_unpaired(found.root, split, root_b)
+    if folders is None:
+        return found.without(split)
+    if split == "test" and found.validates_with(folders.a):
+        return found
+    return found.adding(
+        f"{split}: {len(folders.a)} + {len(folders.b)} images, unpaired ({folders.layout})",
+        Part(split, "A", folders.a),
+        Part(split, "B", folders.b),
+    )
+
+
+def _sides(dataset: Any, count: int | None, *, side: int | None = None) -> dict[str, NamedImages]:
+    """The first images of both sides of a data set, shrunk if a side is given."""
+    totals = [len(images) for images in dataset.images]
+    totals = [total if count is None else min(count, total) for total in totals]
+    samples = [dataset[number] for number in range(max(totals))]
+    return {
+        name: NamedImages.numbered(
+            torch.stack([shrunk(sample[at], side) for sample in samples[:total]])
+        )
+        for at, (name, total) in enumerate(zip("AB", totals, strict=True))
+    }
+
+
+def _tested(root: Path, root_b: Path | None, validation: Sequence[Sequence[Path]]) -> list[Path]:
+    """The images to test with beside those that validate; whatever is wrong with them."""
+    held = {path for side in validation for path in side}
+    with contextlib.suppress(DataError):
+        if (found := find_unpaired(root, "test", root_b)) is not None:
+            return [path for path in (*found.a, *found.b) if path not in held]
+    return []
 
 
 class UnpairedImages(Dataset[Unpaired], Decoding):
@@ -71,7 +251,9 @@ class UnpairedImages(Dataset[Unpaired], Decoding):
             images = self.images[side]
             index = self.orders[side](position)[1] if self.orders else position % len(images)
             pixels = self.recalled(index + side * len(self.images[0]))
-            sides.append(to_tensor(*self.geometry.cut(self.seeds[side], position, *pixels)))
+            sides.append(
+                to_tensor(*self.geometry.cut(self.seeds[side], position, *pixels, sides="AB"[side]))
+            )
         return Unpaired(*sides)
 
     def decoded(self, item: int) -> Images:

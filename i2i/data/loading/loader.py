@@ -22,6 +22,7 @@ from weakref import WeakSet
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from i2i.core.plugins import LoadedPlugins
 from i2i.data.loading.shared_memory import Parcel, Receiver, Sender, collate
 from i2i.data.semaphores import named_after_us, sweep
 from i2i.errors import DataError, I2iError, WorkerError
@@ -161,6 +162,7 @@ class _Batches(Dataset[Any]):
     """
 
     def __init__(self, dataset: Dataset[Any], pin_memory: bool, lenient: bool) -> None:
+        self.plugins = LoadedPlugins()  # first, so that a worker has them when it meets the rest
         self.dataset = dataset
         self.pin_memory = pin_memory
         self.lenient = lenient

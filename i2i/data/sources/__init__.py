@@ -1,26 +1,21 @@
 """From the `[data]` of the options to data sets, with everything checked before training starts."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from i2i.config import Options, read_options
 from i2i.data.images.check import CheckResult
 from i2i.data.images.read import typed_path
-from i2i.data.sources.domains import domains, label_names
-from i2i.data.sources.paired import paired
+from i2i.data.kinds import find_kind
 from i2i.data.sources.remarks import remarks
 from i2i.data.sources.root import DEMO, find_root
-from i2i.data.sources.source import Say, Source, silent
-from i2i.data.sources.unconditional import class_names, find_named_images, images
-from i2i.data.sources.unpaired import unpaired
+from i2i.data.sources.source import Say, Source
 from i2i.errors import OptionsError
 
 __all__ = [
     "DEMO",
     "Source",
     "elsewhere",
-    "find_named_images",
     "find_root",
     "open_source",
     "remarks",
@@ -33,23 +28,17 @@ def open_source(options: Options, kind: str, say: Say) -> Source:
 
     Arguments:
         options: of the run.
-        kind: what the model learns from: "paired", "unpaired", "domains" or "unconditional".
+        kind: the name of what the model learns from (`i2i.data.kinds`).
         say: prints a line for a person.
 
     Raises:
         DataError: the folder or images in it are not as they should be.
     """
-    _require_meaning(options, kind)
+    _require_root(options)
+    of_kind = find_kind(kind)
+    of_kind.require_meaning(options)
     checked = CheckResult()
-    if kind == "unconditional":
-        return replace(images(options, say, checked), checked=checked)
-    makers: dict[str, Callable[[Options, Path, Say, CheckResult], Source]] = {
-        "paired": paired,
-        "unpaired": unpaired,
-        "domains": domains,
-    }
-    root = find_root(options.data.root, kind, say)
-    return replace(makers[kind](options, root, say, checked), checked=checked)
+    return replace(of_kind.open(options, say, checked), checked=checked)
 
 
 def resolve_options(options: Options, kind: str) -> Options:
@@ -64,7 +53,9 @@ def resolve_options(options: Options, kind: str) -> Options:
         OptionsError: it is not said where the images are, or something is said that this kind of
             data does not have.
     """
-    _require_meaning(options, kind)
+    _require_root(options)
+    of_kind = find_kind(kind)
+    of_kind.require_meaning(options)
     layer = options.to_dict()
     for each in (layer["data"], *layer["data"]["more"]):
         for key in ("root", "root_b", "table"):
@@ -76,16 +67,7 @@ def resolve_options(options: Options, kind: str) -> Options:
             if where and Path(where).exists() and not below:
                 each[key] = str(Path(where).absolute())
     options = read_options(layer)
-    data = options.data
-    if kind == "unconditional":
-        layer["data"]["domains"] = list(class_names(data, silent))
-        return read_options(layer)
-    if kind != "domains":
-        return options
-    found = [label_names(each, find_root(each.root, kind, silent)) for each in (data, *data.more)]
-    layer["data"] |= found[0] | {
-        "more": [of.model_dump() | names for of, names in zip(data.more, found[1:], strict=True)]
-    }
+    layer["data"] |= of_kind.labels(options)
     return read_options(layer)
 
 
@@ -100,23 +82,10 @@ def elsewhere(options: Options, dataroot: str, kind: str) -> Options:
     return resolve_options(read_options(layer), kind)
 
 
-def _require_meaning(options: Options, kind: str) -> None:
-    """Refuse to go without a data set, and what would be ignored."""
-    data = options.data
-    if not data.root:
+def _require_root(options: Options) -> None:
+    """Refuse to go without a data set."""
+    if not options.data.root:
         raise OptionsError(
             "data.root is empty: say where the images are with data.root=FOLDER (--dataroot), or "
             "try data.root=demo."
         )
-    if data.root_b and kind != "unpaired":
-        raise OptionsError(
-            f"data.root_b (={data.root_b!r}, --dataroot-b) is for unpaired data; the model "
-            f"{options.model!r} learns from {kind} data and would ignore it: leave it out."
-        )
-    if kind in ("paired", "unpaired"):
-        for name in ("table", "attributes", "domains", "groups", "more"):
-            if getattr(data, name):
-                raise OptionsError(
-                    f"data.{name} is for models of many domains; the model {options.model!r} "
-                    f"learns from {kind} data and would ignore it: leave it out."
-                )

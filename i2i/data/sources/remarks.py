@@ -33,7 +33,7 @@ def remarks(options: Options, kind: str, source: Source) -> list[str]:
         with progress_bar("looking for copies") as comparing:
             lines += brief(
                 root,
-                kind,  # type: ignore[arg-type]
+                kind,
                 source.checked,
                 crop_size=data.crop_size,
                 resize=data.resize,

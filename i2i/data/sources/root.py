@@ -7,6 +7,7 @@ from i2i.core.progress import progress_bar
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.catalogue.cards import catalogued
 from i2i.data.images.read import require_folder, typed_path
+from i2i.data.kinds import find_kind
 from i2i.data.sources.source import Say
 
 DEMO = "demo"
@@ -46,7 +47,7 @@ def find_root(dataroot: str, kind: str | None, say: Say) -> Path:
             bar(done, total)
 
         return demo_folder(
-            "domains" if kind == "unconditional" else kind or "paired",
+            find_kind(kind or "paired").demo,
             cache_folder(),
             progress=progress,
         )

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, default_collate
 from i2i.config import Data, LabelledData
 from i2i.core.progress import progress_bar
 from i2i.data.augment.geometry import JointGeometry
+from i2i.data.augment.transforms import UserTransforms
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images.check import CheckResult, check_images, usable_images
 from i2i.data.images.content_hash import Member, content_hash
@@ -70,10 +71,31 @@ class Source:
         ]
 
 
-def geometry(data: Data) -> JointGeometry:
-    """Return what is done to the images that are trained on."""
+def geometry(data: Data, *, sides: str = "A", paired: bool = False) -> JointGeometry:
+    """Return what is done to the images that are trained on.
+
+    Arguments:
+        data: the options.
+        sides: "AB" where there are two, else "A".
+        paired: whether they belong together, pixel for pixel.
+
+    Raises:
+        OptionsError: a transform of the recipe is not one.
+    """
     random = data.crop == "random"
-    return JointGeometry(data.load_size, data.crop_size, data.resize, random, data.flip)
+    chosen = data.transforms
+    transforms = None
+    if chosen:
+        channels = (data.input_channels, data.output_channels)
+        if paired and data.direction == "BtoA":
+            channels = channels[::-1]
+        transforms = UserTransforms(
+            chosen,
+            size=data.crop_size,
+            channels=dict(zip(sides, channels, strict=False)),
+            paired=paired,
+        )
+    return JointGeometry(data.load_size, data.crop_size, data.resize, random, data.flip, transforms)
 
 
 def readable(paths: Sequence[Path], data: Data, say: Say, checked: CheckResult) -> list[Path]:

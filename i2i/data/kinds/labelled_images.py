@@ -1,0 +1,194 @@
+"""Labelled images of one data set or several, as a data set; and batches of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from i2i.core.batch import Labelled, to_tensor
+from i2i.core.labels import LabelSet, LabelSpace
+from i2i.data.augment.geometry import JointGeometry
+from i2i.data.images.read import read_image
+from i2i.data.kinds.kind import shrunk
+from i2i.data.loading.decoded_cache import Decoding, Images
+from i2i.data.loading.order import EpochOrder
+from i2i.errors import DataError
+
+T = TypeVar("T")
+
+# Sets these random numbers apart from others that are derived from the same seed.
+_STREAM = 3
+
+
+@dataclass(frozen=True)
+class LabelledFiles:
+    """The images of one data set and their labels, (number of images, number of names)."""
+
+    label_set: LabelSet
+    images: tuple[Path, ...]
+    labels: npt.NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        assert self.labels.shape == (len(self.images), len(self.label_set.names))
+
+    def cells(self) -> list[list[int]]:
+        """Return which images to choose among so that all labels are seen equally often.
+
+        These are the images of each domain; or, for each attribute, those that have it and those
+        that do not.
+        """
+        columns = list(self.labels.T)
+        if not self.label_set.exclusive:
+            columns = [values for column in columns for values in (column, ~column)]
+        return [np.flatnonzero(column).tolist() for column in columns]
+
+    def require_examples(self) -> None:
+        """Raise DataError for a label that cannot be learnt: all images have it, or none has."""
+        for name, column in zip(self.label_set.names, self.labels.T, strict=True):
+            if column.all() or not column.any():
+                share = "all" if column.all() else "none"
+                raise DataError(
+                    f"{name!r} holds for {share} of the {len(column)} images to train on: leave "
+                    "it out, or add images."
+                )
+
+
+class LabelledImages(Dataset[Labelled], Decoding):
+    """Labelled images, addressed by their position in the training (see `i2i.data.loading.order`).
+
+    In training, all images of a batch come from one data set, and the data sets take turns in
+    random order (StarGAN, section 3.3). A data set goes through its images in another order in
+    each epoch; balanced, it goes through its labels instead and through the images of each.
+    Without shuffling, data sets and their domains take turns, so that the first few images show
+    something of all. The same position gives the same image with the same crop, whoever asks.
+
+    Args:
+        sets: One for each data set; together at least one image, to be shuffled one in each.
+        geometry: What is done to each image.
+        channels: Of the images: 1, 3 or 4.
+        batch_size: Successive positions that make up a batch.
+        seed: Not negative; order and geometry follow from it.
+        shuffle: Draw at random, as above; else go through all images, in a fixed order.
+        balance: Show all labels equally often.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[LabelledFiles],
+        geometry: JointGeometry,
+        *,
+        channels: int = 3,
+        batch_size: int = 1,
+        seed: int = 0,
+        shuffle: bool = False,
+        balance: bool = False,
+    ) -> None:
+        self.sets = list(sets)
+        self.geometry = geometry
+        self.channels = channels
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.begins = np.cumsum([0, *(len(each.images) for each in sets)])
+        self.items = int(self.begins[-1])
+        self.offsets = np.cumsum([0, *(len(each.label_set.names) for each in sets)])
+        if shuffle:
+            self._turns = EpochOrder(len(self.sets), _seed(seed, 0))
+            self._draws = [
+                _Draw(each.cells() if balance else [list(range(len(each.images)))], seed, number)
+                for number, each in enumerate(self.sets)
+            ]
+        else:
+            self._listed = in_turns(
+                [
+                    [(number, index) for index in in_turns(_spread(each))]
+                    for number, each in enumerate(self.sets)
+                ]
+            )
+
+    def __len__(self) -> int:
+        """Return the number of images, which is the length of an epoch."""
+        return sum(len(each.images) for each in self.sets)
+
+    def __getitem__(self, position: int) -> Labelled:
+        """Return an image (C, H, W) uint8, its labels and its mask, for any position from 0 on.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        number, index = self.index(position)
+        files = self.sets[number]
+        (pixels,) = self.geometry.cut(
+            self.seed, position, *self.recalled(int(self.begins[number]) + index)
+        )
+        labels = torch.zeros(int(self.offsets[-1]))
+        own = torch.from_numpy(files.labels[index].astype(np.float32))
+        labels[self.offsets[number] : self.offsets[number + 1]] = own
+        mask = torch.zeros(len(self.sets))
+        mask[number] = 1.0
+        return Labelled(to_tensor(pixels), labels, mask)
+
+    def decoded(self, item: int) -> Images:
+        number = int(np.searchsorted(self.begins, item, side="right")) - 1
+        path = self.sets[number].images[item - int(self.begins[number])]
+        return self.geometry.resize_all(read_image(path, self.channels))
+
+    def index(self, position: int) -> tuple[int, int]:
+        """Return which data set, and which of its images, comes at a position."""
+        if not self.shuffle:
+            return self._listed[position % len(self._listed)]
+        batch, place = divmod(position, self.batch_size)
+        turn, number = self._turns(batch)
+        return number, self._draws[number](turn * self.batch_size + place)
+
+
+class _Draw:
+    """Goes through cells of images in turns, and through the images of each cell."""
+
+    def __init__(self, cells: list[list[int]], seed: int, number: int) -> None:
+        self.cells = cells
+        self.turns = EpochOrder(len(cells), _seed(seed, 1, number))
+        self.orders = [
+            EpochOrder(len(cell), _seed(seed, 2, number, at)) for at, cell in enumerate(cells)
+        ]
+
+    def __call__(self, position: int) -> int:
+        turn, cell = self.turns(position)
+        return self.cells[cell][self.orders[cell](turn)[1]]
+
+
+def _seed(*entropy: int) -> int:
+    return int(np.random.SeedSequence((_STREAM, *entropy)).generate_state(1)[0])
+
+
+def _spread(files: LabelledFiles) -> list[list[int]]:
+    return files.cells() if files.label_set.exclusive else [list(range(len(files.images)))]
+
+
+def in_turns(rows: Sequence[Sequence[T]]) -> list[T]:
+    """Take the first of each row, then the second of each that has one, and so on."""
+    none = object()
+    taken = chain.from_iterable(zip_longest(*rows, fillvalue=none))
+    return [item for item in taken if item is not none]  # type: ignore[misc]
+
+
+def first_labelled(dataset: Any, count: int | None, *, side: int | None = None) -> Labelled:
+    """The first samples of a data set as one batch, shrunk if a side is given."""
+    total = len(dataset) if count is None else min(count, len(dataset))
+    samples = [dataset[number] for number in range(total)]
+    images = torch.stack([shrunk(sample.images, side) for sample in samples])
+    return Labelled(images, *(torch.stack([s[field] for s in samples]) for field in (1, 2)))
+
+
+def labels_in_turn(images: Tensor, space: LabelSpace) -> Labelled:
+    """Images (N, C, H, W) as if the labels took turns; without names they have none."""
+    count, names = len(images), len(space.names)
+    labels = torch.eye(names)[torch.arange(count) % names] if names else torch.zeros(count, 0)
+    return Labelled(images, labels, torch.ones(count, len(space.sets)))
