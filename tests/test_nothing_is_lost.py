@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from commands import complaint, invoke
 from PIL import Image, ImageOps
-from torture import differences, last, leave_alone, torture
+from torture import Nursery, differences, last, leave_alone, torture
 
 from i2i.config import Options
 from i2i.data.kinds.paired import PairedImages
@@ -478,14 +478,15 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
     facades: Path, tmp_path: Path
 ) -> None:
     arguments = ["--model", "pix2pix", "--dataroot", str(facades), "--size", "16"]
-    arguments += ["--batch-size", "2", "--device", "cpu", "--workers", "1", "--steps", "150"]
+    arguments += ["--batch-size", "2", "--device", "cpu", "--workers", "0", "--steps", "150"]
     for setting in (
         *("generator.width=2", "generator.downs=2", "discriminator.width=2"),
         *("discriminator.layers=1", "train.ema_decay=0.9", "train.validate_every_steps=20"),
         *("train.save_every_steps=10", "train.log_every_steps=5", "train.validation_share=1"),
     ):
         arguments += ["--set", setting]
-    leave_alone(arguments, tmp_path, "whole")
-    happened = torture(arguments, tmp_path, "killed", kills=6, longest=1.5, seed=5)
+    with Nursery(tmp_path) as nursery:
+        leave_alone(nursery, arguments, tmp_path, "whole")
+        happened = torture(nursery, arguments, tmp_path, "killed", kills=6, longest=0.9, seed=5)
     assert happened[0].startswith("SIGKILL")
     assert differences(last(tmp_path, "whole"), last(tmp_path, "killed")) == []

@@ -9,8 +9,9 @@
         log.jsonl              the scalars, one JSON object a line
         health.json            what is wrong with the training at present
         split.json             which images it learns from and validates with
-        (`i2i.data.kinds.splits`) events.out.tfevents.*  the same for TensorBoard, with the image
-        grids samples/               the image grids, as PNG
+                               (`i2i.data.kinds.splits`)
+        events.out.tfevents.*  the scalars for TensorBoard, with the image grids
+        samples/               the image grids, as PNG
         checkpoints/           step-00001000.pt, ..., best.pt
 """
 
@@ -28,7 +29,8 @@ from typing import Any
 import torch
 
 from i2i import __version__
-from i2i.data.kinds.folders import results_folder
+from i2i.data.kinds.folders import MARKER, results_folder
+from i2i.data.kinds.splits import SPLITS_FILE
 from i2i.errors import CheckpointError, RunError, did_you_mean
 from i2i.runs.lock import LOCK, OWNER, RunLock
 from i2i.runs.log import read_row
@@ -38,7 +40,8 @@ BEST = "best.pt"
 
 _FILES = (
     *("options.toml", "environment*.json", "log.jsonl", "health.json", "events.out.tfevents.*"),
-    *("samples", "checkpoints", LOCK, OWNER, f".*{PARTIAL}", "report.html"),
+    *(SPLITS_FILE, MARKER, "samples", "checkpoints", "report.html"),
+    *(LOCK, OWNER, f".*{PARTIAL}"),
 )
 """What a run leaves in its folder."""
 

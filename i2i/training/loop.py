@@ -178,6 +178,7 @@ class _Watching:
         self.monitor = monitor
         self.health = health
         self.sheets = sheets
+        self.told = False
 
     def validate(self) -> None:
         """Measure, show, and keep what is the best."""
@@ -191,10 +192,20 @@ class _Watching:
         self.keeper.validated = step
         try:
             self.keeper.save_if_best(self.trainer, measured)
+            self._tell_what_was_passed_over()
         except CheckpointError as error:
             self.monitor.say(f"{error} The run goes on without it.")
         if self.health is not None:
             self.health.look()
+
+    def _tell_what_was_passed_over(self) -> None:
+        if self.keeper.passed_over and not self.told:
+            self.told = True
+            self.monitor.say(
+                f"step {self.trainer.steps_done}: by the measure that decides this would be the "
+                f"best, but its outputs are plainly wrong ({', '.join(self.keeper.passed_over)}; "
+                "see docs/health.md), so best.pt stays"
+            )
 
     def show(self) -> None:
         """Make an image sheet."""

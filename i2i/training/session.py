@@ -507,6 +507,8 @@ class _Training:
             name = train.monitored[0]
             meaning = explain(name, side_names(options.data.root, options.data.root_b))
             best = f", best validation {name} {keeper.best:.4g}{meaning and f', {meaning}'}"
+            if keeper.best_flaws:
+                best += f" (but with its outputs: {', '.join(keeper.best_flaws)})"
         if validation is not None:
             for line in health.summary():
                 say(line)

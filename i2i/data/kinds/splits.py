@@ -7,16 +7,19 @@ lies.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from i2i.data.images.content_hash import Member, Splits
 from i2i.errors import I2iError, RunError
+from i2i.system.atomic import write_text
+from i2i.system.gate import RefusedError, parse_json, read_text
 
 SPLITS_FILE = "split.json"
 VERSION = 1
+
+_MOST_BYTES, _MOST_VALUES = 2**30, 2**25
+"""Ten million images, of whom each name may have fifty letters."""
 
 
 def record_splits(run: Path, source: Splits, say: Callable[[str], None]) -> None:
@@ -50,12 +53,8 @@ def write_splits(run: Path, splits: Mapping[str, Sequence[Member]]) -> Path:
             },
         }
     )
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=run, prefix=f".{SPLITS_FILE}.", delete=False
-    ) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)  # noqa: PTH101 (that of a temporary file is for its owner alone)
-    return Path(file.name).replace(target)
+    write_text(target, text + "\n")
+    return target
 
 
 def read_splits(run: Path) -> dict[str, list[Member]]:
@@ -68,7 +67,7 @@ def read_splits(run: Path) -> dict[str, list[Member]]:
     if not path.is_file():
         return {}
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
+        written = parse_json(read_text(path, _MOST_BYTES), _MOST_VALUES)
         if written["version"] != VERSION:
             raise RunError(
                 f"{path} is of version {written['version']!r}, this i2i reads version {VERSION}."
@@ -77,5 +76,7 @@ def read_splits(run: Path) -> dict[str, list[Member]]:
             str(split): [Member(str(each["name"]), str(each["hash"])) for each in members]
             for split, members in written["splits"].items()
         }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except RefusedError as error:
+        raise RunError(f"{path} {error}.") from None
+    except (TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{path} cannot be read as the splits of a run: {error}.") from error
