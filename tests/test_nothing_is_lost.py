@@ -172,6 +172,36 @@ def test_a_step_that_failed_is_not_saved(
     assert Run(tmp_path / "a").latest() == Run(tmp_path / "a").checkpoint(2)
 
 
+def test_an_error_within_a_step_names_the_last_checkpoint(
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a model of somebody else's raises; the weights of that step are neither nor."""
+    step = OOMRetry.step
+
+    def torn(self: OOMRetry, batch: Any, *, closely: bool = False) -> Any:
+        losses = step(self, batch, closely=closely)
+        if self.trainer.steps_done == fails_at[0]:
+            raise ZeroDivisionError("a plug-in's")
+        return losses
+
+    settings = ("train.steps=4", "train.save_every_steps=2", "train.validate_every_steps=2")
+    fails_at = [3]
+    with monkeypatch.context() as patch:
+        patch.setattr(OOMRetry, "step", torn)
+        with pytest.raises(ZeroDivisionError) as raised:
+            begun(facades, tmp_path, *settings)
+        run = Run(tmp_path / "a")
+        (note,) = raised.value.__notes__
+        assert f"The last checkpoint is {run.checkpoint(2)}" in note
+        assert f"i2i train --resume {run.folder}" in note
+        fails_at = [1]
+        with pytest.raises(ZeroDivisionError) as raised:
+            begun(facades, tmp_path, *settings, name="b")
+        assert "has no checkpoint yet" in raised.value.__notes__[0]
+    assert run.latest() == run.checkpoint(2)
+    goes_on_to_the_same_end(run, facades, tmp_path, *settings)
+
+
 @pytest.mark.parametrize("what", ["", "checkpoints", "samples"])
 def test_a_folder_that_is_removed_is_made_again(
     what: str, facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -442,6 +472,8 @@ def test_resume_or_start(facades: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert go().exit_code == 0
     assert "finished already" in said[-1]
     assert go("train.steps=6").steps == 6
+    assert go("train.steps=5").steps == 6  # a job of the chain that asks for less
+    assert "finished already" in said[-1]
     with pytest.raises(RunError, match=r"objective\.l1 .*cannot change"):
         go("train.steps=8", "objective.l1=3")
     # Of one that was killed before its first checkpoint nothing is kept, but of others all.

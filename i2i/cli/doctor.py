@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from i2i.cli.estimates import estimate_lines
 
@@ -80,6 +81,16 @@ def command(
 
     refuse_exported(folder, "a run folder or a data set")
     if is_run(folder):
+        given = [
+            max(each.opts, key=len)
+            for each in context.command.params
+            if each.name not in ("folder", "as_json", "plugin", "trust_plugins")
+            and context.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise click.UsageError(
+                f"{', '.join(given)}: of a run, all is known; these are for data sets."
+            )
         summary = examine_run(folder)
         click.echo(json.dumps(summary.as_dict(), indent=2) if as_json else summary.as_text())
         context.exit(summary.exit_code)

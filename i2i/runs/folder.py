@@ -31,7 +31,7 @@ import torch
 from i2i import __version__
 from i2i.data.kinds.folders import MARKER, results_folder
 from i2i.data.kinds.splits import SPLITS_FILE
-from i2i.errors import CheckpointError, RunError, did_you_mean
+from i2i.errors import CheckpointError, RunError, did_you_mean, in_words
 from i2i.runs.lock import LOCK, OWNER, RunLock
 from i2i.runs.log import read_row
 from i2i.system.atomic import PARTIAL, write_text
@@ -254,10 +254,16 @@ def find_checkpoint(
                 "or say which with --checkpoint (a run folder or a file)."
             )
         return _of_run(Run(newest.parent.parent), f"the newest run under {runs_dir}", best)
-    if checkpoint.is_dir():
+    try:
+        is_run, there = checkpoint.is_dir(), checkpoint.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, or has a zero in it
+        why = in_words(error) if isinstance(error, OSError) else f"{checkpoint!r}: {error}."
+        raise CheckpointError(f"There is no run and no checkpoint of this name: {why}") from error
+    if is_run:
         return _of_run(open_run(checkpoint), "the run", best)
-    if not checkpoint.exists():
-        raise CheckpointError(f"{checkpoint} is neither a run folder nor a checkpoint file.")
+    if not there:
+        near = did_you_mean(checkpoint.name, [path.name for path in _runs_in(checkpoint.parent)])
+        raise CheckpointError(f"{checkpoint} is neither a run folder nor a checkpoint file.{near}")
     if best:
         raise CheckpointError(f"{checkpoint} is one checkpoint: leave out --best, or name its run.")
     return checkpoint, str(checkpoint)

@@ -7,10 +7,12 @@ step waits for the device. The same scalars go to `log.jsonl` and to TensorBoard
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -63,26 +65,40 @@ class MetricLogger:
         self._require_folder()
         # JSON has no infinity and no NaN.
         finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        self.rows.append({"step": step, **finite})
-        self._write(self.rows[-1], values)
+        again = bool(self.rows) and self.rows[-1]["step"] == step
+        if again:
+            self.rows[-1] |= finite
+        else:
+            self.rows.append({"step": step, **finite})
+        self._to_board(step, values)
+        self._to_log(self.rows[-1], instead=again)
 
     def _open(self, start: int) -> None:
         log = self.run.log
-        self._guard("log.jsonl", lambda: log.open("a", encoding="utf-8"), open_as="log.jsonl")
+        self._guard("log.jsonl", lambda: log.open("ab"), open_as="log.jsonl")
+        self._last_line = _start_of_last_line(log)
         self._guard("TensorBoard", lambda: _summary_writer(self.run, start), open_as="TensorBoard")
 
-    def _write(self, row: Mapping[str, Any], values: Mapping[str, float | None]) -> None:
-        def to_board() -> None:
+    def _to_board(self, step: int, values: Mapping[str, float | None]) -> None:
+        def write() -> None:
             for name, value in values.items():
                 if value is not None and name != "step":
-                    self._writers["TensorBoard"].add_scalar(name, value, row["step"])
+                    self._writers["TensorBoard"].add_scalar(name, value, step)
 
-        def to_lines() -> None:
-            self._writers["log.jsonl"].write(json.dumps(row) + "\n")
-            self._writers["log.jsonl"].flush()
+        self._guard("TensorBoard", write)
 
-        self._guard("TensorBoard", to_board)
-        self._guard("log.jsonl", to_lines)
+    def _to_log(self, row: Mapping[str, Any], *, instead: bool = False) -> None:
+        """Write a line, or the last one anew: what is known of one step stands in one line."""
+
+        def write() -> None:
+            file = self._writers["log.jsonl"]
+            if instead:
+                file.truncate(self._last_line)
+            self._last_line = file.seek(0, os.SEEK_END)
+            file.write(json.dumps(row).encode() + b"\n")
+            file.flush()
+
+        self._guard("log.jsonl", write)
 
     def _require_folder(self) -> None:
         """Write all rows into new files if somebody has removed the old ones.
@@ -100,7 +116,8 @@ class MetricLogger:
         self._writers.clear()
         self._open(0)
         for row in self.rows:
-            self._write(row, row)
+            self._to_board(row["step"], row)
+            self._to_log(row)
 
     def sheet(self, step: int, name: str, sheet: Image.Image) -> None:
         def to_board() -> None:
@@ -143,6 +160,14 @@ class MetricLogger:
         except Exception as error:  # noqa: BLE001 (whatever it is, the training is worth more)
             self._writers.pop(name, None)
             self._say(f"{name} cannot be written any more ({error}); the run goes on without it.")
+
+
+def _start_of_last_line(path: Path) -> int:
+    """Where the last line of a file begins, in bytes; 0 if there is none."""
+    try:
+        return path.read_bytes().removesuffix(b"\n").rfind(b"\n") + 1
+    except OSError:
+        return 0
 
 
 def _summary_writer(run: Run, start: int) -> Any:

@@ -186,7 +186,7 @@ def resume_or_start(
             asked = resolve_precision(asked, pick_device(processes.device(device)))
             return continued(run, former, changes_to(former, asked))
 
-        return _resume(folder, settled, processes, device, rescue_dir, say)
+        return _resume(folder, settled, processes, device, rescue_dir, say, shorter=True)
 
 
 def replay(
@@ -235,6 +235,7 @@ def _resume(
     rescue_dir: Path | str | None,
     say: Say,
     until: int | None = None,
+    shorter: bool = False,
 ) -> Outcome:
     path, _ = find_checkpoint(run_or_checkpoint, Path())
     run = open_run(path.resolve().parent.parent)
@@ -254,7 +255,7 @@ def _resume(
         options = resolve_monitor(options, "cpu", say)
         say(f"resuming from {why}")
         training = _Training(folder, processes, device, rescue_dir, say)
-        return training.go_on(options, state, until)
+        return training.go_on(options, state, until, shorter)
     finally:
         folder.release()
 
@@ -309,12 +310,19 @@ class _Training:
         finally:
             self.folder.release()
 
-    def go_on(self, options: Options, state: dict[str, Any], until: int | None) -> Outcome:
+    def go_on(
+        self, options: Options, state: dict[str, Any], until: int | None, shorter: bool
+    ) -> Outcome:
         """Train a run whose folder is owned already."""
-        return self._train(options, state, until, False)
+        return self._train(options, state, until, False, shorter)
 
     def _train(
-        self, options: Options, state: dict[str, Any] | None, until: int | None, unique: bool
+        self,
+        options: Options,
+        state: dict[str, Any] | None,
+        until: int | None,
+        unique: bool,
+        shorter: bool = False,
     ) -> Outcome:
         processes, device, say = self.processes, self.device, self.say
         run = self.folder.run
@@ -345,7 +353,8 @@ class _Training:
         }
         if state is not None:
             require_continuable(state, about, run, say)
-            why = why_over(state, options, stop, bool(source.validation_images))
+            validated = bool(source.validation_images)
+            why = why_over(state, options, stop, validated, shorter=shorter)
             if why is not None:
                 say(f"finished already: {run.folder} {why}")
                 return Outcome(run.folder, state["step"], 0)
