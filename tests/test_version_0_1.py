@@ -37,6 +37,18 @@ def test_a_checkpoint_gives_the_pixels_that_it_gave(model: str, tmp_path: Path) 
         assert np.abs(pixels[0] - pixels[1]).max() <= 1, path.name
 
 
+def test_an_exported_file_gives_the_pixels_that_its_run_gave(tmp_path: Path) -> None:
+    file = OLD / "cyclegan.onnx"
+    arguments = ["translate", str(OLD / "input"), str(tmp_path / "out"), "--checkpoint", str(file)]
+    result = CliRunner().invoke(cli, [*arguments, "--device", "cpu"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    for path in sorted((OLD / "cyclegan" / "expected").iterdir()):
+        pixels = [
+            np.asarray(Image.open(p)).astype(int) for p in (path, tmp_path / "out" / path.name)
+        ]
+        assert np.abs(pixels[0] - pixels[1]).max() <= 1, path.name
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> dict[str, Path]:
     """Images of the names that those runs were trained on."""
@@ -76,4 +88,4 @@ def test_an_old_word_is_understood_and_its_new_one_said(caplog: pytest.LogCaptur
     options = i2i.load_options("wgan", "adversarial.critic_turns=3", "latent.redraw=false")
     assert options.game.model_dump()["n_critic"] == 3
     assert options.game.model_dump()["resample_latents"] is False
-    assert "adversarial.critic_turns is now called game.n_critic" in caplog.text
+    assert "adversarial.critic_turns is now game.n_critic" in caplog.text

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Iterator
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -63,7 +64,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         if cmd_name not in COMMANDS:
             ctx.fail(f"No such command {cmd_name!r}.{did_you_mean(cmd_name, COMMANDS)}")
-        command: click.Command = importlib.import_module(f"i2i.cli.{cmd_name}").command
+        # A module cannot be called as a word of Python is.
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = importlib.import_module(f"i2i.cli.{module}").command
         if cmd_name in TAKING_PLUGINS and not any(p.name == "plugin" for p in command.params):
             from i2i.cli.shared import plugin_options
 

@@ -36,6 +36,9 @@ NEUTRAL = {"n_critic": 1, "n_generator": 1, "image_pool": 0, "mixed_batch": Fals
 VALUES: dict[str, dict[Any, Any]] = {"inference.norm": {"picture": "instance"}}
 """Path -> old value -> new value."""
 
+MOST = 3
+"""Names that the line lists."""
+
 _said: set[str] = set()
 
 
@@ -47,12 +50,13 @@ def with_new_words(layer: Mapping[str, Any]) -> dict[str, Any]:
     new = {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in layer.items()
     }
+    renamed: list[str] = []
     for old, path in RENAMED.items():
         table, key = old.split(".")
         section = new.get(table)
         if not isinstance(section, dict) or key not in section:
             continue
-        _say(f"{old} is now called {path}")
+        renamed.append(f"{old} is now {path}")
         to, name = path.split(".")
         value = section.pop(key)
         target = new.setdefault(to, {})
@@ -64,13 +68,18 @@ def with_new_words(layer: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(section, dict) and isinstance(section.get(key), str):
             value = section[key]
             if value in values:
-                _say(f"{path} = {value!r} is now called {values[value]!r}")
+                renamed.append(f"{path} = {value!r} is now {values[value]!r}")
                 section[key] = values[value]
+    _say(renamed)
     return new
 
 
-def _say(line: str) -> None:
-    """Once is enough: a checkpoint has all of them."""
-    if line not in _said:
-        _said.add(line)
-        logging.getLogger("i2i").warning("note: %s; the old name is understood for now.", line)
+def _say(renamed: list[str]) -> None:
+    """One line for all old names that come together, and once: a checkpoint has many of them."""
+    fresh = [line for line in renamed if line not in _said]
+    _said.update(fresh)
+    if fresh:
+        more = f" (and {len(fresh) - MOST} more)" if len(fresh) > MOST else ""
+        logging.getLogger("i2i").warning(
+            "note: %s%s: the old names are understood for now.", ", ".join(fresh[:MOST]), more
+        )

@@ -339,7 +339,7 @@ def _options(
         "summary": f"imported from {', '.join(n.path.name for n in networks.values())}",
         "generator": {"network": generator.network, **arguments},
         "inference": {
-            "norm": "running" if evaluate else "image",
+            "norm": "running" if evaluate else "instance",
             "dropout": dropout and not evaluate,
         },
     }

@@ -414,7 +414,7 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
         lines.append(f"best:       {measure} = {state['best']:.4g} ({better} is better)")
     if state["average"]:
         lines.append(f"average:    moving average of the generator, {options.train.ema_decay}")
-    statistics = {"image": "the statistics of the image", "running": "running statistics"}
+    statistics = {"instance": "the statistics of the image", "running": "running statistics"}
     norms = {
         "batch norm" if isinstance(module, nn.BatchNorm2d) else "instance norm"
         for name in model.generators

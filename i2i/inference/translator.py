@@ -77,7 +77,7 @@ class Translator:
         network: (N, input channels, H, W) -> (N, output channels, H, W), both in -1..1; its
             attribute `multiple` is the integer that H and W must be divisible by (1 without it).
             With a conditioner, it takes the planes of a condition behind the channels.
-        norm: statistics that batch norm uses: the "image"'s own or the "running" ones.
+        norm: statistics that batch norm uses: "instance", the image's own, or "running" ones.
         dropout: whether dropout stays on, as published pix2pix has it.
         device: to compute on.
         precision: "fp32", or autocast to "bf16" or "fp16".

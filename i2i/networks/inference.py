@@ -26,7 +26,7 @@ def set_inference(network: nn.Module, *, norm: str, dropout: bool) -> None:
     Args:
         network: any network. Normalisation that is none of this package's takes the running
             statistics, as in any `eval` mode.
-        norm: what the image is normalised with: "image", its own statistics (the published
+        norm: what the image is normalised with: "instance", its own statistics (the published
             pix2pix and StarGAN), or "running", the averages gathered in training. Instance
             normalisation that gathers none always takes those of the image. The choice is
             remembered: a later `network.eval()` means the same.

@@ -139,7 +139,7 @@ def test_check_of_what_is_no_data_set(tmp_path: Path) -> None:
     paint(tmp_path / "images" / "1.png")
     done = run("check", tmp_path / "images")
     assert done.exit_code == 0
-    assert "images: there are no pairs, sides or domains\ntrain: 1 image (any" in done.output
+    assert "unconditional: there are no pairs, sides or domains\ntrain: 1 image (any" in done.output
     done = run("check", tmp_path / "images", "--kind", "paired")
     assert done.exit_code == 1
     assert "No pairs for 'train'" in done.output
@@ -179,7 +179,7 @@ def test_check_of_any_images(tmp_path: Path) -> None:
     done = run("check", root, "--kind", "unconditional")
     assert done.exit_code == 0, done.output
     assert done.output.startswith(
-        "images: as asked for\ntrain: 2 images, 2 classes (train/<class>)\nval: 1 image, 2 classes"
+        "unconditional: as asked for\ntrain: 2 images, 2 classes (train/<class>)\nval: 1 image, 2 classes"
     )
     (root / "train" / "a" / "1.png").write_bytes(b"no image")
     done = run("check", root, "--kind", "unconditional")

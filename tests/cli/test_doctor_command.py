@@ -123,7 +123,7 @@ def test_what_torchvision_downloads_can_be_named(own_cache: Path) -> None:
     shutil.copy(base / "Sea" / "0.png", base / "Sea" / "2.png")
     done = doctor("eurosat")
     assert done.exit_code == 1, done.output
-    assert "images (by its name)" in done.output
+    assert "unconditional (by its name)" in done.output
     assert "train: 5 images, 2 classes (torchvision's EuroSAT)" in done.output
     assert "1 of 5 images are exact copies" in done.output
     assert isinstance(doctor("eurosat", "--kind", "paired").exception, DataError)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from commands import complaint, invoke
-from known import files
 from PIL import Image
 
 from i2i.config import Options
@@ -51,6 +50,14 @@ def photos(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(generator.integers(0, 256, (18, 22, 3), dtype=np.uint8)).save(path)
     return folder
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if p.is_file() and p.name[0] != "."
+    )
 
 
 def test_one_domain(run: Path, photos: Path, tmp_path: Path) -> None:
@@ -127,7 +134,7 @@ def test_the_sheet_shows_a_neighbour_of_what_cannot_be_read(run: Path, tmp_path:
     for number in range(4):
         Image.new("RGB", (16, 16), (60 * number,) * 3).save(folder / f"{number}.png")
     (folder / "2.png").write_bytes(b"no image")
-    sheet, failed = overview(translator, folder, images=2)  # of 0 and 1, and of 2 and 3
+    sheet, failed = overview(translator, folder, count=2)  # of 0 and 1, and of 2 and 3
     assert [path.name for path, _ in failed] == ["2.png"]
     row = 20 + (6 * 16 + 4)
     shown = [sheet.getpixel((48, 20 + 48)), sheet.getpixel((48, row + 48))]

@@ -14,7 +14,8 @@ from i2i.networks import ResNet
 from i2i.runs.checkpoint import load_checkpoint
 
 commands = {
-    name: importlib.import_module(f"i2i.cli.{name}").command for name in ("import", "export")
+    name: importlib.import_module(f"i2i.cli.{module}").command
+    for name, module in (("import", "import_"), ("export", "export"))
 }
 commands["translate"] = translate.command
 

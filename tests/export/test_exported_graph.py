@@ -13,29 +13,29 @@ from i2i.inference.onnx.session import ExportedNetwork
 from i2i.networks import ResNet, StarGANGenerator, UNet, initialise, set_inference
 
 CASES = {
-    "unet": (1, lambda: UNet(1, 3, width=2, downs=3, norm="batch"), "image"),
+    "unet": (1, lambda: UNet(1, 3, width=2, downs=3, norm="batch"), "instance"),
     "unet-resize": (
         3,
         lambda: UNet(3, 1, width=2, downs=3, norm="instance", upsample="resize"),
-        "image",
+        "instance",
     ),
     "resnet": (
         3,
         lambda: ResNet(3, 3, width=2, blocks=1, norm="instance", dropout=True),
-        "image",
+        "instance",
     ),
     "resnet-resize": (
         3,
         lambda: ResNet(3, 3, width=2, blocks=1, norm="batch", upsample="resize"),
         "running",
     ),
-    "stargan": (5, lambda: StarGANGenerator(5, 3, width=2, blocks=1), "image"),
+    "stargan": (5, lambda: StarGANGenerator(5, 3, width=2, blocks=1), "instance"),
     "stargan-running": (5, lambda: StarGANGenerator(5, 3, width=2, blocks=0), "running"),
 }
 
 
 def described(network: nn.Module, channels: int) -> Description:
-    return Description({}, "run/best.pt", "AtoB", channels, 3, (), network.multiple, "image")
+    return Description({}, "run/best.pt", "AtoB", channels, 3, (), network.multiple, "instance")
 
 
 def exported(network: nn.Module, channels: int, path: Path) -> ExportedNetwork:

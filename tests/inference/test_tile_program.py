@@ -46,11 +46,11 @@ def test_padding_that_is_not_zero_is_a_step_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("module", "statistics", "expected"),
     [
-        (BatchNorm2d(2), "image", Normalise),
+        (BatchNorm2d(2), "instance", Normalise),
         (BatchNorm2d(2), "running", Pointwise),
-        (InstanceNorm2d(2), "image", Normalise),
+        (InstanceNorm2d(2), "instance", Normalise),
         (InstanceNorm2d(2), "running", Normalise),
-        (InstanceNorm2d(2, affine=True, track_running_stats=True), "image", Normalise),
+        (InstanceNorm2d(2, affine=True, track_running_stats=True), "instance", Normalise),
         (InstanceNorm2d(2, affine=True, track_running_stats=True), "running", Pointwise),
     ],
 )

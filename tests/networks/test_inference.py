@@ -103,7 +103,7 @@ def test_instance_norm_is_the_same_either_way():
         assert torch.equal(network(images), expected)
 
 
-@pytest.mark.parametrize("norm", ["running", "image"])
+@pytest.mark.parametrize("norm", ["running", "instance"])
 def test_a_foreign_batch_norm_takes_its_running_statistics(norm):
     foreign = nn.Sequential(nn.BatchNorm2d(3))
     set_inference(foreign, norm=norm, dropout=False)

@@ -263,6 +263,8 @@ def _checked(kind: type[_Made], values: Any, what: str) -> _Made:
     known = get_type_hints(kind)
     if not isinstance(values, Mapping):
         raise DataError(f"{what} (={gate.shortened(values)}) must be a table.")
+    if "pictures" in values and "images" not in values:  # as cards of version 0.1 say
+        values = {("images" if key == "pictures" else key): value for key, value in values.items()}
     for key, value in values.items():
         if key not in known:
             raise DataError(

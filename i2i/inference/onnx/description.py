@@ -76,7 +76,8 @@ class Description:
         output_channels: of those that it makes.
         planes: what the planes behind the channels of the input mean, in their order.
         multiple: height and width of the input must be multiples of this.
-        norm: what images are normalised with: the "image"'s own statistics or "running" ones.
+        norm: what images are normalised with: "instance", the image's own statistics, or the
+            "running" ones.
         quantisation: how it became integers; None in fp32.
         version: of this list.
         i2i: the version of i2i that wrote it; "" of an older one that did not say.
@@ -124,6 +125,8 @@ class Description:
                 f"({__version__}) reads up to {VERSION}: install a newer i2i."
             )
         values = {name: _entry(metadata, name, path) for name in _WANTED}
+        if values["norm"] == "picture":  # as files of version 0.1 say
+            values["norm"] = "instance"
         for name, (fits, wanted) in _WANTED.items():
             if not fits(values[name]):
                 raise _damaged(path, name, values[name], wanted)
