@@ -18,7 +18,9 @@ from torture import Nursery, differences, last, leave_alone, torture
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--longest", type=float, default=20.0, help="seconds that a process computes")
+    parser.add_argument(
+        "--longest", type=float, default=20.0, help="seconds that a process computes"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the times and the signals")
     parser.add_argument("--runs", type=Path, help="where the runs are made")
     parser.add_argument("arguments", nargs="+", help="of `i2i train`, after --")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,8 @@ def torture(
         process = nursery.start([*command, "--resume-or-start"])
         if number < kills:
             # From the moment at which it owns the folder, so that most of the time is training.
-            _wait(lambda: (read_owner(run.folder) or {}).get("pid") == process, process)
-            until = _computed(process) + after
-            _wait(lambda: _computed(process) >= until, process)
+            _wait(process, partial(_owns, process, run))
+            _wait(process, partial(_has_computed, process, _computed(process) + after))
             with contextlib.suppress(ProcessLookupError):  # it has come to its end
                 # SIGKILL as the system or a scheduler sends it: to all, so that nobody cleans up.
                 (os.killpg if chosen == signal.SIGKILL else os.kill)(process, chosen)
@@ -145,11 +145,19 @@ def torture(
     return happened
 
 
-def _wait(done: Callable[[], bool], process: int) -> None:
+def _wait(process: int, done: Callable[[], bool]) -> None:
     """Wait until something is done, or a process is at its end."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not done() and _computed(process) < math.inf:
         time.sleep(0.01)
+
+
+def _owns(process: int, run: Run) -> bool:
+    return (read_owner(run.folder) or {}).get("pid") == process
+
+
+def _has_computed(process: int, seconds: float) -> bool:
+    return _computed(process) >= seconds
 
 
 def _computed(process: int) -> float:

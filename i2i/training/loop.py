@@ -332,5 +332,5 @@ def _save(
     if path.parent != keeper.run.best.parent:
         monitor.say(
             f"{keeper.run.folder} takes no checkpoint any more, so the last one is {path}; to go "
-            f"on with it: i2i train --resume {path.parent.parent}"
+            f"on with it: i2i train --resume {shlex.quote(str(path.parent.parent))}"
         )

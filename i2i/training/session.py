@@ -517,7 +517,7 @@ class _Training:
             meaning = explain(name, side_names(options.data.root, options.data.root_b))
             best = f", best validation {name} {keeper.best:.4g}{meaning and f', {meaning}'}"
             if keeper.best_flaws:
-                best += f" (but with its outputs: {', '.join(keeper.best_flaws)})"
+                best += f", though its outputs show: {', '.join(keeper.best_flaws)}"
         if validation is not None:
             for line in health.summary():
                 say(line)
@@ -566,7 +566,7 @@ def _telling_where_data_is(options: Options, resumed: Run | None) -> Iterator[No
             raise
         raise DataError(
             f"{error} If the images have moved, say where to: i2i train --resume "
-            f"{resumed.folder} --dataroot DIR"
+            f"{shlex.quote(str(resumed.folder))} --dataroot DIR"
         ) from None
 
 

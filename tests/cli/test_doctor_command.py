@@ -106,7 +106,12 @@ def test_a_run(tmp_path: Path, loss: str, code: int) -> None:
     assert done.exit_code == code
     assert "step 7" in done.output
     assert json.loads(doctor(run, "--json").output)["exit_code"] == code
-    for of_data in (["--model", "pix2pix"], ["--size", "64"], ["--device", "cpu"], ["--set", "a.b=1"]):
+    for of_data in (
+        ["--model", "pix2pix"],
+        ["--size", "64"],
+        ["--device", "cpu"],
+        ["--set", "a.b=1"],
+    ):
         refused = doctor(run, *of_data)
         assert refused.exit_code == 2
         assert f"{of_data[0]}: of a run, all is known" in refused.output

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from i2i.config import LabelledData, Options
+from i2i.core.labels import EVERYTHING
 from i2i.core.text import counted
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.catalogue.attributes import find_attributed, read_table
@@ -27,7 +28,7 @@ from i2i.data.sources.source import (
     say_not_used,
     table_file,
 )
-from i2i.errors import OptionsError
+from i2i.errors import DataError, OptionsError
 
 Parts = tuple[LabelledFiles, LabelledFiles, Sequence[Path]]
 """Those to train on, to validate with, and to test with beside them."""
@@ -81,7 +82,23 @@ def domains(options: Options, root: Path, say: Say, checked: CheckResult) -> Sou
 
 
 def label_names(data: LabelledData, root: Path) -> dict[str, Any]:
-    """Return the options of one data set that only the data can tell: the names of its labels."""
+    """Return the options of one data set that only the data can tell: the names of its labels.
+
+    Raises:
+        DataError: there are none, or one has a name that a label cannot have.
+        OptionsError: the options do not fit the data.
+    """
+    names = _label_names(data, root)
+    if EVERYTHING in (*names.get("domains", ()), *names.get("attributes", ())):
+        raise DataError(
+            f"'{root}' has a label {EVERYTHING!r}, the word that asks a model for all of its labels "
+            "in turn: rename its folder or column, or leave it out with data.domains or "
+            "data.attributes."
+        )
+    return names
+
+
+def _label_names(data: LabelledData, root: Path) -> dict[str, Any]:
     if not data.root:
         raise OptionsError("a data set has no root: say where its images are.")
     if data.table:

@@ -24,9 +24,7 @@ class RefusedError(ValueError):
     """
 
 
-def require_plain(
-    value: Any, leaves: tuple[type, ...] = (), most: int = MOST_VALUES
-) -> None:
+def require_plain(value: Any, leaves: tuple[type, ...] = (), most: int = MOST_VALUES) -> None:
     """Raise `RefusedError` unless a value is plain and within bounds.
 
     No recursion: the value may be nested as deep as it likes, and may hold itself.
