@@ -226,3 +226,20 @@ def test_sixteen_bits_become_eight_where_the_format_has_no_more(tmp_path: Path) 
     translate_folder(negative(channels=1), tmp_path / "a.png", tmp_path / "out", suffix="bmp")
     expected = np.rint((65535 - values) / 257).astype(np.uint8)
     np.testing.assert_array_equal(load(tmp_path / "out" / "a.bmp"), expected)
+
+
+def test_that_the_place_on_earth_is_lost_is_said_once(tmp_path: Path) -> None:
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    tags = ImageFileDirectory_v2()
+    tags[0x87AF] = (1, 1, 0, 0)  # an empty directory of GeoTIFF's keys
+    for number in range(3):
+        save(noise(6, 6), tmp_path / "in" / f"{number}.tif")
+        if number:
+            Image.fromarray(noise(6, 6)).save(tmp_path / "in" / f"{number}.tif", tiffinfo=tags)
+    [remark] = translate_folder(negative(), tmp_path / "in", tmp_path / "out").remarks
+    assert remark.startswith("2 of 3 images are GeoTIFF")
+    for number in range(3):
+        (tmp_path / "in" / f"{number}.tif").unlink()
+    save(noise(6, 6), tmp_path / "in" / "plain.tif")
+    assert translate_folder(negative(), tmp_path / "in", tmp_path / "out2").remarks == ()
