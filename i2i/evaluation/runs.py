@@ -13,7 +13,6 @@ from torch import Tensor
 from i2i.config import Options
 from i2i.core.batch import Labelled, to_device
 from i2i.core.model import Clock, Model
-from i2i.core.signals import side_names
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images.content_hash import Member
 from i2i.data.sources import Source, elsewhere, open_source
@@ -187,8 +186,7 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
         flip=context.options.data.flip,
         progress=context.progress,
     )
-    data = context.options.data
-    called = side_names(data.root, data.root_b)
+    called = context.source.sides
     notes = [] if called == ("A", "B") else [f"A is {called[0]}, B is {called[1]}."]
     for of, to in ("AB", "BA"):
         direction = f"{of}to{to}"

@@ -14,7 +14,7 @@ import torch
 from i2i.config import Layer, Options, read_options
 from i2i.config.recipes import merge, settings_layer
 from i2i.core.plugins import keep_copies
-from i2i.core.signals import explain, side_names
+from i2i.core.signals import explain
 from i2i.data.kinds.splits import record_splits
 from i2i.data.loading.loader import default_workers, make_loader
 from i2i.data.loading.prefetch import on_device
@@ -421,7 +421,7 @@ class _Training:
                 else:
                     self.folder.reopen(text, begin)
                 keeper.run = run = self.folder.run
-                record_splits(run.folder, source, say)
+                record_splits(run.folder, source, say, source.sides)
                 journal = MetricLogger(
                     run, 0 if state is None else begin, say, restore=self.folder.restore
                 )
@@ -514,7 +514,7 @@ class _Training:
         best = ""
         if train.monitored is not None and keeper.best is not None:
             name = train.monitored[0]
-            meaning = explain(name, side_names(options.data.root, options.data.root_b))
+            meaning = explain(name, source.sides)
             best = f", best validation {name} {keeper.best:.4g}{meaning and f', {meaning}'}"
             if keeper.best_flaws:
                 best += f", though its outputs show: {', '.join(keeper.best_flaws)}"
@@ -549,6 +549,7 @@ def _validation(
         source.validation_batches(options.train.validation_images),
         inference_mode(options),
         sheet=options.train.visualize_images,
+        sides=source.sides,
         seed=options.train.seed,
         distance=distance_of(options, device, say),
         classifier=classifier_of(options, source, device, say),

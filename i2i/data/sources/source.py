@@ -38,7 +38,7 @@ class Source:
     `train` gives a sample for any position from 0 on, `images` of them in an epoch; `validation`
     gives its samples in a fixed order. `fingerprint` changes with the names of the files that are
     trained on. `checked` is what the check of the images has seen, `members` makes a list of the
-    images of a split ("train", "val", "test").
+    images of a split ("train", "val", "test"). `sides` is what two domains are called.
     """
 
     train: Dataset[Any]
@@ -48,6 +48,7 @@ class Source:
     fingerprint: str
     checked: CheckResult = field(default_factory=CheckResult)
     members: Callable[[str], list[Member]] = field(default=lambda split: [], compare=False)
+    sides: tuple[str, str] = ("A", "B")
 
     @cached_property
     def splits(self) -> dict[str, list[Member]]:

@@ -84,6 +84,7 @@ def unpaired(options: Options, root: Path, say: Say, checked: CheckResult) -> So
             roots,
             checked,
         ),
+        sides=found.names,
     )
 
 
