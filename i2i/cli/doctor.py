@@ -76,6 +76,7 @@ def command(
     """
     from i2i.core.progress import progress_bar
     from i2i.data.catalogue.cache import cache_folder
+    from i2i.data.sources.source import table_file
     from i2i.doctor import as_dict, as_text, examine, examine_run, is_run
     from i2i.runs.checkpoint import refuse_exported
 
@@ -106,8 +107,8 @@ def command(
         dataroot_b = dataroot_b or (Path(options.data.root_b) if options.data.root_b else None)
     dataroot = str(folder)
     folder, named = _locate(dataroot, None if kind == "auto" else kind)
-    if options is not None:
-        table = table or _table(options.data.table, folder)
+    name_of_table = str(table) if table else options.data.table if options else ""
+    table = table_file(name_of_table, folder) if name_of_table else None
     data = options.data if options else None
     with (
         progress_bar("looking at images") as progress,
@@ -136,7 +137,8 @@ def command(
         for more in data.more if data else ():
             root, _ = _locate(more.root, "domains")
             names: dict[str, Any] = {"domains": more.domains, "attributes": more.attributes}
-            others.append(examine(root, "domains", table=_table(more.table, root), **names, **how))
+            beside = table_file(more.table, root) if more.table else None
+            others.append(examine(root, "domains", table=beside, **names, **how))
     samples = sum(each.survey.samples for each in (diagnosis, *others))
     measured = None
     if options is not None and estimate is not False and not diagnosis.survey.problems:
@@ -169,11 +171,6 @@ def _options(
     if model is not None and options.model != read_recipe(model).get("model"):
         raise click.UsageError(f"The recipe {name!r} is for {options.model!r}.")
     return options
-
-
-def _table(name: str, root: Path) -> Path | None:
-    below = root / name
-    return (below if below.is_file() else Path(name)) if name else None
 
 
 def _locate(dataroot: str, kind: str | None) -> "tuple[Path, FoundImages | None]":

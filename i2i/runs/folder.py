@@ -144,7 +144,7 @@ def create_run(run: Run, about: dict[str, Any], *, unique: bool = False) -> Run:
             if not unique:
                 raise RunError(
                     f"{run.folder} was made by somebody else just now: give the new run another "
-                    "--name."
+                    "name."
                 ) from None
             number += 1
             run = Run(first.with_name(f"{first.name}-{number}"))

@@ -1,10 +1,9 @@
 """Which images a run learnt from, which it validated with and which were left to test with.
 
 The file `split.json` in the folder of a run: {"version": 1, "splits": {"train": [{"name": ...,
-"hash": ...}, ...], "val": [...], "test": [...]}, "sides": ["Summer", "Winter"]}, the last only where
-two domains have names. An evaluation knows by the hashes
-(`i2i.data.images.content_hash`) what has been trained on, whatever it is called and wherever it
-lies.
+"hash": ...}, ...], "val": [...], "test": [...]}, "sides": ["Summer", "Winter"]}, the last only
+where two domains have names. An evaluation knows by the hashes (`i2i.data.images.content_hash`)
+what has been trained on, whatever it is called and wherever it lies.
 """
 
 import json

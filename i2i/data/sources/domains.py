@@ -91,8 +91,8 @@ def label_names(data: LabelledData, root: Path) -> dict[str, Any]:
     names = _label_names(data, root)
     if EVERYTHING in (*names.get("domains", ()), *names.get("attributes", ())):
         raise DataError(
-            f"'{root}' has a label {EVERYTHING!r}, the word that asks a model for all of its labels "
-            "in turn: rename its folder or column, or leave it out with data.domains or "
+            f"'{root}' has a label {EVERYTHING!r}, the word that asks a model for all of its "
+            "labels in turn: rename its folder or column, or leave it out with data.domains or "
             "data.attributes."
         )
     return names
@@ -102,7 +102,7 @@ def _label_names(data: LabelledData, root: Path) -> dict[str, Any]:
     if not data.root:
         raise OptionsError("a data set has no root: say where its images are.")
     if data.table:
-        table = read_table(table_file(data, root), data.attributes)
+        table = read_table(table_file(data.table, root), data.attributes)
         groups = data.groups or table.groups
         return {"attributes": list(table.names), "groups": [list(group) for group in groups]}
     if data.attributes:
@@ -160,7 +160,7 @@ def _attributed(
     data: LabelledData, root: Path, options: Options, say: Say, checked: CheckResult
 ) -> Parts:
     """The labelled images to train on, and those to validate with, of one data set."""
-    table = read_table(table_file(data, root), data.attributes)
+    table = read_table(table_file(data.table, root), data.attributes)
     found = find_attributed(root, table, drop_unlisted=options.data.skip_bad)
     say_not_used([root], (), say)
     left_out(

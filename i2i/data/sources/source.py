@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.utils.data import Dataset, default_collate
 
-from i2i.config import Data, LabelledData
+from i2i.config import Data
 from i2i.core.progress import progress_bar
 from i2i.data.augment.geometry import JointGeometry
 from i2i.data.catalogue.cache import cache_folder
@@ -142,9 +142,9 @@ def say_not_used(roots: Sequence[Path], notes: Iterable[str], say: Say) -> None:
         )
 
 
-def table_file(data: LabelledData, root: Path) -> Path:
+def table_file(table: str, root: Path) -> Path:
     """The table of attributes of a data set: below its root, or else where its name says."""
-    beside = Path(data.table)
+    beside = Path(table)
     return beside if beside.is_file() and not (root / beside).is_file() else root / beside
 
 
