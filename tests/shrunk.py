@@ -35,13 +35,16 @@ def shrunk(recipe: str, *settings: str) -> Options:
     shape = {
         "unet": ["generator.downs=2"],
         "resnet": ["generator.blocks=1"],
+        "antialiased-resnet": ["generator.blocks=1"],
         "stargan": ["generator.blocks=1"],
         "sagan": ["generator.attention=8", "discriminator.attention=8"],
     }
     options = load_options(recipe, size=16)
     small = [*SHRINK, *shape.get(options.generator.network, [])]
-    if options.discriminator.network in ("patchgan", "stargan"):
+    if options.discriminator.network in ("patchgan", "stargan", "antialiased-patchgan"):
         small.append("discriminator.layers=1")
+    if "patch_sampler" in options.networks:
+        small += ["patch_sampler.width=4", "game.nce_layers=[0, 4, 12]", "game.num_patches=8"]
     labelled = data_kind(options) in ("domains", "unconditional")
     if labelled and not options.data.labels.names:
         small.append('data.domains=["red", "green", "blue"]')

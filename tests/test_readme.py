@@ -56,7 +56,10 @@ def test_the_model_that_is_shown_is_the_model() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "CONTRIBUTING.md", "docs/noise.md", "docs/export.md", "docs/evaluate.md"],
+    [
+        *("README.md", "CONTRIBUTING.md"),
+        *("docs/noise.md", "docs/export.md", "docs/evaluate.md", "docs/models.md"),
+    ],
 )
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -62,7 +62,7 @@ def command(
 ) -> None:
     """Make a run of weights that the authors' PyTorch code saved.
 
-    FILE_OR_FOLDER is what CycleGAN and pix2pix (latest_net_G.pth, latest_net_G_A.pth and
+    FILE_OR_FOLDER is what CycleGAN, pix2pix and CUT (latest_net_G.pth, latest_net_G_A.pth and
     latest_net_G_B.pth, or any other name) or StarGAN (200000-G.ckpt) save. Which network it is
     follows from the weights, every one of which must find its place. They do not tell whether a
     U-Net has dropout; one that comes alone is taken to have it. Nor do they tell the names of

@@ -218,7 +218,10 @@ class Model(nn.Module, ABC):
     """The networks that are used after training (by attribute name), the main one first."""
 
     directions: ClassVar[Mapping[str, str]] = {}
-    """For a model that translates both ways: "AtoB" and "BtoA" -> the name of the generator."""
+    """For a model that translates both ways: "AtoB" and "BtoA" -> the name of the generator.
+
+    Any other translates the first part of a batch, which is B if `data.direction` is "BtoA".
+    """
 
     monitor: ClassVar[str]
     """Which of the measures decides on the best checkpoint: one of `measure`; "distance", that

@@ -27,6 +27,7 @@ from i2i.inference.load import build_translator, load_model, load_sampler
 from i2i.inference.sampler import Sampler
 from i2i.inference.translator import Translator
 from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
+from i2i.models import find_model
 from i2i.models.build import build_model, data_kind, inference_mode
 from i2i.runs.folder import find_checkpoint
 from i2i.runs.opening import open_checkpoint
@@ -98,8 +99,8 @@ def run_comparisons(
     """Translate the held-out images of a data set, in memory.
 
     Paired images are compared with their truth. Without pairs there is a comparison for each
-    direction, with the held-out images of the domain it leads to; with labels one for each
-    domain, of which no image is one that had it already.
+    direction that was learnt, with the held-out images of the domain it leads to; with labels one
+    for each domain, of which no image is one that had it already.
 
     Arguments:
         checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
@@ -188,16 +189,18 @@ def _unpaired(context: _Context) -> Iterator[Comparison]:
     )
     called = context.source.sides
     notes = [] if called == ("A", "B") else [f"A is {called[0]}, B is {called[1]}."]
-    for of, to in ("AB", "BA"):
-        direction = f"{of}to{to}"
-        translator = context.translator(direction=direction)
+    two_ways = find_model(context.options.model).directions
+    for of, to in ("AB", "BA") if two_ways else ("AB",):
+        # The only way of a model leads from the first side to the second, whatever they are called.
+        direction = f"{of}to{to}" if two_ways else ""
+        translator = context.translator(**({"direction": direction} if two_ways else {}))
         yield Comparison(
             direction,
             TensorImages(_translated(context, translator, real[of].images), real[of].names),
             real[to],
             sources=real[of],
             judge=Judge(judge, to) if same else None,
-            generated_error=partial(_generated_error, context, f"_{to}"),
+            generated_error=partial(_generated_error, context, f"_{to}" if two_ways else ""),
             notes=notes,
         )
 

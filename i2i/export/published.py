@@ -37,10 +37,16 @@ FILES: Mapping[str, Mapping[str, str]] = {
         "discriminator_A": "{}_net_D_B.pth",
     },
     "pix2pix": {"generator": "{}_net_G.pth", "discriminator": "{}_net_D.pth"},
+    "cut": {
+        "generator": "{}_net_G.pth",
+        "discriminator": "{}_net_D.pth",
+        "patch_sampler": "{}_net_F.pth",
+    },
     "stargan": {"generator": "{}-G.ckpt", "discriminator": "{}-D.ckpt"},
 }
 """Model -> network -> name of its file; {} is an epoch ("200"), "iter_5000" or "latest", for
-StarGAN the number of steps. The generators come first; a model is there if they are."""
+StarGAN the number of steps. The generators come first; a model is there if they are. Whether a
+generator is pix2pix's or CUT's, its weights tell."""
 
 _INSTEAD = "Every generator that translates can be had as an ONNX file: --format onnx."
 
@@ -74,9 +80,10 @@ def import_published(
 ) -> Path:
     """Make a run of weights that the authors' code saved.
 
-    A generator alone becomes a run of pix2pix, whichever network it is; two that belong together
-    (G_A and G_B) one of CycleGAN. Discriminators that lie beside them under their usual names come
-    along. Everything else about the run is as in the recipe of the model.
+    A generator alone becomes a run of CUT if it is antialiased, of StarGAN if it is that, else of
+    pix2pix; two that belong together (G_A and G_B) become one of CycleGAN. Other networks that lie
+    beside them under their usual names come along. Everything else about the run is as in the
+    recipe of the model.
 
     Arguments:
         source: the file of a generator, or a folder of files with the names in `FILES`; or the
@@ -110,18 +117,19 @@ def import_published(
     if (source / "checkpoints").is_dir():
         model_name, when, networks = _of_run(source)
     else:
-        model_name, when, files = _find(source, epoch)
-        networks = {attribute: _read(path) for attribute, path in files.items()}
+        model_name, when, networks = _of_files(*_find(source, epoch))
     first = next(iter(networks.values()))
     if first.architecture.role != "generator":
         raise CheckpointError(
             f"{first.path} is a {first.architecture}: expected a generator, which lies beside it."
         )
-    if model_name != "cyclegan":
-        model_name = "stargan" if first.architecture.network == "stargan" else "pix2pix"
-
     for network in networks.values():
         say(f"{network.path.name}: {network.architecture}")
+    if "patch_sampler" in networks and not _of_these_layers(networks):
+        say(
+            f"note: {networks.pop('patch_sampler').path.name} is left out: it is for the features "
+            "of other layers than the published ones, and which they are its weights do not tell."
+        )
     arguments = first.architecture.arguments
     dropout = arguments.get("dropout", False)
     if no_dropout and dropout:
@@ -237,6 +245,40 @@ def _of_run(folder: Path) -> tuple[str, str, dict[str, _Network]]:
             file = path.with_name(pattern.format(state["step"]))
             networks[name] = _Network(file, *recognise(own, f"{path}: {name}"))
     return model, str(state["step"]), networks
+
+
+def _of_files(
+    model_name: str, when: str, files: Mapping[str, Path]
+) -> tuple[str, str, dict[str, _Network]]:
+    """The model of some files, their step or epoch, and their networks, the main one first."""
+    first = _read(next(iter(files.values())))
+    if model_name != "cyclegan" and first.architecture.role == "generator":
+        model_name = _model_of(first.architecture)
+        if model_name == "cut" and when:  # it has one more network than pix2pix
+            files = _present(first.path.parent, model_name, when)
+    networks = {
+        attribute: first if path == first.path else _read(path) for attribute, path in files.items()
+    }
+    return model_name, when, networks
+
+
+def _model_of(generator: Architecture) -> str:
+    """The model whose generator it is, if it came alone."""
+    if generator.network == "stargan":
+        return "stargan"
+    inputs, outputs = generator.channels
+    # CUT's describes its outputs, too.
+    if generator.network == "antialiased-resnet" and inputs == outputs:
+        return "cut"
+    return "pix2pix"
+
+
+def _of_these_layers(networks: Mapping[str, _Network]) -> bool:
+    """Whether a patch sampler is for the layers of the generator that the recipe names."""
+    with torch.device("meta"):
+        generator: Any = networks["generator"].architecture.build()
+    channels = generator.channels(read_recipe("cut")["game"]["nce_layers"])
+    return bool(networks["patch_sampler"].architecture.channels == (channels,))
 
 
 def _find(source: Path, epoch: str | None) -> tuple[str, str, dict[str, Path]]:
@@ -360,14 +402,16 @@ def _options(
         )
     else:
         layer["data"] = {"input_channels": inputs, "output_channels": outputs}
-        layer["generator"] |= {"dropout": dropout, "upsample": "transposed"}
+        layer["generator"]["dropout"] = dropout
+        if generator.network != "antialiased-resnet":
+            layer["generator"]["upsample"] = "transposed"
         size, multiple = recipe["data"]["crop_size"], 2 ** arguments.get("downs", 2)
         if size % multiple:
             layer["data"] |= {"crop_size": multiple, "load_size": multiple}
     for other in others:
-        if other.role == "discriminator":
+        if other.role != "generator":
             arguments = {k: v for k, v in other.arguments.items() if k not in ("classes", "size")}
-            layer["discriminator"] = {"network": other.network, **arguments}
+            layer[other.role] = {"network": other.network, **arguments}
             if "size" in other.arguments:
                 size = other.arguments["size"]
                 layer["data"] |= {"crop_size": size, "load_size": size}
@@ -462,6 +506,8 @@ def _in_groups(labels: LabelSet) -> str:
 
 def _flags(architecture: Architecture, options: Options) -> str:
     """What to tell the authors' code, so that it builds the network that the weights are for."""
+    if options.model == "cut" or architecture.network.startswith("antialiased"):
+        return _flags_of_cut(architecture, options)
     arguments = architecture.arguments
     width = arguments["width"]
     match architecture.network, architecture.role:
@@ -493,3 +539,24 @@ def _flags(architecture: Architecture, options: Options) -> str:
     if arguments.get("downs", 8) in (7, 8) and arguments.get("blocks", 9) in (6, 9):
         return flags
     return f"{flags} (which their define_G does not know: add a case of this depth)"
+
+
+def _flags_of_cut(architecture: Architecture, options: Options) -> str:
+    """The same for the code of CUT, whose networks are antialiased unless it is told otherwise."""
+    arguments, network = architecture.arguments, architecture.network
+    width = arguments["width"]
+    if architecture.role == "patch_sampler":
+        layers = ",".join(map(str, options.game.model_dump()["nce_layers"]))
+        return f"--netF mlp_sample --netF_nc {width} --nce_layers {layers}"
+    plain = "" if network.startswith("antialiased") else " --no_antialias"
+    if architecture.role == "discriminator":
+        named = "pixel" if network == "pixelgan" else f"n_layers --n_layers_D {arguments['layers']}"
+        return f"--netD {named} --ndf {width} --normD {arguments['norm']}{plain}"
+    inputs, outputs = architecture.channels
+    blocks, dropout = arguments["blocks"], arguments["dropout"]
+    unknown = " (which their define_G does not know: add a case of this depth)"
+    return (
+        f"--netG resnet_{blocks}blocks --ngf {width} --normG {arguments['norm']}{plain} "
+        f"--no_dropout {str(not dropout).lower()} --input_nc {inputs} --output_nc {outputs}"
+        + ("" if blocks in (4, 6, 9) else unknown)
+    )

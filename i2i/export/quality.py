@@ -55,7 +55,8 @@ def held_out(
 
     Paired images are judged by their truth. Where there is none, translations are translated
     back by the unchanged model, by its other generator or to the labels that the image had, and
-    compared with the image.
+    compared with the image. Where there is no way back, it is judged how little the generator
+    changes images that are as they should be already.
 
     Arguments:
         source: the data, of the kind of the model.
@@ -70,7 +71,8 @@ def held_out(
     dataset: Any = source.validation
     total = source.validation_images
     if model.data == "unpaired":  # where the shorter side begins anew
-        total = len(dataset.images["AB".index(direction[0])])
+        sides = [len(side) for side in dataset.images]
+        total = sides["AB".index(direction[0])] if model.directions else min(sides)
     if total < 2:
         raise DataError(
             f"{total} held-out image is not enough: one is needed to calibrate and another to "
@@ -78,6 +80,8 @@ def held_out(
         )
     order = torch.randperm(total, generator=torch.Generator().manual_seed(seed)).tolist()
     first = min(CALIBRATION, total // 2)
+    if model.data == "unpaired" and not model.directions:
+        return _one_way(dataset, order[:first], order[first : first + JUDGED])
 
     def samples(numbers: list[int]) -> _Samples:
         batch = [dataset[number] for number in numbers]
@@ -95,6 +99,13 @@ def held_out(
 
 def _paired(batch: Pair) -> _Samples:
     return _Samples(batch.source, lambda made: psnr(made, batch.target, MOST), "PSNR to the truth")
+
+
+def _one_way(dataset: Any, calibration: list[int], judged: list[int]) -> HeldOut:
+    sources = to_signed(torch.stack([dataset[number][0] for number in calibration]))
+    targets = to_signed(torch.stack([dataset[number][1] for number in judged]))
+    measure = "PSNR of images of the target domain to what becomes of them"
+    return HeldOut(sources, targets, lambda made: psnr(made, targets), measure)
 
 
 def _there_and_back(batch: Unpaired, model: Model, direction: str) -> _Samples:

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from i2i.errors import CheckpointError
+from i2i.networks.antialiased import AntialiasedPatchGAN, AntialiasedResNet
 from i2i.networks.blocks import NORMS
+from i2i.networks.patch_sampler import PatchSampler
 from i2i.networks.patchgan import PatchGAN, PixelGAN
 from i2i.networks.resnet import ResNet
 from i2i.networks.stargan import StarGANDiscriminator, StarGANGenerator
@@ -38,15 +40,16 @@ class Architecture:
     Attributes:
         role: what it is for.
         network: its name in `GENERATORS` or `DISCRIMINATORS`.
-        channels: the channels it takes and, for a generator, those it returns.
+        channels: the channels it takes and, for a generator, those it returns; of a patch sampler
+            one list, those of its feature maps.
         arguments: the keyword arguments of its class. Dropout at the end of a U-Net's levels leaves
             no trace in the names; for a U-Net it is left out here.
         kind: its class.
     """
 
-    role: Literal["generator", "discriminator"]
+    role: Literal["generator", "discriminator", "patch_sampler"]
     network: str
-    channels: tuple[int, ...]
+    channels: tuple[Any, ...]
     arguments: dict[str, Any]
     kind: type[nn.Module]
 
@@ -87,7 +90,7 @@ def recognise(weights: Weights, source: str) -> tuple[Architecture, dict[str, Te
         names = ", ".join(list(weights)[:3])
         raise CheckpointError(
             f"{source} holds the weights of no published network ({names or 'none at all'}, ...): "
-            "expected a generator or discriminator of pix2pix, CycleGAN or StarGAN."
+            "expected a generator or discriminator of pix2pix, CycleGAN, StarGAN or CUT."
         )
     if best.differences:
         raise CheckpointError(f"{source} does not fit the {best.architecture}: {best.explain()}.")
@@ -153,9 +156,10 @@ def _candidates(weights: Weights) -> Iterator[Architecture]:
     """Every network that the names could mean, judged by how most of them begin."""
     families = {
         "model.model.": (_unets,),
-        "model.": (_resnets, _patchgans),
+        "model.": (_resnets, _patchgans, _antialiased_resnets, _antialiased_patchgans),
         "net.": (_pixelgans,),
         "main.": (_stargan_generators, _stargan_discriminators),
+        "mlp_": (_patch_samplers,),
     }
     beginnings = Counter(
         next((beginning for beginning in families if name.startswith(beginning)), "")
@@ -196,6 +200,53 @@ def _patchgans(weights: Weights) -> Iterator[Architecture]:
     for layers, norm, width in product(range(1, most + 1), NORMS, widths):
         arguments = {"width": width, "layers": layers, "norm": norm}
         yield Architecture("discriminator", "patchgan", (inputs,), arguments, PatchGAN)
+
+
+def _antialiased_resnets(weights: Weights) -> Iterator[Architecture]:
+    if not _antialiased(weights):
+        return
+    some = _count(weights, r"model\.(\d+)\.conv_block\.")
+    inputs = _size(weights, "model.1.weight", 1)
+    widths = _sizes(weights, ("model.1.weight", 0), ("model.4.weight", 1))
+    for blocks, norm, width in product(_near(some), NORMS, widths):
+        last = f"model.{blocks + 21}"
+        outputs = _sizes(weights, (f"{last}.weight", 0), (f"{last}.bias", 0))[0]
+        for dropout in (False, True) if blocks else (False,):
+            yield Architecture(
+                "generator",
+                "antialiased-resnet",
+                (inputs, outputs),
+                {"width": width, "blocks": blocks, "norm": norm, "dropout": dropout},
+                AntialiasedResNet,
+            )
+
+
+def _antialiased_patchgans(weights: Weights) -> Iterator[Architecture]:
+    if not _antialiased(weights):
+        return
+    most = min(_count(weights, r"model\.(\d+)\.\w+$"), DEEPEST)
+    inputs = _size(weights, "model.0.weight", 1)
+    widths = _sizes(weights, ("model.0.weight", 0), ("model.3.weight", 1))
+    for layers, norm, width in product(range(1, most + 1), NORMS, widths):
+        yield Architecture(
+            "discriminator",
+            "antialiased-patchgan",
+            (inputs,),
+            {"width": width, "layers": layers, "norm": norm},
+            AntialiasedPatchGAN,
+        )
+
+
+def _antialiased(weights: Weights) -> bool:
+    """Whether there are fixed filters that blur, which plain networks do not have."""
+    return any(name.endswith(".filt") for name in weights)
+
+
+def _patch_samplers(weights: Weights) -> Iterator[Architecture]:
+    maps = _count(weights, r"mlp_(\d+)\.")
+    channels = [_size(weights, f"mlp_{i}.0.weight", 1) for i in range(maps)]
+    for width in _sizes(weights, ("mlp_0.0.weight", 0), ("mlp_0.2.weight", 0)):
+        yield Architecture("patch_sampler", "mlp", (channels,), {"width": width}, PatchSampler)
 
 
 def _pixelgans(weights: Weights) -> Iterator[Architecture]:

@@ -76,3 +76,28 @@ def draw_positions(features: Sequence[Tensor], patches: int) -> list[Tensor]:
         # Not randperm, which may ask the device for a value.
         drawn.append(torch.rand(places, device=each.device).argsort()[:patches])
     return drawn
+
+
+def mirror_positions(
+    features: Sequence[Tensor], positions: Sequence[Tensor], mirrored: Tensor
+) -> list[Tensor]:
+    """Return where maps of a mirrored image (left and right) show what others show at `positions`.
+
+    Args:
+        features: maps (N, C, H, W), of which only the shape counts.
+        positions: for each map P numbers y * W + x.
+        mirrored: a scalar, true or false, on the device; if false, the positions are kept.
+    """
+    found = []
+    for each, places in zip(features, positions, strict=True):
+        width = each.shape[3]
+        found.append(torch.where(mirrored, places + width - 1 - 2 * (places % width), places))
+    return found
+
+
+def draw_flip(device: torch.device) -> Tensor:
+    """Toss a coin for a whole batch: a scalar, true or false, from torch's generator on `device`.
+
+    Device and host need not wait for each other if what follows is chosen with `torch.where`.
+    """
+    return torch.rand((), device=device) < 0.5

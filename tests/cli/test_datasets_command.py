@@ -179,7 +179,8 @@ def test_check_of_any_images(tmp_path: Path) -> None:
     done = run("check", root, "--kind", "unconditional")
     assert done.exit_code == 0, done.output
     assert done.output.startswith(
-        "unconditional: as asked for\ntrain: 2 images, 2 classes (train/<class>)\nval: 1 image, 2 classes"
+        "unconditional: as asked for\ntrain: 2 images, 2 classes (train/<class>)\n"
+        "val: 1 image, 2 classes"
     )
     (root / "train" / "a" / "1.png").write_bytes(b"no image")
     done = run("check", root, "--kind", "unconditional")

@@ -151,6 +151,21 @@ def test_an_unpaired_run_elsewhere(unpaired: Path, tmp_path: Path) -> None:
     assert errors[0] != errors[1]
 
 
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_a_run_of_one_way_is_compared_with_what_it_leads_to(
+    unpaired: Path, tmp_path: Path, direction: str
+) -> None:
+    run = run_of("cut", unpaired, tmp_path / "run", f"data.direction={direction}")
+    out = tmp_path / "figures.json"
+    result = invoke("--checkpoint", run, "--json", out, "--measures", "swd,generated-error")
+    assert result.exit_code == 0, result.output
+    found = figures(out)
+    assert list(found) == [""]
+    assert set(found[""]) == {"swd", "average-generated-error"}
+    # Inputs are compared with what they should become: reddish images with bluish ones.
+    assert found[""]["swd"]["inputs"] > 0.05
+
+
 def test_a_run_of_domains(domains: Path, tmp_path: Path) -> None:
     run = run_of("stargan", domains, tmp_path / "run")
     out = tmp_path / "figures.json"

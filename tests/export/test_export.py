@@ -268,6 +268,24 @@ def test_a_model_that_translates_both_ways(unpaired: Path, tmp_path: Path) -> No
     assert translator(torch.zeros(1, 1, 9, 9)).shape == (1, 3, 9, 9)
 
 
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_a_model_of_one_way(unpaired: Path, tmp_path: Path, direction: str) -> None:
+    options = shrunk("cut", f"data.root={unpaired}", f"data.direction={direction}")
+    checkpoint = checkpoint_of(options, tmp_path / "weights.pt")
+    said: list[str] = []
+    file = export_int8(checkpoint, tmp_path, max_loss=20, say=said.append)
+    assert file == tmp_path / "generator_int8.onnx"
+    assert any("PSNR of images of the target domain" in line for line in said)
+    exact = export_onnx(checkpoint, tmp_path / "exact.onnx", say=said.append)
+    assert ExportedNetwork(exact).description.direction == direction
+    theirs, ours = load_translator(exact)[0], load_translator(checkpoint)[0]
+    images = torch.rand(2, 3, 10, 19) * 2 - 1
+    torch.testing.assert_close(theirs(images), ours(images), rtol=0, atol=1e-4)
+    other = "BtoA" if direction == "AtoB" else "AtoB"
+    with pytest.raises(OptionsError, match=f"direction .='{other}'. is not what this cut"):
+        load_translator(checkpoint, direction=other)
+
+
 def test_what_cannot_be_exported_is_refused(
     facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

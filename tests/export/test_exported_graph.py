@@ -11,6 +11,7 @@ from i2i.export.graph import describe_file, largest_difference, write_graph
 from i2i.inference.onnx.description import Description
 from i2i.inference.onnx.session import ExportedNetwork
 from i2i.networks import ResNet, StarGANGenerator, UNet, initialise, set_inference
+from i2i.networks.antialiased import AntialiasedResNet
 
 CASES = {
     "unet": (1, lambda: UNet(1, 3, width=2, downs=3, norm="batch"), "instance"),
@@ -29,6 +30,7 @@ CASES = {
         lambda: ResNet(3, 3, width=2, blocks=1, norm="batch", upsample="resize"),
         "running",
     ),
+    "antialiased": (3, lambda: AntialiasedResNet(3, 3, width=2, blocks=1), "instance"),
     "stargan": (5, lambda: StarGANGenerator(5, 3, width=2, blocks=1), "instance"),
     "stargan-running": (5, lambda: StarGANGenerator(5, 3, width=2, blocks=0), "running"),
 }

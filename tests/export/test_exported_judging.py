@@ -98,6 +98,23 @@ def test_without_pairs_the_way_back_is_judged_and_no_image_comes_twice() -> None
         )
 
 
+def test_one_way_is_judged_by_what_should_not_change() -> None:
+    samples = [Unpaired(image(n), image(100 + n % 7)) for n in range(10)]
+    found = held_out(
+        source_of(samples, (10, 7)),
+        model_of("unpaired", generator=Towards(0.5)),
+        LabelSpace(()),
+        "BtoA",
+        0,
+    )
+    calibration, judged = number_of(found.calibration), number_of(found.judged)
+    assert len(calibration) == 3
+    assert set(calibration) < set(range(10))  # what is translated, whatever the direction
+    assert len(judged) == 4
+    assert {n - 100 for n in judged} == set(range(7)) - set(calibration)
+    torch.testing.assert_close(found.quality(found.judged + 0.25), torch.full((4,), decibel(0.25)))
+
+
 class Told(nn.Module):
     """Adds the first plane of the condition, halved."""
 

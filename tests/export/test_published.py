@@ -20,6 +20,8 @@ from i2i.errors import CheckpointError, RunError
 from i2i.export.published import export_published, import_published
 from i2i.inference.load import describe_checkpoint
 from i2i.networks import PatchGAN, ResNet, UNet
+from i2i.networks.antialiased import AntialiasedResNet
+from i2i.networks.patch_sampler import PatchSampler
 from i2i.runs.checkpoint import load_checkpoint, save_checkpoint
 from i2i.runs.folder import Run, open_run
 from shrunk import shrunk
@@ -164,6 +166,63 @@ def test_generators_alone_are_enough(tmp_path):
     state = take(tmp_path / "maps", tmp_path)
     assert {key.split(".")[0] for key in state["model"]} == {"generator_AtoB", "generator_BtoA"}
     load_translator(tmp_path / "runs" / "taken", device="cpu")
+
+
+def cut_folder(folder: Path) -> dict[str, Tensor]:
+    """The recorded CUT, whose numbers were written down in double precision."""
+    recorded = vectors("trajectory_cut")[1].items()
+    tensors = {key: t.float() if t.is_floating_point() else t for key, t in recorded}
+    for network in ("G", "D", "F"):
+        save(part(tensors, f"initial.{network}."), folder / f"latest_net_{network}.pth")
+    return tensors
+
+
+@pytest.mark.parametrize("named", ["", "latest_net_G.pth"], ids=["folder", "file"])
+def test_cut_is_told_from_pix2pix_by_its_generator(tmp_path, named):
+    tensors = cut_folder(tmp_path / "horses")
+    state = take(tmp_path / "horses" / named, tmp_path)
+    options = read_options(state["options"])
+    assert options.model == "cut"
+    chosen = {role: each.network for role, each in options.networks.items()}
+    assert chosen == {
+        "generator": "antialiased-resnet",
+        "discriminator": "antialiased-patchgan",
+        "patch_sampler": "mlp",
+    }
+    widths = [options.networks[role].model_dump()["width"] for role in chosen]
+    assert widths == [4, 4, 16]
+    assert options.inference.model_dump() == {"norm": "instance", "dropout": False}
+    for network, prefix in (("generator", "G"), ("discriminator", "D"), ("patch_sampler", "F")):
+        ours, theirs = part(state["model"], f"{network}."), part(tensors, f"initial.{prefix}.")
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    published = AntialiasedResNet(3, 3, width=4)
+    published.load_state_dict(part(tensors, "initial.G."))
+    images = 2 * torch.rand(1, 3, 32, 32, generator=seeded(0)) - 1
+    translator, _ = load_translator(tmp_path / "runs" / "taken", device="cpu")
+    assert relative_error(translator(images), published(images).detach()) < 1e-5
+
+
+def test_a_patch_sampler_of_unknown_layers_is_left_out(tmp_path):
+    cut_folder(tmp_path / "horses")
+    other = PatchSampler([3, 8], width=5).state_dict()
+    save(other, tmp_path / "horses" / "latest_net_F.pth")
+    said: list[str] = []
+    state = take(tmp_path / "horses", tmp_path, say=said.append)
+    assert any("latest_net_F.pth is left out" in line for line in said)
+    assert {key.split(".")[0] for key in state["model"]} == {"generator", "discriminator"}
+
+
+def test_antialiased_generators_of_other_models_are_theirs(tmp_path):
+    """The code of CUT also trains CycleGAN with its networks; and one may change the channels."""
+    weights = AntialiasedResNet(3, 3, width=2, blocks=1).state_dict()
+    for name in ("G_A", "G_B"):
+        save(weights, tmp_path / "maps" / f"latest_net_{name}.pth")
+    options = take(tmp_path / "maps", tmp_path, "a")["options"]
+    assert (options["model"], options["generator"]["network"]) == ("cyclegan", "antialiased-resnet")
+    weights = AntialiasedResNet(1, 3, width=2, blocks=1, dropout=True).state_dict()
+    options = take(save(weights, tmp_path / "colours_net_G.pth"), tmp_path, "b")["options"]
+    assert (options["model"], options["generator"]["dropout"]) == ("pix2pix", True)
 
 
 def test_the_files_of_the_latest_or_the_wanted_epoch_are_taken(tmp_path):
@@ -408,7 +467,7 @@ def export(run: Path, folder: Path, **arguments: Any) -> list[Path]:
     return export_published(run, folder, say=lambda line: None, **arguments)
 
 
-@pytest.mark.parametrize("kind", ["pix2pix", "cyclegan"])
+@pytest.mark.parametrize("kind", ["pix2pix", "cyclegan", "cut"])
 def test_what_was_imported_is_exported_bit_by_bit(tmp_path, kind):
     tensors = vectors(f"trajectory_{kind}")[1]
     networks = {key.split(".")[1] for key in tensors if key.startswith("initial.")}
@@ -439,11 +498,11 @@ def trained(recipe: str, tmp_path: Path, *settings: str) -> tuple[Path, nn.Modul
     return run.folder, trainer.model
 
 
-@pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan"])
+@pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan", "cut"])
 def test_the_average_or_the_weights_as_trained(tmp_path, recipe):
     folder, model = trained(recipe, tmp_path)
     generator = model.generators[0]
-    name = {"pix2pix": "latest_net_G.pth", "cyclegan": "latest_net_G_A.pth"}[recipe]
+    name = "latest_net_G_A.pth" if recipe == "cyclegan" else "latest_net_G.pth"
     live = model.get_submodule(generator).state_dict()
     for average, expected in ((None, -1.0), (True, -1.0), (False, 0.0)):
         export(folder, tmp_path / f"out{average}", average=average)
@@ -453,9 +512,10 @@ def test_the_average_or_the_weights_as_trained(tmp_path, recipe):
             torch.testing.assert_close(weights[key], live[key] + expected)
 
 
-@pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan"])
+@pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan", "cut"])
 def test_an_exported_run_comes_back_as_the_same_run(tmp_path, recipe):
-    folder, _ = trained(recipe, tmp_path, "discriminator.network=pixelgan")
+    settings = ["game.nce_layers=[0, 4, 8, 12, 16]"] if recipe == "cut" else []
+    folder, _ = trained(recipe, tmp_path, "discriminator.network=pixelgan", *settings)
     before = load_checkpoint(open_run(folder).latest())
     export(folder, tmp_path / "out", average=False)
     after = take(tmp_path / "out", tmp_path)
@@ -486,6 +546,11 @@ def test_flags_for_the_authors_code_are_printed(tmp_path):
     )
     assert flags(resnet(), "b") == (
         "--netG resnet_6blocks --ngf 8 --norm batch --no_dropout --input_nc 3 --output_nc 3"
+    )
+    cut = AntialiasedResNet(3, 3, width=8, blocks=9).state_dict()
+    assert flags(cut, "cut") == (
+        "--netG resnet_9blocks --ngf 8 --normG instance --no_dropout true "
+        "--input_nc 3 --output_nc 3"
     )
     odd = ResNet(1, 3, width=2, blocks=1, norm="none").state_dict()
     assert flags(odd, "c").endswith(

@@ -26,6 +26,7 @@ OF_CLASSES = {"in_channels": 3, "size": SIZE, "classes": CLASSES}
 GENERATOR_ARGUMENTS = {
     "unet": {"in_channels": 3, "out_channels": 3, "downs": 3},
     "resnet": {"in_channels": 3, "out_channels": 3, "blocks": 1},
+    "antialiased-resnet": {"in_channels": 3, "out_channels": 3, "blocks": 1},
     "stargan": {"in_channels": 3, "out_channels": 3, "blocks": 1},
     "dcgan": FROM_NOISE,
     "mlp": FROM_NOISE,
@@ -35,14 +36,20 @@ GENERATOR_ARGUMENTS = {
 DISCRIMINATOR_ARGUMENTS = {
     "patchgan": {"in_channels": 3, "layers": 2},
     "pixelgan": {"in_channels": 3},
+    "antialiased-patchgan": {"in_channels": 3, "layers": 2},
     "stargan": {"in_channels": 3, "layers": 2, "classes": 5, "size": SIZE},
     "dcgan": OF_CLASSES,
     "mlp": OF_CLASSES,
     "sagan": OF_CLASSES | {"attention": 16},
     "progan": OF_CLASSES,
 }
-TRANSLATORS = [name for name in GENERATORS if "latent" not in GENERATOR_ARGUMENTS[name]]
-DRAWERS = [name for name in GENERATORS if name not in TRANSLATORS]
+TRANSLATORS = [name for name, told in GENERATOR_ARGUMENTS.items() if "latent" not in told]
+DRAWERS = [name for name in GENERATOR_ARGUMENTS if name not in TRANSLATORS]
+# Those of label maps and of several scales, in test_pix2pixhd.py and test_spade.py.
+ELSEWHERE = {
+    *("pix2pixhd-global", "pix2pixhd-enhancer", "spade"),
+    *("multiscale-patchgan", "multiscale-spectral-patchgan"),
+}
 OWN_WEIGHTS = (SAGANGenerator, SAGANDiscriminator)
 
 
@@ -57,14 +64,19 @@ def choices(kind: type[nn.Module]) -> list[dict[str, str]]:
 
 
 CASES = {
-    "-".join([role, name, *chosen.values()]): (kind, {**arguments[name], **chosen})
-    for role, registry, arguments in (
+    "-".join([role, name, *chosen.values()]): (registry[name], {**arguments, **chosen})
+    for role, registry, of_each in (
         ("generator", GENERATORS, GENERATOR_ARGUMENTS),
         ("discriminator", DISCRIMINATORS, DISCRIMINATOR_ARGUMENTS),
     )
-    for name, kind in registry.items()
-    for chosen in choices(kind)
+    for name, arguments in of_each.items()
+    for chosen in choices(registry[name])
 }
+
+
+def test_every_network_is_tested():
+    here = GENERATOR_ARGUMENTS.keys() | DISCRIMINATOR_ARGUMENTS.keys()
+    assert here | ELSEWHERE == {*GENERATORS, *DISCRIMINATORS}
 
 
 class Joined(nn.Module):

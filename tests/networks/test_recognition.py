@@ -22,6 +22,8 @@ from i2i.networks import (
     StarGANGenerator,
     UNet,
 )
+from i2i.networks.antialiased import AntialiasedPatchGAN, AntialiasedResNet
+from i2i.networks.patch_sampler import PatchSampler
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 KINDS = ("unet", "resnet", "patchgan", "pixelgan", "stargan")
@@ -43,6 +45,15 @@ NETWORKS = {
         {"width": widths, "layers": st.integers(1, 6), "norm": norms},
     ),
     PixelGAN: (st.tuples(channels), {"width": widths, "norm": norms}),
+    AntialiasedResNet: (
+        pairs,
+        {"width": widths, "blocks": st.integers(0, 10), "norm": norms, "dropout": st.booleans()},
+    ),
+    AntialiasedPatchGAN: (
+        st.tuples(channels),
+        {"width": widths, "layers": st.integers(1, 6), "norm": norms},
+    ),
+    PatchSampler: (st.tuples(st.lists(channels, min_size=1, max_size=12)), {"width": widths}),
     StarGANGenerator: (pairs, {"width": widths, "blocks": st.integers(0, 8)}),
     StarGANDiscriminator: (
         st.tuples(channels),
@@ -74,13 +85,20 @@ def test_every_network_is_known_again_with_all_its_arguments(kind):
         found, kept = recognise(weights, "a file")
         assert found.kind is kind
         assert found.channels == channels
-        assert found.arguments == {"dropout": False} | arguments if kind is ResNet else arguments
+        if kind in (ResNet, AntialiasedResNet):
+            arguments = {"dropout": False} | arguments
+        assert found.arguments == arguments
         assert kept == weights
 
     check()
 
 
-@pytest.mark.parametrize("file", HERE, ids=lambda file: file.stem)
+OF_CUT = [
+    REFERENCE / f"cut_{name}.safetensors" for name in ("generator_9blocks", "discriminator_3layers")
+]
+
+
+@pytest.mark.parametrize("file", [*HERE, *OF_CUT], ids=lambda file: file.stem)
 def test_the_reference_networks_are_known_again(file):
     with safe_open(file, "pt") as stored:
         config = json.loads(stored.metadata()["config"])
@@ -103,6 +121,9 @@ PUBLISHED = {
     "resnet_6blocks": state(ResNet, 3, 3, width=64, blocks=6, norm="batch", dropout=True),
     "basic": state(PatchGAN, 6, width=64, layers=3, norm="batch"),
     "pixel": state(PixelGAN, 6, width=64, norm="batch"),
+    "cut-G": state(AntialiasedResNet, 3, 3, width=64, blocks=9, norm="instance"),
+    "cut-D": state(AntialiasedPatchGAN, 3, width=64, layers=3, norm="instance"),
+    "cut-F": state(PatchSampler, [3, 128, 256, 256, 256], width=256),
     "stargan-G": state(StarGANGenerator, 8, 3, width=64, blocks=6),
     "stargan-D": state(StarGANDiscriminator, 3, width=64, layers=6, classes=5, size=128),
 }

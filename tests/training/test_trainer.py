@@ -12,6 +12,7 @@ from i2i.core.latent import Latent
 from i2i.core.model import Clock, Generated, Model, Objective, Play
 from i2i.errors import TrainingError
 from i2i.inference.load import build_translator
+from i2i.models import cut
 from i2i.models.build import build_model
 from i2i.training.build import build_trainer
 from i2i.training.trainer import Trainer
@@ -186,6 +187,13 @@ def test_pieces_of_a_step_equal_the_whole_in_every_model(
         )
         vector = one.draw(1).double()
         monkeypatch.setattr(Latent, "draw", lambda self, count, *_: vector.repeat(count, 1))
+    if "patch_sampler" in options.networks:
+        # Vectors of length 1 make much of the small features at the beginning, and of rounding.
+        settings += ["generator.init=kaiming", "patch_sampler.init=kaiming"]
+    monkeypatch.setattr(cut, "draw_flip", lambda device: torch.tensor(True))
+    monkeypatch.setattr(
+        cut, "draw_positions", lambda maps, count: [torch.arange(count) for _ in maps]
+    )
     trainers = [
         build_trainer(shrunk(recipe, *settings, f"train.gradient_accumulation={pieces}"))
         for pieces in (1, 4)

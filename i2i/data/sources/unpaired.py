@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i.config import Options
+from i2i.core.registry import MODELS
 from i2i.core.text import counted
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.images.check import CheckResult
@@ -27,7 +28,11 @@ from i2i.errors import DataError
 
 
 def unpaired(options: Options, root: Path, say: Say, checked: CheckResult) -> Source:
-    """Make data sets of the images of both kinds in a folder."""
+    """Make data sets of the images of both kinds in a folder.
+
+    What a model that translates one way alone is to translate comes first: B, if `data.direction`
+    is "BtoA".
+    """
     data = options.data
     root_b = Path(data.root_b) if data.root_b else None
     found = find_unpaired(root, "train", root_b)
@@ -60,6 +65,8 @@ def unpaired(options: Options, root: Path, say: Say, checked: CheckResult) -> So
                 f"note: of {name} there {'is' if len(side) == 1 else 'are'} only {len(side)} to "
                 "validate with: how different results are from each other cannot be measured."
             )
+    if data.direction == "BtoA" and not MODELS.find(options.model).directions:
+        sides, validation = sides[::-1], validation[::-1]
     common: dict[str, Any] = {
         "channels": (data.input_channels, data.output_channels),
         "seed": options.train.seed,
