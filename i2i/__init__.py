@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from i2i.inference.sampler import Sampler
     from i2i.inference.translator import Translator
     from i2i.models.build import build_model
+    from i2i.training import session as train
     from i2i.training.build import build_trainer
     from i2i.training.trainer import Trainer
 
@@ -46,8 +47,12 @@ _HOMES = {
     "load_translator": "inference.load",
     "to_bytes": "core.batch",
     "to_signed": "core.batch",
+    "train": "training.session",
     "translate_folder": "inference.folder",
 }
+
+_MODULES = ("train",)
+"""Which of these are modules, with functions of their own: `i2i.train.start(options)`."""
 
 __all__ = [
     "I2iError",
@@ -74,4 +79,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'i2i' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"i2i.{_HOMES[name]}"), name)
+    home = importlib.import_module(f"i2i.{_HOMES[name]}")
+    return home if name in _MODULES else getattr(home, name)

@@ -168,7 +168,7 @@ def test_a_table_is_looked_for_where_training_does(
     domains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Below the data set, wherever the command is given."""
-    images = sorted((domains / "train").rglob("*.png"))
+    images = sorted(domains.rglob("*.png"))
     rows = [
         f"{p.relative_to(domains).as_posix()},{i % 2},{i // 3 % 2}" for i, p in enumerate(images)
     ]
