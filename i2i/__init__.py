@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from i2i.inference.sampler import Sampler
     from i2i.inference.translator import Translator
     from i2i.models.build import build_model
-    from i2i.training import session as train
+    from i2i.training import session as train  # noqa: F401 (a module, not in __all__)
     from i2i.training.build import build_trainer
     from i2i.training.trainer import Trainer
 
