@@ -31,6 +31,7 @@ from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean
 from i2i.inference.results import ExistsError, Results
 from i2i.inference.translator import Translator, to_pixels, to_tensor
 from i2i.system.cpu import cores
+from i2i.system.memory import OUT_OF_MEMORY, is_out_of_memory
 
 BYTES_PER_BATCH = 3 * 2**22
 """Images are stacked up to this size, 4 million RGB pixels; a larger one is computed alone."""
@@ -506,8 +507,12 @@ def _compute(
             else:
                 images = batch[0].frames.images
                 results = [[translate([image.pixels], batch)[0] for image in images]]
-        except torch.OutOfMemoryError as error:
-            reason = f"{error}: use --tile auto, --size or --device cpu."
+        except OUT_OF_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+            known = isinstance(error, torch.OutOfMemoryError)
+            what = error if known else "its pixels do not fit into the memory"
+            reason = f"{what}: use --tile auto, --size or --device cpu."
         except CheckpointError as error:
             reason = str(error)
         if not reason:
@@ -539,7 +544,7 @@ def _write_behind(
         written, future = writing.popleft()
         try:
             future.result()
-        except ExistsError as error:
+        except (ExistsError, MemoryError) as error:
             fail(written.job, error)
         else:
             yield written.job
