@@ -410,8 +410,11 @@ def test_options_edited_by_hand_count_if_they_may(facades: Path, tmp_path: Path)
     run.options.write_text("[[[")
     with pytest.raises(RunError, match=r"mend it, or remove it"):
         train.resume(run.folder, {"train": {"steps": 8}}, device="cpu", say=silent)
-    run.options.unlink()
-    assert train.resume(run.folder, {"train": {"steps": 8}}, device="cpu", say=silent).steps == 8
+    run.options.unlink()  # which alone says where the data lies
+    with pytest.raises(DataError, match=r"If the images have moved, .*--dataroot DIR"):
+        train.resume(run.folder, {"train": {"steps": 8}}, device="cpu", say=silent)
+    changes = {"train": {"steps": 8}, "data": {"root": str(facades)}}
+    assert train.resume(run.folder, changes, device="cpu", say=silent).steps == 8
 
 
 @pytest.mark.parametrize(

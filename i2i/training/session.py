@@ -558,12 +558,12 @@ def _validation(
 
 @contextlib.contextmanager
 def _telling_where_data_is(options: Options, resumed: Run | None) -> Iterator[None]:
-    """Name the way out if the data of a run has moved since it began."""
+    """Name the way out if the data of a run has moved since it began, or nobody knows any more
+    where it was: a checkpoint alone has no more than its name."""
     try:
         yield
     except DataError as error:
-        where = Path(options.data.root)
-        if resumed is None or not where.is_absolute() or where.exists():
+        if resumed is None or Path(options.data.root).exists():
             raise
         raise DataError(
             f"{error} If the images have moved, say where to: i2i train --resume "

@@ -175,6 +175,6 @@ def test_a_table_is_looked_for_where_training_does(
     (domains / "table.csv").write_text("\n".join(["file,smile,male", *rows]) + "\n")
     monkeypatch.chdir(tmp_path)
     asked = (domains, "--kind", "domains", "--table", "table.csv")
-    assert "with 2 attributes (table.csv)" in doctor(*asked).output
+    assert "with 2 attributes (table.csv, train + test)" in doctor(*asked).output
     (tmp_path / "table.csv").write_text("file,other\n0.png,1\n")  # the one below the root counts
-    assert "with 2 attributes (table.csv)" in doctor(*asked).output
+    assert "with 2 attributes (table.csv, train + test)" in doctor(*asked).output
