@@ -30,6 +30,7 @@ from i2i.core.batch import Labelled, Pair, Unpaired
 from i2i.core.model import Clock, Model
 from i2i.distributed.gradients import GradientExchange
 from i2i.models.build import build_model, growth
+from i2i.training.cost import period_of
 from i2i.training.flops import StepWork
 
 GPUS = (8, 64, 512)
@@ -50,6 +51,8 @@ MODELS: dict[str, tuple[int, ...]] = {
     "infogan": (16, 128),
     "sagan": (32, 256),
     "progan": (2, 16),
+    "stylegan2": (8, 64),
+    "r3gan": (64, 512),
 }
 """Recipe -> images on each GPU. For images from noise: the published batch on each of eight GPUs
 of a machine, and as much on every GPU. Networks that grow are at their last stage, fully grown."""
@@ -131,6 +134,7 @@ def count(model: Model, batch: Any, steps: range, update: int = 0) -> list[Turn]
             lambda parameter: ready.update({parameter: work.operators})
         )
     for step in steps:
+        model.tick(Clock(step))
         game = model.play(batch, Clock(step))
         while True:
             with StepWork() as work:
@@ -169,7 +173,7 @@ def turns_of(options: Options, images: int) -> list[Turn]:
         batch = batch_for(model, images, options)
         growing = growth(options)
         begin = growing.last_begin + growing.stages[-1].fade if growing else 0
-        period = options.game.n_critic
+        period = period_of(options)
         begin = -(-begin // period) * period
         update = 4 * NUMBERS_IN_UPDATE[options.optimizer.name]
         return count(model, batch, range(begin, begin + period), update)
@@ -253,7 +257,7 @@ def main() -> None:
     counted, expected = [], []
     for recipe in given.models.split(","):
         options = load_options(recipe, *SETTINGS.get(recipe, ()))
-        period = options.game.n_critic
+        period = period_of(options)
         for images in MODELS[recipe]:
             turns = turns_of(options, images)
             shares = [efficiency(turns, gpus, machine) for gpus in GPUS]

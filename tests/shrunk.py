@@ -10,8 +10,6 @@ from i2i.core.batch import Labelled, Pair, Unpaired
 from i2i.models.build import data_kind
 
 SHRINK = (
-    "generator.width=2",
-    "discriminator.width=2",
     "train.steps=4",
     "train.batch_size=2",
     "train.log_every_steps=2",
@@ -30,6 +28,19 @@ GROWING = """[
 ]""".replace("\n", "")
 
 
+def narrow(role: str, options: Options) -> list[str]:
+    """Settings that make a network two channels wide, or about so."""
+    match options.networks[role].network:
+        case "stylegan2":
+            own = ["style=4"] if role == "generator" else []
+            narrowest = ["channel_base=64", "channel_max=4", "mapping_layers=2", *own]
+        case "r3gan":
+            narrowest = ["width=[2]", "groups=[2]", "blocks=[1]"]
+        case _:
+            narrowest = ["width=2"]
+    return [f"{role}.{each}" for each in narrowest]
+
+
 def shrunk(recipe: str, *settings: str) -> Options:
     """The recipe at 16 pixels, four steps, two channels wide."""
     shape = {
@@ -41,6 +52,7 @@ def shrunk(recipe: str, *settings: str) -> Options:
     }
     options = load_options(recipe, size=16)
     small = [*SHRINK, *shape.get(options.generator.network, [])]
+    small += [*narrow("generator", options), *narrow("discriminator", options)]
     if options.discriminator.network in ("patchgan", "stargan", "antialiased-patchgan"):
         small.append("discriminator.layers=1")
     if "patch_sampler" in options.networks:

@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "Train a model on a folder of images, or go on with a run.",
     "translate": "Translate an image or a folder with a trained model.",
     "sample": "Make images from noise with a trained model.",
+    "project": "Find what a model makes a given image of.",
     "evaluate": "Measure how good images or a run are.",
     "models": "List the models that can be trained.",
     "options": "List the options of a recipe, what they mean and who uses them.",

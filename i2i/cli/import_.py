@@ -13,6 +13,7 @@ Examples:
   i2i import checkpoints/maps_cyclegan maps --epoch 100
   i2i import stargan_celeba/models/200000-G.ckpt celeba --attributes "black|blond|brown,male,young"
   i2i import runs/celeba celeba-named --domains happy,sad,angry
+  i2i import ffhq.pkl ffhq
   i2i translate photos/ translated/ --checkpoint runs/horse2zebra"""
 )
 @click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
@@ -30,7 +31,9 @@ Examples:
     help="Which files of a folder: latest, 200, iter_5000, ...  [default: latest, or the highest]",
 )
 @click.option(
-    "--domains", metavar="A,B,...", help="StarGAN: the names of its domains, in their order."
+    "--domains",
+    metavar="A,B,...",
+    help="StarGAN: the names of its domains, in their order; StyleGAN2 and R3GAN: of the classes.",
 )
 @click.option(
     "--attributes",
@@ -69,15 +72,28 @@ def command(
     StarGAN's labels, which therefore have to be given. If they were wrong, give the run itself in
     the place of the file, another RUN_NAME, and the right ones.
 
+    NAME.pkl is a network of StyleGAN2 (stylegan2-ada-pytorch) or R3GAN. Such a file holds source
+    code, which is not run: nothing but the weights is taken.
+
     The run translates as the authors' code does by default: each image is normalised by its
     own statistics, and dropout, where there is any, stays on.
     """
     from i2i.export.published import import_published
+    from i2i.export.published_noise import import_pickled
 
     if (domains and attributes) or (domains_2 and attributes_2):
         raise click.UsageError("Say either --domains or --attributes, of each data set.")
     if (domains_2 or attributes_2) and not (domains or attributes):
         raise click.UsageError("Name the labels of the first data set too.")
+    if source.suffix.lower() == ".pkl":
+        if epoch or attributes or domains_2 or attributes_2 or no_dropout or evaluate:
+            raise click.UsageError(
+                "--epoch, --attributes, --no-dropout and --eval mean nothing to a pickle of "
+                "StyleGAN2 or R3GAN."
+            )
+        named = _split(domains or "", ",")
+        import_pickled(source, name, runs_dir=runs_dir, domains=named, say=click.echo)
+        return
     import_published(
         source,
         name,

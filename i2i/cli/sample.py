@@ -19,6 +19,15 @@ def _codes(value: str | None) -> dict[str, float]:
     return codes
 
 
+def _layers(value: str | None) -> range | None:
+    if value is None:
+        return None
+    first, dash, last = value.partition("-")
+    if not first.strip().isdecimal() or (dash and not last.strip().isdecimal()):
+        raise click.BadParameter(f"{value!r} is neither a layer, such as 3, nor some, such as 0-3.")
+    return range(int(first), int(last if dash else first) + 1)
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -28,6 +37,7 @@ Examples:
   i2i sample digits/ --code category=3,continuous1=-1.5
   i2i sample digits/ --vary continuous1
   i2i sample walk/ --interpolate 3 8 --frames 60 --spherical
+  i2i sample faces/ --mix 6 8 --layers 0-3 --truncation 0.7
 """
 )
 @click.argument("target", metavar="OUT_DIR", type=click.Path(path_type=Path, file_okay=False))
@@ -61,7 +71,33 @@ Examples:
 @click.option(
     "--truncation",
     type=click.FloatRange(min=0, min_open=True),
-    help="Keep the noise closer to its middle: more typical, less varied images (0.5, say).",
+    help="Keep the noise, or the styles of StyleGAN2, closer to their middle: more typical, less "
+    "varied images (0.7, say).",
+)
+@click.option(
+    "--mix",
+    nargs=2,
+    type=click.IntRange(min=1),
+    metavar="ROWS COLUMNS",
+    help="StyleGAN2: make a sheet instead, of each row's image with the styles of each column's.",
+)
+@click.option(
+    "--layers",
+    metavar="A-B",
+    callback=lambda context, parameter, value: _layers(value),
+    help="With --mix: the layers that take the column's styles, 0 being the coarsest.  "
+    "[default: 0-3]",
+)
+@click.option(
+    "--space",
+    type=click.Choice(["z", "w"]),
+    help="With --interpolate: the way leads through noise (z) or styles (w).  [default: w where "
+    "there are styles and the way is straight]",
+)
+@click.option(
+    "--noise/--no-noise",
+    default=True,
+    help="StyleGAN2: whether each layer adds its noise, which makes the finest details.",
 )
 @click.option(
     "--interpolate",
@@ -108,6 +144,10 @@ def command(
     codes: dict[str, float],
     vary: str | None,
     truncation: float | None,
+    mix: tuple[int, int] | None,
+    layers: range | None,
+    space: str | None,
+    noise: bool,
     interpolate: tuple[int, int] | None,
     frames: int,
     spherical: bool,
@@ -122,17 +162,30 @@ def command(
 
     OUT_DIR gets a PNG for each image, named after its seed, and sheet.png for a glance (with the
     first 256 of them). With --interpolate it gets the frames, a sheet of them, and an animation
-    that goes there and back; with --vary a sheet named after the code.
+    that goes there and back; with --vary a sheet named after the code; with --mix mix.png.
     """
     from i2i.data.kinds.folders import results_folder
     from i2i.distributed.processes import together
     from i2i.inference.load import load_sampler
-    from i2i.inference.write_samples import write_interpolation, write_samples, write_variation
+    from i2i.inference.write_samples import (
+        write_interpolation,
+        write_mixture,
+        write_samples,
+        write_variation,
+    )
     from i2i.system.cpu import settle_threads
 
     settle_threads()
-    if vary and interpolate:
-        raise click.UsageError("Say either --vary or --interpolate.")
+    if (vary is not None) + (interpolate is not None) + (mix is not None) > 1:
+        raise click.UsageError("Say only one of --vary, --interpolate and --mix.")
+    if layers is not None and not mix:
+        raise click.UsageError("--layers is about the sheet of --mix ROWS COLUMNS: say that too.")
+    if space and not interpolate:
+        raise click.UsageError("--space is about the way of --interpolate A B: say that too.")
+    if mix and codes:
+        raise click.UsageError("--mix is for models with styles, and --code for models with codes.")
+    if vary and not noise:
+        raise click.UsageError("--no-noise is for models with styles, and --vary for codes.")
     if spherical and not interpolate:
         raise click.UsageError("--spherical is about the way of --interpolate A B: say that too.")
     with results_folder(target), together() as processes:  # the images need no network of GPUs
@@ -148,6 +201,8 @@ def command(
         if processes.first:
             click.echo(sampler.description)
         asked: dict[str, Any] = {"label": label, "codes": codes, "truncation": truncation}
+        if not vary:
+            asked["noise"] = noise
         seeds = range(seed, seed + (count or (8 if vary else 64)))
         if vary:
             sheet = write_variation(sampler, target, vary, seeds, overwrite=overwrite, **asked)
@@ -158,7 +213,20 @@ def command(
                 *interpolate,
                 frames,
                 spherical=spherical,
+                space=space,
                 animation=animation,
+                overwrite=overwrite,
+                **asked,
+            )
+        elif mix:
+            del asked["codes"]
+            rows, columns = mix
+            sheet = write_mixture(
+                sampler,
+                target,
+                range(seed, seed + rows),
+                range(seed + rows, seed + rows + columns),
+                layers,
                 overwrite=overwrite,
                 **asked,
             )

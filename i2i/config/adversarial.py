@@ -10,7 +10,7 @@ from i2i.config.section import Count, Section, Side, Width
 class Adversarial(Section):
     """How the players' scores become losses, and what is done to keep the game in balance."""
 
-    loss: Literal["vanilla", "least-squares", "wasserstein", "hinge"]
+    loss: Literal["vanilla", "least-squares", "wasserstein", "hinge", "relativistic"]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="real images are taught as 1 - x"
     )

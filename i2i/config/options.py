@@ -1,6 +1,6 @@
 """All tables together."""
 
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 from pydantic import Field, SerializeAsAny, model_validator
@@ -8,8 +8,8 @@ from pydantic import Field, SerializeAsAny, model_validator
 from i2i.config.adversarial import Adversarial, Growth, Latent
 from i2i.config.data import Data
 from i2i.config.parts import Network
-from i2i.config.section import Section, Weight
-from i2i.config.training import Inference, Optimizer, Schedule, Train
+from i2i.config.section import Count, Section, Weight
+from i2i.config.training import Anneal, Inference, Optimizer, Schedule, Train
 
 
 class Plugin(Section):
@@ -31,7 +31,13 @@ class Options(Section):
     )
     game: SerializeAsAny[Section] = Field(description="the options of the model itself")
     adversarial: Adversarial = Adversarial(loss="vanilla")
-    objective: dict[str, Weight]
+    objective: dict[str, Weight | Literal["auto"]] = Field(
+        description="term -> its weight; auto, of r1: 0.0002 * size**2 / batch size"
+    )
+    every: dict[str, Count] = Field(
+        {}, description="term -> it is computed once in so many turns, with as much more weight"
+    )
+    anneal: Anneal = Anneal()
     latent: Latent | None = None
     growth: Growth | None = None
     optimizer: Optimizer

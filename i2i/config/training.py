@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from i2i.config.section import Count, Few, Positive, Section, Share
+from i2i.config.section import Count, Few, Positive, Section, Share, Weight
 from i2i.core.signals import parse_monitor
 
 PrecisionName = Literal["fp32", "bf16", "fp16", "auto"]
@@ -37,6 +37,27 @@ class Schedule(Section):
     factor: Positive = Field(0.1, description="step: what the rate is multiplied by")
 
 
+class Anneal(Section):
+    """[anneal]: the values that constants end with, where they change over the first part of a run.
+
+    Half a cosine leads there from the ordinary value; see `i2i.training.anneal`.
+    """
+
+    until: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="share of the run after which nothing changes any more"
+    )
+    learning_rate: Positive | None = Field(
+        None, description="in the end; those of players change by the same factor"
+    )
+    beta2: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="Adam's, in the end"
+    )
+    average_half_life: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="train.average_half_life in the end"
+    )
+    objective: dict[str, Weight] = Field({}, description="term -> its weight in the end")
+
+
 class Train(Section):
     epochs: Count | None = None
     steps: Count | None = None
@@ -62,6 +83,12 @@ class Train(Section):
     )
     ema_warmup: bool = Field(
         False, description="let the average begin with a short memory that grows to its decay"
+    )
+    average_half_life: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="instead of that decay: images after which a weight counts half"
+    )
+    average_ramp: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="the half-life is at most this share of the images so far"
     )
     historical_averaging: Annotated[float, Field(ge=0)] = Field(
         0.0, description="weight of every player's distance from its own past"

@@ -92,18 +92,54 @@ class Objective:
             l1=lambda: l1(fake, target),
             ssim=lambda: ssim(fake, target),  # never called
         )
+
+    A term may be lazy: computed in one of `every[name]` turns only, the first of them, with so many
+    times its weight (Karras et al., "Analyzing and improving the image quality of StyleGAN", CVPR
+    2020, section 3.1). Which turn it is, the trainer says with `tick`.
+
+    Attributes:
+        weights: of the terms.
+        every: how many turns there are for one in which a term is computed, where it is not 1.
+        moving: weights that change over the run, as tensors on the device; they stand for those in
+            `weights`, which say whether a term is in use.
     """
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         self.weights = dict(weights)
+        self.every: dict[str, int] = {}
+        self.moving: dict[str, Tensor] = {}
+        self.stride = 1
+        self.turn = 0
 
     def __call__(self, **terms: Callable[[], Tensor]) -> Loss:
         assert terms.keys() == self.weights.keys(), (sorted(terms), sorted(self.weights))
-        values = {name: term() for name, term in terms.items() if self.weights[name] != 0}
+        return self.part(**terms)
+
+    def part(self, **terms: Callable[[], Tensor]) -> Loss:
+        """What is paid for some of the terms, in a turn that is not about the others."""
+        values = {name: term() for name, term in terms.items() if self.due(name)}
         if not values:
             return Loss(torch.zeros(()), {})
-        total = reduce(add, (self.weights[name] * value for name, value in values.items()))
+        total = reduce(add, (self._weight(name) * value for name, value in values.items()))
         return Loss(total, {name: value.detach() for name, value in values.items()})
+
+    def tick(self, step: int) -> None:
+        """Say which step is played next."""
+        self.turn = step // self.stride
+
+    def due(self, name: str) -> bool:
+        """Whether a term is computed in this turn."""
+        return self.weights[name] != 0 and self.turn % self.every.get(name, 1) == 0
+
+    @property
+    def lazily(self) -> tuple[bool, ...]:
+        """Which of the lazy terms are due: what differs between turns."""
+        return tuple(self.due(name) for name in self.every)
+
+    def _weight(self, name: str) -> float | Tensor:
+        weight = self.moving.get(name, self.weights[name])
+        every = self.every.get(name, 1)
+        return weight if every == 1 else weight * every
 
 
 def objectives(
@@ -241,10 +277,14 @@ class Model(nn.Module, ABC):
     classifier_known: bool = True
     """Whether that network has its weights; of imported models it may be missing."""
 
+    zero_unreached: ClassVar[bool] = False
+    """Whether weights that a turn's loss does not reach have a gradient of 0, so that Adam counts
+    the turn for them, too; else it leaves them alone."""
+
     notices: tuple[str, ...] = ()
     """What a person should know of how this model was assembled, a sentence each."""
 
-    objectives: dict[str, Objective]
+    objectives: Mapping[str, Objective] = MappingProxyType({})
     """What each player minimises; see `set_objectives`."""
 
     @classmethod
@@ -265,6 +305,43 @@ class Model(nn.Module, ABC):
             OptionsError: a weight names no term, or no term has a weight.
         """
         self.objectives = objectives(self.terms, weights, self.comparisons)
+
+    def set_lazy(self, every: Mapping[str, int]) -> None:
+        """Say which terms are lazy: how many turns of their player there are for one of theirs.
+
+        Raises:
+            OptionsError: a name is no term of this model.
+        """
+        known = [name for objective in self.objectives.values() for name in objective.weights]
+        for name in every:
+            if name not in known:
+                raise OptionsError(
+                    f"every.{name} is no term of this model.{did_you_mean(name, known)} "
+                    f"Its terms are: {', '.join(dict.fromkeys(known))}."
+                )
+        for player, objective in self.objectives.items():
+            objective.every = {
+                name: turns
+                for name, turns in every.items()
+                if name in objective.weights and turns > 1
+            }
+            if {*self.players[player]} & {*self.generators}:  # it moves in one of so many steps
+                objective.stride = getattr(self, "n_critic", 1)
+
+    def tick(self, clock: Clock) -> None:
+        """Say which step is played next, for lazy terms."""
+        for objective in self.objectives.values():
+            objective.tick(clock.step)
+
+    def share_of_turns(self, player: str) -> float:
+        """Which share of a player's turns are its ordinary ones: k / (k + 1) if it has one more,
+        for lazy terms, in one of k steps.
+
+        Its learning rate is multiplied by that, and its betas are raised to that power, so that k
+        steps move it as far as without (Karras et al., "Analyzing and improving the image quality
+        of StyleGAN", CVPR 2020, appendix B).
+        """
+        return 1.0
 
     def compare(
         self, output: Tensor, target: Tensor, ending: str = ""

@@ -368,6 +368,16 @@ def _amount(options: Options, steps: int) -> str:
     return f"{steps} steps ({growing.images(steps):,} images, grown to {size} pixels)"
 
 
+def _decay(options: Options) -> str:
+    """How a moving average forgets."""
+    train = options.train
+    if train.average_half_life is None:
+        return str(train.ema_decay)
+    final = options.anneal.average_half_life
+    half_life = train.average_half_life if final is None else final
+    return f"half-life {half_life:,.0f} images"
+
+
 def describe_checkpoint(path: Path, *, with_options: bool = False) -> str:
     """What a checkpoint or an exported file is, in a few lines; on request with all options of its
     run below, as TOML."""
@@ -413,7 +423,7 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
         measure, better = options.train.monitored
         lines.append(f"best:       {measure} = {state['best']:.4g} ({better} is better)")
     if state["average"]:
-        lines.append(f"average:    moving average of the generator, {options.train.ema_decay}")
+        lines.append(f"average:    moving average of the generator, {_decay(options)}")
     statistics = {"instance": "the statistics of the image", "running": "running statistics"}
     norms = {
         "batch norm" if isinstance(module, nn.BatchNorm2d) else "instance norm"

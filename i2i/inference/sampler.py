@@ -1,8 +1,8 @@
 """Images from noise with a trained generator: the same seed, the same image."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,10 @@ from i2i.system.cpu import note_threads, require_threads
 
 GROUP = 8
 """Images that are computed together, always as many: sums of another shape round differently."""
+
+
+Space = Literal["z", "w"]
+"""Where a way leads along: latent vectors, or the styles that StyleGAN2 makes of them."""
 
 
 class Sampler:
@@ -54,7 +58,7 @@ class Sampler:
         description: str = "",
     ) -> None:
         self.device = torch.device(device)
-        self.generator = inference_copy(generator, norm=norm, dropout=False).to(self.device)
+        self.generator: Any = inference_copy(generator, norm=norm, dropout=False).to(self.device)
         self.latent = latent
         self.processes = processes
         self.names = tuple(names)
@@ -68,6 +72,11 @@ class Sampler:
         """Yield the sampler and its description: `sampler, why = load_sampler(run)`, as version
         0.1 had it."""
         return iter((self, self.description))
+
+    @property
+    def styled(self) -> bool:
+        """Whether the generator makes styles of latent vectors, and images of styles."""
+        return hasattr(self.generator, "styles")
 
     def vectors(
         self,
@@ -123,6 +132,7 @@ class Sampler:
         label: str | None = None,
         codes: Mapping[str, float] | None = None,
         truncation: float | None = None,
+        noise: bool = True,
     ) -> Tensor:
         """Images (N, C, size, size), bytes, of some seeds.
 
@@ -130,14 +140,120 @@ class Sampler:
             seeds: not negative.
             label: the class, by name or number; by default the seeds go through all classes.
             codes: name -> value, for models with codes.
-            truncation: how far noise may be from its middle.
+            truncation: how far noise may be from its middle; of generators with styles, the share
+                of their distance to the average style that they keep.
+            noise: of generators that add noise to features, whether they do.
+
+        Raises:
+            OptionsError: an unknown class or code; or the generator adds no noise to leave out.
         """
-        vectors = self.vectors(seeds, codes=codes, truncation=truncation)
-        return self.make(vectors, self.labels(seeds, label))
+        labels = self.labels(seeds, label)
+        if self.styled:
+            ws = self.styles(self.vectors(seeds, codes=codes), labels, truncation)
+            return self.synthesise(ws, noise=noise)
+        if not noise:
+            self._require_styles("noise")
+        return self.make(self.vectors(seeds, codes=codes, truncation=truncation), labels)
+
+    def make(self, vectors: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (N, C, size, size), bytes, of latent vectors (N, width)."""
+        return self._in_groups(self._images(self.generator), vectors, labels)
+
+    def styles(
+        self, vectors: Tensor, labels: Tensor | None = None, truncation: float | None = None
+    ) -> Tensor:
+        """The styles (N, layers, numbers) of latent vectors (N, width), for generators with styles.
+
+        `truncation` is the share of their distance to the average style that they keep: 1 or None
+        for all of it (Karras et al., "A style-based generator architecture for generative
+        adversarial networks", CVPR 2019, appendix B).
+        """
+        kept = 1.0 if truncation is None else truncation
+        return self._in_groups(
+            lambda group, told: self.generator.styles(group, told, kept).cpu(), vectors, labels
+        )
+
+    def synthesise(self, ws: Tensor, *, noise: bool = True) -> Tensor:
+        """Images (N, C, size, size), bytes, of styles (N, layers, numbers)."""
+        added = "const" if noise else "none"
+        paint = self._images(lambda group, told: self.generator.synthesis(group, added))
+        return self._in_groups(paint, ws)
+
+    def mix(
+        self,
+        rows: Sequence[int],
+        columns: Sequence[int],
+        layers: range | None = None,
+        *,
+        label: str | None = None,
+        truncation: float | None = None,
+        noise: bool = True,
+    ) -> Tensor:
+        """Each row's image with the styles of each column's in some layers (Karras et al. 2019,
+        figure 3).
+
+        Arguments:
+            rows, columns: seeds.
+            layers: those that take the column's styles, from 0, the coarsest; by default the
+                coarsest four, which are those up to 8 x 8 pixels.
+            label, truncation, noise: as of `__call__`.
+
+        Returns:
+            (rows + 1, columns + 1, C, size, size), bytes: the columns' own images are in front of
+            the first row, the rows' own before the first column, and the corner is empty.
+
+        Raises:
+            OptionsError: the generator has no styles, or not these layers.
+        """
+        self._require_styles("mix")
+        taken = range(4) if layers is None else layers
+        most = self.generator.num_ws
+        if not 0 <= taken.start < taken.stop <= most:
+            raise OptionsError(
+                f"layers (={taken.start}-{taken.stop - 1}) must be some of the {most} layers of "
+                f"this generator, 0-{most - 1}."
+            )
+        of_rows, of_columns = (
+            self.styles(self.vectors(seeds), self.labels(seeds, label), truncation)
+            for seeds in (rows, columns)
+        )
+        mixed = of_rows[:, None].repeat(1, len(columns), 1, 1)
+        mixed[:, :, taken.start : taken.stop] = of_columns[None, :, taken.start : taken.stop]
+        made = self.synthesise(torch.cat([of_rows, of_columns, mixed.flatten(0, 1)]), noise=noise)
+        at = len(rows) + len(columns)
+        grid = made[:1].expand(len(rows) + 1, len(columns) + 1, -1, -1, -1).clone()
+        grid[0, 0] = 0
+        grid[1:, 0], grid[0, 1:] = made[: len(rows)], made[len(rows) : at]
+        grid[1:, 1:] = made[at:].unflatten(0, (len(rows), len(columns)))
+        return grid
+
+    def _require_styles(self, what: str) -> None:
+        if not self.styled:
+            raise OptionsError(
+                f"{what} is about generators with styles (of the model stylegan2), and this "
+                f"{type(self.generator).__name__} has none."
+            )
+
+    def _images(self, generate: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """A function that generates, as one of bytes on the CPU."""
+
+        def of_group(*group: Tensor | None) -> Tensor:
+            with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+                images = generate(*group)
+            if not bool(images.isfinite().all()):
+                raise CheckpointError(
+                    "the generator makes values that are NaN or infinite: take an earlier "
+                    "checkpoint, its training has failed (or, in fp16, --precision fp32)."
+                )
+            return enlarged(to_bytes(images).cpu(), self.size)
+
+        return of_group
 
     @torch.no_grad()
-    def make(self, vectors: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (N, C, size, size), bytes, of latent vectors (N, width).
+    def _in_groups(
+        self, compute: Callable[..., Tensor], rows: Tensor, labels: Tensor | None = None
+    ) -> Tensor:
+        """What a function makes of rows (N, ...) and their labels, always of as many together.
 
         Processes that work together each make a part, and all get everything.
 
@@ -146,28 +262,21 @@ class Sampler:
             ProcessError: this process was forked from one that has used torch's threads.
         """
         require_threads()
-        begins = range(0, len(vectors), GROUP)
+        begins = range(0, len(rows), GROUP)
         own = share(begins, self.processes.rank, self.processes.world)
-        made = [self._group(vectors, labels, begin) for begin in own]
-        parts = self.processes.gather(dict(zip(own, made, strict=True)))
-        groups = {begin: images for part in parts for begin, images in part.items()}
-        return enlarged(torch.cat([groups[begin] for begin in begins]), self.size)
-
-    def _group(self, vectors: Tensor, labels: Tensor | None, begin: int) -> Tensor:
-        group = vectors[begin : begin + GROUP]
-        told = None if labels is None else self._filled(labels[begin : begin + GROUP])
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
-            images = self.generator(self._filled(group), told)
-        if not bool(images.isfinite().all()):
-            raise CheckpointError(
-                "the generator makes values that are NaN or infinite: take an earlier checkpoint, "
-                "its training has failed (or, in fp16, --precision fp32)."
-            )
-        return to_bytes(images[: len(group)]).cpu()
+        made = {}
+        for begin in own:
+            group = rows[begin : begin + GROUP]
+            told = None if labels is None else self._filled(labels[begin : begin + GROUP])
+            made[begin] = compute(self._filled(group), told)[: len(group)]
+        parts = self.processes.gather(made)
+        groups = {begin: result for part in parts for begin, result in part.items()}
+        return torch.cat([groups[begin] for begin in begins])
 
     def _filled(self, rows: Tensor) -> Tensor:
         """Fill up a group with repetitions of its last row."""
-        return torch.cat([rows, rows[-1:].expand(GROUP - len(rows), -1)]).to(self.device)
+        missing = GROUP - len(rows)
+        return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]).to(self.device)
 
     def interpolate(
         self,
@@ -176,9 +285,11 @@ class Sampler:
         frames: int,
         *,
         spherical: bool = False,
+        space: Space | None = None,
         label: str | None = None,
         codes: Mapping[str, float] | None = None,
         truncation: float | None = None,
+        noise: bool = True,
     ) -> Tensor:
         """Images (`frames`, C, size, size), bytes, on the way from one seed to another.
 
@@ -186,15 +297,38 @@ class Sampler:
             begin, end: seeds, of the first and of the last image.
             frames: how many images, at least 2.
             spherical: whether the way is an arc; see `i2i.core.latent.interpolated`.
+            space: "z" for a way through latent vectors, "w" for one through styles, which is the
+                default where there are styles and the way is straight.
             label: the class of all of them; by default that of `begin`.
             codes: name -> value, for models with codes.
-            truncation: how far noise may be from its middle.
+            truncation, noise: as of `__call__`.
+
+        Raises:
+            OptionsError: the generator has no styles; or an arc through them is asked for.
         """
         assert frames >= 2, frames
-        ends = self.vectors([begin, end], codes=codes, truncation=truncation)
+        if space is None:
+            space = "w" if self.styled and not spherical else "z"
+        if space == "w":
+            self._require_styles("space (='w')")
+            if spherical:
+                raise OptionsError("space (='w') has straight ways only: leave spherical out.")
+        if not noise:
+            self._require_styles("noise")
+        ends = self.vectors(
+            [begin, end], codes=codes, truncation=None if self.styled else truncation
+        )
         shares = [i / (frames - 1) for i in range(frames)]
+        labels = self.labels([begin] * frames, label)
+        if space == "w":
+            told = None if labels is None else labels[:2]
+            first, last = self.styles(ends, told, truncation)
+            way = torch.tensor(shares, dtype=first.dtype)[:, None, None]
+            return self.synthesise(first.lerp(last, way), noise=noise)
         vectors = self.latent.between(ends[0], ends[1], shares, spherical=spherical)
-        return self.make(vectors, self.labels([begin] * frames, label))
+        if self.styled:
+            return self.synthesise(self.styles(vectors, labels, truncation), noise=noise)
+        return self.make(vectors, labels)
 
     def vary(
         self,

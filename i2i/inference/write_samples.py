@@ -129,6 +129,30 @@ def write_interpolation(
     return sheet
 
 
+def write_mixture(
+    sampler: Sampler,
+    target: Path,
+    rows: Sequence[int],
+    columns: Sequence[int],
+    layers: range | None = None,
+    *,
+    overwrite: bool = False,
+    **asked: Any,
+) -> Path:
+    """Write a sheet of each row's image with the styles of each column's; return it.
+
+    Raises:
+        OptionsError: the generator has no styles, or not these layers.
+        DataError: the file exists already, or cannot be written.
+    """
+    sheet = target / "mix.png"
+    save = _saver(sampler, target, [sheet], overwrite=overwrite)
+    grid = sampler.mix(rows, columns, layers, **asked)
+    names = ["", *map(str, columns)]
+    save(image_grid({name: grid[:, i] for i, name in enumerate(names)}), sheet)
+    return sheet
+
+
 def as_image(image: Tensor) -> Image.Image:
     """An image (1 or 3, H, W) of bytes."""
     pixels = image.permute(1, 2, 0).numpy()

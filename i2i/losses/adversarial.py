@@ -16,12 +16,15 @@ from i2i.losses.precision import at_least_float32
 
 Cost = Callable[[Tensor], Tensor]
 
-ADVERSARIAL_LOSSES = ("vanilla", "least-squares", "wasserstein", "hinge")
+Rival = Callable[[], Tensor]
+"""Computes the scores of the other side: those of the generated images for the real ones, say."""
+
+ADVERSARIAL_LOSSES = ("vanilla", "least-squares", "wasserstein", "hinge", "relativistic")
 
 
 @dataclass(frozen=True)
 class Adversarial:
-    """One of four adversarial losses.
+    """One of five adversarial losses.
 
     ===============  ======================  ======================  ====================
     loss             real(D(x))              fake(D(y))              fool(D(y))
@@ -30,6 +33,7 @@ class Adversarial:
     "least-squares"  E[(D(x) - 1)**2]        E[D(y)**2]              E[(D(y) - 1)**2]
     "wasserstein"    -E[D(x)]                E[D(y)]                 -E[D(y)]
     "hinge"          E[max(0, 1 - D(x))]     E[max(0, 1 + D(y))]     -E[D(y)]
+    "relativistic"   E[p(D(x) - D(y))] / 2   E[p(D(x) - D(y))] / 2   E[p(D(y) - D(x))]
     ===============  ======================  ======================  ====================
 
     - "vanilla": Goodfellow et al., "Generative adversarial nets", NeurIPS 2014, with the
@@ -40,6 +44,10 @@ class Adversarial:
       kept smooth: see `gradient_penalty`.
     - "hinge": Lim & Ye, "Geometric GAN", 2017; Miyato et al., "Spectral normalization for
       generative adversarial networks", ICLR 2018, equations 16 and 17.
+    - "relativistic": Huang et al., "The GAN is dead; long live the GAN!", NeurIPS 2024, equation 2,
+      see `relativistic`; p(m) = log(1 + exp(-m)). Each real image is paired with a generated one,
+      so all three need the scores of the other side, the `rival`. The discriminator's loss is one;
+      its terms `real` and `fake` are a half of it each.
 
     Label smoothing is one-sided (Salimans et al., "Improved techniques for training GANs", NeurIPS
     2016, section 3.4): a `real_label` such as 0.9 is what the discriminator is taught, while
@@ -58,7 +66,7 @@ class Adversarial:
     tensor(0.)
 
     Args:
-        loss: "vanilla", "least-squares", "wasserstein" or "hinge".
+        loss: "vanilla", "least-squares", "wasserstein", "hinge" or "relativistic".
         real_label: the discriminator's target for real images; the first two losses only.
         fake_label: the discriminator's target for generated images; the first two losses only.
         label_noise: share of scores with the wrong label, 0..0.5; drawn from torch's generator.
@@ -82,7 +90,8 @@ class Adversarial:
                 f"{', '.join(ADVERSARIAL_LOSSES)}.{did_you_mean(self.loss, ADVERSARIAL_LOSSES)}"
             )
         labels = f"real_label {self.real_label} and fake_label {self.fake_label}"
-        if self.loss in ("wasserstein", "hinge") and (self.real_label, self.fake_label) != (1, 0):
+        unlabelled = ("wasserstein", "hinge", "relativistic")
+        if self.loss in unlabelled and (self.real_label, self.fake_label) != (1, 0):
             raise OptionsError(
                 f"The {self.loss} loss has no labels to smooth, but got {labels}: leave them at 1 "
                 "and 0, or choose vanilla or least-squares."
@@ -113,16 +122,38 @@ class Adversarial:
             return torch.sigmoid
         return _cut_off if self.loss == "least-squares" else None
 
-    def real(self, scores: Tensor) -> Tensor:
-        """Return what the discriminator pays for its scores of real images, a scalar."""
+    def real(self, scores: Tensor, rival: Rival | None = None) -> Tensor:
+        """Return what the discriminator pays for its scores of real images, a scalar.
+
+        Args:
+            scores: of any shape.
+            rival: gives its scores of as many generated images; for "relativistic" only.
+
+        Raises:
+            OptionsError: the loss is "relativistic", and there is no rival.
+        """
+        if self.loss == "relativistic":
+            scores = self._margin(scores, rival)
         return self._taught(scores, self._real, self._fake)
 
-    def fake(self, scores: Tensor) -> Tensor:
-        """Return what the discriminator pays for its scores of generated images, a scalar."""
+    def fake(self, scores: Tensor, rival: Rival | None = None) -> Tensor:
+        """Return what the discriminator pays for its scores of generated images, a scalar.
+
+        Arguments are those of `real`, the rival being real images.
+        """
+        if self.loss == "relativistic":
+            scores = self._margin(scores, rival)
         return self._taught(scores, self._fake, self._real)
 
-    def fool(self, scores: Tensor) -> Tensor:
-        """Return what the generator pays for the scores of its images, a scalar."""
+    def fool(self, scores: Tensor, rival: Rival | None = None) -> Tensor:
+        """Return what the generator pays for the scores of its images, a scalar.
+
+        Arguments are those of `real`, the rival being real images; it gets no gradient.
+        """
+        if self.loss == "relativistic":
+            with torch.no_grad():
+                against = self._rival(rival)
+            return relativistic(scores, against.detach())
         scores = at_least_float32(scores)
         match self.loss:
             case "vanilla":
@@ -133,6 +164,17 @@ class Adversarial:
                 return (scores - 1).square().mean()
             case _:
                 return -scores.mean()
+
+    def _rival(self, rival: Rival | None) -> Tensor:
+        if rival is None:
+            raise OptionsError(
+                f"adversarial.loss (={self.loss!r}) compares the scores of real and generated "
+                "images, which this model does not: choose another loss."
+            )
+        return at_least_float32(rival())
+
+    def _margin(self, scores: Tensor, rival: Rival | None) -> Tensor:
+        return at_least_float32(scores) - self._rival(rival)
 
     def _taught(self, scores: Tensor, right: Cost, wrong: Cost) -> Tensor:
         scores = at_least_float32(scores)
@@ -149,6 +191,8 @@ class Adversarial:
                 return (scores - self.real_label).square()
             case "wasserstein":
                 return -scores
+            case "relativistic":  # scores are margins here
+                return F.softplus(-scores) / 2
             case _:
                 return F.relu(1 - scores)
 
@@ -160,6 +204,8 @@ class Adversarial:
                 return (scores - self.fake_label).square()
             case "wasserstein":
                 return scores
+            case "relativistic":
+                return F.softplus(scores) / 2
             case _:
                 return F.relu(1 + scores)
 

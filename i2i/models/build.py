@@ -1,6 +1,7 @@
 """From options to a model with fresh weights."""
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -46,6 +47,27 @@ def batch_sizes(options: Options) -> set[int]:
     return {stage.batch_size for stage in growing.stages}
 
 
+def weights(options: Options) -> dict[str, float]:
+    """The weight of each term, "auto" being what it stands for.
+
+    That of R1 is 0.0002 size**2 / batch size (Karras et al., "Training generative adversarial
+    networks with limited data", NeurIPS 2020, appendix; the published code's automatic setting).
+
+    Raises:
+        OptionsError: there is no rule for a term.
+    """
+    settled = {}
+    for name, weight in options.objective.items():
+        if weight == "auto":
+            if not re.fullmatch(r"r1(_.*)?", name):
+                raise OptionsError(
+                    f"objective.{name} (='auto') must be a number: only of r1 there is a rule."
+                )
+            weight = 0.0002 * options.data.crop_size**2 / options.train.batch_size
+        settled[name] = float(weight)
+    return settled
+
+
 def data_kind(options: Options) -> str:
     """What kind of data set the model of these options learns from."""
     return find_model(options.model).data
@@ -68,7 +90,7 @@ def build_model(options: Options) -> Model:
             label_noise=adversarial.label_noise,
             saturating=adversarial.saturating,
         ),
-        weights=options.objective,
+        weights=weights(options),
         input_channels=options.data.input_channels,
         output_channels=options.data.output_channels,
         size=options.data.crop_size,
@@ -94,6 +116,33 @@ def build_model(options: Options) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)
         model = kind.assemble(parts, **options.game.model_dump())
+    model.set_lazy(options.every)
+    for name, weight in options.objective.items():
+        if weight == "auto":
+            size, batch = options.data.crop_size, options.train.batch_size
+            model.notices += (
+                f"objective.{name} = {parts.weights[name]:.4g}, which is "
+                f"0.0002 * {size}**2 / {batch} (size and batch size).",
+            )
+    if options.anneal.beta2 is not None and options.optimizer.name != "adam":
+        raise OptionsError(
+            f"anneal.beta2 (={options.anneal.beta2}) is about adam, not about optimizer.name = "
+            f"{options.optimizer.name!r}: leave it out."
+        )
+    pieces = 2 * options.train.gradient_accumulation
+    for batch in batch_sizes(options) if getattr(options.game, "split_batch", False) else ():
+        if batch % pieces:
+            raise OptionsError(
+                f"train.batch_size (={batch}) must be divisible by {pieces} with "
+                "game.split_batch = true and train.gradient_accumulation = "
+                f"{options.train.gradient_accumulation}: each turn has half of each piece."
+            )
+    for name in options.anneal.objective:
+        if not parts.weights.get(name):
+            raise OptionsError(
+                f"anneal.objective.{name} is about a term that is not in use: give "
+                f"objective.{name} the weight that it begins with."
+            )
     penalised = any(w and "gradient_penalty" in name for name, w in options.objective.items())
     if penalised and getattr(options.networks.get("discriminator"), "norm", "none") == "batch":
         model.notices += (

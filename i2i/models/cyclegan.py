@@ -140,8 +140,12 @@ class CycleGAN(Model):
                 self.objectives["generators"](
                     identity_B=lambda: l1(self.generator_AtoB(real_b), real_b),
                     identity_A=lambda: l1(self.generator_BtoA(real_a), real_a),
-                    adversarial_B=lambda: self.adversarial.fool(self.discriminator_B(fake_b)),
-                    adversarial_A=lambda: self.adversarial.fool(self.discriminator_A(fake_a)),
+                    adversarial_B=lambda: self.adversarial.fool(
+                        self.discriminator_B(fake_b), lambda: self.discriminator_B(real_b)
+                    ),
+                    adversarial_A=lambda: self.adversarial.fool(
+                        self.discriminator_A(fake_a), lambda: self.discriminator_A(real_a)
+                    ),
                     cycle_A=lambda: l1(back_a, real_a),
                     cycle_B=lambda: l1(back_b, real_b),
                     **self.compare(back_a, real_a, "_cycle_A"),
@@ -158,12 +162,12 @@ class CycleGAN(Model):
         b = DiscriminatorOutputs(self.discriminator_B, real_b, shown_b, together=self.mixed_batch)
         a = DiscriminatorOutputs(self.discriminator_A, real_a, shown_a, together=self.mixed_batch)
         loss = self.objectives["discriminators"](
-            real_B=lambda: self.adversarial.real(b.real),
-            fake_B=lambda: self.adversarial.fake(b.fake),
+            real_B=lambda: self.adversarial.real(b.real, lambda: b.fake),
+            fake_B=lambda: self.adversarial.fake(b.fake, lambda: b.real),
             gradient_penalty_B=lambda: gradient_penalty(self.discriminator_B, real_b, shown_b),
             r1_B=lambda: r1(self.discriminator_B, real_b),
-            real_A=lambda: self.adversarial.real(a.real),
-            fake_A=lambda: self.adversarial.fake(a.fake),
+            real_A=lambda: self.adversarial.real(a.real, lambda: a.fake),
+            fake_A=lambda: self.adversarial.fake(a.fake, lambda: a.real),
             gradient_penalty_A=lambda: gradient_penalty(self.discriminator_A, real_a, shown_a),
             r1_A=lambda: r1(self.discriminator_A, real_a),
         )

@@ -13,32 +13,21 @@ generator is told. Their recipes have the values of these papers:
 - `infogan`: Chen et al.: InfoGAN, NeurIPS 2016
 - `sagan`: Zhang, Goodfellow, Metaxas, Odena: Self-Attention Generative Adversarial Networks, 2019
 - `progan`: Karras, Aila, Laine, Lehtinen: Progressive Growing of GANs, ICLR 2018
+- `r3gan`: Huang et al.: The GAN is dead; long live the GAN!, NeurIPS 2024
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from i2i.core.batch import Labelled, enlarged
+from i2i.core.batch import Labelled
 from i2i.core.growth import Growth
 from i2i.core.labels import LabelSpace
 from i2i.core.latent import Latent
-from i2i.core.model import (
-    Clock,
-    Generated,
-    Loss,
-    MixedBatch,
-    Model,
-    NCritic,
-    NGenerator,
-    Parts,
-    Play,
-)
+from i2i.core.model import Clock, Loss, MixedBatch, NCritic, NGenerator, Parts, Play
 from i2i.core.registry import register_model
-from i2i.errors import OptionsError
 from i2i.losses import (
     Adversarial,
     DiscriminatorOutputs,
@@ -47,24 +36,13 @@ from i2i.losses import (
     feature_matching,
     gradient_penalty,
     l2,
-    mean_scores,
-    r1,
+    squared_slopes,
 )
-from i2i.metrics.agreement import best_agreement
-
-COLUMNS = 10
-"""Images in a row of the sheet, at most."""
-
-Told = Tensor | None
-
-
-def _conditional(choice: str, labels: LabelSpace) -> bool:
-    """Whether the networks are told the labels."""
-    return choice == "required" or (choice == "if known" and len(labels.names) > 1)
+from i2i.models._noise import NoiseModel, Told
 
 
 @register_model("gan")
-class GAN(Model):
+class GAN(NoiseModel):
     """A generator that makes images from noise, and a discriminator that tells them from real.
 
     The discriminator moves in every step, the generator in the last of each `n_critic`, and
@@ -87,16 +65,11 @@ class GAN(Model):
         mixed_batch: whether real and generated images are judged in one batch.
         resample_latents: whether the generator's turn is about new latent vectors, not those that
             were judged.
+        split_batch: whether each turn has real images, and labels, of its own: the
+            discriminator's every second of the batch, from the first on, the generator's the rest.
         growth: when the networks grow, if they can.
     """
 
-    data = "unconditional"
-    monitor = "distance"
-    generators = ("generator",)
-    players: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "discriminator": ("discriminator",),
-        "generator": ("generator",),
-    }
     terms: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "generator": ("adversarial", "categorical", "continuous", "feature_matching"),
         "discriminator": (
@@ -106,6 +79,7 @@ class GAN(Model):
             "continuous",
             "gradient_penalty",
             "r1",
+            "r2",
             "drift",
         ),
     }
@@ -127,65 +101,43 @@ class GAN(Model):
         n_generator: NGenerator = 1,
         mixed_batch: MixedBatch = False,
         resample_latents: Annotated[bool, "draw anew for the generator's turn"] = False,
+        split_batch: Annotated[
+            bool, "each turn has real images of its own, half of the batch; it draws anew, too"
+        ] = False,
         growth: Growth | None = None,
     ) -> None:
-        super().__init__()
-        self.generator: Any = generator
-        self.discriminator: Any = discriminator
-        self.latent = latent
-        self.labels = labels
-        self.adversarial = adversarial
-        self.set_objectives(weights)
-        self.class_conditional = _conditional(class_conditional, labels)
+        super().__init__(
+            generator,
+            discriminator,
+            latent,
+            labels,
+            adversarial,
+            weights,
+            class_conditional=class_conditional,
+        )
         self.n_critic = n_critic
         self.n_generator = n_generator
         self.mixed_batch = mixed_batch
-        self.resample_latents = resample_latents
+        self.resample_latents = resample_latents or split_batch
+        self.split_batch = split_batch
         self.growth = growth
 
     @classmethod
     def assemble(cls, parts: Parts, **options: Any) -> Self:
-        assert parts.latent is not None
-        names = parts.labels.names
-        if options["class_conditional"] == "required" and len(names) < 2:
-            raise OptionsError(
-                f"data.domains (={list(names)}) must name two classes at least for a model that is "
-                "told them: put each into a folder of its own, or take a data set with labels."
-            )
-        for term, codes in (
-            ("categorical", parts.latent.categorical),
-            ("continuous", parts.latent.continuous),
-        ):
-            if bool(parts.weights.get(term)) != bool(codes):
-                raise OptionsError(
-                    f"objective.{term} (={parts.weights.get(term, 0)}) and latent.{term} "
-                    f"(={codes or 'none'}) go together: give both or none."
-                )
-        told = _conditional(options["class_conditional"], parts.labels)
-        shape: dict[str, Any] = {"size": parts.size, "classes": len(names) if told else 0}
-        return cls(
-            generator=parts.generator(parts.latent.width, parts.output_channels, **shape),
-            discriminator=parts.discriminator(
-                parts.output_channels, **shape, codes=parts.latent.codes
-            ),
-            latent=parts.latent,
-            labels=parts.labels,
-            adversarial=parts.adversarial,
-            weights=parts.weights,
-            growth=parts.growth,
-            **options,
-        )
+        return super().assemble(parts, growth=parts.growth, **options)
 
-    def make_images(self, vectors: Tensor, labels: Tensor | None) -> Tensor:
-        """Make images (N, C, H, W) of latent vectors; of full size, however far grown."""
-        images: Tensor = self.generator(vectors, labels if self.class_conditional else None)
-        return enlarged(images, self.generator.size)
+    def as_coarse(self, real: Tensor) -> Tensor:
+        """Real images of the size that networks have grown to."""
+        return real if self.growth is None else self.discriminator.shrink(real)
 
     def play(self, batch: Labelled, clock: Clock) -> Play:
         real, labels, _ = batch
         told = labels if self.class_conditional else None
-        if self.growth is not None:
-            real = self.discriminator.shrink(real)
+        real = self.as_coarse(real)
+        others, told_others = real, told
+        if self.split_batch:
+            real, others = real[::2], real[1::2]  # so that pieces of a batch are halved alike
+            told, told_others = (None, None) if told is None else (told[::2], told[1::2])
 
         def draw() -> tuple[Tensor, Tensor]:
             vectors = self.latent.draw(len(real), real.device)
@@ -197,6 +149,7 @@ class GAN(Model):
         yield "discriminator", self._discriminate(real, fake.detach(), vectors, told)
         if not moves:
             return
+        real, told = others, told_others
         for turn in range(self.n_generator):
             if turn or self.resample_latents:
                 vectors, fake = draw()
@@ -222,16 +175,21 @@ class GAN(Model):
         def score(images: Tensor) -> Tensor:
             return self._judge(images, told)[0]
 
+        # Both penalties look at the passes that the scores come from.
+        paying = self.objectives["discriminator"]
+        real = real.detach().requires_grad_(paying.due("r1"))
+        fake = fake.requires_grad_(paying.due("r2"))
         judged = DiscriminatorOutputs(
             lambda images: self._judge(images, told), real, fake, together=self.mixed_batch
         )
-        loss = self.objectives["discriminator"](
-            real=lambda: self.adversarial.real(judged.real),
-            fake=lambda: self.adversarial.fake(judged.fake),
+        loss = paying(
+            real=lambda: self.adversarial.real(judged.real, lambda: judged.fake),
+            fake=lambda: self.adversarial.fake(judged.fake, lambda: judged.real),
             categorical=lambda: self._categorical(judged.of_fake, vectors),
             continuous=lambda: self._continuous(judged.of_fake, vectors),
             gradient_penalty=lambda: gradient_penalty(score, real, fake),
-            r1=lambda: r1(score, real),
+            r1=lambda: squared_slopes(judged.real, real).mean() / 2,
+            r2=lambda: squared_slopes(judged.fake, fake).mean() / 2,
             drift=lambda: drift(judged.real),
         )
         return loss.noting(judged.readings(self.adversarial.probability))
@@ -245,23 +203,15 @@ class GAN(Model):
             return features
 
         return self.objectives["generator"](
-            adversarial=lambda: self.adversarial.fool(outputs[0]),
+            adversarial=lambda: self.adversarial.fool(
+                outputs[0], lambda: self._judge(real, told)[0]
+            ),
             categorical=lambda: self._categorical(outputs, vectors),
             continuous=lambda: self._continuous(outputs, vectors),
             feature_matching=lambda: feature_matching(
                 self.discriminator.features(fake, told), features_of_real()
             ),
         )
-
-    def _judge(self, images: Tensor, told: Told) -> tuple[Tensor, ...]:
-        """Scores, and the logits of the codes if there are any.
-
-        Where there are twice as many images as labels, the labels are those of both halves.
-        """
-        if told is not None:
-            told = told.repeat(len(images) // len(told), 1)
-        outputs = self.discriminator(images, told)
-        return outputs if self.latent.codes else (outputs,)
 
     def _categorical(self, outputs: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
         _, codes, _ = self.latent.split(vectors)
@@ -274,67 +224,3 @@ class GAN(Model):
         """-log N(c; mean, 1) up to its constant, summed over the codes."""
         _, _, codes = self.latent.split(vectors)
         return l2(outputs[1][:, -self.latent.continuous :], codes) * self.latent.continuous / 2
-
-    def generate(self, batch: Labelled) -> dict[str, Generated]:
-        vectors = self.latent.draw(len(batch.images), batch.images.device)
-        return {"samples": Generated(self.make_images(vectors, batch.labels), batch.images)}
-
-    def visualize(self, batch: Labelled) -> dict[str, Tensor]:
-        """Images of the same latent vectors each time. Each row of a model that is told labels,
-        or has codes, is of the same noise."""
-        rows = len(batch.images)
-        vectors = self.latent.draw(rows, batch.images.device)
-        if self.latent.codes:
-            return self._varied(vectors)
-        if self.class_conditional:
-            labels = torch.eye(len(self.labels.names), device=vectors.device)[:COLUMNS]
-            return {
-                name: self.make_images(vectors, label.expand(rows, -1))
-                for name, label in zip(self.labels.names, labels, strict=False)
-            }
-        columns = [vectors, *(self.latent.draw(rows, vectors.device) for _ in range(COLUMNS - 1))]
-        return {f"{i + 1}": self.make_images(each, None) for i, each in enumerate(columns)}
-
-    def _varied(self, vectors: Tensor) -> dict[str, Tensor]:
-        """One code varies along each row: first the categories, then what is continuous."""
-        values = {name: self.latent.values(name, COLUMNS)[:COLUMNS] for name in self.latent.names}
-        images: list[list[Tensor]] = [[] for _ in range(COLUMNS)]
-        for name in self.latent.names:
-            still = vectors
-            for other in self.latent.names[len(self.latent.categorical) :]:
-                still = self.latent.with_code(still, other, 0.0)
-            for column in range(COLUMNS):
-                value = values[name][column % len(values[name])]
-                images[column].append(
-                    self.make_images(self.latent.with_code(still, name, value), None)
-                )
-        return {f"{i + 1}": torch.cat(each) for i, each in enumerate(images)}
-
-    def validation_step(self, batch: Labelled) -> dict[str, Tensor]:
-        """What the discriminator makes of held-out images and of generated ones.
-
-        `agreement`, where images have labels and latent vectors a categorical code: which
-        category the discriminator finds in a real image of which label.
-        """
-        real, labels, _ = batch
-        told = labels if self.class_conditional else None
-        fake = self.generator(self.latent.draw(len(real), real.device), told)
-        if self.growth is not None:
-            real = self.discriminator.shrink(real)
-        outputs = self._judge(real, told)
-        measured = {
-            "discriminator/score_real": mean_scores(outputs[0]),
-            "discriminator/score_fake": mean_scores(self._judge(fake, told)[0]),
-        }
-        if self.latent.categorical and len(self.labels.names) > 1:
-            categories = self.latent.categorical[0]
-            found = F.one_hot(outputs[1][:, :categories].argmax(dim=1), categories).float()
-            measured["agreement"] = found[:, :, None] * labels[:, None, :]
-        return measured
-
-    def reduce(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
-        means = {name: values.mean(dim=0) for name, values in measured.items()}
-        return {
-            name: best_agreement(mean.cpu().numpy()) if name == "agreement" else mean.item()
-            for name, mean in means.items()
-        }

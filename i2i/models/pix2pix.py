@@ -96,8 +96,8 @@ class Pix2Pix(Model):
         yield (
             "discriminator",
             self.objectives["discriminator"](
-                fake=lambda: self.adversarial.fake(judged.fake),
-                real=lambda: self.adversarial.real(judged.real),
+                fake=lambda: self.adversarial.fake(judged.fake, lambda: judged.real),
+                real=lambda: self.adversarial.real(judged.real, lambda: judged.fake),
                 gradient_penalty=lambda: gradient_penalty(judge, target, fake.detach()),
                 r1=lambda: r1(judge, target),
             ).noting(judged.readings(self.adversarial.probability)),
@@ -107,7 +107,7 @@ class Pix2Pix(Model):
         yield (
             "generator",
             self.objectives["generator"](
-                adversarial=lambda: self.adversarial.fool(judge(fake)),
+                adversarial=lambda: self.adversarial.fool(judge(fake), lambda: judge(target)),
                 **self.compare(fake, target),
                 feature_matching=lambda: feature_matching(
                     self.discriminator.features(_beside(source, fake)),

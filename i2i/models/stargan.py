@@ -140,9 +140,9 @@ class StarGAN(Model):
         yield (
             "discriminator",
             self.objectives["discriminator"](
-                real=lambda: self.adversarial.real(judged.real),
+                real=lambda: self.adversarial.real(judged.real, lambda: judged.fake),
                 real_classification=lambda: self.classification(judged.of_real[1], labels, mask),
-                fake=lambda: self.adversarial.fake(judged.fake),
+                fake=lambda: self.adversarial.fake(judged.fake, lambda: judged.real),
                 gradient_penalty=lambda: gradient_penalty(self.score, real, fake),
                 r1=lambda: r1(self.score, real),
             ).noting(judged.readings(self.adversarial.probability)),
@@ -155,7 +155,7 @@ class StarGAN(Model):
         yield (
             "generator",
             self.objectives["generator"](
-                adversarial=lambda: self.adversarial.fool(scores),
+                adversarial=lambda: self.adversarial.fool(scores, lambda: self.score(real)),
                 classification=lambda: self.classification(logits, target, target_mask),
                 reconstruction=lambda: l1(self.translate(fake, back), real),
                 feature_matching=lambda: feature_matching(

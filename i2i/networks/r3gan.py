@@ -7,8 +7,8 @@ implementation.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Le
@@ -246,6 +246,11 @@ class R3GANGenerator(nn.Module):
         if classes:
             self.Model["EmbeddingLayer"] = Linear(classes, known)
 
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """As many stages as the size has."""
+        return fitted_stages(size, options)
+
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map noise (N, latent), and labels (N, classes), to (N, out_channels, size, size), about
         -1..1."""
@@ -309,6 +314,11 @@ class R3GANDiscriminator(nn.Module):
             self.Model["EmbeddingLayer"] = Linear(classes, known, gain=known**-0.5)
         self.codes = CodeHead(least, codes, norm="none") if codes else None
 
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """As many stages as the size has."""
+        return fitted_stages(size, options)
+
     def forward(
         self, images: Tensor, labels: Tensor | None = None
     ) -> Tensor | tuple[Tensor, Tensor]:
@@ -344,6 +354,20 @@ class R3GANDiscriminator(nn.Module):
         last = stage.Layers[-1]
         assert isinstance(last, DiscriminativeBasis)
         return last
+
+
+def fitted_stages(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists of stages for another size: they stop earlier, or go on as published, each further
+    stage with half the width and groups of the one before. One number for all stays."""
+    sizes = len(sizes_of(size))
+    fitted: dict[str, Any] = {}
+    for name, divisor in (("width", 2), ("groups", 2), ("blocks", 1)):
+        values = list(options[name])
+        if len(values) > 1:
+            while len(values) < sizes:
+                values.append(max(1, values[-1] // divisor))
+            fitted[name] = values[:sizes]
+    return fitted
 
 
 class _Stage(nn.Module):

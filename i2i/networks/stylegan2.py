@@ -11,7 +11,7 @@ Every activation is a leaky ReLU of slope 0.2 times sqrt(2).
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Le
@@ -42,6 +42,13 @@ def channels_at(size: int, channel_base: int, channel_max: int) -> int:
     """The channels of features of `size` x `size`: `channel_base` / `size`, at most `channel_max`,
     at least 1."""
     return max(min(channel_base // size, channel_max), 1)
+
+
+def fitted_channels(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The published `channel_base` of a size: 16384 below 512 pixels, else 32768; another one, or
+    that of small networks, stays."""
+    published = options["channel_base"] in (16384, 32768) and options["channel_max"] == 512
+    return {"channel_base": 16384 if size < 512 else 32768} if published else {}
 
 
 def sizes_of(size: int) -> list[int]:
@@ -343,6 +350,11 @@ class StyleGAN2Generator(nn.Module):
         """
         images: Tensor = self.synthesis(self.styles(z, labels, truncation, cutoff), noise)
         return images
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """As published, half as many channels below 512 pixels."""
+        return fitted_channels(size, options)
 
     def styles(
         self,

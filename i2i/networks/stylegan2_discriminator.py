@@ -7,7 +7,8 @@ labels as in Karras et al., "Training generative adversarial networks with limit
 """
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 from torch import Tensor, nn
@@ -17,7 +18,14 @@ from i2i.errors import OptionsError
 from i2i.networks.condition import CodeHead, require_counts, require_labels, require_square
 from i2i.networks.equalised import EqualisedConv2d, EqualisedLinear, minibatch_deviation
 from i2i.networks.resample import binomial_filter, downsample, smooth
-from i2i.networks.stylegan2 import BASE, MappingNetwork, activate, channels_at, sizes_of
+from i2i.networks.stylegan2 import (
+    BASE,
+    MappingNetwork,
+    activate,
+    channels_at,
+    fitted_channels,
+    sizes_of,
+)
 
 
 class Convolution(EqualisedConv2d):
@@ -175,6 +183,11 @@ class StyleGAN2Discriminator(nn.Module):
             else None
         )
         self.codes = CodeHead(last, codes, norm="none") if codes else None
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """As published, half as many channels below 512 pixels."""
+        return fitted_channels(size, options)
 
     def forward(
         self, images: Tensor, labels: Tensor | None = None

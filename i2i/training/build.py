@@ -16,9 +16,10 @@ from i2i.models.build import build_model, growth, inference_mode
 from i2i.networks.blocks import BatchNorm2d
 from i2i.networks.checkpointing import set_checkpointing
 from i2i.system.device import chosen_precision
+from i2i.training.anneal import Anneal
 from i2i.training.batch_check import check_for
 from i2i.training.cuda_graphs import CudaRecorder, StepGraphs
-from i2i.training.ema import averaging_note
+from i2i.training.ema import HalfLife, averaging_note
 from i2i.training.noise import InstanceNoise
 from i2i.training.schedule import Schedule
 from i2i.training.trainer import Trainer
@@ -39,10 +40,16 @@ def samples_before(options: Options) -> Callable[[int], int]:
 
 
 def make_optimizer(
-    options: Optimizer, device: torch.device, player: str, parameters: list[nn.Parameter]
+    options: Optimizer,
+    device: torch.device,
+    player: str,
+    parameters: list[nn.Parameter],
+    share_of_turns: Callable[[str], float] = lambda player: 1.0,
 ) -> torch.optim.Optimizer:
-    """The optimizer of one player."""
-    rate = options.player_learning_rates.get(player, options.learning_rate)
+    """The optimizer of one player; see `Model.share_of_turns`."""
+    share = share_of_turns(player)
+    rate = options.player_learning_rates.get(player, options.learning_rate) * share
+    betas = (options.betas[0] ** share, options.betas[1] ** share)
     # One kernel for all weights; on a GPU with fp16 it also need not wait. On a CPU it saves up to
     # a third of a small step, but rounds differently, which shows in published numbers.
     on_gpu = device.type == "cuda"
@@ -51,7 +58,7 @@ def make_optimizer(
     match options.name:
         case "adam":
             return torch.optim.Adam(
-                parameters, lr=rate, betas=options.betas, fused=fused, capturable=on_gpu
+                parameters, lr=rate, betas=betas, fused=fused, capturable=on_gpu
             )
         case "rmsprop":
             if options.fused is True:
@@ -129,9 +136,25 @@ def build_trainer(
             if isinstance(module, BatchNorm2d):
                 module.mean_of_all = differentiable_mean(processes)
                 module.shares = processes.world
+    anneal = Anneal(
+        options.anneal.until,
+        options.anneal.learning_rate
+        and options.anneal.learning_rate / options.optimizer.learning_rate,
+        options.anneal.beta2,
+        options.anneal.average_half_life,
+        options.anneal.objective,
+    )
+    half_life = None
+    if train.average_half_life is not None:
+        half_life = HalfLife(train.average_half_life, train.average_ramp)
+    elif train.average_ramp is not None or anneal.half_life is not None:
+        raise OptionsError(
+            "train.average_half_life is missing: train.average_ramp and anneal.average_half_life "
+            "are about it."
+        )
     return Trainer(
         model,
-        partial(make_optimizer, options.optimizer, device),
+        partial(make_optimizer, options.optimizer, device, share_of_turns=model.share_of_turns),
         device=device,
         precision=chosen_precision(train.precision, device),
         rate=rate,
@@ -139,6 +162,9 @@ def build_trainer(
         gradient_accumulation=train.gradient_accumulation,
         average=train.ema_decay,
         ema_warmup=train.ema_warmup,
+        half_life=half_life,
+        anneal=anneal,
+        images=samples_before(options),
         channels_last=train.channels_last,
         compile=_compiled(options, model) if train.compile else (),
         augment=DeviceAugment(**augment) if any(augment.values()) else None,
@@ -204,10 +230,12 @@ def _compiled(options: Options, model: Model) -> list[str]:
     A penalty differentiates twice, which `torch.compile` cannot do.
     """
     penalised = any(
-        weight and name.startswith(("gradient_penalty", "r1"))
+        weight and name.startswith(("gradient_penalty", "r1", "r2"))
         for name, weight in options.objective.items()
     )
     networks = {name for names in model.players.values() for name in names}
+    if options.objective.get("path_length"):
+        networks -= set(model.generators)
     return sorted(networks & set(model.generators) if penalised else networks)
 
 

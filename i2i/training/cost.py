@@ -4,6 +4,7 @@ The steps are those of the real trainer on random images, so that everything cou
 does. Reading images is not part of it: workers do that meanwhile.
 """
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -82,7 +83,7 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
     batch = random_batch(options, model)
     if (growing := growth(options)) is not None:
         trainer.steps_done = growing.last_begin  # the stage that costs most
-    period = getattr(options.game, "n_critic", 1)  # after so many steps, every player has moved
+    period = period_of(options)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -113,6 +114,13 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
         memory=_peak_memory(device),
         steps=steps,
     )
+
+
+def period_of(options: Options) -> int:
+    """After so many steps every player has moved, and every lazy term was computed as often as its
+    share says."""
+    lazy = [turns for name, turns in options.every.items() if options.objective.get(name)]
+    return math.lcm(1, *lazy) * int(getattr(options.game, "n_critic", 1))
 
 
 def measure_apart(

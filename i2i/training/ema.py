@@ -2,10 +2,32 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class HalfLife:
+    """A decay that is told in images: after so many of them, a weight counts half.
+
+    Attributes:
+        images: the half-life; 0 copies the weights.
+        ramp: it is at most this share of the images seen so far; None for no such bound.
+    """
+
+    images: float
+    ramp: float | None = None
+
+    def decay(self, images: float, seen: int, count: int) -> float:
+        """The decay of a step of `count` images, after `seen` of them.
+
+        `images` is the half-life of today, which may change over the run.
+        """
+        half_life = images if self.ramp is None else min(images, seen * self.ramp)
+        return float(0.5 ** (count / max(half_life, 1e-8)))
 
 
 class EMA:
@@ -23,12 +45,16 @@ class EMA:
 
     Arguments:
         parameters: names and tensors; the names are the keys of `state_dict`.
-        decay: 0..1, for each update.
+        decay: 0..1, for each update; None if `set_decay` says it before each.
         warmup: whether the decay grows to that.
     """
 
     def __init__(
-        self, parameters: Iterable[tuple[str, Tensor]], decay: float, *, warmup: bool = False
+        self,
+        parameters: Iterable[tuple[str, Tensor]],
+        decay: float | None,
+        *,
+        warmup: bool = False,
     ) -> None:
         named = dict(parameters)
         self.decay = decay
@@ -39,16 +65,24 @@ class EMA:
         self.updates = (
             torch.zeros((), dtype=torch.float64, device=self.live[0].device) if warmup else None
         )
+        self.share = torch.zeros((), dtype=self.live[0].dtype, device=self.live[0].device)
+
+    def set_decay(self, decay: float) -> None:
+        """Say the decay of the next update."""
+        self.share.fill_(1 - decay)
 
     @torch.no_grad()
     def update(self) -> None:
         """Take the weights of one more step into the average."""
-        if self.updates is None:
+        if self.decay is None:
+            torch._foreach_lerp_(self.mean, self.live, [self.share] * len(self.mean))
+        elif self.updates is None:
             torch._foreach_lerp_(self.mean, self.live, 1 - self.decay)
-            return
-        self.updates += 1
-        weight = (9 / (self.updates + 9)).clamp_min(1 - self.decay)
-        torch._foreach_lerp_(self.mean, self.live, [weight.to(mean.dtype) for mean in self.mean])
+        else:
+            self.updates += 1
+            weight = (9 / (self.updates + 9)).clamp_min(1 - self.decay)
+            weights = [weight.to(mean.dtype) for mean in self.mean]
+            torch._foreach_lerp_(self.mean, self.live, weights)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

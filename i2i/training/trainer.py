@@ -22,6 +22,7 @@ from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import CheckpointError, DataError, TrainingError
 from i2i.runs.checkpoint import load_checkpoint, save_checkpoint
 from i2i.runs.image_grid import image_grid
+from i2i.training.anneal import Anneal
 from i2i.training.as_used import as_used
 from i2i.training.batch_check import BatchCheck
 from i2i.training.cuda_graphs import (
@@ -31,7 +32,7 @@ from i2i.training.cuda_graphs import (
     rates_on_device,
     seed_generators,
 )
-from i2i.training.ema import EMA, HistoricalAverage
+from i2i.training.ema import EMA, HalfLife, HistoricalAverage
 from i2i.training.noise import InstanceNoise
 from i2i.training.precision import Precision
 from i2i.training.random_state import random_state_kept
@@ -70,6 +71,9 @@ class Trainer:
             moves; 0 for none.
         ema_warmup: whether it begins with a short memory, so that it soon forgets the fresh
             weights.
+        half_life: says the decay in images instead, and then counts.
+        anneal: constants that change over the first part of the run.
+        images: step -> how many images of the data come before it.
         channels_last: memory format of networks and images.
         compile: the names of the networks that `torch.compile` compiles.
         augment: random changes of a batch of signed images on the device.
@@ -99,6 +103,9 @@ class Trainer:
         gradient_accumulation: int = 1,
         average: float = 0.0,
         ema_warmup: bool = False,
+        half_life: HalfLife | None = None,
+        anneal: Anneal | None = None,
+        images: Callable[[int], int] = lambda step: step,
         channels_last: bool = False,
         compile: Iterable[str] = (),  # noqa: A002 (what else to call it)
         augment: Callable[[Any], Any] | None = None,
@@ -128,6 +135,9 @@ class Trainer:
         self.check = check
         self.prepare = prepare
         self.about = about
+        self.half_life = half_life
+        self.anneal = Anneal() if anneal is None else anneal
+        self.images = images
         self.steps_done = 0
 
         self.parameters = {
@@ -138,6 +148,13 @@ class Trainer:
             player: make_optimizer(player, parameters)
             for player, parameters in self.parameters.items()
         }
+        self._base_betas = {
+            player: optimizer.defaults.get("betas") for player, optimizer in self.optimizers.items()
+        }
+        for objective in model.objectives.values():
+            for name in self.anneal.weights.keys() & objective.weights.keys():
+                weight = torch.tensor(objective.weights[name], device=self.device)
+                objective.moving[name] = weight
         self._makers = [
             player for player, names in model.players.items() if {*names} & {*model.generators}
         ]
@@ -145,7 +162,8 @@ class Trainer:
             for optimizer in self.optimizers.values():
                 rates_on_device(optimizer, self.device)
         self._rates = LearningRates(self.optimizers)
-        self.ema = EMA(self._averaged(), average, warmup=ema_warmup) if average else None
+        decay = None if half_life is not None else average
+        self.ema = None if decay == 0 else EMA(self._averaged(), decay, warmup=ema_warmup)
         self.histories = {
             player: HistoricalAverage(parameters, historical_averaging)
             for player, parameters in self.parameters.items()
@@ -171,7 +189,10 @@ class Trainer:
 
     @property
     def clock(self) -> Clock:
-        return Clock(self.steps_done, min(1.0, self.steps_done / self.length))
+        return self._clock(self.steps_done)
+
+    def _clock(self, step: int) -> Clock:
+        return Clock(step, min(1.0, step / self.length))
 
     def step(self, batch: Any, *, closely: bool = False) -> Losses:
         """Train on one batch and return the losses, still on the device.
@@ -195,7 +216,7 @@ class Trainer:
     def _step(self, batch: Any, closely: bool) -> Losses:
         if not all(network.training for network in self.model.children()):
             self.model.train()  # somebody has looked at a result in between
-        self._rates.set(self.rate(self.steps_done))
+        self._set_constants()
         if self.model.resets_optimizers(self.clock):
             for optimizer in self.optimizers.values():
                 optimizer.state.clear()
@@ -219,7 +240,7 @@ class Trainer:
 
     def learning_rates(self, step: int) -> dict[str, float]:
         """The learning rate of each player in a step, counted from 0."""
-        return {player: rates[0] for player, rates in self._rates.at(self.rate(step)).items()}
+        return {player: rates[0] for player, rates in self._rates.at(self._rate(step)).items()}
 
     def image_grid(self, batch: Any) -> Image.Image:
         """What the model makes of a batch, as a grid of images: a row for each, named columns.
@@ -292,10 +313,35 @@ class Trainer:
         for player, history in self.histories.items():
             history.load_state_dict(state["histories"][player])
 
+    def _rate(self, step: int) -> float:
+        """What every learning rate is multiplied by in a step."""
+        return self.rate(step) * self.anneal.at(self._clock(step).share, 1.0, self.anneal.rate)
+
+    def _set_constants(self) -> None:
+        """Set all that follows from the number of the step."""
+        step, share = self.steps_done, self.clock.share
+        self.model.tick(self.clock)
+        for objective in self.model.objectives.values():
+            for name, weight in objective.moving.items():
+                final = self.anneal.weights[name]
+                weight.fill_(self.anneal.at(share, objective.weights[name], final))
+        if self.half_life is not None and self.ema is not None:
+            seen = self.images(step)
+            half_life = self.anneal.at(share, self.half_life.images, self.anneal.half_life)
+            count = self.images(step + 1) - seen
+            self.ema.set_decay(self.half_life.decay(half_life, seen, count))
+        if self.anneal.beta2 is not None:
+            for player, optimizer in self.optimizers.items():
+                if betas := self._base_betas[player]:
+                    final = self.anneal.beta2 ** self.model.share_of_turns(player)
+                    for group in optimizer.param_groups:
+                        group["betas"] = (betas[0], self.anneal.at(share, betas[1], final))
+        self._rates.set(self._rate(step))
+
     def _optimizer_state(self, player: str) -> dict[str, Any]:
         """Its state, with learning rates as numbers."""
         state: dict[str, Any] = self.optimizers[player].state_dict()
-        rates = self._rates.at(self.rate(self.steps_done))[player]
+        rates = self._rates.at(self._rate(self.steps_done))[player]
         for group, rate in zip(state["param_groups"], rates, strict=False):
             group["lr"] = rate
         return state
@@ -303,10 +349,12 @@ class Trainer:
     def _kind(self, closely: bool) -> Hashable | None:
         """What Python decides in the coming step; None if no other step is like it."""
         graph_key = self.model.graph_key(self.clock)
-        if graph_key is None:
-            return None
+        share = self.clock.share
+        if graph_key is None or (self.anneal.beta2 is not None and not self.anneal.over(share)):
+            return None  # Adam's kernels take betas as numbers
+        lazily = tuple(each.lazily for each in self.model.objectives.values())
         rates = tuple(fixed_rates(optimizer) for optimizer in self.optimizers.values())
-        return graph_key, closely, self.gradient_accumulation, rates
+        return graph_key, lazily, closely, self.gradient_accumulation, rates
 
     def _forget_graphs(self) -> None:
         if self.graphs is not None:
@@ -367,6 +415,10 @@ class Trainer:
         if history is not None:
             distance = history.pull(self.precision.scale(player))
             losses[f"{player}/historical_averaging"] = distance
+        if self.model.zero_unreached:
+            for parameter in self.parameters[player]:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
         self.precision.step(player, self.optimizers[player])
         if player in self.clip:
             _clip(self._learning(player), self.clip[player])

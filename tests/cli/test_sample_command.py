@@ -120,10 +120,32 @@ def test_truncation_makes_images_alike(told: Path, tmp_path: Path) -> None:
     assert "0..1 for uniform" in said("sample", tmp_path / "x", *given, "--truncation", "1.5")
 
 
+def test_styles_are_mixed_in_a_sheet(domains: Path, tmp_path: Path) -> None:
+    run = trained("stylegan2-quick", domains, tmp_path / "runs")
+    given = ["--checkpoint", run, "--device", "cpu", "--truncation", "0.7", "--no-noise"]
+    out = tmp_path / "mixed"
+    done = i2i("sample", out, *given, "--mix", "2", "3", "--layers", "2-3")
+    assert done.exit_code == 0, done.output
+    assert files(out) == ["mix.png"]
+    assert load(out / "mix.png").shape == (20 + 3 * 100, 4 + 4 * 100, 3)
+    assert "layers (=7-7) must be" in said(
+        "sample", tmp_path / "x", *given, "--mix", "1", "1", "--layers", "7"
+    )
+    way = ["--interpolate", "3", "8", "--frames", "3", "--space", "w"]
+    assert i2i("sample", tmp_path / "way", *given, *way).exit_code == 0
+    assert i2i("sample", tmp_path / "end", *given, "--count", "1", "--seed", "8").exit_code == 0
+    ends = load(tmp_path / "way" / "frame-0002.png"), load(tmp_path / "end" / "000008.png")
+    assert np.array_equal(*ends)
+
+
 def test_what_cannot_be_asked(told: Path, tmp_path: Path) -> None:
     given = ["sample", tmp_path / "x", "--checkpoint", told, "--device", "cpu"]
     both = said(*given, "--vary", "category", "--interpolate", "1", "2")
-    assert "either --vary or --interpolate" in both
+    assert "only one of --vary, --interpolate and --mix" in both
+    assert "--layers is about the sheet of --mix" in said(*given, "--layers", "0-3")
+    assert "--space is about the way of --interpolate" in said(*given, "--space", "w")
+    assert "'a' is neither a layer" in said(*given, "--mix", "1", "1", "--layers", "a")
+    assert "mix is about generators with styles" in said(*given, "--mix", "1", "1")
     assert "--spherical is about the way" in said(*given, "--spherical")
     assert "no moving average" in said(*given, "--average")
     assert "no run with a checkpoint" in said(

@@ -13,8 +13,8 @@ from i2i.core.latent import Latent
 from i2i.errors import CheckpointError, OptionsError
 from i2i.inference.load import build_sampler, build_translator, load_sampler, load_translator
 from i2i.inference.sampler import Sampler
+from i2i.models._noise import NoiseModel
 from i2i.models.build import build_model
-from i2i.models.gan import GAN
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run
 from i2i.training import session as train
@@ -24,11 +24,18 @@ CLASSES = "data.domains=['shoe','bag','coat']"
 FAMILY = [name for name in recipes() if shrunk(name).latent is not None]
 
 
+WIDER = {
+    "stylegan2": ["generator.channel_base=256", "generator.channel_max=16"],
+    "r3gan": ["generator.width=[16]"],
+}
+"""Settings of networks that are not widened by `width`."""
+
+
 def sampler_of(recipe: str, *settings: str) -> Sampler:
     """An untrained generator that has seen images: running statistics are no longer 0 and 1."""
     options = shrunk(recipe, CLASSES, *settings)
     model = build_model(options)
-    assert isinstance(model, GAN)
+    assert isinstance(model, NoiseModel)
     for step in range(3):
         with torch.no_grad():
             torch.manual_seed(step)
@@ -52,7 +59,9 @@ def plain(latent: Latent, *names: str) -> Sampler:
 @pytest.mark.parametrize("recipe", FAMILY)
 def test_the_same_seed_gives_the_same_bytes(recipe: str) -> None:
     """In any batch, at any place of it, in any order, in any call."""
-    sampler = sampler_of(recipe, "generator.width=16")
+    sampler = sampler_of(
+        recipe, *WIDER.get(shrunk(recipe).generator.network, ["generator.width=16"])
+    )
     alone = torch.cat([sampler([seed]) for seed in range(12)])
     assert alone.dtype == torch.uint8
     assert alone.shape[2:] == (16, 16)
@@ -198,3 +207,75 @@ def batch_for_noise(model: Any) -> Tensor:
     torch.manual_seed(0)
     vectors: Tensor = model.latent.draw(len(batch_for(model).images))
     return vectors
+
+
+def styled(*settings: str) -> Sampler:
+    sampler = sampler_of("stylegan2", *WIDER["stylegan2"], *settings)
+    mapping = sampler.generator.mapping
+    with torch.no_grad():
+        mapping.w_avg.copy_(torch.linspace(-1, 1, len(mapping.w_avg)))
+        for layer in sampler.generator.modules():
+            if hasattr(layer, "noise_strength"):
+                layer.noise_strength.fill_(0.3)
+    return sampler
+
+
+def test_truncation_moves_styles_towards_their_average() -> None:
+    sampler = styled()
+    seeds = range(3)
+    whole = sampler.styles(sampler.vectors(seeds))
+    half = sampler.styles(sampler.vectors(seeds), truncation=0.5)
+    average = sampler.generator.mapping.w_avg
+    torch.testing.assert_close(half, (whole + average) / 2)
+    assert torch.equal(sampler(seeds, truncation=1.0), sampler(seeds))
+    nearly = sampler(seeds, truncation=1e-9)
+    assert torch.equal(nearly[0], nearly[2])
+    assert not torch.equal(sampler(seeds)[0], sampler(seeds)[2])
+    assert torch.equal(sampler.vectors(seeds), sampler.vectors(seeds))  # noise is left alone
+
+
+def test_the_noise_of_layers_can_be_left_out() -> None:
+    sampler = styled()
+    plain = sampler([1], noise=False)
+    assert not torch.equal(plain, sampler([1]))
+    for layer in sampler.generator.modules():
+        if hasattr(layer, "noise_strength"):
+            layer.noise_strength.data.zero_()
+    assert torch.equal(sampler([1]), plain)
+    with pytest.raises(OptionsError, match="noise is about generators with styles"):
+        sampler_of("dcgan")([1], noise=False)
+
+
+def test_a_way_through_styles_is_straight_and_ends_where_it_should() -> None:
+    sampler = styled()
+    frames = sampler.interpolate(3, 8, 5)
+    assert torch.equal(frames[[0, -1]], sampler([3, 8]))
+    ws = sampler.styles(sampler.vectors([3, 8]))
+    assert torch.equal(frames[2], sampler.synthesise(ws.mean(dim=0, keepdim=True))[0])
+    assert not torch.equal(frames, sampler.interpolate(3, 8, 5, space="z"))
+    assert torch.equal(
+        sampler.interpolate(3, 8, 5, spherical=True),
+        sampler.interpolate(3, 8, 5, spherical=True, space="z"),
+    )
+    with pytest.raises(OptionsError, match="straight ways only"):
+        sampler.interpolate(3, 8, 5, spherical=True, space="w")
+    with pytest.raises(OptionsError, match="DCGANGenerator has none"):
+        sampler_of("dcgan").interpolate(3, 8, 5, space="w")
+
+
+def test_mixing_takes_the_styles_of_the_column_in_some_layers() -> None:
+    sampler = styled()
+    grid = sampler.mix([1, 2], [5, 6, 7], range(2, 4))
+    assert grid.shape == (3, 4, 3, 16, 16)
+    assert grid[0, 0].max() == 0
+    assert torch.equal(grid[1:, 0], sampler([1, 2]))
+    assert torch.equal(grid[0, 1:], sampler([5, 6, 7]))
+    ws = sampler.styles(sampler.vectors([2, 7]))
+    ws[0, 2:4] = ws[1, 2:4]
+    assert torch.equal(grid[2, 3], sampler.synthesise(ws[:1])[0])
+    everything = sampler.mix([1, 2], [5, 6, 7], range(6))
+    assert torch.equal(everything[1], everything[2].index_copy(0, torch.tensor([0]), grid[1, :1]))
+    with pytest.raises(OptionsError, match=r"layers \(=4-6\) must be some of the 6 layers .*0-5"):
+        sampler.mix([1], [2], range(4, 7))
+    with pytest.raises(OptionsError, match="mix is about generators with styles"):
+        sampler_of("dcgan").mix([1], [2])

@@ -103,17 +103,23 @@ def test_vanilla_stays_finite_for_extreme_scores_and_keeps_a_slope_for_the_gener
 @pytest.mark.parametrize("turn", ["real", "fake", "fool"])
 def test_gradients_agree_with_differences(loss, turn):
     scores = torch.linspace(-2.3, 2.3, 8, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(getattr(Adversarial(loss), turn), scores)
-    assert torch.autograd.gradgradcheck(getattr(Adversarial(loss), turn), scores)
+    rival = torch.linspace(1.1, -0.7, 8, dtype=torch.float64)
+
+    def pay(scores):
+        return getattr(Adversarial(loss), turn)(scores, lambda: rival)
+
+    assert torch.autograd.gradcheck(pay, scores)
+    assert torch.autograd.gradgradcheck(pay, scores)
 
 
 @pytest.mark.parametrize("loss", ADVERSARIAL_LOSSES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_scores_are_averaged_in_float32(loss, dtype):
     scores = torch.full((100_000,), 1.5, dtype=dtype)  # a sum that float16 cannot hold
-    value = Adversarial(loss).fake(scores)
+    value = Adversarial(loss).fake(scores, lambda: torch.zeros_like(scores))
     assert value.dtype == torch.float32
-    assert value == pytest.approx(Adversarial(loss).fake(torch.tensor(1.5)).item(), rel=1e-6)
+    alone = Adversarial(loss).fake(torch.tensor(1.5), lambda: torch.tensor(0.0))
+    assert value == pytest.approx(alone.item(), rel=1e-6)
 
 
 def test_an_unknown_loss_is_an_error():
@@ -125,7 +131,7 @@ def test_an_unknown_loss_is_an_error():
         Adversarial("lsgan")
 
 
-@pytest.mark.parametrize("loss", ["wasserstein", "hinge"])
+@pytest.mark.parametrize("loss", ["wasserstein", "hinge", "relativistic"])
 @pytest.mark.parametrize("labels", [{"real_label": 0.9}, {"fake_label": 0.1}])
 def test_labels_for_a_loss_without_labels_are_an_error(loss, labels):
     with pytest.raises(OptionsError, match=rf"The {loss} loss has no labels .* 0\.[19]"):
@@ -155,3 +161,32 @@ def test_the_relativistic_loss_is_the_published_formula(shape):
     assert relativistic(same, same).dtype == torch.float32
     with pytest.raises(AssertionError):
         relativistic(torch.zeros(2, 1), torch.zeros(2))
+
+
+def test_relativistic_turns_are_pairs_and_two_halves():
+    adversarial = Adversarial("relativistic")
+    real = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64, requires_grad=True)
+    fake = torch.tensor([0.0, 1.0, 0.5], dtype=torch.float64, requires_grad=True)
+    pairs = [2.0, -2.0, 0.0]
+    paid = adversarial.real(real, lambda: fake) + adversarial.fake(fake, lambda: real)
+    assert paid.item() == pytest.approx(sum(math.log1p(math.exp(-m)) for m in pairs) / 3, abs=1e-12)
+    fooled = adversarial.fool(fake, lambda: real)
+    expected = sum(math.log1p(math.exp(m)) for m in pairs) / 3
+    assert fooled.item() == pytest.approx(expected, abs=1e-12)
+    fooled.backward()
+    assert real.grad is None  # the generator looks at real scores as they are
+    assert fake.grad is not None
+
+
+def test_relativistic_label_noise_swaps_a_pair():
+    torch.manual_seed(0)
+    noisy = Adversarial("relativistic", label_noise=0.5)
+    scores, rival = torch.full((20_000,), 3.0), torch.zeros(20_000)
+    costs = [math.log1p(math.exp(sign * 3)) / 2 for sign in (-1, 1)]
+    value = noisy.real(scores, lambda: rival).item()
+    assert value == pytest.approx(sum(costs) / 2, rel=0.03)
+
+
+def test_a_model_that_does_not_compare_scores_says_so():
+    with pytest.raises(OptionsError, match=r"'relativistic'.* compares the scores of real and"):
+        Adversarial("relativistic").fool(torch.zeros(2))

@@ -13,8 +13,6 @@ from i2i.networks import (
     GENERATORS,
     NORMS,
     UPSAMPLINGS,
-    SAGANDiscriminator,
-    SAGANGenerator,
     initialise,
     set_inference,
 )
@@ -32,6 +30,8 @@ GENERATOR_ARGUMENTS = {
     "mlp": FROM_NOISE,
     "sagan": FROM_NOISE | {"attention": 16},
     "progan": FROM_NOISE | {"width": 16},  # narrower is too coarse in bfloat16
+    "stylegan2": FROM_NOISE | {"channel_base": 512, "channel_max": 16, "style": 16},
+    "r3gan": FROM_NOISE | {"width": (16,), "groups": (4,), "blocks": (1,)},
 }
 DISCRIMINATOR_ARGUMENTS = {
     "patchgan": {"in_channels": 3, "layers": 2},
@@ -42,6 +42,8 @@ DISCRIMINATOR_ARGUMENTS = {
     "mlp": OF_CLASSES,
     "sagan": OF_CLASSES | {"attention": 16},
     "progan": OF_CLASSES,
+    "stylegan2": OF_CLASSES | {"channel_base": 512, "channel_max": 16},
+    "r3gan": OF_CLASSES | {"width": (16,), "groups": (4,), "blocks": (1,)},
 }
 TRANSLATORS = [name for name, told in GENERATOR_ARGUMENTS.items() if "latent" not in told]
 DRAWERS = [name for name in GENERATOR_ARGUMENTS if name not in TRANSLATORS]
@@ -50,7 +52,11 @@ ELSEWHERE = {
     *("pix2pixhd-global", "pix2pixhd-enhancer", "spade"),
     *("multiscale-patchgan", "multiscale-spectral-patchgan"),
 }
-OWN_WEIGHTS = (SAGANGenerator, SAGANDiscriminator)
+OWN_WEIGHTS = tuple(
+    kind
+    for kind in [*GENERATORS.values(), *DISCRIMINATORS.values()]
+    if getattr(kind, "draws_own_weights", False)
+)
 
 
 def choices(kind: type[nn.Module]) -> list[dict[str, str]]:
@@ -79,6 +85,12 @@ def test_every_network_is_tested():
     assert here | ELSEWHERE == {*GENERATORS, *DISCRIMINATORS}
 
 
+def built(kind: type[nn.Module], width: int, arguments: dict) -> nn.Module:
+    """A network of this width, if its arguments do not say another, or have another word for it."""
+    default = {"width": width} if "width" in inspect.signature(kind).parameters else {}
+    return kind(**default | arguments)
+
+
 class Joined(nn.Module):
     """A network whose outputs, if there are several, are joined to one row for each image.
 
@@ -91,6 +103,8 @@ class Joined(nn.Module):
         self.network = network
         self.from_noise = "latent" in arguments
         self.labelled = arguments.get("classes") == CLASSES
+        # Random numbers would be others in each pass.
+        self.settings = {"noise": "const"} if hasattr(network, "synthesis") else {}
 
     def forward(self, images: Tensor) -> Tensor:
         labels = (
@@ -99,7 +113,7 @@ class Joined(nn.Module):
             else []
         )
         inputs = images.flatten(1)[:, :LATENT] if self.from_noise else images
-        outputs = self.network(inputs, *labels)
+        outputs = self.network(inputs, *labels, **self.settings)
         if isinstance(outputs, tuple):
             return torch.cat([output.flatten(1) for output in outputs], dim=1)
         return outputs
@@ -109,7 +123,7 @@ class Joined(nn.Module):
 def network(request) -> nn.Module:
     kind, arguments = CASES[request.param]
     torch.manual_seed(0)
-    network = kind(**{"width": 4} | arguments)
+    network = built(kind, 4, arguments)
     if not isinstance(network, OWN_WEIGHTS):
         initialise(network, "kaiming")
     return Joined(network, arguments)
@@ -182,11 +196,11 @@ def test_every_translating_generator_says_which_sizes_it_takes():
 
 @pytest.mark.parametrize("name", DRAWERS)
 def test_every_generator_from_noise_says_what_it_takes_and_draws(name):
-    network = GENERATORS[name](**{"width": 2} | GENERATOR_ARGUMENTS[name])
+    network = built(GENERATORS[name], 2, GENERATOR_ARGUMENTS[name])
     assert (network.latent, network.size, network.classes) == (LATENT, SIZE, CLASSES)
     images = network(torch.randn(2, LATENT), torch.eye(CLASSES)[:2])
     assert images.shape == (2, 3, SIZE, SIZE)
-    judge = DISCRIMINATORS[name](**{"width": 2} | DISCRIMINATOR_ARGUMENTS[name], codes=4)
+    judge = built(DISCRIMINATORS[name], 2, DISCRIMINATOR_ARGUMENTS[name] | {"codes": 4})
     scores, logits = judge(images, torch.eye(CLASSES)[:2])
     assert (scores.shape, logits.shape) == ((2, 1), (2, 4))
     assert judge.features(images, torch.eye(CLASSES)[:2]).shape[0] == 2
@@ -213,7 +227,7 @@ def test_generators_export_with_any_batch_and_size(name):
 
 @pytest.mark.parametrize("name", DRAWERS)
 def test_generators_from_noise_export_with_any_batch(name):
-    network = GENERATORS[name](**{"width": 2} | GENERATOR_ARGUMENTS[name])
+    network = built(GENERATORS[name], 2, GENERATOR_ARGUMENTS[name])
     set_inference(network, norm="running", dropout=False)
     batch = {0: torch.export.Dim.AUTO}
     inputs = torch.randn(2, LATENT), torch.eye(CLASSES)[:2]

@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 GAMES = [name for name in recipes() if not name.endswith(("-quick", "-mnist", "-small", "-celeba"))]
 """The others are the same at other sizes."""
 
-SETTINGS = ("optimizer.fused=true", "train.ema_decay=0.9", "generator.width=2")
+SETTINGS = ("optimizer.fused=true", "train.ema_decay=0.9")
 
 
 @pytest.fixture(autouse=True)
