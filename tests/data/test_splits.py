@@ -17,7 +17,7 @@ from i2i.runs.checkpoint import load_checkpoint, save_checkpoint
 from i2i.training import session as train
 from shrunk import shrunk
 
-KINDS = {"pix2pix": "paired", "cyclegan": "unpaired", "stargan": "domains", "dcgan": "images"}
+KINDS = {"pix2pix": "paired", "cyclegan": "unpaired", "stargan": "domains", "dcgan": "unconditional"}
 
 
 def opened(recipe: str, root: Path, *settings: str, said: list[str] | None = None) -> Source:
@@ -36,7 +36,7 @@ def data_of(recipe: str, root: Path, count: int = 20) -> Path:
         "paired": ("train/A", "train/B"),
         "unpaired": ("trainA", "trainB"),
         "domains": ("train/x", "train/y"),
-        "images": ("train/x", "train/y"),
+        "unconditional": ("train/x", "train/y"),
     }
     for side in sides[KINDS[recipe]]:
         for number in range(count):

@@ -57,7 +57,7 @@ def test_every_recipe_trains_resumes_bit_for_bit_and_is_of_use(
 ) -> None:
     kind = find_model(load_options(recipe).model).data
     fixtures = {kind: kind for kind in ("unpaired", "domains")}
-    root = request.getfixturevalue({**fixtures, "paired": "facades", "images": "domains"}[kind])
+    root = request.getfixturevalue({**fixtures, "paired": "facades", "unconditional": "domains"}[kind])
     # Networks that grow are in the middle of fading something in after the third step.
     steps = 6 if load_options(recipe).growth else 3
     options = on(
