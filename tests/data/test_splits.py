@@ -17,7 +17,12 @@ from i2i.runs.checkpoint import load_checkpoint, save_checkpoint
 from i2i.training import session as train
 from shrunk import shrunk
 
-KINDS = {"pix2pix": "paired", "cyclegan": "unpaired", "stargan": "domains", "dcgan": "unconditional"}
+KINDS = {
+    "pix2pix": "paired",
+    "cyclegan": "unpaired",
+    "stargan": "domains",
+    "dcgan": "unconditional",
+}
 
 
 def opened(recipe: str, root: Path, *settings: str, said: list[str] | None = None) -> Source:
