@@ -73,11 +73,18 @@ def results(work: Callable[..., Any], world: int, folder: Path) -> list[Any]:
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(world)]
 
 
+AUGMENTED = (
+    'augment_discriminator.policy="bgc"',
+    *("augment_discriminator.probability=0.5", "augment_discriminator.adaptive=true"),
+    *("augment_discriminator.interval=2", "augment_discriminator.kimg=0.1"),
+)
+
 RANDOM = {
     "pix2pix": (),
     "pix2pix in pieces": ("train.gradient_accumulation=2",),
     "cyclegan": ("game.image_pool=0",),
     "stargan": ("game.n_critic=2",),
+    "pix2pix augmented": AUGMENTED,
 }
 """Games with chances of every kind (dropout, random labels, interpolation), and batch norm."""
 
@@ -95,7 +102,7 @@ CERTAIN = {
 """Games without chances, whose step is that of the whole batch however it is cut."""
 
 SCARCE = {
-    "pix2pix": ("train.ema_decay=0.9",),
+    "pix2pix": ("train.ema_decay=0.9", *AUGMENTED),
     "pix2pix synchronised": CERTAIN["pix2pix synchronised"],
     "cyclegan": ("game.image_pool=3", "train.historical_averaging=0.1"),
     "progan": (
@@ -128,6 +135,8 @@ def play(
     options = shrunk(name.split()[0], *settings, f"train.batch_size={BATCH}", *more)
     model = build_model(options).double()
     trainer = build_trainer(options, model, processes=processes)
+    if trainer.augmentation is not None:
+        trainer.augmentation.double()
     share = batch_share(BATCH, options.train.gradient_accumulation, processes)
     take = by(trainer)
     begin = processes.rank * share

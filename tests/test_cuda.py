@@ -137,6 +137,12 @@ def test_recorded_steps_equal_played_ones(recipe: str) -> None:
         ("train.precision=bf16", "train.channels_last=true"),
         ("train.precision=fp16",),
         ("train.historical_averaging=0.1",),
+        ('augment_discriminator.policy="color,translation,cutout"',),
+        (
+            *('augment_discriminator.policy="bgc"', "augment_discriminator.adaptive=true"),
+            *("augment_discriminator.probability=0.5", "augment_discriminator.kimg=0.02"),
+            "augment_discriminator.interval=2",
+        ),
     ],
     ids=lambda settings: settings[-1],
 )
@@ -167,6 +173,21 @@ def test_no_replayed_step_waits_for_the_device(recipe: str) -> None:
     batch = batch_of(recipe)
     batch = type(batch)(*(tensor.pin_memory() for tensor in batch))
     for _ in range(25):  # each cadence is recorded
+        recorded.step(batch)
+    assert recorded.graphs is not None
+    assert recorded.graphs.recorded >= 1, lines
+    with no_waiting():
+        for _ in range(5):
+            recorded.step(batch)
+
+
+@pytest.mark.parametrize("recipe", ["pix2pix", "dcgan"])
+def test_no_replayed_step_waits_where_augmentation_adapts(recipe: str) -> None:
+    settings = ('augment_discriminator.policy="bgc"', "augment_discriminator.adaptive=true")
+    _, recorded, lines = trainers(recipe, *settings, "augment_discriminator.interval=2")
+    batch = batch_of(recipe)
+    batch = type(batch)(*(tensor.pin_memory() for tensor in batch))
+    for _ in range(10):
         recorded.step(batch)
     assert recorded.graphs is not None
     assert recorded.graphs.recorded >= 1, lines

@@ -1,10 +1,11 @@
-"""[adversarial], [latent] and [growth]: the rules of the game, and what it is about."""
+"""[adversarial], [augment_discriminator], [latent] and [growth]: the rules of the game, and what it
+is about."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from i2i.config.section import Count, Section, Side, Width
+from i2i.config.section import Count, Positive, Section, Share, Side, Width
 
 
 class Adversarial(Section):
@@ -30,6 +31,43 @@ class Adversarial(Section):
     clip: Annotated[float, Field(ge=0)] = Field(
         0.0, description="a critic's weights are clipped to -x..x after its turn"
     )
+
+
+class AugmentDiscriminator(Section):
+    """Random changes of everything that discriminators see, real and generated; for small data."""
+
+    policy: str = Field(
+        "off",
+        max_length=200,
+        description="color,translation,cutout (DiffAugment), bgc (ADA), r3gan, parts of it, or off",
+    )
+    probability: Share | None = Field(
+        None, description="of a change, at the beginning if adaptive; DiffAugment 1, adaptive 0"
+    )
+    adaptive: bool = Field(False, description="let the scores of real images move the probability")
+    target: Annotated[float, Field(gt=-1, lt=1)] = Field(
+        0.6, description="adaptive: the mean sign of these scores that is aimed at"
+    )
+    kimg: Positive = Field(
+        500.0, description="adaptive: thousands of images in which the probability moves by 1"
+    )
+    interval: Count = Field(4, description="adaptive: steps from one move to the next")
+    color_condition: bool = Field(
+        True, description="the source beside a judged image changes its colours, too"
+    )
+
+    @property
+    def on(self) -> bool:
+        return self.policy not in ("", "off")
+
+    @model_validator(mode="after")
+    def _adapts_something(self) -> "AugmentDiscriminator":
+        if self.adaptive and not self.on:
+            raise ValueError(
+                f"adaptive (=true) needs something to adapt, but policy is {self.policy!r}: take "
+                "'bgc'"
+            )
+        return self
 
 
 class Latent(Section):

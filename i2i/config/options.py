@@ -5,7 +5,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import Field, SerializeAsAny, model_validator
 
-from i2i.config.adversarial import Adversarial, Growth, Latent
+from i2i.config.adversarial import Adversarial, AugmentDiscriminator, Growth, Latent
 from i2i.config.data import Data
 from i2i.config.parts import Network
 from i2i.config.section import Count, Section, Weight
@@ -31,6 +31,7 @@ class Options(Section):
     )
     game: SerializeAsAny[Section] = Field(description="the options of the model itself")
     adversarial: Adversarial = Adversarial(loss="vanilla")
+    augment_discriminator: AugmentDiscriminator = AugmentDiscriminator()
     objective: dict[str, Weight | Literal["auto"]] = Field(
         description="term -> its weight; auto, of r1: 0.0002 * size**2 / batch size"
     )
@@ -54,6 +55,21 @@ class Options(Section):
     def discriminator(self) -> Network:
         """The table [discriminator]."""
         return self.networks["discriminator"]
+
+    @model_validator(mode="after")
+    def _scores_have_a_middle(self) -> "Options":
+        loss = self.adversarial.loss
+        if self.augment_discriminator.adaptive and loss not in (
+            "vanilla",
+            "least-squares",
+            "hinge",
+        ):
+            raise ValueError(
+                "augment_discriminator.adaptive (=true) goes by the sign of scores, which means "
+                f"nothing with adversarial.loss = {loss!r}: set it to false and give "
+                "augment_discriminator.probability, or take another loss"
+            )
+        return self
 
     @model_validator(mode="after")
     def _growth_fits(self) -> "Options":

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from annotated_types import Ge
@@ -270,6 +270,14 @@ class Model(nn.Module, ABC):
     """The endings of terms by which a player compares two images ("" or "_cycle_A", say). Every
     registered loss (`i2i.core.registry.register_loss`) can be such a term: its name and the
     ending."""
+
+    condition: Literal["none", "image", "planes"] = "none"
+    """What a discriminator is shown in front of the channels of the image that it judges: nothing,
+    another image, or planes of labels. Augmentation moves them alike, but colours images only."""
+
+    compares_layers: bool = False
+    """Whether layers in which a discriminator sees a real and a generated image of one sample are
+    compared with each other, so that both must be augmented alike."""
 
     classifier: ClassVar[str | None] = None
     """The network whose second output are logits of the labels that images have."""

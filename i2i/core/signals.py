@@ -268,6 +268,8 @@ _TABLE: dict[Group, tuple[tuple[str, bool | None, str, str], ...]] = {
         ("r1", NEITHER, "squared slope of the discriminator at real images", ""),
         ("drift", NEITHER, "mean squared score of real images", ""),
         ("historical_averaging", NEITHER, "distance of the player from its own past", ""),
+        ("augment_probability", NEITHER, "how often what a discriminator sees is augmented", ""),
+        ("real_sign", NEITHER, "mean sign of the scores of augmented real images", "-1..1"),
     ),
     "machine": (
         ("learning_rate", NEITHER, "learning rate of the player", ""),

@@ -26,7 +26,30 @@ BUCKET = 25 * 2**20
 enough that the first are on their way long before the last are known."""
 
 
-class GradientExchange:
+class Exchange:
+    """Something that processes send each other within a step."""
+
+    _silent = False
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Let everything be as in training, but send nothing."""
+        self._silent = True
+        try:
+            yield
+        finally:
+            self._silent = False
+
+
+class SumExchange(Exchange):
+    """Sums a tensor over all processes, in place. A collective."""
+
+    def __call__(self, values: Tensor) -> None:
+        if not self._silent:
+            dist.all_reduce(values)
+
+
+class GradientExchange(Exchange):
     """Averages the gradients of one player over all processes while they are still computed.
 
     `torch.nn.parallel.DistributedDataParallel` does this for one network with one forward and one
@@ -49,7 +72,6 @@ class GradientExchange:
         self._active = False
         self._missing: list[int] = []
         self._sent: list[tuple[Tensor, Any]] = []
-        self._silent = False
         for parameter in parameters:
             parameter.register_post_accumulate_grad_hook(self._arrived)
 
@@ -72,15 +94,6 @@ class GradientExchange:
         finally:
             self._active = False
             self._sent = []
-
-    @contextmanager
-    def silent(self) -> Iterator[None]:
-        """Let buckets be filled, but not sent."""
-        self._silent = True
-        try:
-            yield
-        finally:
-            self._silent = False
 
     def _arrived(self, parameter: Tensor) -> None:
         if not self._active:
@@ -169,7 +182,7 @@ def apart(model: nn.Module, instead: Callable[[Tensor], Tensor] | None = None) -
 
 
 @contextmanager
-def rehearsing(model: nn.Module, exchanges: Iterable[GradientExchange]) -> Iterator[None]:
+def rehearsing(model: nn.Module, exchanges: Iterable[Exchange]) -> Iterator[None]:
     """Let one process do steps without the others, in the memory that they take with the others:
     all is as in training, but what it sends comes back as the answer."""
     with ExitStack() as stack:

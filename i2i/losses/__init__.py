@@ -2,7 +2,7 @@
 
 from i2i.losses.adversarial import ADVERSARIAL_LOSSES, Adversarial, relativistic
 from i2i.losses.classification import binary_cross_entropy, cross_entropy
-from i2i.losses.discriminator_outputs import DiscriminatorOutputs, mean_scores
+from i2i.losses.discriminator_outputs import DiscriminatorOutputs, mean_scores, real_scores
 from i2i.losses.path_length import path_length_penalty, path_lengths
 from i2i.losses.penalty import drift, gradient_penalty, r1, squared_slopes
 from i2i.losses.reconstruction import diversity, feature_matching, l1, l2, ssim
@@ -23,6 +23,7 @@ __all__ = [
     "path_length_penalty",
     "path_lengths",
     "r1",
+    "real_scores",
     "relativistic",
     "squared_slopes",
     "ssim",

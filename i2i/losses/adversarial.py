@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from i2i.errors import OptionsError, did_you_mean
+from i2i.losses.discriminator_outputs import tell_real_scores
 from i2i.losses.precision import at_least_float32
 
 Cost = Callable[[Tensor], Tensor]
@@ -132,6 +133,7 @@ class Adversarial:
         Raises:
             OptionsError: the loss is "relativistic", and there is no rival.
         """
+        tell_real_scores(scores)
         if self.loss == "relativistic":
             scores = self._margin(scores, rival)
         return self._taught(scores, self._real, self._fake)

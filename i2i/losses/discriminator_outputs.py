@@ -1,6 +1,7 @@
 """A discriminator's scores of real and of generated images, and what they tell of the game."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import cached_property
 
 import torch
@@ -9,6 +10,15 @@ from torch import Tensor
 from i2i.losses.precision import at_least_float32
 
 Outputs = tuple[Tensor, ...]
+
+real_scores: ContextVar[Callable[[Tensor], None] | None] = ContextVar("real_scores", default=None)
+"""Is told the scores of real images wherever a loss is computed of them; None for nobody."""
+
+
+def tell_real_scores(scores: Tensor) -> None:
+    """Tell scores of real images, of any shape, to whoever listens."""
+    if (listener := real_scores.get()) is not None:
+        listener(scores.detach())
 
 
 class DiscriminatorOutputs:

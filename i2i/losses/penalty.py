@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from i2i.losses.discriminator_outputs import tell_real_scores
 from i2i.losses.precision import at_least_float32, inner_scale
 
 
@@ -69,7 +70,13 @@ def r1(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     Returns:
         A scalar, float32 or float64, differentiable with respect to the critic's weights.
     """
-    return _gradient(critic, real.detach()).square().sum(dim=1).mean() / 2
+
+    def judge(images: Tensor) -> Tensor:
+        scores = critic(images)
+        tell_real_scores(scores)
+        return scores
+
+    return _gradient(judge, real.detach()).square().sum(dim=1).mean() / 2
 
 
 def squared_slopes(scores: Tensor, images: Tensor) -> Tensor:

@@ -53,6 +53,7 @@ class Pix2Pix(Model):
     }
     comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("",)}
     monitor = "l1"
+    condition = "image"
 
     def __init__(
         self,

@@ -33,12 +33,17 @@ class MultiScale(nn.Module, ABC):
     """Judges an image at `scales` sizes.
 
     Attributes:
+        entrance: what images pass through before anything else, once for all scales.
         scales: how many; at least 1.
         minimum: smallest height and width of an image.
     """
 
     scales: int
     minimum: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entrance = nn.Identity()
 
     @abstractmethod
     def scale(self, number: int) -> list[list[nn.Module]]:
@@ -52,6 +57,7 @@ class MultiScale(nn.Module, ABC):
             DataError: H or W is below `minimum`.
         """
         require_size(images, minimum=self.minimum)
+        images = self.entrance(images)
         outputs = []
         for number in range(self.scales):
             images = halved(images) if number else images

@@ -86,6 +86,8 @@ def _place(signal: Signal) -> tuple[str, int, str]:
             return "Health", 2, f"{owner}: scores in training"
         case "accuracy":
             return "Health", 3, "accuracy of the discriminators"
+        case "augment_probability" | "real_sign":
+            return "Health", 5, f"{owner}: augmentation"
         case "gradient_norm":
             return "Health", 4, "gradient norms"
         case "adversarial" | "real" | "fake":

@@ -335,9 +335,8 @@ def _discriminator_overfits(series: Series) -> Iterator[Verdict]:
             step,
             f"{player} knows its training images{of_domain(ending)} by heart: its scores of "
             f"held-out real ones have gone {way:.0%} of the way to those of generated ones.",
-            "Try more images, data.flip and data.augment (device augmentation reaches both "
-            "kinds), a smaller discriminator, objective.r1, or stop earlier: best.pt holds the "
-            "best.",
+            "Try more images, augment_discriminator.policy (docs/few-images.md), data.flip, a "
+            "smaller discriminator, objective.r1, or stop earlier: best.pt holds the best.",
             {"overfitting": way, name: held_out[-1][1], own: real[-1][1]},
         )
 

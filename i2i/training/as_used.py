@@ -30,7 +30,9 @@ def as_used(
         seed: of what generators may draw (dropout, noise).
         single: whether batches hold one image, of which batch norm could make no statistics.
     """
-    model = trainer.model
+    model, augmentation = trainer.model, trainer.augmentation
+    # A classifier is asked what an image is, not what is left of it.
+    augmented = augmentation is not None and model.classifier is None
     with random_state_kept(trainer.device):
         seed_generators(trainer.device, seed)
         if single:
@@ -39,8 +41,9 @@ def as_used(
             prepare(model.get_submodule(name))
         buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         average = trainer.ema.in_place() if trainer.ema else nullcontext()
+        judging = augmentation.judging() if augmentation and augmented else nullcontext()
         try:
-            with average, torch.no_grad(), trainer.precision.autocast():
+            with average, torch.no_grad(), trainer.precision.autocast(), judging:
                 yield
         finally:
             for buffer, before in buffers:

@@ -13,10 +13,12 @@ from i2i.distributed.gradients import differentiable_mean
 from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import OptionsError
 from i2i.models.build import build_model, growth, inference_mode
+from i2i.networks.augment import AdaptiveProbability, Sometimes, augmentation_of
 from i2i.networks.blocks import BatchNorm2d
 from i2i.networks.checkpointing import set_checkpointing
 from i2i.system.device import chosen_precision
 from i2i.training.anneal import Anneal
+from i2i.training.augment import DiscriminatorAugmentation
 from i2i.training.batch_check import check_for
 from i2i.training.cuda_graphs import CudaRecorder, StepGraphs
 from i2i.training.ema import HalfLife, averaging_note
@@ -125,9 +127,11 @@ def build_trainer(
         for player, names in model.players.items()
         if not {*names} & {*model.generators}
     }
-    adversarial, noise = options.adversarial, None
+    adversarial, augmentation, noise = options.adversarial, None, None
+    networks = [model.get_submodule(name) for names in judges.values() for name in names]
+    if options.augment_discriminator.on:
+        augmentation = _augmentation(options, model, networks, device)
     if adversarial.instance_noise:
-        networks = [model.get_submodule(name) for names in judges.values() for name in names]
         noise = InstanceNoise(
             adversarial.instance_noise, adversarial.instance_noise_until, networks, device
         )
@@ -168,6 +172,7 @@ def build_trainer(
         channels_last=train.channels_last,
         compile=_compiled(options, model) if train.compile else (),
         augment=DeviceAugment(**augment) if any(augment.values()) else None,
+        augmentation=augmentation,
         noise=noise,
         clip=dict.fromkeys(judges, adversarial.clip) if adversarial.clip else {},
         historical_averaging=train.historical_averaging,
@@ -183,6 +188,43 @@ def build_trainer(
         ),
         prepare=inference_mode(options),
         about={"options": options.to_dict(), "data": ""},
+    )
+
+
+def _augmentation(
+    options: Options, model: Model, discriminators: list[nn.Module], device: torch.device
+) -> DiscriminatorAugmentation:
+    """What augments the input of discriminators.
+
+    Raises:
+        OptionsError: the policy is unknown, or nobody says its probability.
+    """
+    told, adversarial = options.augment_discriminator, options.adversarial
+    made = augmentation_of(told.policy, 0.0)
+    if told.probability is not None:
+        made.p.fill_(told.probability)
+    elif not told.adaptive:
+        if not isinstance(made, Sometimes):
+            raise OptionsError(
+                f"augment_discriminator.policy (={told.policy!r}) needs a probability: set "
+                "augment_discriminator.adaptive=true, or augment_discriminator.probability, 0.2 "
+                "say."
+            )
+        made.p.fill_(1.0)
+    # Where a least-squares discriminator ends up that cannot tell real from generated images.
+    labels = (1 - adversarial.label_smoothing, adversarial.fake_label_smoothing)
+    middle = sum(labels) / 2 if adversarial.loss == "least-squares" else 0.0
+    colourless = model.condition == "image" and not told.color_condition
+    return DiscriminatorAugmentation(
+        made,
+        discriminators,
+        device=device,
+        condition="planes" if colourless else model.condition,
+        judged=options.data.output_channels,
+        alike=model.compares_layers,
+        adaptive=AdaptiveProbability(target=told.target, kimg=told.kimg) if told.adaptive else None,
+        interval=told.interval,
+        middle=middle,
     )
 
 

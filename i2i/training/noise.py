@@ -32,7 +32,7 @@ class InstanceNoise:
         self.until = until
         self._now = torch.full((), deviation, device=device)
         for network in discriminators:
-            network.register_forward_pre_hook(self._add)
+            entrance(network).register_forward_pre_hook(self._add)
 
     def fade(self, share: float) -> None:
         """Say how much of the run is over, 0..1."""
@@ -43,3 +43,11 @@ class InstanceNoise:
         if not network.training:
             return inputs
         return (images + self._now.to(images.dtype) * torch.randn_like(images), *inputs[1:])
+
+
+def entrance(network: nn.Module) -> nn.Module:
+    """The module that a discriminator's images enter by: itself, or its attribute `entrance` if
+    its `forward` is not the only way in."""
+    inner = getattr(network, "entrance", network)
+    assert isinstance(inner, nn.Module)
+    return inner

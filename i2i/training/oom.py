@@ -120,7 +120,7 @@ class OOMRetry:
             del margin
             return losses
 
-        with _undoing(trainer) as undo, rehearsing(trainer.model, trainer.exchanges.values()):
+        with _undoing(trainer) as undo, rehearsing(trainer.model, trainer.all_exchanges()):
             while _attempt(step) is None:
                 trainer.gradient_accumulation = self._more_pieces(size)
                 undo()

@@ -57,6 +57,10 @@ def _problems(trainer: Trainer, state: Mapping[str, Any]) -> Iterator[str]:
                 yield f"the {player}'s {key} (={shortened(value)}) is no number"
     if trainer.ema is not None and (wrong := misfits(trainer.ema.state_dict(), state["average"])):
         yield f"its moving average does not fit: {wrong}"
+    if (augmentation := trainer.augmentation) is not None:
+        kept = state.get("augmentation")
+        if wrong := misfits(augmentation.kept(), kept if isinstance(kept, dict) else {}):
+            yield f"the probability of its augmentation does not fit: {wrong}"
     for player, history in trainer.histories.items():
         found, own = state["histories"][player], history.state_dict()
         if not _like(found.get("turns"), own["turns"]) or not _alike(

@@ -17,13 +17,19 @@ from torch import Tensor, nn
 
 from i2i.core.batch import to_device
 from i2i.core.model import Clock, Loss, Model, Play, Turn
-from i2i.distributed.gradients import GradientExchange, gather_own_states
+from i2i.distributed.gradients import (
+    Exchange,
+    GradientExchange,
+    SumExchange,
+    gather_own_states,
+)
 from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import CheckpointError, DataError, TrainingError
 from i2i.runs.checkpoint import load_checkpoint, save_checkpoint
 from i2i.runs.image_grid import image_grid
 from i2i.training.anneal import Anneal
 from i2i.training.as_used import as_used
+from i2i.training.augment import DiscriminatorAugmentation
 from i2i.training.batch_check import BatchCheck
 from i2i.training.cuda_graphs import (
     Reseed,
@@ -77,6 +83,7 @@ class Trainer:
         channels_last: memory format of networks and images.
         compile: the names of the networks that `torch.compile` compiles.
         augment: random changes of a batch of signed images on the device.
+        augmentation: of what discriminators see.
         noise: on the input of discriminators.
         clip: player -> the largest size of a weight that it keeps after its turn (Arjovsky et al.:
             Wasserstein GAN, 2017, algorithm 1).
@@ -109,6 +116,7 @@ class Trainer:
         channels_last: bool = False,
         compile: Iterable[str] = (),  # noqa: A002 (what else to call it)
         augment: Callable[[Any], Any] | None = None,
+        augmentation: DiscriminatorAugmentation | None = None,
         noise: InstanceNoise | None = None,
         clip: Mapping[str, float] = MappingProxyType({}),
         historical_averaging: float = 0.0,
@@ -127,6 +135,7 @@ class Trainer:
         self.seed = seed
         self.gradient_accumulation = gradient_accumulation
         self.augment = augment
+        self.augmentation = augmentation
         self.noise = noise
         self.clip = clip
         self.length = length
@@ -158,6 +167,7 @@ class Trainer:
         self._makers = [
             player for player, names in model.players.items() if {*names} & {*model.generators}
         ]
+        self._judges = [player for player in model.players if player not in self._makers]
         if self.device.type == "cuda":
             for optimizer in self.optimizers.values():
                 rates_on_device(optimizer, self.device)
@@ -174,6 +184,9 @@ class Trainer:
             if processes.alone
             else {name: GradientExchange(mine) for name, mine in self.parameters.items() if mine}
         )
+        self._sum_up = SumExchange()
+        if augmentation is not None and not processes.alone:
+            augmentation.sum_up = self._sum_up
         for name in compile:
             model.get_submodule(name).compile()
 
@@ -210,6 +223,8 @@ class Trainer:
             batch = self.check(batch, next(self.model.parameters()).dtype)
         with random_state_kept(self.device):
             losses = self._step(batch, closely)
+            if self.augmentation is not None:
+                self.augmentation.end_step(self.clock, len(batch[0]) * self.processes.world)
         self.steps_done += 1
         return losses
 
@@ -294,6 +309,7 @@ class Trainer:
             "average_updates": None if self.ema is None else self.ema.updates,
             "rates": self._rates.theirs(),
             "histories": {player: h.state_dict() for player, h in self.histories.items()},
+            "augmentation": {} if self.augmentation is None else self.augmentation.kept(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -312,6 +328,12 @@ class Trainer:
             self.ema.load_state_dict(state["average"], state.get("average_updates"))
         for player, history in self.histories.items():
             history.load_state_dict(state["histories"][player])
+        if self.augmentation is not None:
+            self.augmentation.restore(state.get("augmentation", {}))
+
+    def all_exchanges(self) -> list[Exchange]:
+        """All by which processes send each other something within a step."""
+        return [*self.exchanges.values(), self._sum_up]
 
     def _rate(self, step: int) -> float:
         """What every learning rate is multiplied by in a step."""
@@ -363,6 +385,9 @@ class Trainer:
     def _compute(self, batch: Any, reseed: Reseed, closely: bool) -> Losses:
         """All that a step does on the device."""
         losses = self._play(list(_pieces(batch, self.gradient_accumulation)), reseed, closely)
+        if self.augmentation is not None:
+            told = self.augmentation.readings()
+            losses |= {f"{self._judges[0]}/{name}": value for name, value in told.items()}
         if self.ema is not None and any(f"{p}/total" in losses for p in self._makers):
             self.ema.update()
         return losses
@@ -437,11 +462,14 @@ class Trainer:
 
     def _open(self, piece: Any, index: int, reseed: Reseed) -> Play:
         reseed(index)
+        if self.augmentation is not None:
+            self.augmentation.begin(len(piece[0]))
         play: Play = self.model.play(piece, self.clock)
         return play
 
     def _next(self, game: Play) -> Turn | None:
-        with self.precision.autocast():
+        augmented = nullcontext() if self.augmentation is None else self.augmentation.playing()
+        with self.precision.autocast(), augmented:
             return next(game, None)
 
     def _replay(
@@ -455,7 +483,8 @@ class Trainer:
         """
         game = self._open(piece, index, reseed)
         if past:
-            buffers = _Weights(self.model.buffers())
+            counts = [] if self.augmentation is None else self.augmentation.buffers()
+            buffers = _Weights([*self.model.buffers(), *counts])
             for turn_taken in reversed(past):
                 turn_taken.restore_before()
             for turn_taken in past:

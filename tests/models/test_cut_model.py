@@ -129,7 +129,7 @@ def test_ten_published_steps_in_double_precision(
     }
     fault = FaultOfTorch(model.generator)
     draws = Draws(record, monkeypatch)
-    trainer = build_trainer(options, model)
+    trainer = build_trainer(options, model, images=400)
     found = []
     for step in range(config["steps"]):
         draws.begin(step)

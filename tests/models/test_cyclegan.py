@@ -143,7 +143,7 @@ def test_different_channels_turn_the_identity_off_with_a_notice() -> None:
 
 
 def test_grids_show_input_translation_reconstruction_and_identity(batch: Unpaired) -> None:
-    columns = build_model(shrunk("cyclegan")).show(batch)
+    columns = build_model(shrunk("cyclegan")).visualize(batch)
     assert list(columns) == [
         *("A", "A to B", "A to B to A"),
         *("B", "B to A", "B to A to B"),

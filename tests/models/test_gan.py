@@ -331,7 +331,7 @@ def test_a_class_that_is_told_is_seen() -> None:
 
 
 def test_the_sheet_of_told_classes_has_a_column_for_each() -> None:
-    columns = gan("cgan").show(batch(gan("cgan")))
+    columns = gan("cgan").visualize(batch(gan("cgan")))
     assert list(columns) == ["a", "b", "c"]
 
 
@@ -424,7 +424,7 @@ def test_agreement_is_about_the_categories_that_real_images_are_found_to_have() 
     assert model.reduce(measured)["agreement"] == 1
     model.discriminator.forward = lambda images, told: (images[:, 0, 0, :1], torch.eye(3)[[0] * 4])
     assert model.reduce(model.validation_step(images))["agreement"] == 0.5  # of 0, 1, 2, 0
-    assert "agreement" not in gan("dcgan").measure(batch(gan("dcgan")))
+    assert "agreement" not in gan("dcgan").validation_step(batch(gan("dcgan")))
 
 
 @pytest.mark.parametrize(

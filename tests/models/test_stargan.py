@@ -193,7 +193,7 @@ def test_attributes_are_judged_as_published(batch: Labelled) -> None:
 
 
 def test_the_sheet_has_a_column_for_every_target(batch: Labelled, mixed: Labelled) -> None:
-    columns = stargan().show(batch)
+    columns = stargan().visualize(batch)
     assert list(columns) == ["input", "red", "green", "blue"]
     model = stargan(*TWO_SETS)
     told: list[Tensor] = []

@@ -9,5 +9,14 @@ from i2i.networks.augment.adaptive import AdaptiveProbability
 from i2i.networks.augment.diffaugment import DiffAugment
 from i2i.networks.augment.draws import Augmentation, Draws
 from i2i.networks.augment.pipe import AugmentPipe
+from i2i.networks.augment.policy import Sometimes, augmentation_of
 
-__all__ = ["AdaptiveProbability", "AugmentPipe", "Augmentation", "DiffAugment", "Draws"]
+__all__ = [
+    "AdaptiveProbability",
+    "AugmentPipe",
+    "Augmentation",
+    "DiffAugment",
+    "Draws",
+    "Sometimes",
+    "augmentation_of",
+]

@@ -36,11 +36,16 @@ class AdaptiveProbability(nn.Module):
     @torch.no_grad()
     def observe(self, scores: Tensor) -> None:
         """Take the discriminator's scores of augmented real images into account, of any shape."""
-        self.signs += scores.sign().sum().to(self.signs.dtype)
-        self.scores += scores.numel()
+        self.add(count_signs(scores))
 
     @torch.no_grad()
-    def adjust(self, p: Tensor, images: int) -> None:
+    def add(self, counted: Tensor) -> None:
+        """Take into account what `count_signs` counted."""
+        self.signs += counted[0]
+        self.scores += counted[1]
+
+    @torch.no_grad()
+    def adjust(self, p: Tensor, images: int | Tensor) -> None:
         """Move p, in place, by what `images`, seen since the last time, allow; without scores it
         stays."""
         direction = torch.sign(self.signs / self.scores - self.target)
@@ -48,3 +53,14 @@ class AdaptiveProbability(nn.Module):
         p.add_(direction.to(p.dtype) * (images / (self.kimg * 1000))).clamp_(min=0)
         self.signs.zero_()
         self.scores.zero_()
+
+
+@torch.no_grad()
+def count_signs(scores: Tensor) -> Tensor:
+    """The sum of the signs of scores of any shape, and how many they are, (2,).
+
+    A score that is not a number, as may be in a step of fp16 that is left out, has the sign 0.
+    """
+    kind = torch.promote_types(scores.dtype, torch.float32)
+    counted = scores.sign().nan_to_num(0.0).sum(dtype=kind)
+    return torch.stack([counted, torch.full_like(counted, scores.numel())])
