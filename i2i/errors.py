@@ -15,6 +15,7 @@ Every message is one sentence or a short list that quotes the value, says what w
 to do. A broken invariant of our own is an `assert`, never one of these.
 """
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -58,6 +59,20 @@ class ProcessError(I2iError):
     def __init__(self, text: str, *, silent: bool = False) -> None:
         super().__init__(text)
         self.silent = silent
+
+
+def in_words(error: OSError) -> str:
+    """An error of the system as a sentence, with the names of the files that it is about."""
+    if error.filename is None or not error.strerror:
+        return str(error)
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    if error.errno == errno.ENAMETOOLONG:
+        name = max(names, key=len)
+        return (
+            f"{name[:LONGEST]!r}... is too long for the name of a file or folder "
+            f"({len(name):,} letters): give a shorter one."
+        )
+    return f"{' -> '.join(map(repr, names))}: {error.strerror}."
 
 
 def how_to_install(extra: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from commands import complaint, invoke
 from PIL import Image, ImageOps
-from torture import differences, last, leave_alone, torture
+from torture import Nursery, differences, last, leave_alone, torture
 
 from i2i.config import Options
 from i2i.data.kinds.paired import PairedImages
@@ -170,6 +170,36 @@ def test_a_step_that_failed_is_not_saved(
     with pytest.raises(TrainingError):
         begun(facades, tmp_path)
     assert Run(tmp_path / "a").latest() == Run(tmp_path / "a").checkpoint(2)
+
+
+def test_an_error_within_a_step_names_the_last_checkpoint(
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a model of somebody else's raises; the weights of that step are neither nor."""
+    step = OOMRetry.step
+
+    def torn(self: OOMRetry, batch: Any, *, closely: bool = False) -> Any:
+        losses = step(self, batch, closely=closely)
+        if self.trainer.steps_done == fails_at[0]:
+            raise ZeroDivisionError("a plug-in's")
+        return losses
+
+    settings = ("train.steps=4", "train.save_every_steps=2", "train.validate_every_steps=2")
+    fails_at = [3]
+    with monkeypatch.context() as patch:
+        patch.setattr(OOMRetry, "step", torn)
+        with pytest.raises(ZeroDivisionError) as raised:
+            begun(facades, tmp_path, *settings)
+        run = Run(tmp_path / "a")
+        (note,) = raised.value.__notes__
+        assert f"The last checkpoint is {run.checkpoint(2)}" in note
+        assert f"i2i train --resume {run.folder}" in note
+        fails_at = [1]
+        with pytest.raises(ZeroDivisionError) as raised:
+            begun(facades, tmp_path, *settings, name="b")
+        assert "has no checkpoint yet" in raised.value.__notes__[0]
+    assert run.latest() == run.checkpoint(2)
+    goes_on_to_the_same_end(run, facades, tmp_path, *settings)
 
 
 @pytest.mark.parametrize("what", ["", "checkpoints", "samples"])
@@ -380,8 +410,11 @@ def test_options_edited_by_hand_count_if_they_may(facades: Path, tmp_path: Path)
     run.options.write_text("[[[")
     with pytest.raises(RunError, match=r"mend it, or remove it"):
         train.resume(run.folder, {"train": {"steps": 8}}, device="cpu", say=silent)
-    run.options.unlink()
-    assert train.resume(run.folder, {"train": {"steps": 8}}, device="cpu", say=silent).steps == 8
+    run.options.unlink()  # which alone says where the data lies
+    with pytest.raises(DataError, match=r"If the images have moved, .*--dataroot DIR"):
+        train.resume(run.folder, {"train": {"steps": 8}}, device="cpu", say=silent)
+    changes = {"train": {"steps": 8}, "data": {"root": str(facades)}}
+    assert train.resume(run.folder, changes, device="cpu", say=silent).steps == 8
 
 
 @pytest.mark.parametrize(
@@ -442,6 +475,8 @@ def test_resume_or_start(facades: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert go().exit_code == 0
     assert "finished already" in said[-1]
     assert go("train.steps=6").steps == 6
+    assert go("train.steps=5").steps == 6  # a job of the chain that asks for less
+    assert "finished already" in said[-1]
     with pytest.raises(RunError, match=r"objective\.l1 .*cannot change"):
         go("train.steps=8", "objective.l1=3")
     # Of one that was killed before its first checkpoint nothing is kept, but of others all.
@@ -478,14 +513,15 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
     facades: Path, tmp_path: Path
 ) -> None:
     arguments = ["--model", "pix2pix", "--dataroot", str(facades), "--size", "16"]
-    arguments += ["--batch-size", "2", "--device", "cpu", "--workers", "1", "--steps", "150"]
+    arguments += ["--batch-size", "2", "--device", "cpu", "--workers", "0", "--steps", "150"]
     for setting in (
         *("generator.width=2", "generator.downs=2", "discriminator.width=2"),
         *("discriminator.layers=1", "train.ema_decay=0.9", "train.validate_every_steps=20"),
         *("train.save_every_steps=10", "train.log_every_steps=5", "train.validation_share=1"),
     ):
         arguments += ["--set", setting]
-    leave_alone(arguments, tmp_path, "whole")
-    happened = torture(arguments, tmp_path, "killed", kills=6, longest=1.5, seed=5)
+    with Nursery(tmp_path) as nursery:
+        leave_alone(nursery, arguments, tmp_path, "whole")
+        happened = torture(nursery, arguments, tmp_path, "killed", kills=6, longest=0.9, seed=5)
     assert happened[0].startswith("SIGKILL")
     assert differences(last(tmp_path, "whole"), last(tmp_path, "killed")) == []

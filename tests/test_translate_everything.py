@@ -226,3 +226,45 @@ def test_sixteen_bits_become_eight_where_the_format_has_no_more(tmp_path: Path) 
     translate_folder(negative(channels=1), tmp_path / "a.png", tmp_path / "out", suffix="bmp")
     expected = np.rint((65535 - values) / 257).astype(np.uint8)
     np.testing.assert_array_equal(load(tmp_path / "out" / "a.bmp"), expected)
+
+
+def test_that_the_place_on_earth_is_lost_is_said_once(tmp_path: Path) -> None:
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    tags = ImageFileDirectory_v2()
+    tags[0x87AF] = (1, 1, 0, 0)  # an empty directory of GeoTIFF's keys
+    for number in range(3):
+        save(noise(6, 6), tmp_path / "in" / f"{number}.tif")
+        if number:
+            Image.fromarray(noise(6, 6)).save(tmp_path / "in" / f"{number}.tif", tiffinfo=tags)
+    [remark] = translate_folder(negative(), tmp_path / "in", tmp_path / "out").remarks
+    assert remark.startswith("2 of 3 images are GeoTIFF")
+    for number in range(3):
+        (tmp_path / "in" / f"{number}.tif").unlink()
+    save(noise(6, 6), tmp_path / "in" / "plain.tif")
+    assert translate_folder(negative(), tmp_path / "in", tmp_path / "out2").remarks == ()
+
+
+def test_an_image_that_does_not_fit_into_the_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it runs short: the CPU's allocator raises a plain RuntimeError."""
+    from i2i.inference import translator as module
+
+    convert = module.to_signed
+
+    def scarce(images: Tensor) -> Tensor:
+        if images.shape[-1] > 50:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: 4800000000 bytes")
+        return convert(images)
+
+    monkeypatch.setattr(module, "to_signed", scarce)
+    save(noise(40, 40), tmp_path / "in" / "a.png")
+    save(noise(60, 60), tmp_path / "in" / "b.png")
+    report = translate_folder(negative(), tmp_path / "in", tmp_path / "out")
+    assert files(tmp_path / "out") == ["a.png"]
+    [failure] = report.failed
+    assert failure.path.name == "b.png"
+    assert failure.reason.startswith("60 x 60 pixels do not fit into the memory of cpu")
+    with pytest.raises(torch.OutOfMemoryError, match="60 x 60 pixels do not fit"):
+        negative()(tmp_path / "in" / "b.png")

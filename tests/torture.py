@@ -1,12 +1,16 @@
 """Trainings that are killed again and again, and what is left of them."""
 
+import contextlib
+import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ import torch
 
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run
+from i2i.runs.lock import read_owner
 
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
@@ -21,15 +26,76 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """Sums over other numbers of threads have another order."""
 
 
-def leave_alone(arguments: Sequence[str], runs: Path, name: str) -> None:
+_NURSERY = """
+import json, os, sys
+import kornia, torch._dynamo, torch.utils.tensorboard  # what takes long
+import i2i.cli.train, i2i.training.session
+from i2i.cli import main
+
+for line in sys.stdin:
+    arguments, said = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        os.dup2(0, 1)
+        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        sys.exit(main(arguments))
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Nursery:
+    """Starts many `i2i`, each a process group of its own, which are forked after the imports.
+
+    So they cost what they compute, and none is killed before it is `i2i`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._said = folder / "said.txt"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _NURSERY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | ONE_THREAD,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> "Nursery":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._process.communicate(timeout=60)
+
+    def start(self, arguments: Sequence[str]) -> int:
+        """Begin one, and return the number of its process."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([list(arguments), str(self._said)]) + "\n")
+        self._process.stdin.flush()
+        return self._next()
+
+    def wait(self) -> tuple[int, str]:
+        """The exit code of the one that was started (that of a signal is negative), and what it
+        complained of."""
+        code = self._next()
+        return code, self._said.read_text(errors="replace")
+
+    def _next(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+
+def leave_alone(nursery: Nursery, arguments: Sequence[str], runs: Path, name: str) -> None:
     """Do the same training without any kill."""
-    command = [sys.executable, "-m", "i2i", "train", *arguments]
-    command += ["--runs-dir", str(runs), "--name", name]
-    environment = os.environ | ONE_THREAD
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    nursery.start(["train", *arguments, "--runs-dir", str(runs), "--name", name])
+    code, said = nursery.wait()
+    assert code == 0, said
 
 
 def torture(
+    nursery: Nursery,
     arguments: Sequence[str],
     runs: Path,
     name: str,
@@ -42,10 +108,12 @@ def torture(
     """Run `i2i train ... --name NAME --resume-or-start` to its end, killed at random times.
 
     Arguments:
+        nursery: starts the processes.
         arguments: of `i2i train`.
         runs, name: of the run.
         kills: how often; the first ones come before anything has been saved.
-        longest: seconds from the start of a process to its end, at most.
+        longest: seconds that a process computes after it owns the run, at most; the time of other
+            programs does not count.
         seed: of the times and signals.
         signals: one is drawn for each kill; all are taken once first.
 
@@ -53,39 +121,52 @@ def torture(
         what happened, a line for each process.
     """
     dice = random.Random(seed)
-    command = [sys.executable, "-m", "i2i", "train", *arguments]
-    command += ["--runs-dir", str(runs), "--name", name, "--resume-or-start"]
+    run = Run(runs / name)
     happened = []
     for number in range(kills + 1):
         chosen = signals[number] if number < len(signals) else dice.choice(signals)
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | ONE_THREAD,
-            start_new_session=True,
-        )
+        after = dice.uniform(0, longest)
+        command = ["train", *arguments, "--runs-dir", str(runs), "--name", name]
+        process = nursery.start([*command, "--resume-or-start"])
         if number < kills:
-            # From the moment at which there is a folder, so that most of the time is training.
-            begun = Run(runs / name).folder / "owner.json"
-            deadline = time.monotonic() + 120
-            while not begun.exists() and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.01)
-            time.sleep(dice.uniform(0, longest))
-            # SIGKILL as the system or a scheduler sends it: to all, so that nobody cleans up.
-            if chosen == signal.SIGKILL:
-                os.killpg(process.pid, chosen)
-            else:
-                process.send_signal(chosen)
-        _, said = process.communicate(timeout=600)
+            # From the moment at which it owns the folder, so that most of the time is training.
+            _wait(process, partial(_owns, process, run))
+            _wait(process, partial(_has_computed, process, _computed(process) + after))
+            with contextlib.suppress(ProcessLookupError):  # it has come to its end
+                # SIGKILL as the system or a scheduler sends it: to all, so that nobody cleans up.
+                (os.killpg if chosen == signal.SIGKILL else os.kill)(process, chosen)
+        code, said = nursery.wait()
         assert "Traceback" not in said, said
         # 1: Ctrl-C while the data is still looked at.
         expected = {0, -chosen, 128 + chosen, 1} if number < kills else {0}
-        assert process.returncode in expected, (process.returncode, said)
-        steps = [path.name for path in Run(runs / name).checkpoints()]
-        happened.append(f"{chosen.name if number < kills else 'end'}: {process.returncode} {steps}")
+        assert code in expected, (code, said)
+        steps = [path.name for path in run.checkpoints()]
+        happened.append(f"{chosen.name if number < kills else 'end'}: {code} {steps}")
     return happened
+
+
+def _wait(process: int, done: Callable[[], bool]) -> None:
+    """Wait until something is done, or a process is at its end."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not done() and _computed(process) < math.inf:
+        time.sleep(0.01)
+
+
+def _owns(process: int, run: Run) -> bool:
+    return (read_owner(run.folder) or {}).get("pid") == process
+
+
+def _has_computed(process: int, seconds: float) -> bool:
+    return _computed(process) >= seconds
+
+
+def _computed(process: int) -> float:
+    """How many seconds of the processor a process has used; infinite if it is not there."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.inf
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def differences(one: Any, other: Any, path: str = "") -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from i2i import __version__
-from i2i.errors import I2iError, ProcessError, did_you_mean
+from i2i.errors import I2iError, ProcessError, did_you_mean, in_words
 
 COMMANDS = {
     "train": "Train a model on a folder of images, or go on with a run.",
@@ -101,5 +101,7 @@ def main(args: list[str] | None = None) -> Any:
         return cli(args, obj=args)
     except (I2iError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
         if not (isinstance(error, ProcessError) and error.silent):
-            click.echo(f"Error: {error}", err=True)
+            text = in_words(error) if isinstance(error, OSError) else str(error)
+            for line in (f"Error: {text}", *getattr(error, "__notes__", ())):
+                click.echo(line, err=True)
         sys.exit(2)

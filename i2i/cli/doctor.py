@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from i2i.cli.estimates import estimate_lines
 
@@ -76,11 +77,22 @@ def command(
     """
     from i2i.core.progress import progress_bar
     from i2i.data.catalogue.cache import cache_folder
+    from i2i.data.sources.source import table_file
     from i2i.doctor import as_dict, as_text, examine, examine_run, is_run
     from i2i.runs.checkpoint import refuse_exported
 
     refuse_exported(folder, "a run folder or a data set")
     if is_run(folder):
+        given = [
+            max(each.opts, key=len)
+            for each in context.command.params
+            if each.name not in ("folder", "as_json", "plugin", "trust_plugins")
+            and context.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise click.UsageError(
+                f"{', '.join(given)}: of a run, all is known; these are for data sets."
+            )
         summary = examine_run(folder)
         click.echo(json.dumps(summary.as_dict(), indent=2) if as_json else summary.as_text())
         context.exit(summary.exit_code)
@@ -96,8 +108,8 @@ def command(
         dataroot_b = dataroot_b or (Path(options.data.root_b) if options.data.root_b else None)
     dataroot = str(folder)
     folder, named = _locate(dataroot, None if kind == "auto" else kind)
-    if options is not None:
-        table = table or _table(options.data.table, folder)
+    name_of_table = str(table) if table else options.data.table if options else ""
+    table = table_file(name_of_table, folder) if name_of_table else None
     data = options.data if options else None
     with (
         progress_bar("looking at images") as progress,
@@ -126,9 +138,8 @@ def command(
         for more in data.more if data else ():
             root, _ = _locate(more.root, diagnosis.survey.kind)
             names: dict[str, Any] = {"domains": more.domains, "attributes": more.attributes}
-            others.append(
-                examine(root, diagnosis.survey.kind, table=_table(more.table, root), **names, **how)
-            )
+            beside = table_file(more.table, root) if more.table else None
+            others.append(examine(root, diagnosis.survey.kind, table=beside, **names, **how))
     samples = sum(each.survey.samples for each in (diagnosis, *others))
     measured = None
     if options is not None and estimate is not False and not diagnosis.survey.problems:
@@ -161,11 +172,6 @@ def _options(
     if model is not None and options.model != read_recipe(model).get("model"):
         raise click.UsageError(f"The recipe {name!r} is for {options.model!r}.")
     return options
-
-
-def _table(name: str, root: Path) -> Path | None:
-    below = root / name
-    return (below if below.is_file() else Path(name)) if name else None
 
 
 def _locate(dataroot: str, kind: str | None) -> "tuple[Path, FoundImages | None]":

@@ -236,6 +236,7 @@ def _rounds(
     sheet: bool,
 ) -> Any:
     """Prepare the translator for each round; yield where it goes and who knows the labels."""
+    from i2i.core.labels import EVERYTHING
     from i2i.errors import OptionsError
     from i2i.inference.folder import require_writable
 
@@ -256,7 +257,7 @@ def _rounds(
                 f"or --sheet for a glance. It knows: {', '.join(space.targets)}."
             )
         return
-    words = space.targets if domain == "all" and "all" not in space.names else [domain]
+    words = space.targets if domain == EVERYTHING and EVERYTHING not in space.names else [domain]
     if len(words) > 1:
         require_writable(target, is_folder=True)
     for word in words:

@@ -7,7 +7,7 @@ several data sets, the labels of the others are unknown for every image: they ar
 says which data set's labels are known (Choi et al., StarGAN, CVPR 2018, section 3.3).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -24,6 +24,19 @@ Asked = str | Changes | None
 """What a person asks for: by one word, or in detail."""
 
 REVERSED = "-reversed"
+
+
+EVERYTHING = "all"
+"""The word that asks for every target in turn, which therefore no label can be called."""
+
+
+def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """The groups of names that differ in nothing but case, signs, spaces or an s at the end."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        bare = "".join(c for c in name.casefold() if c.isalnum()).removesuffix("s")
+        groups.setdefault(bare or name, []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,12 @@ def side_names(root: str, root_b: object) -> tuple[str, str]:
     return (a, b) if a and b and a != b else ("A", "B")
 
 
+def with_sides(text: str, sides: tuple[str, str]) -> str:
+    """A text such as "A to B" with what the two domains are called: "Summer to Winter"."""
+    names = dict(zip("AB", sides, strict=True))
+    return re.sub(r"\b[AB]\b", lambda found: names[found[0]], text)
+
+
 def parse_monitor(measure: str) -> tuple[str, Better] | None:
     """The measure that decides on the best checkpoint, and whether "lower" or "higher" is better.
 

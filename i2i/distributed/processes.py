@@ -280,6 +280,7 @@ def _failure(error: BaseException, watch: Watch) -> BaseException:
     it was. What is no I2iError may be one of these, so the others are listened to first.
     """
     text = str(error) if isinstance(error, I2iError) else f"{type(error).__name__}: {error}"
+    text = " ".join([text, *getattr(error, "__notes__", ())])
     if isinstance(error, RuntimeError) and watch.find_failure() is not None:
         return _of_another(watch)
     culprit, announced = watch.announce(text)

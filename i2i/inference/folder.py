@@ -31,6 +31,7 @@ from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean
 from i2i.inference.results import ExistsError, Results
 from i2i.inference.translator import Translator, to_pixels, to_tensor
 from i2i.system.cpu import cores
+from i2i.system.memory import OUT_OF_MEMORY, is_out_of_memory
 
 BYTES_PER_BATCH = 3 * 2**22
 """Images are stacked up to this size, 4 million RGB pixels; a larger one is computed alone."""
@@ -205,7 +206,7 @@ def translate_folder(
 
     start = time.perf_counter()
     translated = 0
-    sizes: list[tuple[tuple[int, int], int]] = []  # in the file; shorter side as translated
+    seen: list[_Seen] = []
 
     def show_progress() -> None:
         if progress is not None:
@@ -217,7 +218,8 @@ def translate_folder(
 
     def measured(works: Iterable[_Work]) -> Iterator[_Work]:
         for work in works:
-            sizes.append((work.whole, min(work.frames.images[0].pixels.shape[:2])))
+            shorter = min(work.frames.images[0].pixels.shape[:2])
+            seen.append(_Seen(work.whole, shorter, work.frames.geo))
             yield work
 
     def write(work: _Work) -> None:
@@ -238,13 +240,13 @@ def translate_folder(
         # After an error or Ctrl-C, files that are being written are finished, and no others begun.
         readers.shutdown(cancel_futures=True)
         writers.shutdown(cancel_futures=True)
-    parts = processes.gather((translated, failed, sizes))
+    parts = processes.gather((translated, failed, seen))
     return Report(
         translated=sum(count for count, _, _ in parts),
         failed=tuple(sorted(each for _, failures, _ in parts for each in failures)),
         seconds=time.perf_counter() - start,
         skipped=skipped,
-        remarks=_remarks(translator, [each for _, _, seen in parts for each in seen], side),
+        remarks=_remarks(translator, [each for *_, own in parts for each in own], side),
     )
 
 
@@ -261,28 +263,45 @@ def _half(image: LoadedImage, side: str, path: Path) -> LoadedImage:
     return image._replace(pixels=image.pixels[:, part], alpha=alpha)
 
 
-def _remarks(
-    translator: Translator, sizes: list[tuple[tuple[int, int], int]], side: str | None
-) -> tuple[str, ...]:
-    """Say how images differ from those of the training in what can be told from their sizes."""
+class _Seen(NamedTuple):
+    """What is to be remarked upon of an image.
+
+    Attributes:
+        whole: width and height in the file.
+        shorter: its shorter side as it is translated.
+        geo: whether it is a GeoTIFF.
+    """
+
+    whole: tuple[int, int]
+    shorter: int
+    geo: bool
+
+
+def _remarks(translator: Translator, seen: list[_Seen], side: str | None) -> tuple[str, ...]:
+    """Say how images differ from those of the training in what can be told from their sizes, and
+    what of them is not in the results."""
     remarks = []
     trained = translator.trained_size
-    doubled = sum(width == 2 * height for (width, height), _ in sizes)
+    doubled = sum(each.whole[0] == 2 * each.whole[1] for each in seen)
     if translator.paired and side is None and doubled:
         remarks.append(
-            f"{doubled} of {len(sizes)} images are twice as wide as high, as pairs side by side "
+            f"{doubled} of {len(seen)} images are twice as wide as high, as pairs side by side "
             "are, and were translated as a whole: --side A takes their left half, --side B the "
             "right one."
         )
-    far = [
-        shorter for _, shorter in sizes if trained and not trained / FAR < shorter < trained * FAR
-    ]
+    shorter = [each.shorter for each in seen]
+    far = [side for side in shorter if trained and not trained / FAR < side < trained * FAR]
     if far:
         remarks.append(
-            f"{len(far)} of {len(sizes)} images have a shorter side of {median(far):g} pixels "
+            f"{len(far)} of {len(seen)} images have a shorter side of {median(far):g} pixels "
             f"(median), where the training saw whole images at {trained}: things are of another "
             f"scale there, which mostly costs quality; --size {trained} translates at that of the "
             "training."
+        )
+    if places := sum(each.geo for each in seen):
+        remarks.append(
+            f"{places} of {len(seen)} images are GeoTIFF, and their results have neither the place "
+            "on earth nor the resolution: copy these from the originals (with GDAL, say)."
         )
     return tuple(remarks)
 
@@ -488,8 +507,12 @@ def _compute(
             else:
                 images = batch[0].frames.images
                 results = [[translate([image.pixels], batch)[0] for image in images]]
-        except torch.OutOfMemoryError as error:
-            reason = f"{error}: use --tile auto, --size or --device cpu."
+        except OUT_OF_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+            known = isinstance(error, torch.OutOfMemoryError)
+            what = error if known else "its pixels do not fit into the memory"
+            reason = f"{what}: use --tile auto, --size or --device cpu."
         except CheckpointError as error:
             reason = str(error)
         if not reason:
@@ -521,7 +544,7 @@ def _write_behind(
         written, future = writing.popleft()
         try:
             future.result()
-        except ExistsError as error:
+        except (ExistsError, MemoryError) as error:
             fail(written.job, error)
         else:
             yield written.job

@@ -272,6 +272,15 @@ class Translator:
         return translated[:, :, 0] if is_flat and self.output_channels == 1 else translated
 
     def _tensor(self, images: Tensor, domain: Asked, labels: Tensor | None) -> Tensor:
+        # Not only the network takes memory: so do conversions of what goes in and comes out.
+        try:
+            return self._translated(images, domain, labels)
+        except OUT_OF_MEMORY as error:
+            if isinstance(error, torch.OutOfMemoryError) or not is_out_of_memory(error):
+                raise
+        raise self._shortage(images)
+
+    def _translated(self, images: Tensor, domain: Asked, labels: Tensor | None) -> Tensor:
         dtype = images.dtype
         if dtype not in (torch.uint8, torch.uint16) and not dtype.is_floating_point:
             raise DataError(

@@ -23,6 +23,7 @@ from i2i.report.curves import Chart, charts
 from i2i.report.record import Record, read_record
 from i2i.report.sheets import BUDGET, Sheet, embed
 from i2i.runs.health import KINDS, TOO_EARLY, is_early, judged, verdicts
+from i2i.runs.outputs import flaws
 from i2i.system.atomic import write_text
 
 VISIBLE_SIDE = 600
@@ -87,6 +88,8 @@ def _head(record: Record) -> str:
     if record.monitor is not None:
         name, better = record.monitor
         points = _points(record, f"validation/{name}")
+        flawed = {row["step"] for row in record.rows if flaws(row, name)}
+        points = [point for point in points if point[0] not in flawed] or points
         if points:
             best = {"lower": min, "higher": max}[better](points, key=lambda point: point[1])
             tiles.append((f"best {name}", _number(best[1]), f"at step {best[0]}"))

@@ -13,6 +13,7 @@ from typing import Any
 from i2i.config import read_options
 from i2i.config.recipes import read_recipe, read_toml, recipes
 from i2i.core.signals import parse_monitor, side_names
+from i2i.data.kinds.splits import SIDES, read_sides
 from i2i.errors import OptionsError, RunError
 from i2i.runs.checkpoint import refuse_exported
 from i2i.runs.folder import Run, no_run
@@ -36,6 +37,7 @@ class Record:
         checkpoints: the names of the files.
         monitor: the measure that tells the best checkpoint, and whether "lower" or "higher" is
             better; None where there is none.
+        sides: what two domains are called.
         notes: what is missing or broken, a sentence each.
     """
 
@@ -48,12 +50,8 @@ class Record:
     sheets: list[tuple[int, Path]]
     checkpoints: list[str]
     monitor: tuple[str, str] | None
+    sides: tuple[str, str]
     notes: list[str]
-
-    @property
-    def sides(self) -> tuple[str, str]:
-        """What the two domains are called: by their folders, where they are two."""
-        return side_names(str(self.options.get("data.root", "")), self.options.get("data.root_b"))
 
     @property
     def steps(self) -> int:
@@ -102,8 +100,20 @@ def read_record(folder: Path) -> Record:
         sheets=sorted(sheets),
         checkpoints=checkpoints + [run.best.name] * run.best.exists(),
         monitor=monitor,
+        sides=_sides(folder, options, notes),
         notes=notes,
     )
+
+
+def _sides(folder: Path, options: Mapping[str, Any], notes: list[str]) -> tuple[str, str]:
+    try:
+        sides = read_sides(folder)
+    except RunError as error:
+        notes.append(str(error))
+        sides = SIDES
+    if sides == SIDES:  # a run of version 0.1 tells by its options alone
+        return side_names(str(options.get("data.root", "")), options.get("data.root_b"))
+    return sides
 
 
 def _number(path: Path) -> int | None:

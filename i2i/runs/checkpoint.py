@@ -38,6 +38,7 @@ _PARTS: dict[str, tuple[type, ...]] = {
 
 _MORE: dict[str, tuple[type, ...]] = {
     "stale": (int,),
+    "best_flaws": (list, tuple),
     "decisive": (list, tuple, type(None)),
     "histories": (dict,),
     "ranks": (list, tuple),

@@ -9,8 +9,9 @@
         log.jsonl              the scalars, one JSON object a line
         health.json            what is wrong with the training at present
         split.json             which images it learns from and validates with
-        (`i2i.data.kinds.splits`) events.out.tfevents.*  the same for TensorBoard, with the image
-        grids samples/               the image grids, as PNG
+                               (`i2i.data.kinds.splits`)
+        events.out.tfevents.*  the scalars for TensorBoard, with the image grids
+        samples/               the image grids, as PNG
         checkpoints/           step-00001000.pt, ..., best.pt
 """
 
@@ -28,8 +29,9 @@ from typing import Any
 import torch
 
 from i2i import __version__
-from i2i.data.kinds.folders import results_folder
-from i2i.errors import CheckpointError, RunError, did_you_mean
+from i2i.data.kinds.folders import MARKER, results_folder
+from i2i.data.kinds.splits import SPLITS_FILE
+from i2i.errors import CheckpointError, RunError, did_you_mean, in_words
 from i2i.runs.lock import LOCK, OWNER, RunLock
 from i2i.runs.log import read_row
 from i2i.system.atomic import PARTIAL, write_text
@@ -38,7 +40,8 @@ BEST = "best.pt"
 
 _FILES = (
     *("options.toml", "environment*.json", "log.jsonl", "health.json", "events.out.tfevents.*"),
-    *("samples", "checkpoints", LOCK, OWNER, f".*{PARTIAL}", "report.html"),
+    *(SPLITS_FILE, MARKER, "samples", "checkpoints", "report.html"),
+    *(LOCK, OWNER, f".*{PARTIAL}"),
 )
 """What a run leaves in its folder."""
 
@@ -141,7 +144,7 @@ def create_run(run: Run, about: dict[str, Any], *, unique: bool = False) -> Run:
             if not unique:
                 raise RunError(
                     f"{run.folder} was made by somebody else just now: give the new run another "
-                    "--name."
+                    "name."
                 ) from None
             number += 1
             run = Run(first.with_name(f"{first.name}-{number}"))
@@ -251,10 +254,16 @@ def find_checkpoint(
                 "or say which with --checkpoint (a run folder or a file)."
             )
         return _of_run(Run(newest.parent.parent), f"the newest run under {runs_dir}", best)
-    if checkpoint.is_dir():
+    try:
+        is_run, there = checkpoint.is_dir(), checkpoint.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, or has a zero in it
+        why = in_words(error) if isinstance(error, OSError) else f"{checkpoint!r}: {error}."
+        raise CheckpointError(f"There is no run and no checkpoint of this name: {why}") from error
+    if is_run:
         return _of_run(open_run(checkpoint), "the run", best)
-    if not checkpoint.exists():
-        raise CheckpointError(f"{checkpoint} is neither a run folder nor a checkpoint file.")
+    if not there:
+        near = did_you_mean(checkpoint.name, [path.name for path in _runs_in(checkpoint.parent)])
+        raise CheckpointError(f"{checkpoint} is neither a run folder nor a checkpoint file.{near}")
     if best:
         raise CheckpointError(f"{checkpoint} is one checkpoint: leave out --best, or name its run.")
     return checkpoint, str(checkpoint)

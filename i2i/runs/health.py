@@ -12,8 +12,7 @@ import math
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import gt, lt
 from statistics import fmean, median, pstdev
@@ -21,6 +20,7 @@ from typing import Any
 
 from i2i.runs.beginnings import dead_generators, runaway_losses
 from i2i.runs.comparisons import is_late, not_recognised, worse_than_input
+from i2i.runs.outputs import PATTERNS, wrong_outputs
 from i2i.runs.series import (
     SMOOTHING,
     Point,
@@ -35,19 +35,14 @@ from i2i.runs.series import (
 )
 from i2i.runs.thresholds import (
     BROKEN_ROWS,
-    COLLAPSED,
     COPIED,
     COPIED_OF_TRUTH,
     DEAD_ROWS,
     EXPLODED,
     EXPLODING_REFERENCE,
-    FLAT,
-    GRID,
     IMPROVEMENT,
-    INVERTED,
     OVERFITTED,
     RUNAWAY_ROWS,
-    SHIFTED,
     STALLED_SHARE,
     STALLED_VALIDATIONS,
     STARVED,
@@ -62,12 +57,12 @@ KINDS: Mapping[str, str] = {
     "generator dead": r"[^/]+/gradient_norm\w*",
     "losses run away": r"[^/]+/total",
     "discriminator wins": r"[^/]+/fake\w*",
-    "generator collapsed": r"validation/health/diversity\w*",
-    "outputs flat": r"validation/health/contrast\w*",
-    "periodic pattern": r"validation/health/grid\w*",
+    "generator collapsed": PATTERNS["generator collapsed"],
+    "outputs flat": PATTERNS["outputs flat"],
+    "periodic pattern": PATTERNS["periodic pattern"],
     "output copies input": r"validation/health/copy(?!_truth)\w*",
-    "colours inverted": r"validation/health/colour(?!_shift)\w*",
-    "colours shifted": r"validation/health/colour_shift\w*",
+    "colours inverted": PATTERNS["colours inverted"],
+    "colours shifted": PATTERNS["colours shifted"],
     "worse than its input": r"validation/copying/[^/]+",
     "not recognised": r"validation/domain_accuracy",
     "not finite": r".+",
@@ -123,7 +118,7 @@ def verdicts(rows: Iterable[Mapping[str, Any]], *, monitor: Decisive = None) -> 
     }
     for check in (
         _discriminator_wins,
-        _wrong_outputs,
+        wrong_outputs,
         _copies,
         _exploding_gradients,
         _discriminator_overfits,
@@ -239,85 +234,6 @@ def _of_the_same(ending: str, series: Series, pattern: str) -> list[Sequence[Poi
     found = [(ending_of(name), points) for name, points in named(series, pattern)]
     own = [points for other, points in found if other == ending]
     return own or [points for other, points in found if not other]
-
-
-@dataclass(frozen=True)
-class _Sign:
-    """A signal of the outputs, and when it is bad."""
-
-    kind: str
-    signal: str
-    bad: Callable[[float], bool]
-    text: str
-    advice: str
-
-
-_SIGNS = (
-    _Sign(
-        "generator collapsed",
-        "diversity",
-        lambda value: value < COLLAPSED,
-        "the outputs for different inputs have only {0:.2g} of the diversity of real images.",
-        "Try a lower learning rate, a penalty for the discriminator, another seed, or an older "
-        "checkpoint; in translation more weight on the term that ties an output to its "
-        "input (objective.l1, the cycle terms, or reconstruction), from noise another loss "
-        "(adversarial.loss=wasserstein with objective.gradient_penalty=10).",
-    ),
-    _Sign(
-        "outputs flat",
-        "contrast",
-        lambda value: value < FLAT,
-        "the pixels within an output differ only {0:.2g} times as much as in real images: each "
-        "is of one colour.",
-        "The generator has died or never begun: go on from an older checkpoint with a lower "
-        "learning rate, or begin anew with another seed.",
-    ),
-    _Sign(
-        "periodic pattern",
-        "grid",
-        lambda value: value > GRID,
-        "outputs are covered by a pattern that repeats every 2, 4 or 8 pixels (it stands out "
-        "{0:.0f} times as far as in real images).",
-        "Try generator.upsample=resize where the network has it, a longer training, a lower "
-        "learning rate of the discriminator, or less of its layers.",
-    ),
-    _Sign(
-        "colours inverted",
-        "colour",
-        lambda value: value < INVERTED,
-        "outputs are dark where they should be bright (correlation {0:.2f}).",
-        "Check data.direction and the images themselves (masks or depth may be stored as "
-        "negatives). Without pairs, turn the identity terms on or try another seed: a cycle is as "
-        "consistent with negatives. If one domain is the negative of the other, all is well.",
-    ),
-    _Sign(
-        "colours shifted",
-        "colour_shift",
-        lambda value: value > SHIFTED,
-        "the mean colour of the outputs is {0:.2g} (of 2) from that of real images.",
-        "Try the identity terms (without pairs) or more weight on objective.l1, "
-        "inference.norm=instance, and see that training and validation images are alike.",
-    ),
-)
-
-
-def _wrong_outputs(series: Series) -> Iterator[Verdict]:
-    for sign in _SIGNS:
-        for name, points in named(series, KINDS[sign.kind]):
-            since = unbroken_since(points, sign.bad, VALIDATION_ROWS)
-            if since is not None:
-                step, value = points[-1]
-                ending = name.rpartition("/")[2].removeprefix(sign.signal)
-                text = sign.text.format(value)
-                yield Verdict(
-                    sign.kind,
-                    ending.removeprefix("_"),
-                    since,
-                    step,
-                    f"in validation{of_domain(ending)}, {text}",
-                    sign.advice,
-                    {name: value},
-                )
 
 
 def _copies(series: Series) -> Iterator[Verdict]:

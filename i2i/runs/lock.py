@@ -128,7 +128,7 @@ def read_owner(folder: Path) -> dict[str, Any] | None:
     """Who has said to train a run; None if nobody has, or nobody knows."""
     try:
         found = json.loads((folder / OWNER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -13,6 +13,7 @@ from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import CheckpointError
 from i2i.runs.checkpoint import save_checkpoint
 from i2i.runs.folder import Run
+from i2i.runs.outputs import flaws
 from i2i.training.trainer import Trainer
 
 
@@ -24,7 +25,8 @@ class CheckpointManager:
         about: what else a checkpoint says of itself; plain values.
         keep: how many numbered checkpoints stay.
         monitor: the measure that decides which checkpoint is the best, and whether "lower" or
-            "higher" is better; None if no checkpoint is the best.
+            "higher" is better; None if no checkpoint is the best. One whose outputs are plainly
+            wrong (`i2i.runs.outputs.flaws`) is the best only as long as there is none without.
         former: a checkpoint of the run that is resumed. What was the best by another measure or on
             other data counts no more.
         processes: those that train together; the first one writes.
@@ -55,6 +57,10 @@ class CheckpointManager:
         self.validated = 0
         """The step after which a validation was done last."""
         self.best: float | None = None
+        self.best_flaws: list[str] = []
+        """What is wrong with the best one."""
+        self.passed_over: list[str] = []
+        """What kept the last one that was measured from being the best."""
         self.stale = 0
         """Validations since the best one."""
         if former is not None:
@@ -63,6 +69,7 @@ class CheckpointManager:
             same = former.get("decisive") == list(monitor)
             if same and all(former.get(of) == about.get(of) for of in ("data", "contents")):
                 self.best, self.stale = former["best"], former["stale"]
+                self.best_flaws = list(former.get("best_flaws", ()))
 
     def save(self, trainer: Trainer, *, last: bool = False) -> Path:
         """Write a numbered checkpoint and remove the oldest; returns its path. A collective.
@@ -116,20 +123,29 @@ class CheckpointManager:
         return run.best.with_name(name)
 
     def save_if_best(self, trainer: Trainer, measured: Mapping[str, float]) -> bool:
-        """Write `best.pt` if the deciding measure was never as good before."""
+        """Write `best.pt` if the deciding measure was never as good before, of checkpoints whose
+        outputs are not plainly wrong if there is one."""
         if self.monitor is None:
             return False
         name, better = self.monitor
         self._restore(self.run.best)
         value, sign = measured[name], {"lower": -1, "higher": 1}[better]
         self.stale += 1
-        if not math.isfinite(value) or (self.best is not None and sign * value <= sign * self.best):
+        self.passed_over = []
+        if not math.isfinite(value):
             return False
-        former, self.best, self.stale = (self.best, self.stale), value, 0
+        found = flaws({f"validation/{k}": v for k, v in measured.items()}, name)
+        if self.best is not None:
+            better_value = sign * value > sign * self.best
+            if (not found, sign * value) <= (not self.best_flaws, sign * self.best):
+                self.passed_over = found if better_value else []
+                return False
+        former = self.best, self.best_flaws, self.stale
+        self.best, self.best_flaws, self.stale = value, found, 0
         try:
             save_checkpoint(self.run.best, self._state(trainer))
         except Exception:
-            self.best, self.stale = former
+            self.best, self.best_flaws, self.stale = former
             raise
         return True
 
@@ -138,6 +154,7 @@ class CheckpointManager:
             **self.about,
             "decisive": None if self.monitor is None else list(self.monitor),
             "best": self.best,
+            "best_flaws": self.best_flaws,
             "stale": self.stale,
             "validated": self.validated,
             **trainer.state_dict(),

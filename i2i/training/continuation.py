@@ -207,7 +207,9 @@ def require_continuable(
     )
 
 
-def why_over(state: Mapping[str, Any], options: Options, stop: int, validated: bool) -> str | None:
+def why_over(
+    state: Mapping[str, Any], options: Options, stop: int, validated: bool, *, shorter: bool = False
+) -> str | None:
     """Why there is nothing left to do for a run; None if there is.
 
     Arguments:
@@ -215,11 +217,15 @@ def why_over(state: Mapping[str, Any], options: Options, stop: int, validated: b
         options: with which it would go on.
         stop: how long it then is, in steps.
         validated: whether it is validated.
+        shorter: whether a run that is longer than it was to be is simply over: so for a chain of
+            jobs, while somebody who resumes a run may mean so many steps more.
 
     Raises:
         RunError: it would have to be shorter than it is.
     """
     done, patience = state["step"], options.train.patience
+    if done > stop and shorter:
+        return f"has done {done} steps, {stop} were asked for; extend it with --steps or --epochs."
     if done > stop:
         raise RunError(
             f"the run has done {done} steps and is to be {stop} long, so nothing is left to do: "

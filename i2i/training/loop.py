@@ -1,5 +1,6 @@
 """The loop around the steps: log, validate, save, stop."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -7,7 +8,15 @@ from typing import Any
 import torch
 
 from i2i.distributed.gradients import apart, average_statistics
-from i2i.errors import CheckpointError, DataError, I2iError, TrainingError, WorkerError
+from i2i.errors import (
+    CheckpointError,
+    DataError,
+    I2iError,
+    ProcessError,
+    TrainingError,
+    WorkerError,
+)
+from i2i.runs.folder import Run
 from i2i.training.budget import Budget
 from i2i.training.checkpoints import CheckpointManager
 from i2i.training.health_watch import HealthWatch
@@ -42,8 +51,9 @@ def fit(
 
     Of several processes that train together, all call this; the first one validates.
 
-    Whatever ends the training between two steps, it saves before it leaves. (What is raised within
-    a step leaves weights that are neither of before nor of after it.)
+    Whatever ends the training between two steps, it saves before it leaves. What is raised within
+    a step leaves weights that are neither of before nor of after it: then a note of the exception
+    names the last checkpoint, as it does in each of several processes.
 
     Arguments:
         trainer: holds what is trained.
@@ -156,6 +166,8 @@ def fit(
             if _is_whole(error, within_a_step, processes.alone):
                 bad_data = isinstance(error, DataError)
                 _save_before_leaving(trainer, keeper, monitor, " --skip-bad" if bad_data else "")
+            elif not isinstance(error, TrainingError | CheckpointError | ProcessError):
+                error.add_note(_what_is_left(trainer, keeper.run))
             raise
     return trainer.steps_done == stop
 
@@ -178,6 +190,7 @@ class _Watching:
         self.monitor = monitor
         self.health = health
         self.sheets = sheets
+        self.told = False
 
     def validate(self) -> None:
         """Measure, show, and keep what is the best."""
@@ -191,10 +204,20 @@ class _Watching:
         self.keeper.validated = step
         try:
             self.keeper.save_if_best(self.trainer, measured)
+            self._tell_what_was_passed_over()
         except CheckpointError as error:
             self.monitor.say(f"{error} The run goes on without it.")
         if self.health is not None:
             self.health.look()
+
+    def _tell_what_was_passed_over(self) -> None:
+        if self.keeper.passed_over and not self.told:
+            self.told = True
+            self.monitor.say(
+                f"step {self.trainer.steps_done}: by the measure that decides this would be the "
+                f"best, but its outputs are plainly wrong ({', '.join(self.keeper.passed_over)}; "
+                "see docs/health.md), so best.pt stays"
+            )
 
     def show(self) -> None:
         """Make an image sheet."""
@@ -240,7 +263,19 @@ def _save_before_leaving(
         return
     monitor.say(
         f"saved after step {step}, before an error ended the training; go on with: "
-        f"i2i train --resume {path.parent.parent}{cure}"
+        f"i2i train --resume {shlex.quote(str(path.parent.parent))}{cure}"
+    )
+
+
+def _what_is_left(trainer: Trainer, run: Run) -> str:
+    """What there is to go on with after an error that left weights of neither before nor after a
+    step, or of which the other processes know nothing."""
+    saved = run.checkpoints()
+    if not saved:
+        return f"{run.folder} has no checkpoint yet, so nothing is left of step 1 and after."
+    return (
+        f"The last checkpoint is {saved[-1]}, of {trainer.steps_done} steps that were done; go on "
+        f"with: i2i train --resume {shlex.quote(str(run.folder))}"
     )
 
 
@@ -298,5 +333,5 @@ def _save(
     if path.parent != keeper.run.best.parent:
         monitor.say(
             f"{keeper.run.folder} takes no checkpoint any more, so the last one is {path}; to go "
-            f"on with it: i2i train --resume {path.parent.parent}"
+            f"on with it: i2i train --resume {shlex.quote(str(path.parent.parent))}"
         )

@@ -73,7 +73,10 @@ class MetricLogger:
         self._require_folder()
         # JSON has no infinity and no NaN.
         finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        self.rows.append({"step": step, **finite})
+        if self.rows and self.rows[-1]["step"] == step:
+            self.rows[-1] |= finite
+        else:
+            self.rows.append({"step": step, **finite})
         self._tell(lambda tracker: tracker.scalars(step, values))
 
     def checkpoint(self, step: int, path: Path) -> None:

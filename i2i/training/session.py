@@ -14,7 +14,7 @@ import torch
 from i2i.config import Layer, Options, read_options
 from i2i.config.recipes import merge, settings_layer
 from i2i.core.plugins import keep_copies
-from i2i.core.signals import explain, side_names
+from i2i.core.signals import explain
 from i2i.data.kinds import find_kind
 from i2i.data.kinds.splits import record_splits
 from i2i.data.loading.loader import default_workers, make_loader
@@ -188,7 +188,7 @@ def resume_or_start(
             asked = resolve_precision(asked, pick_device(processes.device(device)))
             return continued(run, former, changes_to(former, asked))
 
-        return _resume(folder, settled, processes, device, rescue_dir, say)
+        return _resume(folder, settled, processes, device, rescue_dir, say, shorter=True)
 
 
 def replay(
@@ -237,6 +237,7 @@ def _resume(
     rescue_dir: Path | str | None,
     say: Say,
     until: int | None = None,
+    shorter: bool = False,
 ) -> Outcome:
     path, _ = find_checkpoint(run_or_checkpoint, Path())
     run = open_run(path.resolve().parent.parent)
@@ -256,7 +257,7 @@ def _resume(
         options = resolve_monitor(options, "cpu", say)
         say(f"resuming from {why}")
         training = _Training(folder, processes, device, rescue_dir, say)
-        return training.go_on(options, state, until)
+        return training.go_on(options, state, until, shorter)
     finally:
         folder.release()
 
@@ -311,12 +312,19 @@ class _Training:
         finally:
             self.folder.release()
 
-    def go_on(self, options: Options, state: dict[str, Any], until: int | None) -> Outcome:
+    def go_on(
+        self, options: Options, state: dict[str, Any], until: int | None, shorter: bool
+    ) -> Outcome:
         """Train a run whose folder is owned already."""
-        return self._train(options, state, until, False)
+        return self._train(options, state, until, False, shorter)
 
     def _train(
-        self, options: Options, state: dict[str, Any] | None, until: int | None, unique: bool
+        self,
+        options: Options,
+        state: dict[str, Any] | None,
+        until: int | None,
+        unique: bool,
+        shorter: bool = False,
     ) -> Outcome:
         processes, device, say = self.processes, self.device, self.say
         run = self.folder.run
@@ -349,7 +357,8 @@ class _Training:
         }
         if state is not None:
             require_continuable(state, about, run, say)
-            why = why_over(state, options, stop, bool(source.validation_images))
+            validated = bool(source.validation_images)
+            why = why_over(state, options, stop, validated, shorter=shorter)
             if why is not None:
                 say(f"finished already: {run.folder} {why}")
                 return Outcome(run.folder, state["step"], 0)
@@ -416,7 +425,7 @@ class _Training:
                 else:
                     self.folder.reopen(text, begin)
                 keeper.run = run = self.folder.run
-                record_splits(run.folder, source, say)
+                record_splits(run.folder, source, say, source.sides)
                 journal = MetricLogger(
                     run,
                     0 if state is None else begin,
@@ -513,8 +522,10 @@ class _Training:
         best = ""
         if train.monitored is not None and keeper.best is not None:
             name = train.monitored[0]
-            meaning = explain(name, side_names(options.data.root, options.data.root_b))
+            meaning = explain(name, source.sides)
             best = f", best validation {name} {keeper.best:.4g}{meaning and f', {meaning}'}"
+            if keeper.best_flaws:
+                best += f", though its outputs show: {', '.join(keeper.best_flaws)}"
         if validation is not None:
             for line in health.summary():
                 say(line)
@@ -550,6 +561,7 @@ def _validation(
         source.validation_batches(options.train.validation_images),
         inference_mode(options),
         sheet=options.train.visualize_images,
+        sides=source.sides,
         seed=options.train.seed,
         distance=distance_of(options, device, say),
         classifier=classifier_of(options, source, device, say),
@@ -559,16 +571,16 @@ def _validation(
 
 @contextlib.contextmanager
 def _telling_where_data_is(options: Options, resumed: Run | None) -> Iterator[None]:
-    """Name the way out if the data of a run has moved since it began."""
+    """Name the way out if the data of a run has moved since it began, or nobody knows any more
+    where it was: a checkpoint alone has no more than its name."""
     try:
         yield
     except DataError as error:
-        where = Path(options.data.root)
-        if resumed is None or not where.is_absolute() or where.exists():
+        if resumed is None or Path(options.data.root).exists():
             raise
         raise DataError(
             f"{error} If the images have moved, say where to: i2i train --resume "
-            f"{resumed.folder} --dataroot DIR"
+            f"{shlex.quote(str(resumed.folder))} --dataroot DIR"
         ) from None
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from i2i.core.batch import to_bytes, to_device, to_signed
 from i2i.core.model import Generated
+from i2i.core.signals import with_sides
 from i2i.errors import OptionsError
 from i2i.metrics.classifier import Classifier
 from i2i.metrics.distance import Distance
@@ -32,6 +33,7 @@ class Validation:
         batches: what `model.validation_step` takes, as byte images; kept in memory.
         prepare: puts a network into the mode in which it will be used.
         sheet: how many images the image grid shows.
+        sides: what the domains A and B are called there.
         seed: of the random numbers that the generators may draw (dropout).
         distance: between sets of images, for what has no truth to be compared with.
         classifier: gives a classifier of the domains; asked at the first validation.
@@ -47,6 +49,7 @@ class Validation:
         prepare: Callable[[nn.Module], None],
         *,
         sheet: int,
+        sides: tuple[str, str] = ("A", "B"),
         seed: int = 0,
         distance: Distance | None = None,
         classifier: Callable[[], Classifier] | None = None,
@@ -62,6 +65,7 @@ class Validation:
         for name, measure in metrics.items():  # what is wrong must not show after a thousand steps
             image = to_signed(batches[0][0][:1])
             _measured(name, measure, image, image)
+        self.sides = sides
         self.references: dict[str, Tensor] = {}
         self._copying: dict[str, float] | None = None
         self.sheet_batch = _first(batches, sheet)
@@ -177,7 +181,9 @@ class Validation:
         """The image grid."""
         with self._as_used(trainer):
             columns = trainer.model.visualize(self._to(trainer, self.sheet_batch))
-        return image_grid({name: images.float() for name, images in columns.items()})
+        return image_grid(
+            {with_sides(name, self.sides): images.float() for name, images in columns.items()}
+        )
 
     def _to(self, trainer: Trainer, batch: Any) -> Any:
         return to_device(batch, trainer.device, trainer.memory_format)

@@ -106,6 +106,15 @@ def test_a_run(tmp_path: Path, loss: str, code: int) -> None:
     assert done.exit_code == code
     assert "step 7" in done.output
     assert json.loads(doctor(run, "--json").output)["exit_code"] == code
+    for of_data in (
+        ["--model", "pix2pix"],
+        ["--size", "64"],
+        ["--device", "cpu"],
+        ["--set", "a.b=1"],
+    ):
+        refused = doctor(run, *of_data)
+        assert refused.exit_code == 2
+        assert f"{of_data[0]}: of a run, all is known" in refused.output
 
 
 def test_what_torchvision_downloads_can_be_named(own_cache: Path) -> None:
@@ -153,3 +162,19 @@ def test_further_data_sets_are_examined_too(domains: Path, tmp_path: Path) -> No
     assert f"{other}: domains" in done.output
     said = json.loads(doctor(*arguments, "--json").output)
     assert [each["root"] for each in said["more"]] == [str(other)]
+
+
+def test_a_table_is_looked_for_where_training_does(
+    domains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the data set, wherever the command is given."""
+    images = sorted(domains.rglob("*.png"))
+    rows = [
+        f"{p.relative_to(domains).as_posix()},{i % 2},{i // 3 % 2}" for i, p in enumerate(images)
+    ]
+    (domains / "table.csv").write_text("\n".join(["file,smile,male", *rows]) + "\n")
+    monkeypatch.chdir(tmp_path)
+    asked = (domains, "--kind", "domains", "--table", "table.csv")
+    assert "with 2 attributes (table.csv, train + test)" in doctor(*asked).output
+    (tmp_path / "table.csv").write_text("file,other\n0.png,1\n")  # the one below the root counts
+    assert "with 2 attributes (table.csv, train + test)" in doctor(*asked).output

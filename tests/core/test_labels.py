@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from i2i.core.labels import LabelSet, LabelSpace, with_planes
+from i2i.core.labels import LabelSet, LabelSpace, alike, with_planes
 from i2i.errors import OptionsError
 
 MOODS = LabelSet(("joy", "anger", "fear"), exclusive=True)
@@ -77,3 +77,8 @@ def test_decisions_masks_and_planes() -> None:
     images = with_planes(torch.full((1, 3, 2, 4), 0.5), torch.tensor([[0.0, 1.0]]))
     assert images[0, :, 0, 0].tolist() == [0.5, 0.5, 0.5, 0, 1]
     assert (images == images[:, :, :1, :1]).all()
+
+
+def test_names_that_are_nearly_the_same() -> None:
+    names = ["Anger", "joy", "anger", "an ger", "cat", "cats", "1", "10", "!", "?"]
+    assert alike(names) == [("Anger", "anger", "an ger"), ("cat", "cats")]

@@ -24,6 +24,16 @@ def paint(folder: Path, count: int, level: int = 0) -> list[Path]:
     return paths
 
 
+def test_no_domain_is_called_as_the_word_for_all(tmp_path: Path) -> None:
+    for name in ("all", "joy", "anger"):
+        paint(tmp_path / name, 3)
+    options = load_options("stargan", dataroot=tmp_path)
+    with pytest.raises(DataError, match="a label 'all', the word that asks"):
+        resolve_options(options, "domains")
+    some = load_options("stargan", 'data.domains=["joy", "anger"]', dataroot=tmp_path)
+    assert resolve_options(some, "domains").data.domains == ("joy", "anger")
+
+
 def test_folders_of_domains_with_and_without_splits(tmp_path: Path) -> None:
     for name, count in (("day", 3), ("night", 2)):
         paint(tmp_path / "plain" / name, count)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from i2i.config.recipes import load_options, parse_setting
 from i2i.data.images.content_hash import Member, content_hash, fingerprint
-from i2i.data.kinds.splits import SPLITS_FILE, read_splits, write_splits
+from i2i.data.kinds.splits import SPLITS_FILE, read_sides, read_splits, write_splits
 from i2i.data.sources import Source, open_source, resolve_options
 from i2i.errors import DataError, OptionsError, RunError
 from i2i.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -210,3 +210,17 @@ def test_pairs_side_by_side_may_lie_in_several_folders(tmp_path: Path) -> None:
             image.resize((28, 16)).save(path)
     with pytest.raises(DataError, match=r"day, night of .* are 1\.75 times as wide"):
         opened("pix2pix", tmp_path)
+
+
+def test_what_the_two_domains_are_called(tmp_path: Path) -> None:
+    write_splits(tmp_path, {"train": [Member("a", "1")]}, ("Summer", "Winter"))
+    assert read_sides(tmp_path) == ("Summer", "Winter")
+    write_splits(tmp_path, {"train": [Member("a", "1")]})
+    assert read_sides(tmp_path) == ("A", "B")
+    assert read_sides(tmp_path / "nothing") == ("A", "B")
+    (tmp_path / SPLITS_FILE).write_text('{"version": 1, "splits": {}, "sides": [3, "B"]}')
+    assert read_sides(tmp_path) == ("A", "B")
+    for broken in ("[" * 50_000, "[]", '{"version": 2}', '{"splits": {}}'):
+        (tmp_path / SPLITS_FILE).write_text(broken)
+        with pytest.raises(RunError):
+            read_sides(tmp_path)

@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 from i2i.distributed import heartbeat as watch
 from i2i.distributed.heartbeat import Watch
-from i2i.distributed.processes import ALONE, Processes, share, together
+from i2i.distributed.processes import ALONE, Processes, _failure, share, together
 from i2i.errors import OptionsError
 
 
@@ -66,6 +66,24 @@ def test_who_fails_first_is_known_to_all() -> None:
     assert one.find_failure() == (1, "no memory")
     assert [each.speaks() for each in (one, two, three)] == [True, True, False]
     for each in (one, two, three):
+        each.stop()
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_noted_of_an_error_is_told_to_all() -> None:
+    """As what there is to go on with (`i2i.training.loop.fit`), which only who failed knows."""
+    one, two = watches(2)
+    for each in (one, two):
+        each.start()
+    error = ZeroDivisionError("a plug-in's")
+    error.add_note("The last checkpoint is x.")
+    assert _failure(error, two) is error
+    told = _failure(RuntimeError("Connection closed by peer"), one)
+    assert str(told) == (
+        "process 1 of 2 failed, so all have ended: ZeroDivisionError: a plug-in's The last "
+        "checkpoint is x."
+    )
+    for each in (one, two):
         each.stop()
 
 

@@ -415,3 +415,16 @@ def test_sides_are_judged_apart(tmp_path: Path) -> None:
     )
     (grey,) = (each for each in examine(tmp_path, "paired").findings if each.kind == "grey")
     assert grey.text == "1 of 6 images of B are grey, the others have colours."
+
+
+@pytest.mark.parametrize("kind", ["domains", "unconditional"])
+def test_names_that_will_be_in_the_way(tmp_path: Path, kind: str) -> None:
+    for number, name in enumerate(("Anger", "anger", "a,b", "joy")):
+        for image in range(6 if name == "joy" else 1):
+            noise(tmp_path / "train" / name / f"{image}.png", seed=10 * number + image)
+    warnings = found(tmp_path, kind=kind)
+    assert warnings["names alike"].text == "'Anger' and 'anger' are nearly the same name."
+    assert warnings["odd names"].text.startswith("'a,b': ")
+    # Domains and classes alike are out of balance, with an advice of their own.
+    assert warnings["balance"].text.startswith("Out of balance: 6 images of joy, 1 ")
+    assert warnings["balance"].advice

@@ -5,8 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from i2i.errors import CheckpointError
+from i2i.metrics.health import health_signals
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run, create_run
 from i2i.training import checkpoints as module
@@ -75,3 +79,60 @@ def test_what_could_not_be_written_is_not_the_best(
     with pytest.raises(CheckpointError):
         keep.save_if_best(TRAINER, {"error": 1.0})
     assert keep.best == 2.0
+
+
+def outputs_of(kind: str, count: int = 8, side: int = 64) -> Tensor:
+    """Images like the references below, but "dotted", "flat", "collapsed", or none of these."""
+    images = blobs(seed=1, count=count, side=side)
+    dots = torch.zeros(side, side)
+    dots[::2, ::2] = 0.1
+    return {
+        "healthy": images,
+        "dotted": images + dots,
+        "flat": images.mean(dim=(2, 3), keepdim=True) + 0.002 * images,
+        "collapsed": images[:1] + 0.005 * blobs(seed=2, count=count, side=side),
+    }[kind].clamp(-1, 1)
+
+
+def blobs(*, seed: int, count: int, side: int) -> Tensor:
+    """Smooth images with a little noise, in -1..1."""
+    generator = torch.Generator().manual_seed(seed)
+    small = torch.rand(count, 3, 6, 6, generator=generator) * 1.6 - 0.8
+    images = F.interpolate(small, size=(side, side), mode="bicubic")
+    return images + 0.02 * torch.randn(images.shape, generator=generator)
+
+
+@pytest.mark.parametrize("sick", ["dotted", "flat", "collapsed"])
+@pytest.mark.parametrize("monitor", [("swd-reference", "lower"), ("domain_accuracy", "higher")])
+def test_outputs_that_are_plainly_wrong_never_win(
+    run: Run, sick: str, monitor: tuple[str, str]
+) -> None:
+    """Whatever the measure that decides prefers."""
+    references = blobs(seed=0, count=8, side=64)
+    health = {
+        kind: {f"health/{k}": v.item() for k, v in health_signals(images, references).items()}
+        for kind, images in ((kind, outputs_of(kind)) for kind in ("healthy", sick))
+    }
+    good, better, best = (3.0, 2.0, 1.0) if monitor[1] == "lower" else (0.1, 0.2, 0.3)
+    keep = CheckpointManager(run, {}, keep=1, monitor=monitor)
+
+    def measured(kind: str, value: float) -> bool:
+        return keep.save_if_best(TRAINER, {monitor[0]: value, **health[kind]})
+
+    assert measured(sick, better)  # better than nothing, and said
+    assert len(keep.best_flaws) == 1
+    assert measured("healthy", good)  # which is worse by the measure
+    assert not measured(sick, best)
+    assert len(keep.passed_over) == 1
+    assert (keep.best, keep.best_flaws, keep.stale) == (good, [], 1)
+    state = load_checkpoint(run.best)
+    assert (state["best"], state["best_flaws"]) == (good, [])
+    again = CheckpointManager(run, {}, keep=1, monitor=monitor, former=state)
+    assert not again.save_if_best(TRAINER, {monitor[0]: best, **health[sick]})
+    assert again.save_if_best(TRAINER, {monitor[0]: better, **health["healthy"]})
+
+
+def test_a_measure_that_compares_with_the_truth_decides_alone(run: Run) -> None:
+    keep = CheckpointManager(run, {}, keep=1, monitor=("l1", "lower"))
+    assert keep.save_if_best(TRAINER, {"l1": 2.0, "health/grid": 1.0})
+    assert keep.save_if_best(TRAINER, {"l1": 1.0, "health/grid": 100.0})

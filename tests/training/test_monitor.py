@@ -112,6 +112,25 @@ def test_json_lines_stay_json_with_values_that_are_not_finite(run: Run) -> None:
     assert json.loads(run.log.read_text()) == {"step": 1, "x": None, "y": 1.0}
 
 
+def test_what_is_known_of_a_step_stands_in_one_line(run: Run) -> None:
+    """Also of the step after which a run goes on."""
+    journal = MetricLogger(run, 0)
+    journal.scalars(1, {"x": 1.0})
+    journal.scalars(2, {"x": 2.0})
+    journal.scalars(2, {"validation/y": 3.0})
+    journal.close()
+    again = MetricLogger(run, 2)
+    again.scalars(2, {"validation/z": 4.0})
+    again.scalars(3, {"x": 5.0})
+    again.close()
+    expected = [
+        {"step": 1, "x": 1.0},
+        {"step": 2, "x": 2.0, "validation/y": 3.0, "validation/z": 4.0},
+        {"step": 3, "x": 5.0},
+    ]
+    assert [json.loads(line) for line in run.log.read_text().splitlines()] == again.rows == expected
+
+
 def test_waiting_for_data_is_counted(run: Run) -> None:
     def slow() -> object:
         for number in range(2):

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i.errors import DataError
+from i2i.system import gate
 
 Progress = Callable[[int, int], None]
 
@@ -243,10 +244,13 @@ def _note_of(part: Path) -> Path:
 
 
 def _read_note(part: Path) -> _Note:
+    """What is noted of a part; a note that is broken is none."""
     try:
-        return _Note(**json.loads(_note_of(part).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        note = _Note(**gate.parse_json(gate.read_text(_note_of(part), gate.MOST_JSON)))
+    except (gate.RefusedError, TypeError):
         return _Note()
+    plain = isinstance(note.url, str) and isinstance(note.validator, str)
+    return note if plain and isinstance(note.total, int | None) else _Note()
 
 
 def _size(path: Path) -> int:

@@ -9,9 +9,13 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
+from i2i.system import gate
 from i2i.system.atomic import write_text
+
+_MOST_BYTES, _MOST_VALUES = 2**30, 2**26
+"""Three million images."""
 
 
 class Row(Protocol):
@@ -42,6 +46,7 @@ class Memory(Generic[R]):
         folder = os.path.commonpath([path.absolute().parent for path in paths])
         self.file = cache / f"images-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.json"
         self._row: Any = row
+        self._kinds = list(get_type_hints(row).values())
         self._version = version
         self._rows = self._read()
 
@@ -65,12 +70,19 @@ class Memory(Generic[R]):
 
     def _read(self) -> dict[str, R]:
         try:
-            written = json.loads(self.file.read_text(encoding="utf-8"))
+            written = gate.parse_json(gate.read_text(self.file, _MOST_BYTES), _MOST_VALUES)
             if written["version"] != self._version:
                 return {}
-            return {path: self._row(*values) for path, values in written["images"].items()}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            rows = {path: self._row(*values) for path, values in written["images"].items()}
+        except (gate.RefusedError, TypeError, KeyError, AttributeError):
             return {}
+        # Numbers may be whole in JSON and not in Python; what is a number must be one.
+        kinds = [int | float if kind is float else kind for kind in self._kinds]
+        return {
+            path: row
+            for path, row in rows.items()
+            if all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True))
+        }
 
 
 def _unchanged(path: Path, row: Row) -> bool:

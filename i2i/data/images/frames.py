@@ -41,11 +41,13 @@ class Frames(NamedTuple):
         durations: milliseconds that each is shown; empty where they are pages, or where there is
             just one.
         loop: how often an animation is repeated, 0 for ever; None where it is not said.
+        geo: whether the file says where on earth it was taken (GeoTIFF).
     """
 
     images: list[LoadedImage]
     durations: tuple[float, ...] = ()
     loop: int | None = None
+    geo: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -97,15 +99,17 @@ def read(path: Path, channels: int, *, suffix: str, keep_alpha: bool) -> Frames:
     """
     try:
         with path.open("rb") as file, open_file(file) as image:
+            geo = reading.GEO_KEYS in getattr(image, "tag_v2", {})
             chosen = numbers(image)
             if len(chosen) > 1:
                 _require_room(path, image, len(chosen), channels, suffix)
-                return _read(path, image, chosen, channels, keep_alpha=keep_alpha)
+                found = _read(path, image, chosen, channels, keep_alpha=keep_alpha)
+                return found._replace(geo=geo)
     except DataError:
         raise
     except Exception as error:  # decoders of broken files raise nearly anything
         raise DataError(f"'{path}' cannot be read: {reading.reason(error)}.") from error
-    return Frames([image_file.read(path, channels, keep_alpha=keep_alpha)])
+    return Frames([image_file.read(path, channels, keep_alpha=keep_alpha)], geo=geo)
 
 
 def _require_room(path: Path, image: Image.Image, count: int, channels: int, suffix: str) -> None:

@@ -16,13 +16,19 @@ from PIL import Image
 from i2i.data.images.content_hash import hash_bytes
 from i2i.data.images.declared import require_room
 from i2i.data.images.formats import open_file, sixteen_bits
-from i2i.data.images.read import orientation, reason, require_all_bands, to_channels, upright
+from i2i.data.images.read import (
+    GEO_KEYS,
+    orientation,
+    reason,
+    require_all_bands,
+    to_channels,
+    upright,
+)
 
 FINGERPRINT_BITS = 256
 _SIDE = 32  # of the thumbnail that the fingerprint is taken of
 _KEPT = 16  # frequencies of each direction
 FLAT = 4  # steps of 255 that an image of one colour may differ within
-_GEO_KEYS = 0x87AF  # the tag that makes a TIFF a GeoTIFF
 _LEAST_CONTRAST = 1.0  # standard deviation of a thumbnail, of 255: below, signs are those of noise
 
 _COSINES = np.cos(
@@ -117,7 +123,7 @@ def look_at(path: Path, *, decode: bool = True) -> ImageInfo | str:
                 frames,
                 _has_foreign_profile(image),
                 hash_bytes(data),
-                _GEO_KEYS in tags,
+                GEO_KEYS in tags,
             )
             return _look_closely(seen, upright(image)) if decode else seen
     except Exception as error:  # noqa: BLE001 (decoders of broken files raise nearly anything)

@@ -48,6 +48,9 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _ORIENTATION = 0x0112
 _SAMPLES_PER_PIXEL = 0x0115
 
+GEO_KEYS = 0x87AF
+"""The tag that makes a TIFF a GeoTIFF."""
+
 
 def require_folder(folder: Path) -> None:
     """Raise DataError unless `folder` is one, suggesting a neighbour with a similar name."""

@@ -15,6 +15,7 @@ from i2i.data.inspection.survey import Survey, survey
 from i2i.data.inspection.usability import (
     balance_findings,
     kind_findings,
+    name_findings,
     narrow_findings,
     size_findings,
     usability_findings,
@@ -154,6 +155,7 @@ def _quality_findings(
     """What training accepts, though it may be a mistake, beside copies."""
     return [
         *balance_findings(found),
+        *name_findings(found),
         *size_findings(found, checked, crop_size, resize),
         *kind_findings(found, checked.looks),
         *(each for each in narrow_findings(found, checked) if each.severity != "error"),

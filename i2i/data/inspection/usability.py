@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from i2i.core.labels import alike
 from i2i.core.text import counted, of
 from i2i.data.images.check import CheckResult, mismatch
 from i2i.data.images.probe import FLAT, ImageInfo
@@ -169,6 +170,35 @@ def balance_findings(survey: Survey) -> list[Finding]:
             )
         )
     return findings
+
+
+def name_findings(survey: Survey) -> list[Finding]:
+    """Domains, classes and attributes whose names will be in the way."""
+    if survey.kind not in ("domains", "unconditional"):
+        return []
+    parts = [part.name for part in survey.parts if part.split == "train"]
+    names = list(dict.fromkeys([*(parts if len(parts) > 1 else ()), *dict(survey.shares)]))
+    found = []
+    for group in alike(names):
+        found.append(
+            Finding(
+                "names alike",
+                "warning",
+                f"{' and '.join(map(repr, group))} are nearly the same name.",
+                advice="If they mean the same, join them: they are learnt as different things.",
+            )
+        )
+    if odd := [name for name in names if any(c in name for c in ",|=")]:
+        found.append(
+            Finding(
+                "odd names",
+                "warning",
+                f"{', '.join(map(repr, odd))}: in lists of names, commas, bars and = part one name "
+                "from the next.",
+                advice="Rename the folders or columns, without these.",
+            )
+        )
+    return found
 
 
 def size_findings(

@@ -12,7 +12,7 @@ import torch
 
 from i2i.config import LabelledData, Options
 from i2i.core.batch import Labelled
-from i2i.core.labels import LabelSpace
+from i2i.core.labels import EVERYTHING, LabelSpace
 from i2i.core.registry import register_data_kind
 from i2i.core.text import counted
 from i2i.data.augment.geometry import evaluation_geometry
@@ -245,11 +245,27 @@ def _survey_table(found: Survey, table: Path, names: Sequence[str]) -> Survey:
 
 
 def _label_names(data: LabelledData, root: Path) -> dict[str, Any]:
-    """Return the options of one data set that only the data can tell: the names of its labels."""
+    """Return the options of one data set that only the data can tell: the names of its labels.
+
+    Raises:
+        DataError: there are none, or one has a name that a label cannot have.
+        OptionsError: the options do not fit the data.
+    """
+    names = _found_names(data, root)
+    if EVERYTHING in (*names.get("domains", ()), *names.get("attributes", ())):
+        raise DataError(
+            f"'{root}' has a label {EVERYTHING!r}, the word that asks a model for all of its "
+            "labels in turn: rename its folder or column, or leave it out with data.domains or "
+            "data.attributes."
+        )
+    return names
+
+
+def _found_names(data: LabelledData, root: Path) -> dict[str, Any]:
     if not data.root:
         raise OptionsError("a data set has no root: say where its images are.")
     if data.table:
-        table = read_table(table_file(data, root), data.attributes)
+        table = read_table(table_file(data.table, root), data.attributes)
         groups = data.groups or table.groups
         return {"attributes": list(table.names), "groups": [list(group) for group in groups]}
     if data.attributes:
@@ -307,7 +323,7 @@ def _attributed(
     data: LabelledData, root: Path, options: Options, say: Say, checked: CheckResult
 ) -> Parts:
     """The labelled images to train on, and those to validate with, of one data set."""
-    table = read_table(table_file(data, root), data.attributes)
+    table = read_table(table_file(data.table, root), data.attributes)
     found = find_attributed(root, table, drop_unlisted=options.data.skip_bad)
     say_not_used([root], (), say)
     left_out(

@@ -1,33 +1,45 @@
 """Which images a run learnt from, which it validated with and which were left to test with.
 
 The file `split.json` in the folder of a run: {"version": 1, "splits": {"train": [{"name": ...,
-"hash": ...}, ...], "val": [...], "test": [...]}}. An evaluation knows by the hashes
-(`i2i.data.images.content_hash`) what has been trained on, whatever it is called and wherever it
-lies.
+"hash": ...}, ...], "val": [...], "test": [...]}, "sides": ["Summer", "Winter"]}, the last only
+where two domains have names. An evaluation knows by the hashes (`i2i.data.images.content_hash`)
+what has been trained on, whatever it is called and wherever it lies.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from i2i.data.images.content_hash import Member, Splits
 from i2i.errors import I2iError, RunError
+from i2i.system.atomic import write_text
+from i2i.system.gate import RefusedError, parse_json, read_text
 
 SPLITS_FILE = "split.json"
 VERSION = 1
 
+_MOST_BYTES, _MOST_VALUES = 2**30, 2**25
+"""Ten million images, of whom each name may have fifty letters."""
 
-def record_splits(run: Path, source: Splits, say: Callable[[str], None]) -> None:
+
+SIDES = ("A", "B")
+"""What two domains are called where nobody has named them."""
+
+
+def record_splits(
+    run: Path, source: Splits, say: Callable[[str], None], sides: tuple[str, str] = SIDES
+) -> None:
     """Write the splits of a source into the folder of a run, or say why that is not possible."""
     try:
-        write_splits(run, source.splits)
+        write_splits(run, source.splits, sides)
     except (I2iError, OSError) as error:  # it is the training that matters
         say(f"note: which images are trained on could not be written down: {error}")
 
 
-def write_splits(run: Path, splits: Mapping[str, Sequence[Member]]) -> Path:
+def write_splits(
+    run: Path, splits: Mapping[str, Sequence[Member]], sides: tuple[str, str] = SIDES
+) -> Path:
     """Write the splits of a run into its folder; what was trained on before stays among "train".
 
     So a run that was resumed with other data still knows all that it has seen.
@@ -48,14 +60,11 @@ def write_splits(run: Path, splits: Mapping[str, Sequence[Member]]) -> Path:
                 split: [{"name": name, "hash": content} for name, content in members]
                 for split, members in merged.items()
             },
+            **({} if sides == SIDES else {"sides": sides}),
         }
     )
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=run, prefix=f".{SPLITS_FILE}.", delete=False
-    ) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)  # noqa: PTH101 (that of a temporary file is for its owner alone)
-    return Path(file.name).replace(target)
+    write_text(target, text + "\n")
+    return target
 
 
 def read_splits(run: Path) -> dict[str, list[Member]]:
@@ -64,18 +73,41 @@ def read_splits(run: Path) -> dict[str, list[Member]]:
     Raises:
         RunError: the file is not as expected.
     """
-    path = run / SPLITS_FILE
-    if not path.is_file():
+    if not (path := run / SPLITS_FILE).is_file():
         return {}
+    written = _read(path)
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
-        if written["version"] != VERSION:
-            raise RunError(
-                f"{path} is of version {written['version']!r}, this i2i reads version {VERSION}."
-            )
         return {
             str(split): [Member(str(each["name"]), str(each["hash"])) for each in members]
             for split, members in written["splits"].items()
         }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{path} cannot be read as the splits of a run: {error}.") from error
+
+
+def read_sides(run: Path) -> tuple[str, str]:
+    """Read what the two domains of a run are called: A and B where nothing says so.
+
+    Raises:
+        RunError: as `read_splits`.
+    """
+    if not (path := run / SPLITS_FILE).is_file():
+        return SIDES
+    match _read(path).get("sides"):
+        case [str(a), str(b)]:
+            return a, b
+    return SIDES
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        written = parse_json(read_text(path, _MOST_BYTES), _MOST_VALUES)
+    except RefusedError as error:
+        raise RunError(f"{path} {error}.") from None
+    if not isinstance(written, dict) or "version" not in written:
+        raise RunError(f"{path} cannot be read as the splits of a run.")
+    if written["version"] != VERSION:
+        raise RunError(
+            f"{path} is of version {written['version']!r}, this i2i reads version {VERSION}."
+        )
+    return written

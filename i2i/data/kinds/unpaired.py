@@ -117,6 +117,7 @@ class TwoDomains(DataKind):
                 roots,
                 checked,
             ),
+            sides=found.names,
         )
 
     def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:

@@ -38,7 +38,7 @@ def remarks(options: Options, kind: str, source: Source) -> list[str]:
                 crop_size=data.crop_size,
                 resize=data.resize,
                 root_b=Path(data.root_b) if data.root_b else None,
-                table=table_file(each, root) if each.table else None,
+                table=table_file(each.table, root) if each.table else None,
                 domains=each.domains,
                 attributes=each.attributes,
                 copies=data.look_for_copies,

@@ -9,6 +9,7 @@ from i2i.data.catalogue.cards import catalogued
 from i2i.data.images.read import require_folder, typed_path
 from i2i.data.kinds import find_kind
 from i2i.data.sources.source import Say
+from i2i.errors import DataError, in_words
 
 DEMO = "demo"
 """The dataroot that stands for the embedded data set."""
@@ -26,10 +27,13 @@ def find_root(dataroot: str, kind: str | None, say: Say) -> Path:
         DataError: there is no such data set, or it cannot be had.
     """
     dataroot = typed_path(dataroot)
-    if Path(dataroot).is_dir():
-        return Path(dataroot)
-    if Path(dataroot).exists():
-        require_folder(Path(dataroot))
+    try:
+        if Path(dataroot).is_dir():
+            return Path(dataroot)
+        if Path(dataroot).exists():
+            require_folder(Path(dataroot))
+    except OSError as error:  # a name that is too long, say
+        raise DataError(f"There is no such data set: {in_words(error)}") from error
     if dataroot != DEMO:
         return catalogued(
             dataroot, shipped("datasets"), cache_folder(), kind=kind, say=say, bar=progress_bar

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.utils.data import Dataset, default_collate
 
-from i2i.config import Data, LabelledData
+from i2i.config import Data
 from i2i.core.progress import progress_bar
 from i2i.data.augment.geometry import JointGeometry
 from i2i.data.augment.transforms import UserTransforms
@@ -39,7 +39,7 @@ class Source:
     `train` gives a sample for any position from 0 on, `images` of them in an epoch; `validation`
     gives its samples in a fixed order. `fingerprint` changes with the names of the files that are
     trained on. `checked` is what the check of the images has seen, `members` makes a list of the
-    images of a split ("train", "val", "test").
+    images of a split ("train", "val", "test"). `sides` is what two domains are called.
     """
 
     train: Dataset[Any]
@@ -49,6 +49,7 @@ class Source:
     fingerprint: str
     checked: CheckResult = field(default_factory=CheckResult)
     members: Callable[[str], list[Member]] = field(default=lambda split: [], compare=False)
+    sides: tuple[str, str] = ("A", "B")
 
     @cached_property
     def splits(self) -> dict[str, list[Member]]:
@@ -163,9 +164,9 @@ def say_not_used(roots: Sequence[Path], notes: Iterable[str], say: Say) -> None:
         )
 
 
-def table_file(data: LabelledData, root: Path) -> Path:
+def table_file(table: str, root: Path) -> Path:
     """The table of attributes of a data set: below its root, or else where its name says."""
-    beside = Path(data.table)
+    beside = Path(table)
     return beside if beside.is_file() and not (root / beside).is_file() else root / beside
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,12 +20,23 @@ class JsonLines(Tracker):
 
     def __init__(self, folder: Path, start: int) -> None:
         super().__init__(folder, start)
-        self._file = Run(folder).log.open("a", encoding="utf-8")
+        self._file = Run(folder).log.open("a+b")
+        self._step: int | None = None
+        self._row: dict[str, float | None] = {}
+        self._begin = 0
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         # JSON has no infinity and no NaN.
-        finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        self._file.write(json.dumps({"step": step, **finite}) + "\n")
+        finite: dict[str, float | None] = {
+            k: v if math.isfinite(v) else None for k, v in values.items()
+        }
+        if step == self._step:  # what is known of one step stands in one line
+            self._row |= finite
+            self._file.truncate(self._begin)
+        else:
+            self._step, self._row = step, finite
+        self._begin = self._file.seek(0, os.SEEK_END)
+        self._file.write(json.dumps({"step": step, **self._row}).encode() + b"\n")
         self._file.flush()
 
     def close(self) -> None:

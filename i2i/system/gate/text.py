@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from i2i.system.gate.values import RefusedError, require_plain
+from i2i.system.gate.values import MOST_VALUES, RefusedError, require_plain
 
 MOST_TOML = 2**20
 """Bytes. The longest recipe of the package has 4,000; labels may add names by the thousand."""
@@ -75,8 +75,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     return found
 
 
-def parse_json(text: str) -> Any:
-    """Read JSON into plain values.
+def parse_json(text: str, most: int = MOST_VALUES) -> Any:
+    """Read JSON into plain values, `most` of them altogether.
 
     Raises:
         RefusedError: it is not valid, or beyond the bounds of `values`.
@@ -87,7 +87,7 @@ def parse_json(text: str) -> Any:
         raise RefusedError("is nested too deep") from None
     except ValueError as error:
         raise RefusedError(f"is not valid JSON: {_first(error)}") from None
-    require_plain(found)
+    require_plain(found, most=most)
     return found
 
 

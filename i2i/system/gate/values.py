@@ -24,7 +24,7 @@ class RefusedError(ValueError):
     """
 
 
-def require_plain(value: Any, leaves: tuple[type, ...] = ()) -> None:
+def require_plain(value: Any, leaves: tuple[type, ...] = (), most: int = MOST_VALUES) -> None:
     """Raise `RefusedError` unless a value is plain and within bounds.
 
     No recursion: the value may be nested as deep as it likes, and may hold itself.
@@ -32,14 +32,15 @@ def require_plain(value: Any, leaves: tuple[type, ...] = ()) -> None:
     Arguments:
         value: what was read.
         leaves: further types that are let through as they are.
+        most: values altogether.
     """
     seen = 0
     waiting: list[tuple[Any, int]] = [(value, 0)]
     while waiting:
         each, depth = waiting.pop()
         seen += 1
-        if seen > MOST_VALUES:
-            raise RefusedError(f"holds more than {MOST_VALUES:,} values")
+        if seen > most:
+            raise RefusedError(f"holds more than {most:,} values")
         if depth > MOST_DEPTH:
             raise RefusedError(f"is nested more than {MOST_DEPTH} levels deep")
         if isinstance(each, dict):
