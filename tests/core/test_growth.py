@@ -23,8 +23,8 @@ def growths(draw: st.DrawFn) -> Growth:
 
 @given(growths(), st.integers(0, 80))
 def test_each_step_adds_its_images(growth: Growth, step: int) -> None:
-    assert growth.random_images(0) == 0
-    assert growth.random_images(step + 1) - growth.random_images(step) == growth.batch_size(step)
+    assert growth.images(0) == 0
+    assert growth.images(step + 1) - growth.images(step) == growth.batch_size(step)
 
 
 @given(growths())

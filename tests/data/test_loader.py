@@ -39,7 +39,7 @@ class Broken(Dataset[tuple[torch.Tensor]]):
 
 
 @pytest.fixture(scope="module")
-def random_images(tmp_path_factory: pytest.TempPathFactory) -> PairedImages:
+def images(tmp_path_factory: pytest.TempPathFactory) -> PairedImages:
     folder = tmp_path_factory.mktemp("pairs")
     pairs = []
     for i in range(7):

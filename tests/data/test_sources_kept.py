@@ -34,7 +34,7 @@ def test_processes_of_a_machine_share_half_of_its_free_memory(
     monkeypatch.setattr(module, "free_memory", lambda device: FREE)
     monkeypatch.setattr(processes, "_processes", Processes(1, 16, 1, here))
     said: list[str] = []
-    keep_decoded(pairs, [], Data(load_size=20, crop_size=16, keep="memory"), said.append)
+    keep_decoded(pairs, [], Data(load_size=20, crop_size=16, cache="memory"), said.append)
     assert pairs.kept is not None
     assert pairs.kept.limit == FREE // 2 // here
     assert "kept in memory" in said[0]
@@ -49,6 +49,6 @@ def test_images_that_do_not_fit_a_share_of_the_memory_go_to_the_disk(
         monkeypatch.setattr(processes, "_processes", Processes(1, 400, 1, here))
         said: list[str] = []
         keep_decoded(
-            pairs, [tmp_path / "a.png"], Data(load_size=20, crop_size=16, keep="auto"), said.append
+            pairs, [tmp_path / "a.png"], Data(load_size=20, crop_size=16, cache="auto"), said.append
         )
         assert where in said[0]

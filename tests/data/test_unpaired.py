@@ -67,7 +67,7 @@ def test_what_is_no_unpaired_data_set(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def random_images(tmp_path: Path) -> UnpairedImages:
+def images(tmp_path: Path) -> UnpairedImages:
     a = sorted(paint(tmp_path / "a", 3).iterdir())
     b = sorted(paint(tmp_path / "b", 7).iterdir())
     return UnpairedImages((a, b), JointGeometry(20, 16), channels=(3, 1), seed=4, shuffle=True)

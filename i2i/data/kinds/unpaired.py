@@ -13,7 +13,6 @@ from torch.utils.data import Dataset
 from i2i.config import Options
 from i2i.core.batch import Unpaired, to_tensor
 from i2i.core.registry import MODELS, register_data_kind
-from i2i.core.signals import side_names
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.images.check import CheckResult
@@ -145,7 +144,7 @@ class TwoDomains(DataKind):
             return _sides(source.train, examples, side=side), real
 
         same = real["A"].images.shape[1] == real["B"].images.shape[1]
-        called = side_names(data.root, data.root_b)
+        called = source.sides
         notes = [] if called == ("A", "B") else [f"A is {called[0]}, B is {called[1]}."]
         for of, to in ("AB", "BA"):
             yield Trial(
