@@ -182,6 +182,8 @@ def _walk(
             keyed = any(get_origin(each) is dict for each in annotations)
         elif not (tables or keyed or isinstance(part, int)):
             continue
+        else:
+            keyed = False  # what follows a key says which type was tried
         path.append(str(part))
     return path, tables
 

@@ -134,6 +134,6 @@ def test_hue_of_grey_images_is_refused() -> None:
 
 
 def test_kornia_is_imported_only_when_it_is_used() -> None:
-    code = "import sys; from i2i.data import device_augment; print('kornia' in sys.modules)"
+    code = "import sys; from i2i.data.augment import device; print('kornia' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -212,7 +212,7 @@ def test_hidden_colours_stay_hidden(dtype: type) -> None:
 
 
 def test_images_have_the_modes_of_pillow() -> None:
-    for image, mode in (
+    for loaded, mode in (
         (LoadedImage(noise(3, 4, 1)), "L"),
         (LoadedImage(noise(3, 4, 1), noise(3, 4)), "LA"),
         (LoadedImage(noise(3, 4, 3), None, PROFILE), "RGB"),
@@ -221,12 +221,12 @@ def test_images_have_the_modes_of_pillow() -> None:
         (LoadedImage(words(3, 4, 1)), "I;16"),
         (LoadedImage(words(3, 4, 3)), "RGB"),
     ):
-        image = to_image(image)
+        image = to_image(loaded)
         assert image.mode == mode
-        assert image.info.get("icc_profile") == image.profile
+        assert image.info.get("icc_profile") == loaded.profile
         if mode != "RGB":
-            back = from_image(image, image.pixels.shape[2], keep_alpha=True)
-            np.testing.assert_array_equal(back.pixels, image.pixels)
+            back = from_image(image, loaded.pixels.shape[2], keep_alpha=True)
+            np.testing.assert_array_equal(back.pixels, loaded.pixels)
     with pytest.raises(DataError, match="2 channels"):
         to_image(LoadedImage(noise(3, 4, 2)))
 

@@ -114,5 +114,5 @@ def test_a_foreign_batch_norm_takes_its_running_statistics(norm):
 
 
 def test_unknown_statistics_are_an_error(network):
-    with pytest.raises(OptionsError, match=r"'images', .* image, running\. Did you mean"):
-        set_inference(network, norm="images", dropout=False)
+    with pytest.raises(OptionsError, match=r"'instances', .* instance, running\. Did you mean"):
+        set_inference(network, norm="instances", dropout=False)

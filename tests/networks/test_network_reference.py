@@ -89,19 +89,19 @@ def test_published_weights_give_published_outputs_and_gradients(file, memory_for
     state = {key[6:]: value for key, value in tensors.items() if key.startswith("state.")}
     network.load_state_dict(state, strict=True)
     image = image.contiguous(memory_format=memory_format).requires_grad_()
-    image = image
+    given = image
     if "input.label" in tensors:
         planes = tensors["input.label"][:, :, None, None].expand(-1, -1, *image.shape[2:])
-        image = torch.cat([image, planes], dim=1)
+        given = torch.cat([image, planes], dim=1)
 
     if metadata["kind"] == "stargan_discriminator":
-        source, logits = network(image)
+        source, logits = network(given)
         outputs = {"output.source": source, "output.class": logits}
         judged = source
     else:
         with torch.no_grad():
-            outputs = {"output.eval": network.eval()(image)}
-        judged = outputs["output.train"] = network.train()(image)
+            outputs = {"output.eval": network.eval()(given)}
+        judged = outputs["output.train"] = network.train()(given)
     (gradient,) = torch.autograd.grad(judged.square().mean(), image)
     outputs["output.input_gradient"] = gradient
 

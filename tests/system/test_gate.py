@@ -345,7 +345,7 @@ def test_pickles_that_do_more_than_list_tensors(pickled: bytes, tmp_path: Path) 
 
 def test_onnx_metadata_name_the_version_and_what_is_wrong(tmp_path: Path) -> None:
     options = shrunk("pix2pix-quick").to_dict()
-    good = Description(options, "a.pt", "AtoB", 3, 3, (), 4, "image", written="2026-01-02")
+    good = Description(options, "a.pt", "AtoB", 3, 3, (), 4, "instance", written="2026-01-02")
     metadata = good.to_metadata()
     assert Description.from_metadata(metadata, Path("a.onnx")) == good
     older = {k: v for k, v in metadata.items() if k not in ("i2i.i2i", "i2i.written")}
@@ -359,7 +359,7 @@ def test_onnx_metadata_name_the_version_and_what_is_wrong(tmp_path: Path) -> Non
         ("i2i.version", "true", "a whole number"),
         ("i2i.version", "7", "up to 1"),
         ("i2i.quantisation", '{"fp32": 3}', "quantisation"),
-        ("i2i.norm", "[]", "one of 'image', 'running'"),
+        ("i2i.norm", "[]", "one of 'instance', 'running'"),
     ):
         bad = {k: v for k, v in metadata.items() if k != key}
         if value is not None:
