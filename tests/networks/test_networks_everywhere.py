@@ -51,6 +51,7 @@ DRAWERS = [name for name in GENERATOR_ARGUMENTS if name not in TRANSLATORS]
 ELSEWHERE = {
     *("pix2pixhd-global", "pix2pixhd-enhancer", "spade"),
     *("multiscale-patchgan", "multiscale-spectral-patchgan"),
+    "stargan-v2",  # test_starganv2.py
 }
 OWN_WEIGHTS = tuple(
     kind
