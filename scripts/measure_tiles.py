@@ -51,7 +51,9 @@ def measure(kind: str, width: int, height: int, tile: str) -> None:
     )
     translator(torch.zeros(3, 8, 8))  # libraries allocate when they are first used
     plan = Plan(
-        network, 3, *(-(-side // network.multiple) * network.multiple for side in (height, width))
+        translator.network,
+        3,
+        *(-(-side // network.multiple) * network.multiple for side in (height, width)),
     )
     estimate = plan.memory_untiled() if tile == "off" else sum(plan.memory_tiled(int(tile)))
     free = free_memory(translator.device)

@@ -132,6 +132,7 @@ def play(
     from i2i.training.build import build_trainer
     from shrunk import batch_for, shrunk
 
+    torch.manual_seed(0)  # of which `batch_for` draws
     options = shrunk(name.split()[0], *settings, f"train.batch_size={BATCH}", *more)
     model = build_model(options).double()
     trainer = build_trainer(options, model, processes=processes)

@@ -278,7 +278,7 @@ def test_a_model_of_one_way(unpaired: Path, tmp_path: Path, direction: str) -> N
     assert any("PSNR of images of the target domain" in line for line in said)
     exact = export_onnx(checkpoint, tmp_path / "exact.onnx", say=said.append)
     assert ExportedNetwork(exact).description.direction == direction
-    theirs, ours = load_translator(exact)[0], load_translator(checkpoint)[0]
+    theirs, ours = load_translator(exact), load_translator(checkpoint)
     images = torch.rand(2, 3, 10, 19) * 2 - 1
     torch.testing.assert_close(theirs(images), ours(images), rtol=0, atol=1e-4)
     other = "BtoA" if direction == "AtoB" else "AtoB"

@@ -282,9 +282,9 @@ def test_p_moves_by_the_signs_of_what_real_images_score(monkeypatch: pytest.Monk
     scores: list[np.ndarray] = []
     real = Adversarial.real
 
-    def listening(adversarial: Adversarial, given: Tensor) -> Tensor:
+    def listening(adversarial: Adversarial, given: Tensor, *rival: Tensor) -> Tensor:
         scores.append(given.detach().numpy().copy())
-        return real(adversarial, given)
+        return real(adversarial, given, *rival)
 
     monkeypatch.setattr(Adversarial, "real", listening)
     p, count = 0.5, 3

@@ -129,7 +129,7 @@ def test_auto_precision_is_settled_before_it_is_written_down(
     assert resolve_precision(options, cpu) == options
     asked = load_options("pix2pix", "train.precision=auto")
     for best in ("bf16", "fp32"):
-        monkeypatch.setattr(builder, "best_precision", lambda device, best=best: best)
+        monkeypatch.setattr("i2i.system.device.best_precision", lambda device, best=best: best)
         settled = resolve_precision(asked, cpu)
         assert settled.train.precision == best
         assert settled == load_options("pix2pix", f"train.precision={best}")

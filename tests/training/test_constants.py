@@ -10,9 +10,9 @@ from torch import Tensor
 from i2i.config.recipes import load_options
 from i2i.errors import OptionsError
 from i2i.losses import relativistic
-from i2i.models.build import build_model
+from i2i.models.build import build_model, weights
 from i2i.training.anneal import Anneal
-from i2i.training.build import build_trainer, weights
+from i2i.training.build import build_trainer
 from i2i.training.ema import EMA, HalfLife
 from i2i.training.trainer import Trainer
 from shrunk import batch_for, shrunk

@@ -107,7 +107,7 @@ def test_an_unpaired_run_is_judged_for_each_direction(unpaired: Path, tmp_path: 
     row = rows(outcome.folder)[-1]
     directions = [row[f"validation/swd-reference_{way}"] for way in ("AtoB", "BtoA")]
     assert row["validation/swd-reference"] == pytest.approx(sum(directions) / 2)
-    for name in ("diversity", "copy", "colour", "colour_shift"):
+    for name in ("copy", "colour", "colour_shift"):
         assert {f"validation/health/{name}_{way}" for way in ("AtoB", "BtoA")} <= row.keys()
     assert row.keys() >= {f"validation/discriminators/score_real_{side}" for side in "AB"}
     best = min(each["validation/swd-reference"] for each in rows(outcome.folder))
@@ -200,7 +200,7 @@ def test_verdicts_are_said_once_written_down_and_summed_up(
     facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict = Verdict("no progress", "", 2, 4, "It stands still.", "Try more.", {"l1": 1.0})
-    monkeypatch.setattr("i2i.training.health_watch.verdicts", lambda rows, monitor: [verdict])
+    monkeypatch.setattr("i2i.training.health_watch.verdicts", lambda rows, monitor=None: [verdict])
     said: list[str] = []
     outcome = train.start(on(facades, "pix2pix"), tmp_path, "a", device="cpu", say=said.append)
     expected = "health: no progress since step 2: It stands still. Try more."

@@ -113,8 +113,8 @@ def test_what_is_saved_is_loaded_again_and_read_by_all(tmp_path: Path) -> None:
         assert torch.equal(value, again.state_dict()["model"][name])
     image = torch.rand(1, 3, 16, 16) * 2 - 1
     translator, _ = load_translator(path, device="cpu")
-    assert broken.average is not None
-    with broken.average.in_place():
+    assert broken.ema is not None
+    with broken.ema.in_place():
         expected = build_translator(options, broken.model)(image)
     torch.testing.assert_close(translator(image), expected)
     assert "trained:    2 steps of 2" in describe_checkpoint(path)
@@ -145,7 +145,7 @@ def test_the_image_grid_is_of_the_average_and_changes_nothing() -> None:
     plain.model.load_state_dict(before)
     with trainer.ema.in_place():
         plain.model.load_state_dict(trainer.model.state_dict())
-    plain.average = None
+    plain.ema = None
     assert np.array_equal(np.asarray(plain.image_grid(batch)), np.asarray(grid))
 
 

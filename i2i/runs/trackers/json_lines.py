@@ -8,6 +8,7 @@ from pathlib import Path
 
 from i2i.core.registry import register_tracker
 from i2i.runs.folder import Run
+from i2i.runs.log import read_row
 from i2i.runs.trackers import Tracker
 
 
@@ -24,6 +25,11 @@ class JsonLines(Tracker):
         self._step: int | None = None
         self._row: dict[str, float | None] = {}
         self._begin = 0
+        self._file.seek(0)
+        for line in self._file:  # a run that goes on adds to the line of its last step
+            if (row := read_row(line.decode(errors="replace"))) is not None:
+                self._step, self._row = int(row.pop("step") or 0), row
+                self._begin = self._file.tell() - len(line)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         # JSON has no infinity and no NaN.
