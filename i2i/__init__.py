@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from i2i.config import Options
     from i2i.config.recipes import load_options
-    from i2i.core.batch import Labelled, Pair, Unpaired, to_bytes, to_signed
+    from i2i.core.batch import Labelled, Pair, Referenced, Unpaired, to_bytes, to_signed
     from i2i.errors import I2iError
     from i2i.inference.folder import translate_folder
     from i2i.inference.load import build_sampler, build_translator, load_sampler, load_translator
@@ -32,6 +32,7 @@ _HOMES = {
     "Options": "config",
     "Labelled": "core.batch",
     "Pair": "core.batch",
+    "Referenced": "core.batch",
     "Sampler": "inference.sampler",
     "Trainer": "training.trainer",
     "Translator": "inference.translator",
@@ -53,6 +54,7 @@ __all__ = [
     "Labelled",
     "Options",
     "Pair",
+    "Referenced",
     "Sampler",
     "Trainer",
     "Translator",

@@ -14,6 +14,7 @@ PUBLIC = [
     "Labelled",
     "Options",
     "Pair",
+    "Referenced",
     "Sampler",
     "Trainer",
     "Translator",

@@ -71,11 +71,14 @@ class Data(LabelledData):
         (), max_length=100, description="domains: further data sets"
     )
     balance: bool = Field(False, description="domains: show all of them equally often")
+    references: Literal[0, 2] = Field(
+        0, description="domains: images of a domain to aim at that come with each image"
+    )
     root_b: str = Field("", description="unpaired: the folder of domain B, if it lies apart")
     load_size: Side
     crop_size: Annotated[Side, Field(ge=16)]
     resize: Literal["stretch", "shorter side", "none"] = "stretch"
-    crop: Literal["random", "center"] = "random"
+    crop: Literal["random", "center", "random resized"] = "random"
     flip: bool = True
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     input_channels: Literal[1, 3] = 3

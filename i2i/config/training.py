@@ -7,18 +7,29 @@ from pydantic import Field, model_validator
 from i2i.config.section import Count, Few, Positive, Section, Share, Weight
 from i2i.core.signals import parse_monitor
 
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Betas = tuple[Rate, Rate]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PrecisionName = Literal["fp32", "bf16", "fp16", "auto"]
 
 
 NotNegative = Annotated[float, Field(ge=0)]
 
 
+class NetworkOptimizer(Section):
+    """What is different for one network, beside the others of its player."""
+
+    learning_rate: Positive | None = None
+    betas: Betas | None = None
+    weight_decay: NonNegative | None = None
+
+
 class Optimizer(Section):
     name: Literal["adam", "rmsprop", "sgd"] = "adam"
     learning_rate: Positive
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
-        0.5,
-        0.999,
+    betas: Betas = (0.5, 0.999)
+    weight_decay: NonNegative = Field(
+        0.0, description="part of the gradient: this many times each weight"
     )
     fused: Literal["auto", "if possible"] | bool = Field(
         "auto",
@@ -26,6 +37,9 @@ class Optimizer(Section):
         "has such an optimizer",
     )
     player_learning_rates: dict[str, Positive] = Field({}, description="player -> its own rate")
+    networks: dict[str, NetworkOptimizer] = Field(
+        {}, description="network -> learning_rate, betas or weight_decay of its own"
+    )
 
 
 class Schedule(Section):

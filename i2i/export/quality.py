@@ -91,6 +91,8 @@ def held_out(
                 return _paired(Pair(*fields))
             case "unpaired":
                 return _there_and_back(Unpaired(*fields), model, direction)
+        if hasattr(model, "style_encoder"):
+            return _to_a_style_and_back(Labelled(*fields), model)
         return _to_others_and_back(Labelled(*fields), model, labels)
 
     judged = samples(order[first : first + JUDGED])
@@ -127,6 +129,22 @@ def _to_others_and_back(batch: Labelled, model: Model, labels: LabelSpace) -> _S
 
     measure = "PSNR of the way to another domain and back to the input"
     return _Samples(with_planes(images, there), quality, measure)
+
+
+def _to_a_style_and_back(batch: Labelled, model: Any) -> _Samples:
+    """Each image is translated into the one style, and back into its own by the unchanged model."""
+    images, domains = batch.images, batch.labels.argmax(dim=1)
+
+    @torch.no_grad()
+    def quality(made: Tensor) -> Tensor:
+        parts = (each.split(BATCH) for each in (made, images, domains))
+        back = [
+            model.translate(output, model.style_encoder(image, domain))
+            for output, image, domain in zip(*parts, strict=True)
+        ]
+        return psnr(torch.cat(back), images)
+
+    return _Samples(images, quality, "PSNR of the way into the style and back to the input")
 
 
 @torch.no_grad()

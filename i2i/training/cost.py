@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from i2i.config import Options
-from i2i.core.batch import Labelled, Pair, Unpaired
+from i2i.core.batch import Labelled, Pair, Referenced, Unpaired
 from i2i.core.model import Model
 from i2i.errors import TrainingError
 from i2i.training.build import build_model, build_trainer, growth
@@ -191,7 +191,11 @@ def random_batch(options: Options, model: Model, seed: int = 0) -> Any:
         labels = torch.eye(names)[torch.arange(count) % names] if names else torch.zeros(count, 0)
         known = torch.ones(count, len(data.labels.sets))
         channels = data.output_channels if made else data.input_channels
-        return Labelled(images(channels), labels, known)
+        labelled = Labelled(images(channels), labels, known)
+        if not model.references:
+            return labelled
+        more = images(channels), images(channels)
+        return Referenced(*labelled, *more, labels.roll(1, 0))
     kinds: dict[str, type[Pair] | type[Unpaired]] = {"paired": Pair, "unpaired": Unpaired}
     return kinds[model.data](images(data.input_channels), images(data.output_channels))
 

@@ -54,6 +54,7 @@ def domains(options: Options, root: Path, say: Say, checked: CheckResult) -> Sou
         batch_size=options.train.batch_size,
         shuffle=True,
         balance=data.balance,
+        references=data.references > 0,
         **common,
     )
     keep_decoded(train, [path for each in sets for path in each.images], data, say, train.channels)

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, default_collate
 
 from i2i.config import Data, LabelledData
 from i2i.core.progress import progress_bar
-from i2i.data.augment.geometry import JointGeometry
+from i2i.data.augment.geometry import JointGeometry, ResizedCrop
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images.check import CheckResult, check_images, usable_images
 from i2i.data.images.content_hash import Member, content_hash
@@ -72,8 +72,10 @@ class Source:
 
 def geometry(data: Data) -> JointGeometry:
     """Return what is done to the images that are trained on."""
-    random = data.crop == "random"
-    return JointGeometry(data.load_size, data.crop_size, data.resize, random, data.flip)
+    sizes = data.load_size, data.crop_size, data.resize
+    if data.crop == "random resized":
+        return ResizedCrop(*sizes, flip=data.flip)
+    return JointGeometry(*sizes, data.crop == "random", data.flip)
 
 
 def readable(paths: Sequence[Path], data: Data, say: Say, checked: CheckResult) -> list[Path]:
