@@ -109,7 +109,8 @@ def catalogued(
     catalogue = read_catalogue(cards)
     if name in TORCHVISION:
         raise DataError(
-            f"The data set {name!r} is of the kind unconditional; {kind or 'a folder'} is wanted here."
+            f"The data set {name!r} is of the kind unconditional; {kind or 'a folder'} is wanted "
+            "here."
         )
     if name not in catalogue:
         hint = did_you_mean(name, [*catalogue, *TORCHVISION])

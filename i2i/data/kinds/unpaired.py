@@ -137,7 +137,6 @@ class TwoDomains(DataKind):
     def trials(
         self, source: Source, options: Options, count: int | None, *, examples: int, side: int
     ) -> Iterator[Trial]:
-        data = options.data
         real = _sides(source.validation, count)
 
         def groups() -> tuple[Groups, Groups]:
