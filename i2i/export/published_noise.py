@@ -19,6 +19,7 @@ from i2i.export.pickled import pickled_networks
 from i2i.models.build import build_model
 from i2i.runs.checkpoint import save_checkpoint
 from i2i.runs.folder import Run, create_run, environment, refuse_existing
+from i2i.system.atomic import write_text
 
 Say = Callable[[str], None]
 Weights = Mapping[str, Tensor]
@@ -82,7 +83,7 @@ def import_pickled(
     options = read_options(merge(read_recipe(recipe), layer))
     weights = _fill(options, source, {"generator": generator, "discriminator": discriminator})
     create_run(run, environment(torch.device("cpu")))
-    (run.folder / "options.toml").write_text(options.to_toml(), encoding="utf-8")
+    write_text(run.options, options.to_toml())
     state = {"options": options.to_dict(), "data": "", "best": None, "step": 0, "model": weights}
     nothing: dict[str, Any] = {"optimizers": {}, "scalers": {}, "average": {}}
     save_checkpoint(run.checkpoint(0), state | nothing)

@@ -54,6 +54,7 @@ TRANSLATORS = [name for name in GENERATOR_ARGUMENTS if name not in (*DRAWERS, "s
 ELSEWHERE = {
     *("pix2pixhd-global", "pix2pixhd-enhancer", "spade"),
     *("multiscale-patchgan", "multiscale-spectral-patchgan"),
+    "stargan-v2",  # test_starganv2.py
 }
 OWN_WEIGHTS = tuple(
     kind
