@@ -8,6 +8,7 @@ from i2i.config.recipes import list_models as list_models
 from i2i.config.recipes import load_options as load_options
 from i2i.core.batch import Labelled as Labelled
 from i2i.core.batch import Pair as Pair
+from i2i.core.batch import Referenced as Referenced
 from i2i.core.batch import Unpaired as Unpaired
 from i2i.core.batch import to_bytes as to_bytes
 from i2i.core.batch import to_signed as to_signed

@@ -50,11 +50,9 @@ def measure(kind: str, width: int, height: int, tile: str) -> None:
         tile="off" if tile == "off" else int(tile),
     )
     translator(torch.zeros(3, 8, 8))  # libraries allocate when they are first used
-    plan = Plan(
-        translator.network,
-        3,
-        *(-(-side // network.multiple) * network.multiple for side in (height, width)),
-    )
+    multiple = translator.multiple
+    sides = (-(-side // multiple) * multiple for side in (height, width))
+    plan = Plan(translator.network, 3, *sides)
     estimate = plan.memory_untiled() if tile == "off" else sum(plan.memory_tiled(int(tile)))
     free = free_memory(translator.device)
     found: dict[str, float] = {"estimate": estimate}

@@ -6,7 +6,7 @@ import torch
 
 from i2i.config import Options
 from i2i.config.recipes import load_options, recipes
-from i2i.core.batch import Labelled
+from i2i.core.batch import Labelled, Referenced
 from i2i.data.kinds import find_kind
 from i2i.models.build import data_kind
 
@@ -58,6 +58,9 @@ def shrunk(recipe: str, *settings: str) -> Options:
         small.append("discriminator.layers=1")
     if "patch_sampler" in options.networks:
         small += ["patch_sampler.width=4", "game.nce_layers=[0, 4, 12]", "game.num_patches=8"]
+    if "style_encoder" in options.networks:
+        small += ["style_encoder.width=2", "mapping_network.hidden=4"]
+        small += ["game.latent_size=3", "game.style_dim=4", "game.diversity_steps=2"]
     labelled = find_kind(data_kind(options)).batch is Labelled
     if labelled and not options.data.labels.names:
         small.append('data.domains=["red", "green", "blue"]')
@@ -80,7 +83,10 @@ def batch_for(model: Any, count: int = 2, size: int = 16, seed: int = 0) -> Any:
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     if kind.batch is Labelled:
         labels = torch.eye(len(model.labels.names))[torch.arange(count) % len(model.labels.names)]
-        return Labelled(images[0], labels, torch.ones(count, len(model.labels.sets)))
+        labelled = Labelled(images[0], labels, torch.ones(count, len(model.labels.sets)))
+        if model.references:
+            return Referenced(*labelled, images[1], images[1].flip(0), labels.roll(1, 0))
+        return labelled
     return kind.batch(*images)
 
 

@@ -25,6 +25,7 @@ PUBLIC = [
     "Pair",
     "Parts",
     "Play",
+    "Referenced",
     "Sampler",
     "Trainer",
     "Translator",

@@ -16,6 +16,7 @@ Examples:
   i2i evaluate translated/ faces/test/ --domains
   i2i evaluate depth_maps/ truth/ --span 0 4095 --csv each.csv
   i2i evaluate --checkpoint runs/facades
+  i2i evaluate --checkpoint runs/animals --protocol stargan-v2
   i2i evaluate --checkpoint runs/facades --dataroot other_facades --json figures.json
 """
 )
@@ -46,6 +47,12 @@ Examples:
 )
 @click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..., or mps."
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["stargan-v2"]),
+    help="With --checkpoint: as published for StarGAN v2, ten outputs of each held-out image for "
+    "each pair of domains: FID to the training images, and how different the outputs are.",
 )
 @click.option(
     "--domains",
@@ -119,6 +126,7 @@ def command(
     average: bool | None,
     best: bool,
     device: str,
+    protocol: str | None,
     domains: bool,
     measures: str | None,
     features: str,
@@ -144,6 +152,7 @@ def command(
         ("--dataroot", dataroot, checkpoint),
         ("--average/--raw", average, checkpoint),
         ("--best", best or None, checkpoint),
+        ("--protocol", protocol, checkpoint),
         ("--size", size, result),
         ("--domains", domains or None, result),
         ("--span", span, result),
@@ -153,6 +162,15 @@ def command(
             raise click.UsageError(f"{name} goes with {other}.")
     if span is not None and not span[0] < span[1]:
         raise click.UsageError(f"--span {span[0]:g} {span[1]:g}: BLACK must be below WHITE.")
+
+    if protocol is not None:
+        idle = {"--measures": measures, "--tensorboard": tensorboard, "--out": out}
+        for name in (name for name, value in idle.items() if value is not None):
+            raise click.UsageError(f"{name} does not go with --protocol.")
+        assert checkpoint is not None
+        which = {"average": average, "best": best, "dataroot": dataroot}
+        _protocol(checkpoint, which, device, features, weights, count, seed, json_file)
+        return
 
     from i2i.data.kinds.folders import results_folder
     from i2i.distributed.processes import together
@@ -247,6 +265,68 @@ def command(
         write_text(json_file, to_json(evaluations, about) + "\n")
     if tensorboard is not None:
         to_tensorboard(evaluations, tensorboard, step)
+
+
+def _protocol(
+    checkpoint: Path,
+    which: dict[str, Any],
+    device: str,
+    features: str,
+    weights: Path | None,
+    count: int | None,
+    seed: int,
+    json_file: Path | None,
+) -> None:
+    """Measure a run as published for StarGAN v2."""
+    import json
+    from dataclasses import asdict
+
+    from i2i.errors import OptionsError
+    from i2i.evaluation.measure import OWN_CLASSIFIER
+    from i2i.evaluation.runs import open_run_data
+    from i2i.evaluation.styles import evaluate_styles, styles_table
+    from i2i.evaluation.tools import find_tools
+    from i2i.system.atomic import write_text
+    from i2i.system.device import pick_device
+
+    model, options, source = open_run_data(checkpoint, **which, say=click.echo)
+    if features == OWN_CLASSIFIER:
+        raise OptionsError("--features classifier does not go with --protocol: name a network.")
+    with _progress() as progress:
+        tools = find_tools(
+            {"fid", "lpips"},
+            features=features,
+            weights=weights,
+            device=device,
+            seed=seed,
+            say=lambda line: click.echo(line, err=True),
+            progress=progress,
+        )
+        if tools.features is None:
+            raise OptionsError(tools.why)
+        assert not isinstance(tools.features, str)
+        pairs = evaluate_styles(
+            model,
+            options,
+            source,
+            tools.features,
+            tools.perceptual,
+            count=count,
+            seed=seed,
+            device=pick_device(device),
+            progress=progress,
+        )
+    click.echo(styles_table(pairs, tools.features, tools.perceptual))
+    if json_file is not None:
+        about = {
+            "checkpoint": str(checkpoint),
+            "dataroot": options.data.root,
+            "features": tools.features.name,
+            "perceptual": tools.perceptual.name if tools.perceptual else None,
+            "pairs": [asdict(pair) for pair in pairs],
+        }
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(json_file, json.dumps(about, indent=2) + "\n")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ Examples:
   i2i export runs/facades facades.onnx
   i2i export runs/facades facades.onnx --format int8
   i2i export runs/horses exported/ --format int8 --direction BtoA
+  i2i export runs/animals dog.onnx --domain dog --seed 7
   i2i translate photos/ translated/ --checkpoint facades.onnx
 """
 )
@@ -36,6 +37,18 @@ Examples:
     type=click.Choice(["AtoB", "BtoA"]),
     help="onnx, int8: which way, for models that translate both.  [default: that of the training]",
 )
+@click.option("--domain", help="onnx, int8: of a model of styles, the domain to translate to.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**63 - 1),
+    help="onnx, int8: the number that the style is made from, as for translate.  [default: 0]",
+)
+@click.option(
+    "--reference",
+    metavar="IMAGE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="onnx, int8: an image of the domain to take the style of instead.",
+)
 @click.option(
     "--calibrate-on",
     metavar="DATAROOT",
@@ -54,6 +67,9 @@ def command(
     kind: str | None,
     average: bool | None,
     direction: str | None,
+    domain: str | None,
+    seed: int | None,
+    reference: Path | None,
     calibrate_on: str | None,
     max_loss: float | None,
 ) -> None:
@@ -76,6 +92,9 @@ def command(
     kind = kind or ("onnx" if is_exported(target) else "published")
     if direction and kind == "published":
         raise click.UsageError("--direction goes with --format onnx and int8.")
+    styled = domain is not None or seed is not None or reference is not None
+    if styled and kind == "published":
+        raise click.UsageError("--domain, --seed and --reference go with --format onnx and int8.")
     if (calibrate_on or max_loss is not None) and kind != "int8":
         raise click.UsageError("--calibrate-on and --max-loss go with --format int8.")
     if kind == "published":
@@ -83,18 +102,22 @@ def command(
 
         export_published(checkpoint, target, average=average, say=click.echo)
         return
-    from i2i.export.onnx import MAX_LOSS, export_int8, export_onnx
+    from i2i.export.onnx import MAX_LOSS, Style, export_int8, export_onnx
     from i2i.system.cpu import settle_threads
 
     settle_threads()
+    style = Style(domain, seed, reference)
     if kind == "onnx":
-        export_onnx(checkpoint, target, direction=direction, average=average, say=click.echo)
+        export_onnx(
+            checkpoint, target, direction=direction, average=average, style=style, say=click.echo
+        )
         return
     export_int8(
         checkpoint,
         target,
         direction=direction,
         average=average,
+        style=style,
         calibrate_on=calibrate_on,
         max_loss=MAX_LOSS if max_loss is None else max_loss,
         say=click.echo,

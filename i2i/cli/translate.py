@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -47,6 +47,8 @@ Examples:
   i2i translate faces/ happy/ --domain happiness
   i2i translate faces/ translated/ --domain all --sheet
   i2i translate faces/ blond/ --set-attribute Blond_Hair=1 --set-attribute Young=0
+  i2i translate cats/ dogs/ --domain dog --seed 7 --count 5
+  i2i translate cats/ like_this/ --domain dog --reference dog.jpg
   i2i translate facades/val/ translated/ --side A
 """
 )
@@ -109,6 +111,25 @@ Examples:
     "finds them.",
 )
 @click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**63 - 1),
+    help="Models of styles: the number that a style is made from, always the same.  [default: 0]",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    help="Models of styles: how many styles, from --seed on; each in a sub-folder of its number.",
+)
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="IMAGE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Models of styles: take that of an image of the domain. Several times: each in a "
+    "sub-folder of its name.",
+)
+@click.option(
     "--attributes",
     "table",
     metavar="FILE",
@@ -118,8 +139,8 @@ Examples:
 @click.option(
     "--sheet",
     is_flag=True,
-    help="Write OUTPUT/sheet.png: some images, each in all domains. Without --domain nothing "
-    "else is written.",
+    help="Write OUTPUT/sheet.png: some images, each in all domains; of models of styles in each "
+    "style. Without --domain nothing else is written.",
 )
 @click.option(
     "--format",
@@ -151,6 +172,9 @@ def command(
     direction: str | None,
     domain: str | None,
     attributes: dict[str, bool | None] | None,
+    seed: int | None,
+    count: int | None,
+    references: tuple[Path, ...],
     table: Path | None,
     sheet: bool,
     suffix: str | None,
@@ -203,7 +227,8 @@ def command(
             _check_sheet(source, target, overwrite=overwrite)
             processes.barrier()  # it is there as soon as the first has written it
         translated = False
-        for folder, labels in _rounds(translator, target, domain, attributes, table, sheet):
+        styles = _Styles(seed, count, references)
+        for folder, labels in _rounds(translator, target, domain, attributes, styles, table, sheet):
             translated = True
             complete &= _translate(
                 translator,
@@ -219,7 +244,9 @@ def command(
                 processes=processes,
             )
         if sheet and processes.first:
-            failed = _write_sheet(translator, source, target / "sheet.png", overwrite=overwrite)
+            failed = _write_sheet(
+                translator, source, domain, styles, target / "sheet.png", overwrite=overwrite
+            )
             complete &= not failed
             if not translated:  # else they have been listed
                 _say_failed("Not shown", failed)
@@ -227,11 +254,20 @@ def command(
         sys.exit(1)
 
 
+class _Styles(NamedTuple):
+    """Which styles are asked for, of a model that has some."""
+
+    seed: int | None
+    number: int | None
+    references: tuple[Path, ...]
+
+
 def _rounds(
     translator: "Translator",
     target: Path,
     domain: str | None,
     attributes: dict[str, bool | None] | None,
+    styles: _Styles,
     table: Path | None,
     sheet: bool,
 ) -> Any:
@@ -239,14 +275,18 @@ def _rounds(
     from i2i.core.labels import EVERYTHING
     from i2i.errors import OptionsError
     from i2i.inference.folder import require_writable
+    from i2i.inference.styler import each_style
 
     conditioner = translator.conditioner
     if conditioner is None:
-        if domain or attributes or table or sheet:
+        if domain or attributes or table or sheet or any(each is not None for each in styles[:2]):
             raise OptionsError(
-                "--domain, --set-attribute, --attributes and --sheet are for models of many "
-                "domains, which this one is not."
+                "--domain, --set-attribute, --attributes, --seed, --count and --sheet are for "
+                "models of many domains, which this one is not (or no longer, as a file in which "
+                "the domain was settled)."
             )
+        if styles.references:
+            raise OptionsError("--reference is for models of styles, which this one is not.")
         yield target, None
         return
     space = conditioner.labels
@@ -263,7 +303,9 @@ def _rounds(
     for word in words:
         conditioner.ask(attributes if word is None else word)
         labels = conditioner.told_by(table) if table else None
-        yield (target / word if word and len(words) > 1 else target), labels
+        folder = target / word if word and len(words) > 1 else target
+        for style in each_style(conditioner, *styles):
+            yield folder / style, labels
 
 
 def _check_sheet(source: Path, target: Path, *, overwrite: bool) -> None:
@@ -277,12 +319,22 @@ def _check_sheet(source: Path, target: Path, *, overwrite: bool) -> None:
 
 
 def _write_sheet(
-    translator: "Translator", source: Path, path: Path, *, overwrite: bool
+    translator: "Translator",
+    source: Path,
+    domain: str | None,
+    styles: _Styles,
+    path: Path,
+    *,
+    overwrite: bool,
 ) -> "Sequence[Failure]":
-    from i2i.inference.domain_sheet import overview
+    from i2i.inference.domain_sheet import overview, styles_overview
     from i2i.inference.results import Results
+    from i2i.inference.styler import Styler
 
-    image, failed = overview(translator, source)
+    if isinstance(translator.conditioner, Styler):
+        image, failed = styles_overview(translator, source, domain, *styles)
+    else:
+        image, failed = overview(translator, source)
     Results(path.parent).write(path, lambda part: image.save(part, "PNG"), overwrite=overwrite)
     click.echo(f"image grid: {path}")
     return failed

@@ -92,6 +92,9 @@ class Data(LabelledData):
         (), max_length=100, description="domains: further data sets"
     )
     balance: bool = Field(False, description="domains: show all of them equally often")
+    references: Literal[0, 2] = Field(
+        0, description="domains: images of a domain to aim at that come with each image"
+    )
     root_b: str = Field("", description="unpaired: the folder of domain B, if it lies apart")
     load_size: Side = Field(description="pixels that images are resized to before they are cropped")
     crop_size: Annotated[Side, Field(ge=16)] = Field(
@@ -100,8 +103,8 @@ class Data(LabelledData):
     resize: Literal["stretch", "shorter side", "none"] = Field(
         "stretch", description="to a square; the shorter side alone; or leave images as they are"
     )
-    crop: Literal["random", "center"] = Field(
-        "random", description="where the square is cut from, in training"
+    crop: Literal["random", "center", "random resized"] = Field(
+        "random", description="where the square is cut from, in training; or how it is cut out"
     )
     flip: bool = Field(True, description="mirror half of the images, in training")
     direction: Literal["AtoB", "BtoA"] = Field("AtoB", description="which side is the input")

@@ -7,17 +7,30 @@ from pydantic import Field, model_validator
 from i2i.config.section import Count, Few, Names, Positive, Section, Share, Weight
 from i2i.core.signals import parse_monitor
 
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Betas = tuple[Rate, Rate]
 PrecisionName = Literal["fp32", "bf16", "fp16", "auto"]
 
 
-NotNegative = Annotated[float, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class NetworkOptimizer(Section):
+    """What is different for one network, beside the others of its player."""
+
+    learning_rate: Positive | None = Field(None, description="instead of that of the player")
+    betas: Betas | None = Field(None, description="instead of optimizer.betas")
+    weight_decay: NotNegative | None = Field(None, description="instead of optimizer.weight_decay")
 
 
 class Optimizer(Section):
     name: Literal["adam", "rmsprop", "sgd"] = Field("adam", description="how weights are updated")
     learning_rate: Positive = Field(description="of all players, at the beginning")
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+    betas: Betas = Field(
         (0.5, 0.999), description="adam: decay of the mean of gradients, and of their squares"
+    )
+    weight_decay: NotNegative = Field(
+        0.0, description="part of the gradient: this many times each weight"
     )
     fused: Literal["auto", "if possible"] | bool = Field(
         "auto",
@@ -25,6 +38,9 @@ class Optimizer(Section):
         "has such an optimizer",
     )
     player_learning_rates: dict[str, Positive] = Field({}, description="player -> its own rate")
+    networks: dict[str, NetworkOptimizer] = Field(
+        {}, description="network -> learning_rate, betas or weight_decay of its own"
+    )
 
 
 class Schedule(Section):

@@ -47,6 +47,21 @@ class Labelled(NamedTuple):
     mask: Tensor
 
 
+class Referenced(NamedTuple):
+    """Labelled images, each with two images of a domain that it is to be translated to.
+
+    The first three fields are those of `Labelled`. `references` and `others` are (N, C, H, W), two
+    different images if the domain has more than one; `targets` (N, L) are the labels of both.
+    """
+
+    images: Tensor
+    labels: Tensor
+    mask: Tensor
+    references: Tensor
+    others: Tensor
+    targets: Tensor
+
+
 def to_signed(images: Tensor) -> Tensor:
     """Map uint8 0..255 to float32 -1..1 (x / 127.5 - 1); floating point tensors pass unchanged."""
     if images.dtype == torch.uint8:

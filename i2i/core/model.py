@@ -50,16 +50,26 @@ class Loss(NamedTuple):
 
     `terms` holds the value of each computed term before weighting, a scalar each; `total` is their
     weighted sum. A loss without terms means that the player has nothing to learn in this turn.
-    `readings` are scalars that only go into the log.
+    `readings` are scalars that only go into the log. `networks` are those that move in this turn;
+    by default all of the player's.
     """
 
     total: Tensor
     terms: dict[str, Tensor]
     readings: Mapping[str, Tensor] = MappingProxyType({})
+    networks: tuple[str, ...] = ()
 
     def noting(self, readings: Mapping[str, Tensor]) -> "Loss":
         """This loss, with readings."""
         return self._replace(readings=readings)
+
+    def moving(self, *networks: str) -> "Loss":
+        """This loss, of which only some of the player's networks learn."""
+        return self._replace(networks=networks)
+
+    def named(self, ending: str) -> "Loss":
+        """This loss with another ending of its terms in the log, to tell turns apart."""
+        return self._replace(terms={name + ending: value for name, value in self.terms.items()})
 
 
 class Generated(NamedTuple):
@@ -255,6 +265,14 @@ class Model(nn.Module, ABC):
 
     generators: ClassVar[tuple[str, ...]]
     """The networks that are used after training (by attribute name), the main one first."""
+
+    companions: ClassVar[tuple[str, ...]] = ()
+    """Networks that tell the generators something, also after training: they are averaged with
+    them."""
+
+    references: ClassVar[int] = 0
+    """How many images of a domain to aim at each sample comes with: none, or two of
+    `i2i.core.batch.Referenced`. The recipe says so with data.references."""
 
     directions: ClassVar[Mapping[str, str]] = {}
     """For a model that translates both ways: "AtoB" and "BtoA" -> the name of the generator.

@@ -265,6 +265,8 @@ _TABLE: dict[Group, tuple[tuple[str, bool | None, str, str], ...]] = {
         ("real_classification", LOWER, "cross-entropy of the labels of real images", ""),
         ("categorical", LOWER, "cross-entropy of the categories found", ""),
         ("continuous", LOWER, "what it costs to find the continuous codes again", ""),
+        ("style_reconstruction", LOWER, "mean absolute difference of a style found again", ""),
+        ("diversity", NEITHER, "minus the distance of two outputs by other styles", "-2..0"),
         ("gradient_penalty", NEITHER, "how far the slope of the critic is from 1", ""),
         ("r1", NEITHER, "squared slope of the discriminator at real images", ""),
         ("r2", NEITHER, "squared slope of the discriminator at generated images", ""),

@@ -149,6 +149,22 @@ def run_comparisons(
     return RunComparisons(path, state["step"], options, comparisons)
 
 
+def open_run_data(
+    checkpoint: Path, *, dataroot: str | None, average: bool | None, best: bool, say: Say
+) -> tuple[Model, Options, Source]:
+    """Load the model of a run, with generators as they are used after training, and its data.
+
+    Arguments are those of `run_comparisons`; the options are those of the run, with this data.
+    """
+    options, model, why = load_model(checkpoint, average=average, best=best)
+    say(why)
+    if dataroot is not None:
+        options = elsewhere(options, dataroot, model.data)
+    for name in (*model.generators, *model.companions):
+        inference_mode(options)(model.get_submodule(name))
+    return model, options, open_source(options, model.data, say)
+
+
 def _translator(
     load: Callable[[], tuple[Options, Model, str]], device: torch.device, **more: Any
 ) -> Translator:
@@ -281,7 +297,7 @@ def _whole_model(context: _Context) -> Any:
     missing = [key for key in found.missing_keys if key.split(".")[0] in players]
     if missing:
         raise DataError(f"the checkpoint has no discriminator ({missing[0]} is missing).")
-    for name in model.generators:
+    for name in (*model.generators, *model.companions):
         inference_mode(context.options)(model.get_submodule(name))
     return model.to(context.device)
 

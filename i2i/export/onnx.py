@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from i2i.inference.load import build_translator, load_model
 from i2i.inference.onnx.description import SUFFIX, Description, Quantisation
 from i2i.inference.onnx.libraries import library
 from i2i.inference.onnx.session import ExportedNetwork
+from i2i.inference.styler import settle_style
 from i2i.metrics.images import psnr
 from i2i.networks import set_inference
 from i2i.runs.folder import find_checkpoint
@@ -43,6 +45,18 @@ MAX_LOSS = 0.5
 
 MAX_DIFFERENCE = 1e-3
 """Of -1..1, between a written file in fp32 and its network: an eighth of a step of 8 bits."""
+
+
+class Style(NamedTuple):
+    """What a generator of styles is to translate into: a domain, and the style that a seed stands
+    for (0 by default) or that of a reference."""
+
+    domain: str | None = None
+    seed: int | None = None
+    reference: Path | None = None
+
+
+NO_STYLE = Style()
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,7 @@ def export_onnx(
     *,
     direction: str | None = None,
     average: bool | None = None,
+    style: Style = NO_STYLE,
     say: Say = print,
 ) -> Path:
     """Write a generator as an ONNX file that computes in fp32.
@@ -77,6 +92,7 @@ def export_onnx(
         direction: "AtoB" or "BtoA", for models that translate both ways; by default that of the
             options.
         average: whether the moving average of the generator is written; by default if there is one.
+        style: of a model of styles, the one that the file translates into.
         say: prints a line for a person.
 
     Returns:
@@ -88,7 +104,7 @@ def export_onnx(
         OptionsError: the model does not translate, or not in this direction; or the libraries are
             not installed.
     """
-    generator = _generator(checkpoint, direction, average, say)
+    generator = _generator(checkpoint, direction, average, style, say)
     target = _file(target, generator, "")
     with _workplace(target) as folder:
         _write(generator, generator.network, folder / target.name, say)
@@ -103,6 +119,7 @@ def export_int8(
     *,
     direction: str | None = None,
     average: bool | None = None,
+    style: Style = NO_STYLE,
     calibrate_on: str | None = None,
     max_loss: float = MAX_LOSS,
     say: Say = print,
@@ -114,8 +131,8 @@ def export_int8(
     first and the last stay in fp32.
 
     Arguments:
-        checkpoint, target, direction, average, say: as for `export_onnx`; the file in a folder is
-            "generator_int8.onnx".
+        checkpoint, target, direction, average, style, say: as for `export_onnx`; the file in a
+            folder is "generator_int8.onnx".
         calibrate_on: a data set of the kind that the model was trained on; by default that of the
             run.
         max_loss: dB of PSNR; as much or more is too much, and then no file is written.
@@ -126,7 +143,7 @@ def export_int8(
         OptionsError: as for `export_onnx`; or the data has other labels than were learnt.
     """
     library("onnxruntime.quantization")
-    generator = _generator(checkpoint, direction, average, say)
+    generator = _generator(checkpoint, direction, average, style, say)
     target = _file(target, generator, "_int8")
     images = _held_out(generator, calibrate_on, say)
     with _workplace(target) as folder:
@@ -150,7 +167,7 @@ def export_int8(
 
 
 def _generator(
-    checkpoint: Path, direction: str | None, average: bool | None, say: Say
+    checkpoint: Path, direction: str | None, average: bool | None, style: Style, say: Say
 ) -> _Generator:
     for name in ("onnx", "onnxscript", "onnxruntime"):
         library(name)
@@ -158,6 +175,7 @@ def _generator(
     say(why)
     options, model, _ = load_model(path, average=average)
     translator = build_translator(options, model, direction=direction)
+    settled = settle_style(translator.conditioner, *style)
     network = translator.network
     for each in (network, *map(model.get_submodule, model.generators)):
         set_inference(each, norm=options.inference.norm, dropout=False)
@@ -166,14 +184,16 @@ def _generator(
             "note: exported without dropout, which this model leaves on in use: a file draws no "
             "chances, and translates an image always alike."
         )
+    notes = [settled] if settled else []
+    notes += ["as trained, without average"] if average is False else []
     run = f"{path.absolute().parent.parent.name}/" if path.parent.name == "checkpoints" else ""
     description = Description(
         options=without_places(options.to_dict()),
-        made_from=f"{run}{path.name}{' (as trained, without average)' if average is False else ''}",
+        made_from=f"{run}{path.name}" + (f" ({'; '.join(notes)})" if notes else ""),
         direction=direction or options.data.direction,
         input_channels=translator.input_channels,
         output_channels=translator.output_channels,
-        planes=translator.conditioner.labels.plane_names if translator.conditioner else (),
+        planes=translator.conditioner.planes if translator.conditioner else (),
         multiple=int(network.multiple),  # type: ignore[arg-type]
         norm=options.inference.norm,
         written=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -15,6 +15,7 @@ from i2i.data.kinds import find_kind
 from i2i.data.sources import Source
 from i2i.errors import DataError
 from i2i.metrics.images import psnr
+from i2i.models.starganv2 import StarGANv2
 
 CALIBRATION, JUDGED = 32, 100
 """Held-out images that are taken at most: half of them to calibrate, the others to judge."""
@@ -90,6 +91,8 @@ def held_out(
                 return _paired(batch)
             case Unpaired():
                 return _there_and_back(batch, model, direction)
+            case Labelled() if isinstance(model, StarGANv2):
+                return _to_a_style_and_back(batch, model)
             case Labelled():
                 return _to_others_and_back(batch, model, labels)
         raise DataError(f"what a model makes of {kind.name} data cannot be judged by itself.")
@@ -128,6 +131,22 @@ def _to_others_and_back(batch: Labelled, model: Model, labels: LabelSpace) -> _S
 
     measure = "PSNR of the way to another domain and back to the input"
     return _Samples(with_planes(images, there), quality, measure)
+
+
+def _to_a_style_and_back(batch: Labelled, model: StarGANv2) -> _Samples:
+    """Each image is translated into the one style, and back into its own by the unchanged model."""
+    images, domains = batch.images, batch.labels.argmax(dim=1)
+
+    @torch.no_grad()
+    def quality(made: Tensor) -> Tensor:
+        parts = (each.split(BATCH) for each in (made, images, domains))
+        back = [
+            model.translate(output, model.style_encoder(image, domain))
+            for output, image, domain in zip(*parts, strict=True)
+        ]
+        return psnr(torch.cat(back), images, MOST)
+
+    return _Samples(images, quality, "PSNR of the way into the style and back to the input")
 
 
 @torch.no_grad()

@@ -5,7 +5,8 @@ they have to be known: from whoever asks, or by the classifier that was trained 
 generator.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i2i.core.batch import to_signed
-from i2i.core.labels import Asked, LabelSpace
+from i2i.core.labels import Asked, Changes, LabelSpace, with_planes
 from i2i.data.catalogue.attributes import read_table
 from i2i.errors import DataError, OptionsError
 
@@ -65,17 +66,35 @@ class Conditioner:
             OptionsError: nothing is asked for, or nothing that the generator has learnt; or the
                 labels are needed and there is no classifier.
         """
+        changes = self._changes(asked)
+        if labels is None and self.labels.depends(changes):
+            labels = self.classify(images)
+        if labels is None:
+            labels = torch.zeros(len(images), len(self.labels.names))
+        return self.labels.edited(labels.float(), changes).to(images.device)
+
+    @contextmanager
+    def telling(
+        self, images: Tensor, asked: Asked = None, labels: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Yield what the generator is to be given for images, with arguments as above: here
+        signed images with the planes of their conditions behind the channels. It is told as long
+        as the block lasts, whatever other threads ask for."""
+        yield with_planes(to_signed(images).float(), self(images, asked, labels))
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """What the planes behind the channels mean."""
+        return self.labels.plane_names
+
+    def _changes(self, asked: Asked) -> Changes:
         changes = self.changes if asked is None else self.labels.changes(asked)
         if changes is None:
             raise OptionsError(
                 "this model translates to more tha one domain: ask for one (domain) of "
                 f"{', '.join(self.labels.targets)}."
             )
-        if labels is None and self.labels.depends(changes):
-            labels = self.classify(images)
-        if labels is None:
-            labels = torch.zeros(len(images), len(self.labels.names))
-        return self.labels.edited(labels.float(), changes).to(images.device)
+        return changes
 
     @torch.inference_mode()
     def classify(self, images: Tensor) -> Tensor:
@@ -90,7 +109,8 @@ class Conditioner:
                 "no discriminator to find them: set all of them, or give a table of them."
             )
         device = next(self.classifier.parameters()).device
-        _, logits = self.classifier(self._fitted(to_signed(images).float().to(device)))
+        fitted = fit_square(to_signed(images).float().to(device), self.size, stretch=self.stretch)
+        _, logits = self.classifier(fitted)
         return self.labels.decided(logits.float()).to(images.device)
 
     def told_by(self, table: Path) -> Callable[[Path], Tensor]:
@@ -121,14 +141,21 @@ class Conditioner:
 
         return labels
 
-    def _fitted(self, images: Tensor) -> Tensor:
-        """Bring images to the size of the classifier, as validation does in training."""
-        height, width = images.shape[-2:]
-        if self.stretch:
-            height, width = self.size, self.size
-        else:
-            scale = self.size / min(height, width)
-            height, width = round(height * scale), round(width * scale)
-        images = F.interpolate(images, (height, width), mode="bicubic", antialias=True)
-        top, left = (height - self.size) // 2, (width - self.size) // 2
-        return images[..., top : top + self.size, left : left + self.size].clamp(-1, 1)
+
+def fit_square(images: Tensor, size: int, *, stretch: bool) -> Tensor:
+    """Bring images (N, C, H, W) to `size` x `size` pixels, as validation does in training.
+
+    Arguments:
+        images: in -1..1.
+        size: height and width of the result.
+        stretch: whatever the proportions; else the middle is cut out.
+    """
+    height, width = images.shape[-2:]
+    if stretch:
+        height, width = size, size
+    else:
+        scale = size / min(height, width)
+        height, width = round(height * scale), round(width * scale)
+    images = F.interpolate(images, (height, width), mode="bicubic", antialias=True)
+    top, left = (height - size) // 2, (width - size) // 2
+    return images[..., top : top + size, left : left + size].clamp(-1, 1)

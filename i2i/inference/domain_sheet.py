@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from i2i.core.batch import to_signed
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.images.read import Pixels, list_images, read_image
 from i2i.errors import DataError, OptionsError
 from i2i.inference.folder import Failure, failure
+from i2i.inference.styler import Styler, each_style
 from i2i.inference.translator import Translator, to_tensor
 from i2i.runs.image_grid import image_grid
 
@@ -40,6 +43,64 @@ def overview(
     """
     if translator.conditioner is None:
         raise OptionsError("a sheet of all domains needs a model of many domains.")
+    images, failed = _chosen(translator, translator.conditioner.size, source, count)
+    columns = {"input": images}
+    for domain in translator.conditioner.labels.targets:
+        columns[domain] = translator(images, domain=domain)
+    return image_grid(columns), failed
+
+
+def styles_overview(
+    translator: Translator,
+    source: Path,
+    domain: str | None,
+    seed: int | None,
+    count: int | None,
+    references: Sequence[Path],
+    *,
+    images: int = IMAGES,
+) -> tuple[Image.Image, list[Failure]]:
+    """Return a sheet with a row for each image and a column for each style; those of references
+    have the reference above.
+
+    Arguments:
+        translator: of a model of styles.
+        source: as for `overview`.
+        domain: of the styles; by default, and for "all", every one.
+        seed, count, references: which styles (`i2i.inference.styler.each_style`).
+        images: how many rows at most.
+
+    Returns:
+        the sheet, and the images that were met and could not be read.
+
+    Raises:
+        OptionsError: there is no such domain, or styles are chosen in two ways.
+        DataError: there is no image, or none that can be read.
+    """
+    styler = translator.conditioner
+    assert isinstance(styler, Styler)
+    chosen, failed = _chosen(translator, styler.size, source, images)
+    above = torch.ones_like(chosen[:1])
+    every = domain is None or (domain == "all" and "all" not in styler.labels.names)
+    columns = {"input": torch.cat([above, chosen])}
+    for word in styler.labels.names if every else [domain]:
+        numbers = range(seed or 0, (seed or 0) + (count or 1))
+        tops: list[tuple[str, Path | None]] = [(path.stem, path) for path in references]
+        tops = tops or [(str(number) if count or seed else "", None) for number in numbers]
+        styles = each_style(styler, seed, count, references)
+        for (name, path), _ in zip(tops, styles, strict=True):
+            top = above if path is None else styler.reference
+            columns[f"{word} {name}".rstrip()] = torch.cat([top, translator(chosen, domain=word)])
+    if not references:
+        columns = {name: column[1:] for name, column in columns.items()}
+    return image_grid(columns), failed
+
+
+def _chosen(
+    translator: Translator, size: int, source: Path, count: int
+) -> tuple[Tensor, list[Failure]]:
+    """Some images from all over a folder, (N, C, `size`, `size`) in -1..1, and those that were
+    met and could not be read."""
     paths = [source] if source.is_file() else list_images(source)
     if not paths:
         raise DataError(f"There is no image in '{source}'.")
@@ -55,12 +116,9 @@ def overview(
     if not chosen:
         path, reason = failed[0]
         raise DataError(f"No image of '{source}' can be read: {path}: {reason}.")
-    geometry = evaluation_geometry(translator.conditioner.size, "shorter side")
+    geometry = evaluation_geometry(size, "shorter side")
     images = to_signed(to_tensor([geometry(0, 0, pixels)[0] for pixels in chosen]))
-    columns = {"input": images}
-    for domain in translator.conditioner.labels.targets:
-        columns[domain] = translator(images, domain=domain)
-    return image_grid(columns), failed
+    return images, failed
 
 
 def _first_readable(paths: Sequence[Path], channels: int, failed: list[Failure]) -> Pixels | None:

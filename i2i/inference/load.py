@@ -20,10 +20,14 @@ from i2i.inference.conditioner import Conditioner
 from i2i.inference.onnx.description import is_exported
 from i2i.inference.onnx.session import ExportedNetwork
 from i2i.inference.sampler import Sampler
+from i2i.inference.styler import Styler
 from i2i.inference.translator import Translator
+from i2i.models import find_model
 from i2i.models.build import build_model, data_kind, growth, latent
+from i2i.models.starganv2 import StarGANv2
 from i2i.networks import has_dropout
 from i2i.networks.sizes import ensure_multiple
+from i2i.networks.starganv2 import FixedStyleGenerator
 from i2i.runs.checkpoint import about
 from i2i.runs.folder import find_checkpoint
 from i2i.runs.opening import open_checkpoint
@@ -42,8 +46,8 @@ def build_translator(
 ) -> Translator:
     """Build what translates images with a generator of a model.
 
-    The generator is copied, and so is a classifier: what becomes of the model afterwards changes no
-    translation.
+    The generator is copied, and so are a classifier and the networks that make styles: what becomes
+    of the model afterwards changes no translation.
 
     Arguments:
         options: of the model.
@@ -72,17 +76,12 @@ def build_translator(
     channels = options.data.input_channels, options.data.output_channels
     if model.directions and wanted == "BtoA":
         channels = channels[::-1]
-    classifier = None
-    if (
-        model.classifier_known
-        and model.classifier
-        and not all(each.exclusive for each in options.data.labels.sets)
-    ):
-        classifier = deepcopy(model.get_submodule(model.classifier)).eval().to(device)
     network = model.get_submodule(ways[wanted])
     if not find_kind(data_kind(options)).has_domains:
         ensure_multiple(network, channels[0])
-    return Translator(
+    if isinstance(model, StarGANv2):
+        network = FixedStyleGenerator(model.generator)
+    translator = Translator(
         network,
         input_channels=channels[0],
         output_channels=channels[1],
@@ -91,10 +90,15 @@ def build_translator(
         device=device,
         precision=precision,
         seed=options.train.seed,
-        conditioner=_conditioner(options, classifier, domain),
         trained_size=_trained_size(options),
         paired=find_kind(model.data).has_truth and bool(options.data.root),
     )
+    if isinstance(model, StarGANv2):
+        translator.conditioner = _styler(options, model, translator.network, device, domain)
+    else:
+        classifier = _classifier(options, model, device)
+        translator.conditioner = _conditioner(options, classifier, domain)
+    return translator
 
 
 def _trained_size(options: Options) -> int | None:
@@ -105,6 +109,38 @@ def _trained_size(options: Options) -> int | None:
         return None
     # A little more than is cropped is meant for variety; use is as in validation, without it.
     return data.crop_size if data.load_size <= 1.25 * data.crop_size else data.load_size
+
+
+def _styler(
+    options: Options,
+    model: StarGANv2,
+    network: nn.Module,
+    device: torch.device | str,
+    domain: Asked,
+) -> Styler:
+    """What gives a generator its style, by copies of the networks of its model."""
+    assert isinstance(network, FixedStyleGenerator)
+    return Styler(
+        options.data.labels,
+        network,
+        deepcopy(model.mapping_network).to(device),
+        deepcopy(model.style_encoder).to(device),
+        channels=options.data.input_channels,
+        size=options.data.crop_size,
+        stretch=options.data.resize == "stretch",
+        asked=domain,
+    )
+
+
+def _classifier(options: Options, model: Model, device: torch.device | str) -> nn.Module | None:
+    """A copy of the model's own classifier, where it is needed to tell attributes."""
+    if (
+        model.classifier_known
+        and model.classifier
+        and not all(each.exclusive for each in options.data.labels.sets)
+    ):
+        return deepcopy(model.get_submodule(model.classifier)).eval().to(device)
+    return None
 
 
 def _conditioner(
@@ -242,6 +278,14 @@ def load_exported(
             f"{told.direction}: leave it out, or export the other direction."
         )
     options = _exported_options(network, path)
+    settled = (
+        find_kind(data_kind(options)).has_domains and not told.planes
+    )  # in one style of one domain
+    if domain is not None and settled:
+        raise OptionsError(
+            f"domain (={domain!r}) cannot be chosen for {path}: what it translates to was settled "
+            "when it was exported."
+        )
     return Translator(
         network,
         input_channels=told.input_channels,
@@ -249,7 +293,7 @@ def load_exported(
         norm=options.inference.norm,
         dropout=False,
         device="cpu",  # where its tensors lie, wherever it is computed
-        conditioner=_conditioner(options, None, domain),
+        conditioner=None if settled else _conditioner(options, None, domain),
         trained_size=_trained_size(options),
         paired=find_kind(data_kind(options)).has_truth and bool(options.data.root),
         checkpoint=path,
@@ -261,9 +305,10 @@ def _exported_options(network: ExportedNetwork, path: Path) -> Options:
     told = network.description
     try:
         options = read_options(told.options)
-        planes = (
-            options.data.labels.plane_names if find_kind(data_kind(options)).has_domains else ()
-        )
+        model = find_model(options.model)
+        # One with companions was exported with its style settled.
+        takes_planes = find_kind(model.data).has_domains and not model.companions
+        planes = options.data.labels.plane_names if takes_planes else ()
     except OptionsError as error:
         raise CheckpointError(
             f"{path} has options that this i2i does not understand (version {told.version} of its "
@@ -347,12 +392,13 @@ def load_model(
         raise CheckpointError(f"{path} has no moving average: it was trained without one.")
     weights = state["model"] | (state["average"] if average is not False else {})
     model = build_model(options)
+    used = (*model.generators, *model.companions)
     for name, network in model.named_children():
         prefix = f"{name}."
         own = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
-        if own or name in model.generators:
+        if own or name in used:
             network.load_state_dict(own)
-            if name in model.generators and (wrong := not_finite(own)):
+            if name in used and (wrong := not_finite(own)):
                 raise CheckpointError(
                     f"{path} has weights of the {name} that are not finite ({wrong}): its training "
                     "has failed, and all that it makes is black; take an older one."

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from i2i.core.batch import to_bytes, to_signed
-from i2i.core.labels import Asked, with_planes
+from i2i.core.labels import Asked
 from i2i.data.images import file as image_file
 from i2i.data.images import frames
 from i2i.data.images import read as reading
@@ -299,8 +299,8 @@ class Translator:
         if dtype == torch.uint16:  # which torch hardly computes with
             batch = batch.float() / 32767.5 - 1
         if self.conditioner is not None:
-            condition = self.conditioner(batch, domain, labels)
-            batch = with_planes(to_signed(batch).float(), condition)
+            with self.conditioner.telling(batch, domain, labels) as told:
+                translated = self._translate(told)
         elif domain is not None:
             raise OptionsError(
                 f"domain (={domain!r}) means nothing to this network, which is told of none."
@@ -310,7 +310,8 @@ class Translator:
                 f"labels of shape {tuple(labels.shape)} mean nothing to this network, which is "
                 "told of none: leave them out."
             )
-        translated = self._translate(batch)
+        else:
+            translated = self._translate(batch)
         self._require_finite(translated)
         if dtype == torch.uint8:
             translated = to_bytes(translated)

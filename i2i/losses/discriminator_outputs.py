@@ -31,6 +31,8 @@ class DiscriminatorOutputs:
         fake: generated ones, detached from their generator.
         together: whether both are judged in one batch. It makes a difference to batch norm, whose
             statistics are then those of the mixture.
+        judge_fake: judges the generated ones where they have another condition; by default `judge`.
+            Not with `together`.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class DiscriminatorOutputs:
         fake: Tensor,
         *,
         together: bool = False,
+        judge_fake: Callable[[Tensor], Tensor | Outputs] | None = None,
     ) -> None:
         self._judge = judge
+        self._judge_fake = judge_fake or judge
         self._images = (real, fake)
         self._together = together
 
@@ -53,7 +57,7 @@ class DiscriminatorOutputs:
     @cached_property
     def of_fake(self) -> Outputs:
         """All that the discriminator tells of the generated images, scores first."""
-        return self._both[1] if self._together else _tuple(self._judge(self._images[1]))
+        return self._both[1] if self._together else _tuple(self._judge_fake(self._images[1]))
 
     @property
     def real(self) -> Tensor:
@@ -105,7 +109,7 @@ class DiscriminatorOutputs:
 
 def mean_scores(scores: Tensor) -> Tensor:
     """The mean score of each image, (N,), from scores of any shape (N, ...)."""
-    return at_least_float32(scores).flatten(1).mean(dim=1)
+    return at_least_float32(scores).reshape(len(scores), -1).mean(dim=1)
 
 
 def _tuple(outputs: Tensor | Outputs) -> Outputs:

@@ -114,6 +114,11 @@ def build_model(options: Options) -> Model:
             f"give all three or none ({_chosen(options)}, "
             f"[growth] is {'missing' if options.growth is None else 'there'})."
         )
+    if options.data.references != kind.references:
+        raise OptionsError(
+            f"data.references (={options.data.references}) must be {kind.references} for "
+            f"{options.model}."
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.train.seed)
         model = kind.assemble(parts, **options.game.model_dump())
@@ -156,6 +161,13 @@ def build_model(options: Options) -> Model:
             raise OptionsError(
                 f"optimizer.player_learning_rates.{player} names no player of {options.model}."
                 f"{did_you_mean(player, model.players)} They are: {', '.join(model.players)}."
+            )
+    known = [name for names in model.players.values() for name in names]
+    for name in options.optimizer.networks:
+        if name not in known:
+            raise OptionsError(
+                f"optimizer.networks.{name} is no network of {options.model} that learns."
+                f"{did_you_mean(name, known)} They are: {', '.join(known)}."
             )
     size = options.data.crop_size
     for name in model.generators if find_kind(model.data).translates else ():

@@ -189,8 +189,8 @@ class CUT(Model):
         yield (
             "discriminator",
             self.objectives["discriminator"](
-                fake=lambda: self.adversarial.fake(judged.fake),
-                real=lambda: self.adversarial.real(judged.real),
+                fake=lambda: self.adversarial.fake(judged.fake, lambda: judged.real),
+                real=lambda: self.adversarial.real(judged.real, lambda: judged.fake),
                 gradient_penalty=lambda: gradient_penalty(
                     self.discriminator, target, fake.detach()
                 ),
@@ -214,7 +214,9 @@ class CUT(Model):
         yield (
             "generator",
             self.objectives["generator"](
-                adversarial=lambda: self.adversarial.fool(self.discriminator(fake)),
+                adversarial=lambda: self.adversarial.fool(
+                    self.discriminator(fake), lambda: self.discriminator(target)
+                ),
                 nce=lambda: self._nce(patches(), groups),
                 nce_identity=lambda: self._nce(patches_identity(), groups),
                 hard_nce=lambda: self._hard_nce(patches(), groups),

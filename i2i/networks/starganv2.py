@@ -9,8 +9,10 @@ without the masks that need facial landmarks.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Le
@@ -103,8 +105,16 @@ class StyledBlock(nn.Module):
 
     def forward(self, features: Tensor, style: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) and styles to (N, out_channels, H, W), or twice both."""
-        residual = self._doubled(F.leaky_relu(self.norm1(features, style), SLOPE))
-        residual = self.norm2(self.conv1(residual), style)
+        return self.normalised(
+            features, partial(self.norm1, style=style), partial(self.norm2, style=style)
+        )
+
+    def normalised(
+        self, features: Tensor, norm1: Callable[[Tensor], Tensor], norm2: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """As `forward`, with normalisations that know the style."""
+        residual = self._doubled(F.leaky_relu(norm1(features), SLOPE))
+        residual = norm2(self.conv1(residual))
         residual = self.conv2(F.leaky_relu(residual, SLOPE))
         # A convolution 1x1 and repeating pixels commute, as above.
         shortcut = features if self.conv1x1 is None else self.conv1x1(features)
@@ -186,6 +196,71 @@ class StarGANv2Generator(nn.Module):
             features = block(features, style)
         translated: Tensor = self.to_rgb(features)
         return translated
+
+
+class FixedStyleGenerator(nn.Module):
+    """A generator that translates all images into one style, with the weights of another.
+
+    The scales and shifts of the style are computed once, so that it can be computed in tiles and
+    exported as a network that takes nothing but images.
+
+    Args:
+        generator: whose layers it shares.
+
+    Attributes:
+        multiple: height and width must be multiples of this.
+    """
+
+    def __init__(self, generator: StarGANv2Generator) -> None:
+        super().__init__()
+        self.multiple = generator.multiple
+        self.from_rgb, self.encode = generator.from_rgb, generator.encode
+        self.decode = nn.ModuleList(_FixedStyleBlock(block) for block in generator.decode)
+        self.to_rgb = generator.to_rgb
+
+    def set_style(self, style: Tensor) -> None:
+        """Translate into a style (style_dim,) from now on."""
+        blocks: Any = self.decode
+        for block in blocks:
+            block.set_style(style)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, C, H, W) to images of the same shape.
+
+        Raises:
+            DataError: height or width is no multiple of `multiple`, or is too small.
+        """
+        require_size(images, minimum=2 * self.multiple, multiple=self.multiple)
+        features = self.from_rgb(images)
+        for block in self.encode:
+            features = block(features)
+        for block in self.decode:
+            features = block(features)
+        translated: Tensor = self.to_rgb(features)
+        return translated
+
+
+class _FixedStyleBlock(nn.Module):
+    """A `StyledBlock` in one style."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        self.block = block
+        self.norm1, self.norm2 = (
+            InstanceNorm2d(adain.fc.out_features // 2, affine=True).to(adain.fc.weight.device)
+            for adain in (block.norm1, block.norm2)
+        )
+
+    @torch.no_grad()
+    def set_style(self, style: Tensor) -> None:
+        for norm, adain in ((self.norm1, self.block.norm1), (self.norm2, self.block.norm2)):
+            gamma, beta = adain.fc(style).chunk(2)
+            norm.weight.copy_(1 + gamma)
+            norm.bias.copy_(beta)
+
+    def forward(self, features: Tensor) -> Tensor:
+        styled: Tensor = self.block.normalised(features, self.norm1, self.norm2)
+        return styled
 
 
 @register_network("mapping_network", "stargan-v2")

@@ -94,7 +94,7 @@ def _options(state: Mapping[str, Any], path: Path) -> Options:
 def _require_fit(options: Options, outline: Mapping[str, Any], path: Path) -> None:
     """Raise `CheckpointError` unless the weights are those of the networks of the options.
 
-    Imported checkpoints may lack whole networks, but not the generators.
+    Imported checkpoints may lack whole networks, but not those that are used.
     """
     try:
         model = require_room(options)
@@ -103,7 +103,8 @@ def _require_fit(options: Options, outline: Mapping[str, Any], path: Path) -> No
             f"{path} holds options of which no model can be built ({origin(outline)}): {error}"
         ) from error
     found = {**outline["model"], **outline["average"]}
-    there = {str(key).partition(".")[0] for key in found} | {*model.generators}
+    used = {*model.generators, *model.companions}
+    there = {str(key).partition(".")[0] for key in found} | used
     expected = {
         key: value for key, value in model.state_dict().items() if key.partition(".")[0] in there
     }

@@ -37,7 +37,7 @@ def as_used(
         seed_generators(trainer.device, seed)
         if single:
             model.eval()
-        for name in model.generators:
+        for name in (*model.generators, *model.companions):
             prepare(model.get_submodule(name))
         buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         average = trainer.ema.in_place() if trainer.ema else nullcontext()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i.core.batch import Labelled, Pair, Unpaired, to_signed
+from i2i.core.batch import Labelled, Pair, Referenced, Unpaired, to_signed
 from i2i.core.model import Model
 from i2i.core.registry import DATA_KINDS
 from i2i.data.kinds import find_kind
@@ -46,9 +46,8 @@ class BatchCheck:
             f"{name} (N, {'L' if count is None else count})" for name, count in self.columns.items()
         ]
         return (
-            f"{self.model} learns from i2i.{self.kind.__name__}({', '.join(self.channels)}"
-            f"{''.join(f', {name}' for name in self.columns)}): {', '.join(parts)}, images as "
-            "torch.uint8 in 0..255 or floating point in -1..1"
+            f"{self.model} learns from i2i.{self.kind.__name__}({', '.join(self.kind._fields)}): "
+            f"{', '.join(parts)}, images as torch.uint8 in 0..255 or floating point in -1..1"
         )
 
     def __call__(self, batch: Any, dtype: torch.dtype = torch.float32) -> Any:
@@ -130,6 +129,14 @@ def check_for(
         return BatchCheck(Unpaired, {"a": input_channels, "b": output_channels}, model=name)
     if kind.batch is not Labelled:
         return None
+    if model.references:
+        images = ("images", "references", "others")
+        return BatchCheck(
+            Referenced,
+            dict.fromkeys(images, input_channels),
+            {"labels": labels, "mask": sets, "targets": labels},
+            model=name,
+        )
     if kind.translates:
         return BatchCheck(
             Labelled, {"images": input_channels}, {"labels": labels, "mask": sets}, model=name

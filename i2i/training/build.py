@@ -1,7 +1,9 @@
 """From options to a trainer: here is where an option becomes an argument."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,12 +48,23 @@ def make_optimizer(
     device: torch.device,
     player: str,
     parameters: list[nn.Parameter],
+    networks: Mapping[str, nn.Module] = MappingProxyType({}),
     share_of_turns: Callable[[str], float] = lambda player: 1.0,
 ) -> torch.optim.Optimizer:
-    """The optimizer of one player; see `Model.share_of_turns`."""
+    """The optimizer of one player.
+
+    Arguments:
+        options: the table [optimizer].
+        device: where the parameters will be.
+        player: whose they are.
+        parameters: all that the player trains.
+        networks: those that have something of their own in `options.networks`.
+        share_of_turns: see `Model.share_of_turns`; told about the rates and betas of all networks.
+    """
     share = share_of_turns(player)
-    rate = options.player_learning_rates.get(player, options.learning_rate) * share
-    betas = (options.betas[0] ** share, options.betas[1] ** share)
+    rate = options.player_learning_rates.get(player, options.learning_rate)
+    groups = list(_groups(options, rate, parameters, networks, share))
+    decay = options.weight_decay
     # One kernel for all weights; on a GPU with fp16 it also need not wait. On a CPU it saves up to
     # a third of a small step, but rounds differently, which shows in published numbers.
     on_gpu = device.type == "cuda"
@@ -60,14 +73,48 @@ def make_optimizer(
     match options.name:
         case "adam":
             return torch.optim.Adam(
-                parameters, lr=rate, betas=betas, fused=fused, capturable=on_gpu
+                groups,
+                lr=rate * share,
+                betas=_lazy(options.betas, share),
+                weight_decay=decay,
+                fused=fused,
+                capturable=on_gpu,
             )
         case "rmsprop":
             if options.fused is True:
                 raise OptionsError("optimizer.fused (=true) is not to be had with rmsprop.")
-            return torch.optim.RMSprop(parameters, lr=rate, capturable=on_gpu)
+            return torch.optim.RMSprop(
+                groups, lr=rate * share, weight_decay=decay, capturable=on_gpu
+            )
         case "sgd":
-            return torch.optim.SGD(parameters, lr=rate, fused=fused)
+            return torch.optim.SGD(groups, lr=rate * share, weight_decay=decay, fused=fused)
+
+
+def _groups(
+    options: Optimizer,
+    rate: float,
+    parameters: list[nn.Parameter],
+    networks: Mapping[str, nn.Module],
+    share: float,
+) -> Iterator[dict[str, Any]]:
+    """The groups of a player's parameters: what its networks share, then those with their own."""
+    own = {name: set(networks[name].parameters()) & {*parameters} for name in networks}
+    shared = [p for p in parameters if not any(p in group for group in own.values())]
+    if shared:
+        yield {"params": shared}
+    for name, group in own.items():
+        if group:
+            told = options.networks[name].model_dump(exclude_none=True)
+            betas = told.pop("betas", None)
+            if betas and options.name == "adam":
+                told["betas"] = _lazy(betas, share)
+            told["lr"] = told.pop("learning_rate", rate) * share
+            yield {"params": [p for p in parameters if p in group], **told}
+
+
+def _lazy(betas: tuple[float, float], share: float) -> tuple[float, float]:
+    """Betas of an optimizer that also steps for lazy terms; see `Model.share_of_turns`."""
+    return betas[0] ** share, betas[1] ** share
 
 
 def build_trainer(
@@ -158,7 +205,13 @@ def build_trainer(
         )
     return Trainer(
         model,
-        partial(make_optimizer, options.optimizer, device, share_of_turns=model.share_of_turns),
+        partial(
+            make_optimizer,
+            options.optimizer,
+            device,
+            networks={name: model.get_submodule(name) for name in options.optimizer.networks},
+            share_of_turns=model.share_of_turns,
+        ),
         device=device,
         precision=chosen_precision(train.precision, device),
         rate=rate,
@@ -278,7 +331,8 @@ def _compiled(options: Options, model: Model) -> list[str]:
     networks = {name for names in model.players.values() for name in names}
     if options.objective.get("path_length"):
         networks -= set(model.generators)
-    return sorted(networks & set(model.generators) if penalised else networks)
+    used = {*model.generators, *model.companions}
+    return sorted(networks & used if penalised else networks)
 
 
 def run_length(options: Options, images: int) -> int:

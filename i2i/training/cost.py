@@ -20,6 +20,7 @@ import torch
 from i2i.config import Options
 from i2i.core.model import Model
 from i2i.data.kinds import find_kind
+from i2i.data.kinds.labelled_images import with_references
 from i2i.errors import TrainingError
 from i2i.models.build import build_model, growth
 from i2i.training.build import build_trainer
@@ -180,13 +181,14 @@ def random_batch(options: Options, model: Model, seed: int = 0) -> Any:
     Images are (N, C, H, W) bytes. Labels go through all names in turn.
     """
     data = options.data
-    return find_kind(model.data).random_batch(
+    batch = find_kind(model.data).random_batch(
         _batch_size(options),
         data.crop_size,
         (data.input_channels, data.output_channels),
         data.labels,
         torch.Generator().manual_seed(seed),
     )
+    return with_references(batch) if model.references else batch
 
 
 def _batch_size(options: Options) -> int:

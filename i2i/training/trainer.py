@@ -149,8 +149,13 @@ class Trainer:
         self.images = images
         self.steps_done = 0
 
+        self._networks = {
+            name: list(model.get_submodule(name).parameters())
+            for networks in model.players.values()
+            for name in networks
+        }
         self.parameters = {
-            player: [p for name in networks for p in model.get_submodule(name).parameters()]
+            player: [p for name in networks for p in self._networks[name]]
             for player, networks in model.players.items()
         }
         self.optimizers = {
@@ -158,7 +163,8 @@ class Trainer:
             for player, parameters in self.parameters.items()
         }
         self._base_betas = {
-            player: optimizer.defaults.get("betas") for player, optimizer in self.optimizers.items()
+            player: [group.get("betas") for group in optimizer.param_groups]
+            for player, optimizer in self.optimizers.items()
         }
         for objective in model.objectives.values():
             for name in self.anneal.weights.keys() & objective.weights.keys():
@@ -191,8 +197,9 @@ class Trainer:
             model.get_submodule(name).compile()
 
     def _averaged(self) -> Iterator[tuple[str, Tensor]]:
-        """The weights of the generators and the running statistics that belong to them."""
-        for generator in self.model.generators:
+        """The weights of the generators and their companions, and the running statistics that
+        belong to them."""
+        for generator in (*self.model.generators, *self.model.companions):
             network = self.model.get_submodule(generator)
             for name, parameter in network.named_parameters():
                 yield f"{generator}.{name}", parameter
@@ -354,9 +361,10 @@ class Trainer:
             self.ema.set_decay(self.half_life.decay(half_life, seen, count))
         if self.anneal.beta2 is not None:
             for player, optimizer in self.optimizers.items():
-                if betas := self._base_betas[player]:
-                    final = self.anneal.beta2 ** self.model.share_of_turns(player)
-                    for group in optimizer.param_groups:
+                final = self.anneal.beta2 ** self.model.share_of_turns(player)
+                bases = self._base_betas[player]
+                for group, betas in zip(optimizer.param_groups, bases, strict=False):
+                    if betas:  # of the groups that there were at the beginning
                         group["betas"] = (betas[0], self.anneal.at(share, betas[1], final))
         self._rates.set(self._rate(step))
 
@@ -423,7 +431,7 @@ class Trainer:
                     last = piece == others[-1]
                     self._descend(player, loss, len(pieces), losses, last=last)
                     current = piece
-            if loss.terms and closely and self._learning(player):
+            if loss.terms and closely and self._learning(player, loss):
                 losses[f"{player}/gradient_norm"] = self._gradient_norm(player)
             if len(pieces) == 1:
                 self._move(player, loss, losses)
@@ -434,25 +442,26 @@ class Trainer:
         return losses
 
     def _move(self, player: str, loss: Loss, losses: Losses) -> None:
-        if not loss.terms or not self._learning(player):
+        if not loss.terms or not self._learning(player, loss):
             return
         history = self.histories.get(player)
         if history is not None:
             distance = history.pull(self.precision.scale(player))
             losses[f"{player}/historical_averaging"] = distance
         if self.model.zero_unreached:
-            for parameter in self.parameters[player]:
+            for parameter in self._learning(player, loss):
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
         self.precision.step(player, self.optimizers[player])
         if player in self.clip:
-            _clip(self._learning(player), self.clip[player])
+            _clip(self._learning(player, loss), self.clip[player])
         if history is not None:
             history.update()
 
-    def _learning(self, player: str) -> list[torch.nn.Parameter]:
-        """The weights of a player that are not frozen."""
-        return [p for p in self.parameters[player] if p.requires_grad]
+    def _learning(self, player: str, loss: Loss) -> list[torch.nn.Parameter]:
+        """The weights that a player moves in a turn: of the turn's networks, and not frozen."""
+        names = loss.networks or self.model.players[player]
+        return [p for name in names for p in self._networks[name] if p.requires_grad]
 
     def _gradient_norm(self, player: str) -> Tensor:
         gradients = [p.grad for p in self.parameters[player] if p.grad is not None]
@@ -497,7 +506,8 @@ class Trainer:
 
     def _descend(self, player: str, loss: Loss, pieces: int, losses: Losses, *, last: bool) -> None:
         """Add the gradient of a piece; with the last one, average it over the processes."""
-        parameters = self._learning(player)
+        names = loss.networks or self.model.players[player]
+        parameters = self._learning(player, loss)
         if loss.total.requires_grad and parameters:
             share = loss.total / (pieces * self.processes.world)
             exchange = self.exchanges.get(player) if last else None
@@ -507,7 +517,7 @@ class Trainer:
             raise TrainingError(
                 f"step {self.steps_done}: the loss of the {player} "
                 f"(terms: {', '.join(loss.terms)}) does not depend on its own networks "
-                f"({', '.join(self.model.players[player])}), so the turn would train nobody."
+                f"({', '.join(names)}), so the turn would train nobody."
             )
         total = {"total": loss.total.detach()}
         for name, value in {**loss.terms, **loss.readings, **total}.items():

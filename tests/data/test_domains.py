@@ -8,6 +8,7 @@ from PIL import Image
 
 from i2i.config import Options
 from i2i.config.recipes import load_options
+from i2i.core.batch import Referenced
 from i2i.core.labels import LabelSet
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.kinds.labelled_images import LabelledFiles, LabelledImages
@@ -286,3 +287,46 @@ def test_a_broken_image_is_named(domains: Path) -> None:
     with pytest.raises(DataError, match=r"green/2\.png"):
         open_source(settled(domains), "domains", silent)
     assert open_source(settled(domains, "data.skip_bad=true"), "domains", silent).images == 14
+
+
+def test_references_are_pairs_of_one_domain(tmp_path: Path) -> None:
+    files = domains(tmp_path, 6, 3, 1)
+    geometry = JointGeometry(20, 20, flip=False)
+    data = LabelledImages(
+        [files], geometry, batch_size=4, seed=3, shuffle=True, balance=True, references=True
+    )
+    plain = LabelledImages([files], geometry, batch_size=4, seed=3, shuffle=True, balance=True)
+    pairs: dict[int, list[tuple[int, int]]] = {0: [], 1: [], 2: []}
+    for position in range(54):
+        sample = data[position]
+        assert isinstance(sample, Referenced)
+        alone = plain[position]
+        assert torch.equal(sample.images, alone.images)
+        assert torch.equal(sample.labels, alone.labels)
+        # The second channel of a painted image is its number.
+        numbers = [int(image[1, 0, 0]) for image in (sample.references, sample.others)]
+        pairs[int(sample.targets.argmax())].append((numbers[0], numbers[1]))
+    assert {domain: len(each) for domain, each in pairs.items()} == {0: 18, 1: 18, 2: 18}
+    assert Counter(one for one, _ in pairs[0]) == dict.fromkeys(range(6), 3)
+    assert Counter(other for _, other in pairs[0]) == dict.fromkeys(range(6), 3)
+    assert all(one != other for domain in (0, 1) for one, other in pairs[domain])
+    assert len(set(pairs[1])) == 6  # all ordered pairs of three, in 18 draws
+    assert set(pairs[2]) == {(0, 0)}
+    again = LabelledImages(
+        [files], geometry, batch_size=4, seed=3, shuffle=True, balance=True, references=True
+    )[17]
+    assert all(map(torch.equal, again, data[17]))
+
+
+def test_references_are_cropped_apart(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    paths = [tmp_path / name / "0.png" for name in "xyz"]
+    for path in paths:
+        path.parent.mkdir()
+        Image.fromarray(noise).save(path)
+    files = LabelledFiles(DOMAINS, tuple(paths), np.eye(3, dtype=bool))
+    data = LabelledImages([files], JointGeometry(40, 16), shuffle=True, references=True)
+    for position in range(5):
+        images = [image.numpy() for image in data[position] if image.ndim == 3]
+        assert len(images) == 3
+        assert not any(np.array_equal(images[i], images[j]) for i, j in ((0, 1), (1, 2), (0, 2)))

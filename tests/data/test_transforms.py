@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from i2i.data.augment.geometry import JointGeometry, evaluation_geometry, resize_pixels
+from i2i.data.augment.geometry import JointGeometry, ResizedCrop, evaluation_geometry, resize_pixels
 from i2i.errors import OptionsError
 
 RESIZES = st.sampled_from(["stretch", "shorter side", "none"])
@@ -246,3 +246,33 @@ def test_images_that_cannot_be_written_to_are_taken() -> None:
     straight, mirrored = noise(8, 8), noise(8, 8)[:, ::-1]
     assert all(np.array_equal(each, straight) or np.array_equal(each, mirrored) for each in found)
     assert any(np.array_equal(each, mirrored) for each in found)
+
+
+def test_a_resized_crop_is_as_published() -> None:
+    """An image of its own coordinates tells which part of it was cut out."""
+    height, width = 100, 100
+    ramp = np.stack(np.meshgrid(range(height), range(width), indexing="ij"), axis=2)
+    image = np.concatenate([2 * ramp, 0 * ramp[..., :1]], axis=2).astype(np.uint8)
+    geometry = ResizedCrop(100, 50)
+    areas, ratios, mirrored, whole = [], [], 0, 0
+    for position in range(1000):
+        (out,) = geometry(7, position, image)
+        assert out.shape == (50, 50, 3)
+        rows, columns = out[:, 25, 0].astype(float), out[25, :, 1].astype(float)
+        mirrored += columns[0] > columns[-1]
+        # Slopes: pixels of the image for each pixel of the result.
+        down, across = (abs(each[40] - each[10]) / 2 / 30 * 50 for each in (rows, columns))
+        whole += min(down, across) > 99
+        if min(down, across) < 99:
+            areas.append(down * across / (height * width))
+            ratios.append(across / down)
+    assert 430 < mirrored < 570
+    assert 430 < whole < 580  # with hardly a part that is nearly everything
+    assert 0.77 < min(areas) < 0.84
+    assert max(areas) <= 1.0
+    assert 0.87 < min(ratios) < 0.93
+    assert 1.07 < max(ratios) < 1.13
+    (again,) = geometry(7, 3, image)
+    np.testing.assert_array_equal(again, geometry(7, 3, image)[0])
+    still = ResizedCrop(100, 50, flip=False)
+    assert all(still(7, position, image)[0][25, 0, 1] < 60 for position in range(50))

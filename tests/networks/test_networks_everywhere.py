@@ -32,6 +32,7 @@ GENERATOR_ARGUMENTS = {
     "progan": FROM_NOISE | {"width": 16},  # narrower is too coarse in bfloat16
     "stylegan2": FROM_NOISE | {"channel_base": 512, "channel_max": 16, "style": 16},
     "r3gan": FROM_NOISE | {"width": (16,), "groups": (4,), "blocks": (1,)},
+    "stargan-v2": {"in_channels": 3, "size": SIZE, "style_dim": 5},
 }
 DISCRIMINATOR_ARGUMENTS = {
     "patchgan": {"in_channels": 3, "layers": 2},
@@ -44,9 +45,11 @@ DISCRIMINATOR_ARGUMENTS = {
     "progan": OF_CLASSES,
     "stylegan2": OF_CLASSES | {"channel_base": 512, "channel_max": 16},
     "r3gan": OF_CLASSES | {"width": (16,), "groups": (4,), "blocks": (1,)},
+    "stargan-v2": {"in_channels": 3, "size": SIZE, "domains": 3},
 }
-TRANSLATORS = [name for name, told in GENERATOR_ARGUMENTS.items() if "latent" not in told]
-DRAWERS = [name for name in GENERATOR_ARGUMENTS if name not in TRANSLATORS]
+DRAWERS = [name for name, told in GENERATOR_ARGUMENTS.items() if "latent" in told]
+# That of StarGAN v2 also takes a style; how one is exported, tests/inference/test_styler.py tells.
+TRANSLATORS = [name for name in GENERATOR_ARGUMENTS if name not in (*DRAWERS, "stargan-v2")]
 # Those of label maps and of several scales, in test_pix2pixhd.py and test_spade.py.
 ELSEWHERE = {
     *("pix2pixhd-global", "pix2pixhd-enhancer", "spade"),
@@ -95,8 +98,8 @@ def built(kind: type[nn.Module], width: int, arguments: dict) -> nn.Module:
 class Joined(nn.Module):
     """A network whose outputs, if there are several, are joined to one row for each image.
 
-    A generator that draws from noise takes it from the images; labels are added where they are
-    needed.
+    A generator that draws from noise takes it from the images; labels, numbers of domains and
+    styles are added where they are needed.
     """
 
     def __init__(self, network: nn.Module, arguments: dict) -> None:
@@ -104,17 +107,18 @@ class Joined(nn.Module):
         self.network = network
         self.from_noise = "latent" in arguments
         self.labelled = arguments.get("classes") == CLASSES
+        self.domains = arguments.get("domains")
+        self.style_dim = arguments.get("style_dim")
         # Random numbers would be others in each pass.
         self.settings = {"noise": "const"} if hasattr(network, "synthesis") else {}
 
     def forward(self, images: Tensor) -> Tensor:
-        labels = (
-            [torch.eye(CLASSES)[torch.arange(len(images)) % CLASSES].to(images)]
-            if self.labelled
-            else []
-        )
+        numbers = torch.arange(len(images))
+        told = [torch.eye(CLASSES)[numbers % CLASSES].to(images)] if self.labelled else []
+        told += [numbers % self.domains] if self.domains else []
+        told += [torch.ones(len(images), self.style_dim).to(images)] if self.style_dim else []
         inputs = images.flatten(1)[:, :LATENT] if self.from_noise else images
-        outputs = self.network(inputs, *labels, **self.settings)
+        outputs = self.network(inputs, *told, **self.settings)
         if isinstance(outputs, tuple):
             return torch.cat([output.flatten(1) for output in outputs], dim=1)
         return outputs

@@ -10,10 +10,9 @@ from i2i.errors import CheckpointError, OptionsError
 from i2i.inference.load import build_translator, load_translator
 from i2i.models.build import build_model
 from i2i.system.device import pick_device
-from i2i.training import build as builder
 from i2i.training import session as train
-from i2i.training.build import build_trainer, resolve_precision
-from shrunk import shrunk
+from i2i.training.build import build_trainer, make_optimizer, resolve_precision
+from shrunk import batch_for, shrunk
 
 
 def test_devices() -> None:
@@ -57,6 +56,48 @@ def test_optimizers_and_their_rates(name: str, kind: type) -> None:
     trainer = build_trainer(shrunk("pix2pix", *settings))
     assert {type(optimizer) for optimizer in trainer.optimizers.values()} == {kind}
     assert trainer.learning_rates(0) == {"discriminator": 0.5, "generator": 2e-4}
+
+
+def test_a_network_may_have_settings_of_its_own() -> None:
+    own = "optimizer.networks.mapping_network"
+    settings = (f"{own}.learning_rate=0.25", f"{own}.betas=[0.5, 0.75]", "optimizer.weight_decay=2")
+    trainer = build_trainer(
+        shrunk("stargan-v2", *settings, "optimizer.networks.style_encoder.weight_decay=0"),
+        rate=lambda step: 1 / (1 + step),
+    )
+    model, groups = trainer.model, trainer.optimizers["generator"].param_groups
+    expected = {
+        "generator": (1e-4, (0.0, 0.99), 2.0),
+        "mapping_network": (0.25, (0.5, 0.75), 2.0),
+        "style_encoder": (1e-4, (0.0, 0.99), 0.0),
+    }
+    for name, values in expected.items():
+        [group] = [
+            group
+            for group in groups
+            if any(p is q for p in group["params"] for q in model.get_submodule(name).parameters())
+        ]
+        assert len(group["params"]) == len(list(model.get_submodule(name).parameters()))
+        assert (group["lr"], tuple(group["betas"]), group["weight_decay"]) == values
+    assert sum(len(group["params"]) for group in groups) == len(trainer.parameters["generator"])
+    trainer.step(batch_for(trainer.model))
+    trainer.step(batch_for(trainer.model))
+    assert sorted(group["lr"] for group in groups) == [5e-5, 5e-5, 0.125]
+    with pytest.raises(OptionsError, match=r"networks\.critic is no network of pix2pix"):
+        build_model(shrunk("pix2pix", "optimizer.networks.critic.learning_rate=1"))
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])
+def test_weight_decay_moves_what_no_gradient_does(name: str) -> None:
+    settings = [f"optimizer.name={name}", "optimizer.weight_decay=0.5", "optimizer.betas=[0, 0.99]"]
+    options = shrunk("pix2pix", *settings, "optimizer.learning_rate=0.25").optimizer
+    weight = torch.nn.Parameter(torch.tensor([3.0]))
+    optimizer = make_optimizer(options, torch.device("cpu"), "generator", [weight])
+    weight.grad = torch.zeros(1)
+    optimizer.step()
+    # The gradient is 0.5 * 3. Adam makes a whole step of its sign, RMSprop one of 1 / sqrt(0.01).
+    step = {"adam": 0.25, "rmsprop": 2.5, "sgd": 0.25 * 1.5}[name]
+    torch.testing.assert_close(weight.detach(), torch.tensor([3 - step]))
 
 
 def test_weights_are_updated_in_one_pass_where_that_is_asked_for() -> None:

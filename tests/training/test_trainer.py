@@ -14,6 +14,7 @@ from i2i.errors import TrainingError
 from i2i.inference.load import build_translator
 from i2i.models import cut
 from i2i.models.build import build_model
+from i2i.models.starganv2 import StarGANv2
 from i2i.training.build import build_trainer
 from i2i.training.trainer import Trainer
 from shrunk import batch_for, recipes, shrunk
@@ -198,6 +199,12 @@ def test_pieces_of_a_step_equal_the_whole_in_every_model(
     monkeypatch.setattr(
         cut, "draw_positions", lambda maps, count: [torch.arange(count) for _ in maps]
     )
+    if options.model == "stargan-v2":
+        # Biases before a normalisation have gradients of rounding, of which Adam makes whole steps.
+        settings += ["optimizer.name=sgd"]
+        monkeypatch.setattr(
+            StarGANv2, "noise", lambda self, n, device: torch.ones(n, self.latent_size).double()
+        )
     trainers = []
     for pieces in (1, 4):
         options = shrunk(recipe, *settings, f"train.gradient_accumulation={pieces}")

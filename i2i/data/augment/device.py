@@ -11,10 +11,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from i2i.core.batch import Labelled, Pair, Unpaired
+from i2i.core.batch import Labelled, Pair, Referenced, Unpaired
 from i2i.errors import OptionsError
 
-T = TypeVar("T", Pair, Unpaired, Labelled)
+T = TypeVar("T", Pair, Unpaired, Labelled, Referenced)
 
 
 class DeviceAugment(nn.Module):

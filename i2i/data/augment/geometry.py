@@ -134,6 +134,39 @@ class JointGeometry:
         return round(height * scale), round(width * scale)
 
 
+class ResizedCrop(JointGeometry):
+    """Cut out a part of random size and proportions, half of the time, and resize it; mirror.
+
+    As published for StarGAN v2 (Choi et al., CVPR 2020): with probability 1/2 a part of 0.8 to 1 of
+    the area, 0.9 to 1.1 times as wide as high in comparison; else everything. Either is stretched
+    to the size of the crop.
+    """
+
+    AREAS = (0.8, 1.0)
+    RATIOS = (0.9, 1.1)
+
+    def _cropped(self, seed: int, position: int, *resized: Pixels) -> tuple[Pixels, ...]:
+        generator = np.random.default_rng((seed, _STREAM, position))
+        if generator.random() < 0.5:
+            top, left, height, width = self._part(generator, *resized[0].shape[:2])
+            resized = tuple(image[top : top + height, left : left + width] for image in resized)
+        cropped = (resize_pixels(np.ascontiguousarray(p), *[self.crop_size] * 2) for p in resized)
+        return tuple(map(_mirrored, cropped) if self.flip and generator.random() < 0.5 else cropped)
+
+    def _part(
+        self, generator: np.random.Generator, height: int, width: int
+    ) -> tuple[int, int, int, int]:
+        """Draw (top, left, height, width) of a part; all there is if ten draws do not fit."""
+        for _ in range(10):
+            area = height * width * generator.uniform(*self.AREAS)
+            ratio = np.exp(generator.uniform(*np.log(self.RATIOS)))  # symmetric in both sides
+            across, down = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
+            if 0 < across <= width and 0 < down <= height:
+                top = int(generator.integers(height - down + 1))
+                return top, int(generator.integers(width - across + 1)), down, across
+        return 0, 0, height, width
+
+
 def evaluation_geometry(crop_size: int = 256, resize: Resize = "stretch") -> JointGeometry:
     """Return the geometry of validation: loaded at `crop_size`, nothing random, centre crop."""
     return JointGeometry(crop_size, crop_size, resize, random_crop=False, flip=False)

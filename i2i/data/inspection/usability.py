@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from i2i.core.batch import Labelled
 from i2i.core.labels import alike
 from i2i.core.text import counted, of
 from i2i.data.images.check import CheckResult, mismatch
@@ -174,7 +175,7 @@ def balance_findings(survey: Survey) -> list[Finding]:
 
 def name_findings(survey: Survey) -> list[Finding]:
     """Domains, classes and attributes whose names will be in the way."""
-    if survey.kind not in ("domains", "unconditional"):
+    if find_kind(survey.kind).batch is not Labelled:
         return []
     parts = [part.name for part in survey.parts if part.split == "train"]
     names = list(dict.fromkeys([*(parts if len(parts) > 1 else ()), *dict(survey.shares)]))

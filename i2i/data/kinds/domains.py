@@ -91,6 +91,7 @@ class Domains(DataKind):
             batch_size=options.train.batch_size,
             shuffle=True,
             balance=data.balance,
+            references=data.references > 0,
             **common,
         )
         files = [path for each in sets for path in each.images]

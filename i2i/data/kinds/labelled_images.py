@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from i2i.core.batch import Labelled, to_tensor
+from i2i.core.batch import Labelled, Referenced, to_tensor
 from i2i.core.labels import LabelSet, LabelSpace
 from i2i.data.augment.geometry import JointGeometry
 from i2i.data.images.read import read_image
@@ -60,7 +60,7 @@ class LabelledFiles:
                 )
 
 
-class LabelledImages(Dataset[Labelled], Decoding):
+class LabelledImages(Dataset[Labelled | Referenced], Decoding):
     """Labelled images, addressed by their position in the training (see `i2i.data.loading.order`).
 
     In training, all images of a batch come from one data set, and the data sets take turns in
@@ -77,6 +77,9 @@ class LabelledImages(Dataset[Labelled], Decoding):
         seed: Not negative; order and geometry follow from it.
         shuffle: Draw at random, as above; else go through all images, in a fixed order.
         balance: Show all labels equally often.
+        references: Let each sample come with two images of a domain, for which all domains take
+            turns in random order; only shuffled, of one data set. The two go through the images of
+            the domain in orders of their own, and are cropped and mirrored apart.
     """
 
     def __init__(
@@ -89,7 +92,9 @@ class LabelledImages(Dataset[Labelled], Decoding):
         seed: int = 0,
         shuffle: bool = False,
         balance: bool = False,
+        references: bool = False,
     ) -> None:
+        assert not references or (shuffle and len(sets) == 1)
         self.sets = list(sets)
         self.geometry = geometry
         self.channels = channels
@@ -99,6 +104,7 @@ class LabelledImages(Dataset[Labelled], Decoding):
         self.begins = np.cumsum([0, *(len(each.images) for each in sets)])
         self.items = int(self.begins[-1])
         self.offsets = np.cumsum([0, *(len(each.label_set.names) for each in sets)])
+        self._references = _References(self.sets[0], seed) if references else None
         if shuffle:
             self._turns = EpochOrder(len(self.sets), _seed(seed, 0))
             self._draws = [
@@ -117,12 +123,26 @@ class LabelledImages(Dataset[Labelled], Decoding):
         """Return the number of images, which is the length of an epoch."""
         return sum(len(each.images) for each in self.sets)
 
-    def __getitem__(self, position: int) -> Labelled:
-        """Return an image (C, H, W) uint8, its labels and its mask, for any position from 0 on.
+    def __getitem__(self, position: int) -> Labelled | Referenced:
+        """Return an image (C, H, W) uint8, its labels and its mask, for any position from 0 on;
+        and two references and their labels.
 
         Raises:
             DataError: the file cannot be read.
         """
+        labelled = self._labelled(position)
+        if self._references is None:
+            return labelled
+        images = []
+        for which, index in enumerate(drawn := self._references(position)):
+            seed = _seed(self.seed, 4, which)
+            (pixels,) = self.geometry.cut(seed, position, *self.recalled(index))
+            images.append(to_tensor(pixels))
+        targets = torch.from_numpy(self.sets[0].labels[drawn[0]].astype(np.float32))
+        references, others = images
+        return Referenced(*labelled, references, others, targets)
+
+    def _labelled(self, position: int) -> Labelled:
         number, index = self.index(position)
         files = self.sets[number]
         (pixels,) = self.geometry.cut(
@@ -164,6 +184,26 @@ class _Draw:
         return self.cells[cell][self.orders[cell](turn)[1]]
 
 
+class _References:
+    """Draws two images of one domain for each position, different ones where there are two."""
+
+    def __init__(self, files: LabelledFiles, seed: int) -> None:
+        self.cells = files.cells()
+        self.turns = EpochOrder(len(self.cells), _seed(seed, 3))
+        self.orders = [
+            EpochOrder(len(cell), _seed(seed, 3, at)) for at, cell in enumerate(self.cells)
+        ]
+
+    def __call__(self, position: int) -> tuple[int, int]:
+        turn, at = self.turns(position)
+        cell = self.cells[at]
+        epoch, one = self.orders[at](turn)
+        # Each epoch pairs every image with that which comes a number of images later.
+        later = 1 + epoch % (len(cell) - 1) if len(cell) > 1 else 0
+        other = self.orders[at](epoch * len(cell) + (turn + later) % len(cell))[1]
+        return cell[one], cell[other]
+
+
 def _seed(*entropy: int) -> int:
     return int(np.random.SeedSequence((_STREAM, *entropy)).generate_state(1)[0])
 
@@ -192,3 +232,9 @@ def labels_in_turn(images: Tensor, space: LabelSpace) -> Labelled:
     count, names = len(images), len(space.names)
     labels = torch.eye(names)[torch.arange(count) % names] if names else torch.zeros(count, 0)
     return Labelled(images, labels, torch.ones(count, len(space.sets)))
+
+
+def with_references(batch: Labelled) -> Referenced:
+    """A batch in which each image is to become like its predecessor, or like that mirrored."""
+    references = batch.images.roll(1, 0)
+    return Referenced(*batch, references, references.flip(-1), batch.labels.roll(1, 0))

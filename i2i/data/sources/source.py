@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, default_collate
 
 from i2i.config import Data
 from i2i.core.progress import progress_bar
-from i2i.data.augment.geometry import JointGeometry
+from i2i.data.augment.geometry import JointGeometry, ResizedCrop
 from i2i.data.augment.transforms import UserTransforms
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images.check import CheckResult, check_images, usable_images
@@ -83,7 +83,6 @@ def geometry(data: Data, *, sides: str = "A", paired: bool = False) -> JointGeom
     Raises:
         OptionsError: a transform of the recipe is not one.
     """
-    random = data.crop == "random"
     chosen = data.transforms
     transforms = None
     if chosen:
@@ -96,7 +95,10 @@ def geometry(data: Data, *, sides: str = "A", paired: bool = False) -> JointGeom
             channels=dict(zip(sides, channels, strict=False)),
             paired=paired,
         )
-    return JointGeometry(data.load_size, data.crop_size, data.resize, random, data.flip, transforms)
+    sizes = data.load_size, data.crop_size, data.resize
+    if data.crop == "random resized":
+        return ResizedCrop(*sizes, flip=data.flip, transforms=transforms)
+    return JointGeometry(*sizes, data.crop == "random", data.flip, transforms)
 
 
 def readable(paths: Sequence[Path], data: Data, say: Say, checked: CheckResult) -> list[Path]:

@@ -247,6 +247,26 @@ class ConvolveTransposed(Layer):
 
 
 @final
+class Average(Layer):
+    """Down-sampling by the mean of squares of `factor` x `factor` values."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def channels(self, inputs: list[int]) -> int:
+        return inputs[0]
+
+    def length(self, length: int, axis: int) -> int:
+        return length // self.factor
+
+    def reach(self, want: Span, length: int, axis: int) -> Span:
+        return want[0] * self.factor, want[1] * self.factor
+
+    def __call__(self, tiles: list[Tensor], have: Region, want: Region, whole: Region) -> Tensor:
+        return F.avg_pool2d(tiles[0], self.factor)
+
+
+@final
 class Repeat(Layer):
     """Up-sampling that repeats each pixel."""
 

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from i2i.inference.tiles.layers import (
     Add,
+    Average,
     Concatenate,
     Convolve,
     ConvolveTransposed,
@@ -38,6 +39,17 @@ _ACTIVATIONS = (
 _FUNCTIONS = {torch.relu: nn.ReLU(), F.relu: nn.ReLU(), torch.tanh: nn.Tanh()}
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _SIDE = 2**12
+
+
+class _Quotient(nn.Module):
+    """Division by a number."""
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = by
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features / self.by
 
 
 class UntileableError(Exception):
@@ -163,6 +175,11 @@ class _Features:
         self.index = len(self.program.steps) - 1
         return self
 
+    def __truediv__(self, other: object) -> "_Features":
+        if not isinstance(other, int | float):
+            raise UntileableError("it divides features by something else than a number")
+        return self.program.append(Pointwise(_Quotient(other)), self)
+
     def __getattr__(self, name: str) -> Any:
         raise UntileableError(f"it cannot be traced: it asks features for {name!r}")
 
@@ -170,10 +187,11 @@ class _Features:
     def __torch_function__(
         cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> "_Features":
-        kwargs = kwargs or {}
-        if function in _FUNCTIONS and not kwargs:
+        # Functions of torch that are written in Python hand on their defaults as well.
+        kwargs = {key: value for key, value in (kwargs or {}).items() if value not in (None, False)}
+        if (layer := _layer(function, args[1:], kwargs)) is not None:
             program: _Program = args[0].program
-            return program.append(Pointwise(_FUNCTIONS[function]), args[0])
+            return program.append(layer, args[0])
         if function is torch.add and not kwargs:
             first, second = args
             return cast(_Features, first + second)
@@ -183,6 +201,20 @@ class _Features:
                 program = next(part.program for part in parts if isinstance(part, _Features))
                 return program.append(Concatenate(), *parts)
         raise UntileableError(f"it contains {getattr(function, '__name__', function)}")
+
+
+def _layer(function: Any, numbers: tuple[Any, ...], told: dict[str, Any]) -> Layer | None:
+    """The layer that a function of features, and of what else it is told, stands for, if any."""
+    if function in _FUNCTIONS and not told:
+        return Pointwise(_FUNCTIONS[function])
+    if function is F.leaky_relu and not numbers and told.keys() == {"negative_slope"}:
+        return Pointwise(nn.LeakyReLU(told["negative_slope"]))
+    if function is F.interpolate and told.keys() == {"scale_factor", "mode"}:
+        factor = told["scale_factor"]
+        return Repeat(factor) if told["mode"] == "nearest" and isinstance(factor, int) else None
+    if function is F.avg_pool2d and not told and len(numbers) == 1 and isinstance(numbers[0], int):
+        return Average(numbers[0])
+    return None
 
 
 def _steps(module: nn.Module, index: int, following: int) -> list[Step]:
