@@ -28,11 +28,12 @@ from i2i.config import Options
 from i2i.config.recipes import load_options
 from i2i.core.batch import to_device
 from i2i.core.model import Clock, Model
-from i2i.data.kinds import find_kind
 from i2i.distributed.gradients import GradientExchange
 from i2i.models.build import build_model, growth
-from i2i.training.cost import period_of
+from i2i.training.cost import period_of, random_batch, with_batch_size
 from i2i.training.flops import StepWork
+
+META = torch.device("meta")
 
 GPUS = (8, 64, 512)
 
@@ -42,7 +43,11 @@ WORTH = 0.8
 MODELS: dict[str, tuple[int, ...]] = {
     "pix2pix": (1, 4, 16),
     "cyclegan": (1, 4, 16),
+    "cut": (1, 4, 16),
+    "fastcut": (1, 4, 16),
+    "src": (1, 4, 16),
     "stargan": (2, 4, 16),
+    "stargan-v2": (1, 8),
     "gan": (16, 128),
     "dcgan": (16, 128),
     "lsgan": (8, 64),
@@ -59,6 +64,7 @@ MODELS: dict[str, tuple[int, ...]] = {
 of a machine, and as much on every GPU. Networks that grow are at their last stage, fully grown."""
 
 SETTINGS = {
+    "stargan-v2": ('data.domains=["a", "b"]',),
     "stargan": ('data.domains=["a", "b", "c", "d", "e"]',),
     "cgan": (f"data.domains={list('abcdefghij')}".replace("'", '"'),),
 }
@@ -159,13 +165,9 @@ def count(model: Model, batch: Any, steps: range, update: int = 0) -> list[Turn]
 
 def turns_of(options: Options, images: int) -> list[Turn]:
     """The turns until all players have moved, with `images` in a step."""
-    with torch.device("meta"):
+    with META:
         model = build_model(options)
-        data = options.data
-        channels = data.input_channels, data.output_channels
-        kind = find_kind(model.data)
-        noise = kind.random_batch(images, data.crop_size, channels, data.labels, torch.Generator())
-        batch = to_device(noise, torch.device("cpu"))
+        batch = to_device(random_batch(with_batch_size(options, images), model), META)
         growing = growth(options)
         begin = growing.last_begin + growing.stages[-1].fade if growing else 0
         period = period_of(options)

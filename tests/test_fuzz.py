@@ -128,7 +128,7 @@ def test_checkpoints(recipe: str, tmp_path: Path) -> None:
         if recipe == "progan":
             load_sampler(path, device="cpu")
         else:
-            load_translator(path, device="cpu")[0](torch.zeros(1, 3, 16, 16))
+            load_translator(path, device="cpu")(torch.zeros(1, 3, 16, 16))
         resumed(path)
 
     assert each(make, read, TIMES // 2) > TIMES // 8

@@ -9,7 +9,7 @@ import i2i
 PACKAGE = Path(i2i.__file__).parent
 COMMANDS = "train|translate|evaluate|report|sample|doctor|datasets|import|export|info"
 IN_A_COMMAND = re.compile(rf"(\bi2i ({COMMANDS})|\btensorboard --logdir)\b[^`\"<;\n]*$")
-NO_PATHS = {"_TRAIN[kind]", "direction"}
+NO_PATHS = {"_TRAIN[kind]", "direction", "quick", "cure"}
 
 
 def unquoted(source: str) -> list[str]:
@@ -32,7 +32,7 @@ def unquoted(source: str) -> list[str]:
                 text += str(part.value)
                 continue
             value = ast.unparse(part.value)
-            is_fine = value.startswith("shlex.") or value in quoted | NO_PATHS
+            is_fine = value.startswith(("shlex.quote(", "quote(")) or value in quoted | NO_PATHS
             if IN_A_COMMAND.search(text) and not is_fine:
                 found.append(value)
             text += "x"

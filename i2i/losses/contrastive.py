@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from i2i.losses.precision import at_least_float32
+from i2i.system.device import full_precision
 
 SELF = -10.0
 """Takes the place of the similarity of a query with its own key among the negatives."""
@@ -137,7 +138,7 @@ def _similarities(queries: Tensor, keys: Tensor, images: int) -> tuple[Tensor, T
 
 def _products(rows: Tensor, others: Tensor) -> Tensor:
     """Those of all pairs in a group; autocast would round them, which a temperature makes large."""
-    with torch.autocast(rows.device.type, enabled=False):
+    with full_precision(rows):
         return rows @ others.mT
 
 

@@ -9,13 +9,14 @@ that were trained with its older form: other names, and the two vectors are rene
 order, which after any number of passes is another estimate.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
+
+from i2i.system.device import full_precision
 
 EPS = 1e-12
 """Added to no length, but the least that one is taken to be."""
@@ -71,7 +72,7 @@ class HookedConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.Conv2d's name for it)
         """As `nn.Conv2d`."""
-        with _full_precision(input):
+        with full_precision(input):
             matrix = self.weight_orig.flatten(1)
             # New tensors, not the buffers, which a second pass changes before the backward pass.
             if self.training:
@@ -95,12 +96,7 @@ def _normalise(layer: nn.Conv2d | nn.Linear) -> None:
 
 
 def _weight(layer: nn.Conv2d | nn.Linear, beside: Tensor) -> Tensor:
-    with _full_precision(beside):
-        return layer.weight
-
-
-def _full_precision(beside: Tensor) -> AbstractContextManager[Any]:
     # The iteration runs in the precision of the weight: half of it is too coarse for singular
-    # values, and torch does not mix the two on a GPU. Tensors without data know no autocast.
-    kind = beside.device.type
-    return torch.autocast(kind, enabled=False) if kind != "meta" else nullcontext()
+    # values, and torch does not mix the two on a GPU.
+    with full_precision(beside):
+        return layer.weight

@@ -1,5 +1,8 @@
 """Devices and precisions by their names."""
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 
 from i2i.errors import OptionsError, did_you_mean
@@ -31,3 +34,9 @@ def pick_device(name: str) -> torch.device:
 def chosen_precision(name: str, device: torch.device) -> str:
     """The precision that "auto" stands for on this device; any other stands for itself."""
     return best_precision(device) if name == "auto" else name
+
+
+def full_precision(beside: torch.Tensor) -> AbstractContextManager[Any]:
+    """A context without autocast on the device of a tensor; tensors without data know none."""
+    kind = beside.device.type
+    return torch.autocast(kind, enabled=False) if kind != "meta" else nullcontext()

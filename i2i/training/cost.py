@@ -162,7 +162,7 @@ def measure_memory(options: Options, device: torch.device | str, known: Estimate
     smaller = size // 2 >= max(2, 2 * options.train.gradient_accumulation)
     other = size // 2 if smaller else 4 * size
     try:
-        second = measure_apart(_with_batch_size(options, other), device, steps=1)
+        second = measure_apart(with_batch_size(options, other), device, steps=1)
     except TrainingError:
         return None
     if known.memory is None or second.memory is None:
@@ -197,7 +197,8 @@ def _batch_size(options: Options) -> int:
     return options.train.batch_size if growing is None else growing.stages[-1].batch_size
 
 
-def _with_batch_size(options: Options, size: int) -> Options:
+def with_batch_size(options: Options, size: int) -> Options:
+    """The options with so many images in a step; of networks that grow, in the last stage."""
     if options.growth is not None:
         *before, last = options.growth.stages
         stages = (*before, last.model_copy(update={"batch_size": size}))

@@ -25,6 +25,7 @@ from i2i.distributed.processes import Processes, together
 from i2i.errors import CheckpointError, DataError, I2iError, OptionsError, RunError
 from i2i.metrics.measures import Measure, find_measures
 from i2i.models.build import batch_sizes, build_model, data_kind, growth, inference_mode
+from i2i.runs.checkpoint import refuse_exported
 from i2i.runs.folder import (
     Run,
     environment,
@@ -240,6 +241,7 @@ def _resume(
     shorter: bool = False,
 ) -> Outcome:
     path, _ = find_checkpoint(run_or_checkpoint, Path())
+    refuse_exported(path, "a run folder or a checkpoint")
     run = open_run(path.resolve().parent.parent)
     folder = RunFolder(run, {}, say)
     if processes.first:

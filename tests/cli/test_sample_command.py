@@ -126,7 +126,7 @@ def test_styles_are_mixed_in_a_sheet(domains: Path, tmp_path: Path) -> None:
     out = tmp_path / "mixed"
     done = i2i("sample", out, *given, "--mix", "2", "3", "--layers", "2-3")
     assert done.exit_code == 0, done.output
-    assert files(out) == ["mix.png"]
+    assert files(out) == [MARKER, "mix.png"]
     assert load(out / "mix.png").shape == (20 + 3 * 100, 4 + 4 * 100, 3)
     assert "layers (=7-7) must be" in said(
         "sample", tmp_path / "x", *given, "--mix", "1", "1", "--layers", "7"

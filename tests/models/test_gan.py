@@ -338,7 +338,7 @@ def test_the_sheet_of_told_classes_has_a_column_for_each() -> None:
 def test_the_sheet_of_codes_varies_one_code_in_each_block_of_rows() -> None:
     model = gan("infogan", "latent.categorical=[3]", "latent.continuous=1").eval()
     seen: list[Tensor] = []
-    model.generate = lambda vectors, labels: (  # type: ignore[method-assign]
+    model.make_images = lambda vectors, labels: (  # type: ignore[method-assign]
         seen.append(vectors) or vectors[:, None, None, :]
     )
     columns = model.visualize(labelled(torch.zeros(2, 1, 16, 16)))

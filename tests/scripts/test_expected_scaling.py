@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from i2i.config.recipes import recipes
+from i2i.core.batch import to_device
 from i2i.models.build import build_model
+from i2i.training.cost import random_batch, with_batch_size
 from shrunk import shrunk
 
 ROOT = Path(__file__).parent.parent.parent
@@ -168,7 +171,7 @@ def test_work_is_the_same_with_data_and_without(recipe: str) -> None:
     model = build_model(options)
     begin = 0 if options.growth is None else options.train.steps
     steps = range(begin, begin + options.game.n_critic)
-    batch = scaling.batch_for(model, 2, options)
+    batch = to_device(random_batch(with_batch_size(options, 2), model), torch.device("cpu"))
     there = scaling.count(model, batch, steps)
     without = scaling.turns_of(options, 2)
     assert [turn.player for turn in without] == [turn.player for turn in there]

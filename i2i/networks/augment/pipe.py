@@ -12,7 +12,6 @@ image is doubled with a low-pass filter, sampled between pixels, and halved with
 
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
 from functools import reduce
 
 import torch
@@ -23,6 +22,7 @@ from i2i.errors import OptionsError, did_you_mean
 from i2i.networks.augment import matrices
 from i2i.networks.augment.draws import Draws
 from i2i.networks.augment.sampling import sample_bilinear
+from i2i.system.device import full_precision
 
 GEOMETRY = ("xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac")
 COLOUR = ("brightness", "contrast", "lumaflip", "hue", "saturation")
@@ -126,9 +126,7 @@ class AugmentPipe(nn.Module):
                 changed; sizes may differ.
             colour: whether the colours are changed.
         """
-        # Places need all their digits. Tensors without data know no autocast.
-        kind = images.device.type
-        with torch.autocast(kind, enabled=False) if kind != "meta" else nullcontext():
+        with full_precision(images):  # places need all their digits
             result = images.to(torch.promote_types(images.dtype, torch.float32))
             chosen = _Chosen(draws, self.strengths, self.p, result)
             if any(name in self.strengths for name in GEOMETRY):

@@ -1,7 +1,5 @@
 """Augmentations by name, each with a probability `p` that may be changed while training."""
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +7,7 @@ from i2i.errors import OptionsError, did_you_mean
 from i2i.networks.augment.diffaugment import POLICIES, DiffAugment
 from i2i.networks.augment.draws import Augmentation, Draws
 from i2i.networks.augment.pipe import COLOUR, GEOMETRY, PARTS, R3GAN, AugmentPipe
+from i2i.system.device import full_precision
 
 GROUPS = {"b": GEOMETRY[:3], "g": GEOMETRY[3:], "c": COLOUR}
 """What the letters of "bgc" stand for: pixel blitting, geometry, colour."""
@@ -37,8 +36,7 @@ class Sometimes(nn.Module):
 
     def transform(self, images: Tensor, draws: Draws, *, colour: bool = True) -> Tensor:
         """Augment those of (N, C, H, W) whose gate is below p."""
-        kind = images.device.type
-        with torch.autocast(kind, enabled=False) if kind != "meta" else nullcontext():
+        with full_precision(images):
             wide = images.to(torch.promote_types(images.dtype, torch.float32))
             augmented = self.augmentation.transform(wide, draws, colour=colour)
             happens = (draws["gate"] < self.p).reshape(-1, 1, 1, 1)
