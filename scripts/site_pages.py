@@ -34,7 +34,7 @@ GROUPS = {
     "Evaluate": ["evaluate_run", "evaluate_folders", "Evaluation"],
     "Piece by piece": [
         *("build_model", "build_trainer", "Trainer", "build_translator", "build_sampler"),
-        *("Pair", "Unpaired", "Labelled", "to_signed", "to_bytes"),
+        *("Pair", "Unpaired", "Labelled", "Referenced", "to_signed", "to_bytes"),
     ],
     "Parts of your own": [
         *("register_model", "register_network", "register_loss", "load_plugin"),

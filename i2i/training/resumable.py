@@ -57,10 +57,16 @@ def _problems(trainer: Trainer, state: Mapping[str, Any]) -> Iterator[str]:
                 yield f"the {player}'s {key} (={shortened(value)}) is no number"
     if trainer.ema is not None and (wrong := misfits(trainer.ema.state_dict(), state["average"])):
         yield f"its moving average does not fit: {wrong}"
+    counted = None if trainer.ema is None else trainer.ema.updates
+    updates = state.get("average_updates")
+    if counted is not None and updates is not None and not _like(updates, counted):
+        yield f"the updates of its moving average (={shortened(updates)}) are no number"
     if (augmentation := trainer.augmentation) is not None:
         kept = state.get("augmentation")
         if wrong := misfits(augmentation.kept(), kept if isinstance(kept, dict) else {}):
             yield f"the probability of its augmentation does not fit: {wrong}"
+    if not _are_rates(state.get("rates", {})):
+        yield f"its learning rates (={shortened(state['rates'])}) are no numbers"
     for player, history in trainer.histories.items():
         found, own = state["histories"][player], history.state_dict()
         if not _like(found.get("turns"), own["turns"]) or not _alike(
@@ -99,6 +105,18 @@ def _ranks(ranks: Any, own: Mapping[str, Any]) -> Iterator[str]:
     )
     if not fits:
         yield "what other processes had does not fit the networks"
+
+
+def _are_rates(told: Any) -> bool:
+    """Whether it gives each player a list of rates that somebody else has set; None for none."""
+    return isinstance(told, dict) and all(
+        isinstance(each, list)
+        and all(
+            rate is None or (isinstance(rate, int | float) and not isinstance(rate, bool))
+            for rate in each
+        )
+        for each in told.values()
+    )
 
 
 def _alike(found: Any, own: Sequence[Tensor]) -> bool:
