@@ -220,6 +220,9 @@ def test_what_cannot_be_resumed_is_refused_before_anything_is_taken_over(tmp_pat
         ({"optimizers": {**good["optimizers"], "generator": {**own, "state": {999: {}}}}}, "999"),
         ({"ranks": [{"x": 3}]}, "other processes"),
         ({"model": {}}, "weights do not fit"),
+        ({"average_updates": torch.zeros(2)}, "updates of its moving average"),
+        ({"rates": {"generator": ["fast"]}}, "learning rates .* are no numbers"),
+        ({"rates": [0.1]}, "learning rates .* are no numbers"),
     ):
         with pytest.raises(CheckpointError, match=why):
             require_resumable(trainer, {**good, **bad}, "a.pt")
