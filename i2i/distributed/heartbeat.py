@@ -125,6 +125,7 @@ class Watch:
     def _run(self) -> None:
         neighbour = (self.rank + 1) % self.world
         last, heard, count = b"", time.monotonic(), 0
+        beat: bytes | None
         while not self._over.wait(BEAT):
             count += 1
             if os.getppid() != self._launcher:
@@ -135,8 +136,13 @@ class Watch:
                     self.store.set(f"beat{self.rank}", str(count))
                     beat = self.store.get(f"beat{neighbour}")
                 except RuntimeError:
-                    self._without_store()
-                    break
+                    beat = None
+            if beat is None:
+                if self._orphaned():  # the store has gone with the launcher
+                    self._leave_in_order()
+                    return
+                self._without_store()
+                break
             if beat != last:
                 last, heard = beat, time.monotonic()
             elif time.monotonic() - heard > SILENCE:
@@ -146,6 +152,13 @@ class Watch:
         if self._failed is None or self._over.wait(GRACE):
             return
         self._end()
+
+    def _orphaned(self) -> bool:
+        """Whether the launcher is gone; the system closes what it had open a little earlier."""
+        until = time.monotonic() + BEAT
+        while os.getppid() == self._launcher and time.monotonic() < until:
+            time.sleep(BEAT / 20)
+        return os.getppid() != self._launcher
 
     def _leave_in_order(self) -> None:
         """Do as if the launcher, which was killed, had passed on a signal before: all processes

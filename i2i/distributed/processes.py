@@ -225,6 +225,8 @@ def launch(arguments: Sequence[str], processes: int, device: str) -> int:
         )
     logging.disable(logging.CRITICAL)  # this process does nothing else that could be logged
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
+    # What torch writes of a lost connection, with the frames of its stack: `Watch` says it.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     manners: dict[str, Any] = {
         "signals_to_handle": ",".join(_passed_on()),
         "shutdown_timeout": LONGEST_GOODBYE,
