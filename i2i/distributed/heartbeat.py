@@ -50,6 +50,7 @@ class Watch:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._launcher = os.getppid()
+        self._told = False
         self.store.set(f"beat{rank}", "0")
 
     def start(self) -> None:
@@ -60,6 +61,8 @@ class Watch:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
+        if os.getppid() != self._launcher:  # another process was the first to notice
+            self._tell_of_the_launcher()
 
     def announce(self, text: str) -> tuple[int, str]:
         """Say that this process has failed; returns who was the first to fail, and why."""
@@ -163,11 +166,15 @@ class Watch:
     def _leave_in_order(self) -> None:
         """Do as if the launcher, which was killed, had passed on a signal before: all processes
         notice it, and what they have to tell each other goes other ways than the store."""
-        if self.rank == 0:
-            _write_error("the process that launched the others was killed, so they save and leave.")
+        self._tell_of_the_launcher()
         signal.raise_signal(signal.SIGTERM)
         if not self._over.wait(LONGEST_GOODBYE):
             os._exit(1)
+
+    def _tell_of_the_launcher(self) -> None:
+        if self.rank == 0 and not self._told:
+            self._told = True
+            _write_error("the process that launched the others was killed, so they save and leave.")
 
     def _end(self) -> None:
         assert self._failed is not None
