@@ -355,8 +355,8 @@ def test_onnx_metadata_name_the_version_and_what_is_wrong(tmp_path: Path) -> Non
     assert Description.from_metadata(older, Path("a.onnx")).i2i == ""
     for key, value, why in (
         ("i2i.planes", None, "has no 'i2i.planes'"),
-        ("i2i.config", "[" * 50_000, "nested too deep"),
-        ("i2i.config", "3", r"i2i\.options \(=3\).*a table"),
+        ("i2i.options", "[" * 50_000, "nested too deep"),
+        ("i2i.options", "3", r"i2i\.options \(=3\).*a table"),
         ("i2i.multiple", '"4"', "a whole number"),
         ("i2i.multiple", "0", "a whole number"),
         ("i2i.version", "true", "a whole number"),

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from i2i.errors import DataError
+from i2i.system.atomic import write_text
 
 SPLITS: dict[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -135,7 +136,7 @@ def results_folder(folder: Path) -> Iterator[None]:
         within_marked = any((above / MARKER).is_file() for above in folder.absolute().parents)
         if fresh and folder.is_dir() and not within_marked:
             with contextlib.suppress(OSError):
-                (folder / MARKER).write_text(_MARKED, encoding="utf-8")
+                write_text(folder / MARKER, _MARKED)
 
 
 def results_in(folders: Iterable[Path]) -> list[Path]:
