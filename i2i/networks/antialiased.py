@@ -7,9 +7,8 @@ it. Park et al., "Contrastive learning for unpaired image-to-image translation",
 its generator and its discriminator so.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,7 @@ from i2i.core.registry import register_network
 from i2i.errors import OptionsError
 from i2i.networks.blocks import has_bias, normalisation, require_at_least, require_size
 from i2i.networks.checkpointing import Checkpointed
+from i2i.networks.patchgan import PatchJudge
 from i2i.networks.resnet import ResidualBlock
 
 
@@ -213,7 +213,7 @@ class AntialiasedResNet(Checkpointed):
 
 
 @register_network("discriminator", "antialiased-patchgan")
-class AntialiasedPatchGAN(nn.Module):
+class AntialiasedPatchGAN(PatchJudge):
     """A fully convolutional discriminator with a map of scores, and with blurred steps.
 
     CUT's has width 64 and 3 layers. Weights and filters have the published names.
@@ -230,8 +230,6 @@ class AntialiasedPatchGAN(nn.Module):
     Raises:
         OptionsError: an unknown name, or a number that is too small.
     """
-
-    minimum: int
 
     def __init__(
         self,
@@ -264,13 +262,6 @@ class AntialiasedPatchGAN(nn.Module):
         modules.append(nn.Conv2d(channels, 1, 4, padding=1))
         self.model = nn.Sequential(*modules)
 
-    @staticmethod
-    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options to change for images of `size` pixels, of which a score must be left."""
-        if size >= 3 * 2 ** options["layers"]:
-            return {}
-        return {"layers": max(1, int(math.log2(size / 3)))}
-
     @property
     def receptive_field(self) -> int:
         """Height and width, in pixels, of the patch that one score sees."""
@@ -281,18 +272,3 @@ class AntialiasedPatchGAN(nn.Module):
             elif isinstance(module, BlurDown):
                 field = 2 * (field - 1) + module.filt.shape[-1]
         return field
-
-    def features(self, images: Tensor) -> Tensor:
-        """Return the activations (N, F) just before the scores."""
-        features: Tensor = self.model[:-1](images)
-        return features.flatten(1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to scores (N, 1, H', W') with H' = H // 2**layers - 2.
-
-        Raises:
-            DataError: H or W is below `minimum`.
-        """
-        require_size(images, minimum=self.minimum)
-        scores: Tensor = self.model(images)
-        return scores

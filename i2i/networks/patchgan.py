@@ -17,8 +17,42 @@ from i2i.networks.blocks import has_bias, normalisation, require_at_least, requi
 from i2i.networks.options import Norm, Width
 
 
+class PatchJudge(nn.Module):
+    """What discriminators of overlapping patches share: `model` maps images to a score for each.
+
+    Attributes:
+        model: the layers in their order, of which the last makes the scores.
+        minimum: smallest height and width of an image.
+    """
+
+    model: nn.Sequential
+    minimum: int
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to change for images of `size` pixels, of which a score must be left."""
+        if size >= 3 * 2 ** options["layers"]:
+            return {}
+        return {"layers": max(1, int(math.log2(size / 3)))}
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the activations (N, F) just before the scores."""
+        features: Tensor = self.model[:-1](images)
+        return features.flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to scores (N, 1, H', W') with H' = H // 2**layers - 2.
+
+        Raises:
+            DataError: H or W is below `minimum`.
+        """
+        require_size(images, minimum=self.minimum)
+        scores: Tensor = self.model(images)
+        return scores
+
+
 @register_network("discriminator", "patchgan")
-class PatchGAN(nn.Module):
+class PatchGAN(PatchJudge):
     """A fully convolutional discriminator with a map of scores.
 
     The published one has width 64 and 3 layers, which judge patches of 70x70 pixels. The weights
@@ -36,8 +70,6 @@ class PatchGAN(nn.Module):
     Raises:
         OptionsError: an unknown name, or a number that is too small.
     """
-
-    minimum: int
 
     def __init__(
         self,
@@ -69,13 +101,6 @@ class PatchGAN(nn.Module):
         modules.append(nn.Conv2d(channels, 1, 4, stride=1, padding=1))
         self.model = nn.Sequential(*modules)
 
-    @staticmethod
-    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options to change for images of `size` pixels, of which a score must be left."""
-        if size >= 3 * 2 ** options["layers"]:
-            return {}
-        return {"layers": max(1, int(math.log2(size / 3)))}
-
     @property
     def receptive_field(self) -> int:
         """Height and width, in pixels, of the patch that one score sees."""
@@ -84,21 +109,6 @@ class PatchGAN(nn.Module):
             if isinstance(module, nn.Conv2d):
                 field = (field - 1) * module.stride[0] + module.kernel_size[0]
         return field
-
-    def features(self, images: Tensor) -> Tensor:
-        """Return the activations (N, F) just before the scores."""
-        features: Tensor = self.model[:-1](images)
-        return features.flatten(1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to scores (N, 1, H', W') with H' = H // 2**layers - 2.
-
-        Raises:
-            DataError: H or W is below `minimum`.
-        """
-        require_size(images, minimum=self.minimum)
-        scores: Tensor = self.model(images)
-        return scores
 
 
 @register_network("discriminator", "pixelgan")
