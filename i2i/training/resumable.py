@@ -50,8 +50,8 @@ def _problems(trainer: Trainer, state: Mapping[str, Any]) -> Iterator[str]:
     for player, optimizer in trainer.optimizers.items():
         kept = state["optimizers"][player].get("state")
         # An optimizer counts its weights group by group, whatever their order in the networks.
-        own = [weight for group in optimizer.param_groups for weight in group["params"]]
-        yield from _optimizer(player, kept, own, _KEPT.get(type(optimizer)))
+        weights = [each for group in optimizer.param_groups for each in group["params"]]
+        yield from _optimizer(player, kept, weights, _KEPT.get(type(optimizer)))
     for player, scaler in trainer.precision.scalers.items():
         for key in scaler.state_dict():
             value = state["scalers"][player].get(key)
