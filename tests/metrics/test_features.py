@@ -1,6 +1,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from i2i.errors import CheckpointError, OptionsError
 from i2i.metrics import features as module
 from i2i.metrics.features import (
     INCEPTION_FILE,
-    EfficientNetLite0,
+    EfficientNetLite,
     Inception,
     Pixels,
     fetched,
@@ -27,8 +28,8 @@ def noise(count: int, size: int, channels: int = 3) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def lite() -> EfficientNetLite0:
-    return EfficientNetLite0()
+def lite() -> EfficientNetLite:
+    return EfficientNetLite()
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +63,15 @@ def _unreachable(*arguments: object, **more: object) -> None:
     raise OSError("no network in a test")
 
 
-def test_lite_sees_what_pillow_makes_of_a_image(lite: EfficientNetLite0) -> None:
+@pytest.mark.parametrize(("version", "side"), [(0, 224), (2, 260)])
+def test_lite_sees_what_pillow_makes_of_a_image(version: Literal[0, 2], side: int) -> None:
+    lite = EfficientNetLite(version=version)
     (image,) = noise(1, 300)
     pillow = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(
-        (256, 256), Image.Resampling.BICUBIC
+        (side + 32, side + 32), Image.Resampling.BICUBIC
     )
-    inner = torch.from_numpy(np.array(pillow)).permute(2, 0, 1)[None, :, 16:240, 16:240]
+    pixels = torch.from_numpy(np.array(pillow)).permute(2, 0, 1)[None]
+    inner = pixels[:, :, 16 : side + 16, 16 : side + 16]
     with torch.inference_mode():
         maps = lite.network.extract_features((inner.float() - 127) / 128)
     found = lite(image[None])
@@ -77,14 +81,20 @@ def test_lite_sees_what_pillow_makes_of_a_image(lite: EfficientNetLite0) -> None
     assert error < 0.02  # resize_pixels differs from Pillow by a bit here and there
 
 
-def test_lite_does_not_depend_on_the_batch_and_takes_grey(lite: EfficientNetLite0) -> None:
+def test_two_versions_have_two_names() -> None:
+    found = find_features("efficientnet-lite2")
+    assert isinstance(found, EfficientNetLite)
+    assert (found.name, found.side) == ("efficientnet-lite2", 260)
+
+
+def test_lite_does_not_depend_on_the_batch_and_takes_grey(lite: EfficientNetLite) -> None:
     images = noise(3, 64)
     torch.testing.assert_close(lite(images)[1:2], lite(images[1:2]), rtol=1e-4, atol=1e-4)
     grey = images[:1, :1]
     torch.testing.assert_close(lite(grey), lite(grey.repeat(1, 3, 1, 1)))
 
 
-def test_lite_maps_halve_from_one_to_the_next(lite: EfficientNetLite0) -> None:
+def test_lite_maps_halve_from_one_to_the_next(lite: EfficientNetLite) -> None:
     maps = lite.maps(noise(2, 64))
     assert [each.shape[1:] for each in maps] == [
         (16, 32, 32),
@@ -95,7 +105,7 @@ def test_lite_maps_halve_from_one_to_the_next(lite: EfficientNetLite0) -> None:
     ]
 
 
-def test_lite_knows_what_imagenet_shows(lite: EfficientNetLite0) -> None:
+def test_lite_knows_what_imagenet_shows(lite: EfficientNetLite) -> None:
     # An image of nothing and noise are far from each other; the weights are those of the package.
     flat = torch.full((1, 3, 224, 224), 127, dtype=torch.uint8)
     assert (lite(flat) - lite(noise(1, 224))).norm() > 1
@@ -159,11 +169,11 @@ def test_auto_takes_inception_where_its_weights_are(
 def test_auto_without_a_network(no_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     found = find_features("auto", say=lines.append)
-    assert isinstance(found, EfficientNetLite0)
+    assert isinstance(found, EfficientNetLite)
     assert "efficientnet-lite0, for lack of Inception" in lines[1]
     assert str(no_network) in lines[1]
     assert lines[0].startswith(f"looking for {INCEPTION_FILE}")
-    monkeypatch.setattr(module, "efficientnet_is_installed", lambda: False)
+    monkeypatch.setattr(module, "efficientnet_is_installed", lambda version=0: False)
     assert find_features("auto", say=lines.append) is None
     assert "pip install 'i2i-toolkit[measures]'" in lines[-1]
     with pytest.raises(OptionsError, match=r"pip install 'i2i-toolkit\[measures\]'"):

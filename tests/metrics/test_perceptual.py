@@ -5,13 +5,13 @@ import torch
 from i2i.errors import CheckpointError, DataError
 from i2i.metrics import features as features_module
 from i2i.metrics import perceptual as module
-from i2i.metrics.features import EfficientNetLite0
+from i2i.metrics.features import EfficientNetLite
 from i2i.metrics.perceptual import LPIPS, UnweightedPerceptual, find_perceptual
 
 
 @pytest.fixture(scope="module")
-def lite() -> EfficientNetLite0:
-    return EfficientNetLite0()
+def lite() -> EfficientNetLite:
+    return EfficientNetLite()
 
 
 def noise(count: int, size: int = 32) -> torch.Tensor:
@@ -20,7 +20,7 @@ def noise(count: int, size: int = 32) -> torch.Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
-def test_unweighted_against_numpy(lite: EfficientNetLite0) -> None:
+def test_unweighted_against_numpy(lite: EfficientNetLite) -> None:
     images, truth = noise(4).split(2)
     expected = np.zeros(2)
     for x, y in zip(lite.maps(images), lite.maps(truth), strict=True):
@@ -34,7 +34,7 @@ def test_unweighted_against_numpy(lite: EfficientNetLite0) -> None:
     assert distance(images, images).tolist() == [0.0, 0.0]
 
 
-def test_more_noise_is_farther(lite: EfficientNetLite0) -> None:
+def test_more_noise_is_farther(lite: EfficientNetLite) -> None:
     row = torch.linspace(0, 255, 64)[None].expand(64, 64)
     image = torch.stack([row, row.T, 255 - row])[None]
     deviation = noise(1, 64).float() - 127.5
@@ -44,7 +44,7 @@ def test_more_noise_is_farther(lite: EfficientNetLite0) -> None:
     assert 0 == found[0] < found[1] < found[2]
 
 
-def test_small_images_are_refused(lite: EfficientNetLite0) -> None:
+def test_small_images_are_refused(lite: EfficientNetLite) -> None:
     with pytest.raises(DataError, match="31 x 31"):
         UnweightedPerceptual(lite)(noise(1, 31), noise(1, 31))
 
@@ -82,7 +82,7 @@ def test_lpips_agrees_with_its_formula_on_random_weights(monkeypatch: pytest.Mon
 
 
 def test_without_a_network_the_unweighted_form_stands_in(
-    lite: EfficientNetLite0, monkeypatch: pytest.MonkeyPatch
+    lite: EfficientNetLite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(url: str, advice: str, say: object) -> None:
         raise CheckpointError(f"{url} cannot be reached.")
