@@ -13,16 +13,12 @@ that are there already are not repeated.
 """
 
 import json
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 from PIL import Image
+from trials import QUIET, evaluate, last, spread, step_cost, train_one
 
 HELD_OUT = 150
 """Painted scenes that nobody trains on."""
@@ -33,16 +29,7 @@ WAYS = {
     "ada": ['augment_discriminator.policy="bgc"', "augment_discriminator.adaptive=true"],
 }
 
-COMMON = [
-    "data.workers=0",
-    "data.look_for_copies=false",
-    "optimizer.fused=true",
-    "train.log_every_steps=100",
-    "train.visualize_every_minutes=0",
-    "train.save_every_minutes=0",
-    "train.monitor=none",
-    "train.distance=off",
-]
+COMMON = [*QUIET, "optimizer.fused=true"]
 
 GAMES: dict[str, tuple[str, int, list[str], tuple[str, ...]]] = {
     "dcgan": (
@@ -110,8 +97,9 @@ def main(
                     if not result.exists():
                         changes = [f"data.root={data}", f"train.seed={seed}", *settings]
                         options = options_of(game, way, changes, seconds, steps)
-                        told = train_one(options, folder / "runs", name, device)
-                        told |= evaluate(folder / "runs" / name, GAMES[game][3])
+                        told = {"steps": options.train.steps}
+                        train_one(options, folder / "runs" / name, device)
+                        told |= found_by(folder / "runs" / name, GAMES[game][3])
                         result.write_text(json.dumps(told, indent=2) + "\n")
                     told = json.loads(result.read_text())
                     click.echo(f"{name}: {told}", err=True)
@@ -184,60 +172,11 @@ def options_of(game: str, way: str, settings: list[str], seconds: float, steps: 
     return load_options(recipe, *settings, f"train.steps={steps}", *ends, size=size)
 
 
-def train_one(options: Any, runs: Path, name: str, device: str) -> dict[str, Any]:
-    """Train; how many steps, and the probability of augmentation in the end."""
-    from i2i.training import session
-
-    outcome = session.start(options, runs, name, device=device, say=lambda line: None)
-    if outcome.exit_code:
-        raise SystemExit(outcome.exit_code)
-    p = last(runs / name, "augment_probability")
-    return {"steps": options.train.steps} | ({} if p is None else {"p": p})
-
-
-def step_cost(options: Any, steps: int = 12) -> float:
-    """Processor seconds of a step on random images, of which a few are not counted."""
-    from i2i.models.build import build_model
-    from i2i.training.build import build_trainer
-    from i2i.training.cost import random_batch
-
-    model = build_model(options)
-    trainer = build_trainer(options, model, rate=lambda step: 1.0)
-    batch = random_batch(options, model)
-    clock: Callable[[], float] = time.process_time
-    for step in range(steps + 3):
-        if step == 3:
-            began = clock()
-        trainer.step(batch)
-    return (clock() - began) / steps
-
-
-def last(run: Path, reading: str) -> float | None:
-    """The last value of a reading in the log."""
-    from i2i.runs.log import read_log
-
-    values = [
-        value
-        for row in read_log(run / "log.jsonl").rows
-        for name, value in row.items()
-        if name.endswith(f"/{reading}")
-    ]
-    return values[-1] if values else None
-
-
-def evaluate(run: Path, measures: tuple[str, ...]) -> dict[str, float]:
-    """What `i2i evaluate` finds; of a game of two directions, the means of both."""
-    file = run / "figures.json"
-    command = [sys.executable, "-m", "i2i", "evaluate", "--checkpoint", str(run)]
-    command += ["--features", "efficientnet-lite0", "--measures", ",".join(measures)]
-    subprocess.run([*command, "--json", str(file)], check=True, stdout=subprocess.DEVNULL)
-    found: dict[str, list[float]] = {}
-    for comparison in json.loads(file.read_text())["comparisons"]:
-        if comparison["name"] == "real":  # images that were trained on, for comparison
-            continue
-        for figure in comparison["figures"]:
-            found.setdefault(figure["name"], []).append(figure["value"])
-    return {name: statistics.mean(values) for name, values in found.items()}
+def found_by(run: Path, measures: tuple[str, ...]) -> dict[str, float]:
+    """What `i2i evaluate` finds, and the probability of augmentation in the end."""
+    p = last(run, "augment_probability")
+    figures = evaluate(run, measures, "efficientnet-lite0")
+    return figures if p is None else figures | {"p": p}
 
 
 def table(found: dict[tuple[str, int, str], list[dict[str, Any]]]) -> list[str]:
@@ -253,12 +192,6 @@ def table(found: dict[tuple[str, int, str], list[dict[str, Any]]]) -> list[str]:
             p = spread([each["p"] for each in told]) if "p" in told[0] else ""
             lines.append(f"| {count} | {way} | " + " | ".join([*cells, p]) + " |")
     return lines
-
-
-def spread(values: list[float]) -> str:
-    """The mean, with the standard deviation where there are several."""
-    mean = f"{statistics.mean(values):.4g}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2g}"
 
 
 if __name__ == "__main__":
