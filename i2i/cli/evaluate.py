@@ -73,8 +73,8 @@ Examples:
     show_default=True,
     help="What fid, kid, precision and recall compare: inception, inception-compat, "
     "efficientnet-lite0, efficientnet-lite2, classifier:FILE, or classifier (trained on the real "
-    "images, if they have labels); auto: inception if its weights are at hand or can be fetched, else "
-    "efficientnet-lite0.",
+    "images, if they have labels); auto: inception if its weights are at hand or can be fetched, "
+    "else efficientnet-lite0.",
 )
 @click.option(
     "--weights",

@@ -190,8 +190,9 @@ def find_features(
 
     Arguments:
         name: "inception", "inception-compat", "efficientnet-lite0", "efficientnet-lite2",
-            "classifier:FILE" (of `i2i.metrics.classifier`), or "auto": Inception if its weights are at hand or can be
-            fetched, else efficientnet-lite0 if that is installed, else nothing.
+            "classifier:FILE" (of `i2i.metrics.classifier`), or "auto": Inception if its weights
+            are at hand or can be fetched, else efficientnet-lite0 if that is installed, else
+            nothing.
         weights: a file with the weights of Inception.
         device: to compute on.
         say: is told what is fetched, and what auto took, and why.
