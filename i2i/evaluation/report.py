@@ -96,6 +96,8 @@ def to_csv(evaluations: Sequence[Evaluation]) -> str:
 
 def _finite(value: Any) -> Any:
     """JSON has no infinity."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

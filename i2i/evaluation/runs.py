@@ -126,7 +126,7 @@ def run_comparisons(
     kind = data_kind(options)
     if dataroot is not None:
         options = elsewhere(options, dataroot, kind)
-    source = open_source(options, kind, say)
+    source = open_source(_unchanged(options), kind, say)
     if not source.validation_images:
         raise DataError(
             f"'{options.data.root}' has no image held out to evaluate with: name a data set that "
@@ -162,7 +162,13 @@ def open_run_data(
         options = elsewhere(options, dataroot, model.data)
     for name in (*model.generators, *model.companions):
         inference_mode(options)(model.get_submodule(name))
-    return model, options, open_source(options, model.data, say)
+    return model, options, open_source(_unchanged(options), model.data, say)
+
+
+def _unchanged(options: Options) -> Options:
+    """With training images as they are: not mirrored, and without the transforms of a recipe."""
+    plain = options.data.model_copy(update={"flip": False, "transforms": ()})
+    return options.model_copy(update={"data": plain})
 
 
 def _translator(

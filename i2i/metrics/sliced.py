@@ -15,6 +15,9 @@ from torch import Tensor
 
 from i2i.errors import DataError
 
+VALUES = 2**22
+"""Of so many at a time pyramids are made."""
+
 PATCH = 7
 SMALLEST_LEVEL = 16
 
@@ -165,13 +168,13 @@ def pyramid_patches(images: Images, *, patches: int, seed: int) -> list[Tensor]:
     ]
     order = torch.arange(patches)
     offsets = torch.arange(PATCH)
-    chunk = max(1, 2**22 // (channels * height * width))
+    chunk = max(1, VALUES // (channels * height * width))
     for at in range(0, min(count, patches), chunk):
-        images = images[at : at + chunk].float() / 127.5 - 1
-        mine = order[(order % count >= at) & (order % count < at + len(images))]
+        some = images[at : at + chunk].float() / 127.5 - 1
+        mine = order[(order % count >= at) & (order % count < at + len(some))]
         number = (mine % count - at)[:, None, None, None]
         for level, (rows, columns), into in zip(
-            laplacian_pyramid(images), places, found, strict=True
+            laplacian_pyramid(some), places, found, strict=True
         ):
             row = (rows[mine, None] + offsets)[:, None, :, None]
             column = (columns[mine, None] + offsets)[:, None, None, :]

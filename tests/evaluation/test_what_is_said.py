@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from i2i.config.recipes import load_options
 from i2i.data.images.content_hash import Member, content_hash
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison
@@ -19,8 +20,10 @@ from i2i.evaluation.folders import folder_comparisons
 from i2i.evaluation.images import TensorImages
 from i2i.evaluation.measure import FEW, Tools, evaluate
 from i2i.evaluation.report import table, to_csv, to_json
+from i2i.evaluation.runs import run_comparisons
 from i2i.evaluation.seen import trained_on
 from i2i.metrics.bootstrap import mean_interval
+from i2i.training import session
 
 
 @pytest.fixture
@@ -169,6 +172,28 @@ def test_measures_are_relative_to_the_range_of_the_data(tmp_path: Path, tools: T
     # Images as bytes, for what looks at bytes, use the range as well.
     (found,) = folder_comparisons(near, truth, size=12)
     assert int(torch.cat(list(found.reference.batches())).max()) > 200
+
+
+def test_images_to_train_on_are_compared_as_they_are(tmp_path: Path) -> None:
+    # Of a recipe that mirrors them: mirrored, they would be other images than the held-out ones.
+    generator = np.random.default_rng(0)
+    for split in ("train", "val"):
+        (tmp_path / "data" / split).mkdir(parents=True)
+    for number in range(4):
+        pixels = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        for split in ("train", "val"):
+            Image.fromarray(pixels).save(tmp_path / "data" / split / f"{number}.png")
+    settings = [f"data.root={tmp_path / 'data'}", "data.flip=true", "train.steps=1"]
+    small = ["generator.width=2", "discriminator.width=2", "train.batch_size=2"]
+    options = load_options("dcgan", *settings, *small, "data.look_for_copies=false", size=16)
+    run = session.start(options, tmp_path / "runs", "a", device="cpu").folder
+    for found in run_comparisons(run, device="cpu").comparisons:
+        if found.name == "real":
+            sets = (found.generated, found.reference)
+            learnt, held = (torch.cat(list(images.batches())) for images in sets)
+            assert sorted(learnt.flatten(1).tolist()) == sorted(held.flatten(1).tolist())
+            return
+    pytest.fail("no comparison of real images")
 
 
 def test_images_that_were_trained_on_are_known_by_content(tmp_path: Path) -> None:

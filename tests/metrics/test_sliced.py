@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2i.errors import DataError
+from i2i.metrics import sliced
 from i2i.metrics.sliced import (
     downsample,
     laplacian_pyramid,
@@ -92,6 +93,16 @@ def test_patches_are_cut_out_of_the_images_in_turn() -> None:
     assert values[:, 1, 0, 0].unique().numel() > 3
     # Lazy images, in slices, are no different from a tensor.
     assert torch.equal(patches, pyramid_patches(images, patches=20, seed=0)[0])
+
+
+def test_patches_do_not_depend_on_how_many_images_are_taken_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = torch.randint(0, 256, (7, 3, 32, 32), generator=torch.manual_seed(0)).byte()
+    whole = pyramid_patches(images, patches=20, seed=0)
+    monkeypatch.setattr(sliced, "VALUES", 2 * images[0].numel())
+    for level, expected in zip(pyramid_patches(images, patches=20, seed=0), whole, strict=True):
+        torch.testing.assert_close(level, expected)
 
 
 def test_equal_sets_are_at_distance_zero_and_each_scale_is_told_apart() -> None:
