@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "Measure how good images or a run are.",
     "models": "List the models that can be trained.",
     "options": "List the options of a recipe, what they mean and who uses them.",
+    "serve": "Answer programs over HTTP with trained models.",
     "info": "Say what a checkpoint or a run is.",
     "report": "Make one page about a run: health, images, curves, options.",
     "import": "Make a run of weights that the authors' PyTorch code saved.",

@@ -208,9 +208,9 @@ def open_run(folder: Path) -> Run:
 def no_run(folder: Path, why: str) -> RunError:
     """What is to be said of a folder that is none of a run, with the runs that may be meant."""
     if not folder.is_dir():
-        near = did_you_mean(folder.name, [path.name for path in _runs_in(folder.parent)])
+        near = did_you_mean(folder.name, [path.name for path in runs_in(folder.parent)])
         return RunError(f"there is no run folder {folder}.{near}")
-    runs = _runs_in(folder)
+    runs = runs_in(folder)
     if runs:
         return RunError(
             f"{folder} is no run but holds {len(runs)}: name one of them, such as the newest, "
@@ -219,7 +219,7 @@ def no_run(folder: Path, why: str) -> RunError:
     return RunError(f"{folder} is no run folder: {why}.")
 
 
-def _runs_in(folder: Path) -> list[Path]:
+def runs_in(folder: Path) -> list[Path]:
     """The runs in a folder, by the time of their last change."""
     found = [path.parent for path in folder.glob("*/checkpoints") if path.is_dir()]
     return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
@@ -262,7 +262,7 @@ def find_checkpoint(
     if is_run:
         return _of_run(open_run(checkpoint), "the run", best)
     if not there:
-        near = did_you_mean(checkpoint.name, [path.name for path in _runs_in(checkpoint.parent)])
+        near = did_you_mean(checkpoint.name, [path.name for path in runs_in(checkpoint.parent)])
         raise CheckpointError(f"{checkpoint} is neither a run folder nor a checkpoint file.{near}")
     if best:
         raise CheckpointError(f"{checkpoint} is one checkpoint: leave out --best, or name its run.")

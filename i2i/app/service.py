@@ -1,0 +1,320 @@
+"""What can be done for a client, whatever it has sent its request with: translate and sample."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from i2i.app import images, metrics
+from i2i.app.batching import ExpiredError
+from i2i.app.limits import Admission, Limits
+from i2i.app.models import Alone, Loaded, Models, Sampling, Translation, Wanted
+from i2i.app.refusals import TooLargeError
+from i2i.data.images.frames import Frames
+from i2i.data.images.read import read_image
+from i2i.errors import I2iError, OptionsError
+from i2i.inference.sampler import Sampler
+from i2i.system.cpu import cores
+from i2i.system.memory import OUT_OF_MEMORY, is_out_of_memory
+
+T = TypeVar("T")
+
+Gone = Callable[[], "asyncio.Future[Any]"]
+"""Makes what is done when the client has gone."""
+
+
+class GoneError(I2iError):
+    """The client has not waited for its answer."""
+
+
+@dataclass(frozen=True)
+class TranslateRequest:
+    """What to make of an image.
+
+    Attributes:
+        image: the bytes of its file.
+        wanted: the model.
+        domain: to translate to, of models of many domains.
+        attributes: which to change, and whether they shall hold, of models of attributes.
+        seed: of the style, of models of styles.
+        reference: the bytes of an image of the domain whose style is taken instead.
+        size: resize the image first, so that its shorter side has this many pixels.
+        form: of the result: "png", "jpg", ... (`images.MEDIA`).
+    """
+
+    image: bytes
+    wanted: Wanted
+    domain: str | None = None
+    attributes: tuple[tuple[str, bool | None], ...] = ()
+    seed: int | None = None
+    reference: bytes | None = None
+    size: int | None = None
+    form: str = "png"
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What to make of noise.
+
+    Attributes:
+        seeds: one image for each.
+        model: by name; may be left out where there is one.
+        checkpoint: "last", "best", or a number of steps.
+        label: the class, by name or number; by default the seeds go through all.
+        codes: name -> value, of models with codes.
+        truncation: how far noise may be from its middle; less is more typical.
+        noise: whether a generator that adds noise to features does.
+        format: of the images: png, jpg, webp, ...
+    """
+
+    seeds: list[int]
+    model: str | None = None
+    checkpoint: str | None = None
+    label: str | None = None
+    codes: dict[str, float] | None = None
+    truncation: float | None = None
+    noise: bool = True
+    format: str = "png"
+
+
+class Service:
+    """Models, and what is allowed of them.
+
+    Arguments:
+        models: that can be asked for.
+        limits: of what is taken.
+    """
+
+    def __init__(self, models: Models, limits: Limits) -> None:
+        self.models = models
+        self.limits = limits
+        self.admission = Admission(limits)
+        # Decoding and encoding; more threads would only hold more images in memory.
+        self._threads = ThreadPoolExecutor(cores() + 1, "images")
+        # Loading a model must not keep a thread from answering for another one.
+        self._loaders = ThreadPoolExecutor(4, "models")
+        self.requests = metrics.Counter("i2i_requests_total", "Requests answered.")
+        self.seconds = metrics.Histogram(
+            "i2i_request_seconds", "From a request to its answer.", metrics.SECONDS
+        )
+        self.batches = metrics.Histogram(
+            "i2i_batch_size", "Requests that were computed together.", metrics.BATCHES
+        )
+        models.watch = self.batches.observe
+        self.images = metrics.Counter("i2i_images_total", "Images made.")
+
+    def close(self) -> None:
+        """Finish what is begun."""
+        self._threads.shutdown()
+        self._loaders.shutdown()
+        self.models.close()
+
+    def wanted(
+        self, model: str | None, checkpoint: str | None = None, direction: str | None = None
+    ) -> Wanted:
+        """The model that is meant.
+
+        Raises:
+            OptionsError: none is named where there are several.
+        """
+        if model is None:
+            names = list(self.models.names())
+            if len(names) != 1:
+                raise OptionsError(
+                    f"model is missing: name one of {', '.join(names) or '(there is none)'}."
+                )
+            [model] = names
+        return Wanted(model, checkpoint or self.models.default, direction or None)
+
+    async def translate(self, request: TranslateRequest, gone: Gone) -> bytes:
+        """The file of a translated image.
+
+        Raises:
+            I2iError: of any kind; `refusals.status_of` knows what it means.
+        """
+        form = images.require_format(request.form)
+        if request.size is not None and request.size < 1:
+            raise OptionsError(f"size (={request.size}) must be at least 1.")
+        deadline = time.monotonic() + self.limits.seconds
+        with ExitStack() as stack:
+            model = await self._use(stack, request.wanted)
+            translator = model.translator
+            read = partial(self._read, stack, request, form, translator.input_channels)
+            with model.batcher.coming():
+                found, path = await self._in_thread(read)
+                keys = [self._key(request, image.pixels, translator) for image in found.images]
+                futures = [
+                    model.batcher.submit(
+                        key, image.pixels, weight=image.pixels.size, deadline=deadline
+                    )
+                    for key, image in zip(keys, found.images, strict=True)
+                ]
+            made = await _results(futures, gone, deadline)
+            results = [
+                image._replace(pixels=pixels)
+                for image, pixels in zip(found.images, made, strict=True)
+            ]
+            self.images.add(len(results), model=request.wanted.name)
+            result = found._replace(images=results)
+            return await self._in_thread(partial(images.encode, result, form, path.parent))
+
+    async def sample(self, request: SampleRequest, gone: Gone) -> list[bytes]:
+        """The files of images from noise, one for each seed.
+
+        Raises:
+            I2iError: of any kind.
+        """
+        form = images.require_format(request.format)
+        wanted = self.wanted(request.model, request.checkpoint)
+        self.require_seeds(request.seeds)
+        if request.truncation is not None and request.truncation <= 0:
+            raise OptionsError(f"truncation (={request.truncation}) must be more than 0.")
+        deadline = time.monotonic() + self.limits.seconds
+        with ExitStack() as stack:
+            model = await self._use(stack, wanted)
+            sampler = model.sampler
+            key = Sampling(
+                request.label,
+                tuple(sorted((request.codes or {}).items())),
+                request.truncation,
+                request.noise,
+            )
+            stack.enter_context(self.admission.image(len(request.seeds) * sampler.size**2))
+            future = model.batcher.submit(
+                key, request.seeds, weight=len(request.seeds) * sampler.size**2, deadline=deadline
+            )
+            [made] = await _results([future], gone, deadline)
+            self.images.add(len(made), model=wanted.name)
+            return await self._in_thread(
+                lambda: [images.encode_tensor(image, form) for image in made]
+            )
+
+    async def with_sampler(
+        self, wanted: Wanted, count: int, function: Callable[[Sampler], Any], gone: Gone
+    ) -> Any:
+        """What a function makes of a sampler, in turn with everything else that is asked of it.
+
+        Arguments:
+            wanted: the model.
+            count: images that it makes.
+            function: of the sampler.
+            gone: see `Gone`.
+        """
+        if count > self.limits.samples:
+            raise TooLargeError(
+                f"{count} images are asked for, and {self.limits.samples} are the most at once."
+            )
+        deadline = time.monotonic() + self.limits.seconds
+        with ExitStack() as stack:
+            model = await self._use(stack, wanted)
+            size = model.sampler.size
+            stack.enter_context(self.admission.image(count * size**2))
+            future = model.batcher.submit(Alone(function), None, deadline=deadline)
+            [made] = await _results([future], gone, deadline)
+            return made
+
+    def require_seeds(self, seeds: Sequence[int]) -> None:
+        """Raise OptionsError or TooLargeError where seeds are none."""
+        if not seeds:
+            raise OptionsError("seeds is empty: name at least one.")
+        if len(seeds) > self.limits.samples:
+            raise TooLargeError(
+                f"{len(seeds)} seeds are asked for, and {self.limits.samples} are the most at once."
+            )
+        wrong = [seed for seed in seeds if not 0 <= seed < 2**62]
+        if wrong:
+            raise OptionsError(f"seeds (={wrong[0]}) must be whole numbers from 0 to 2^62 - 1.")
+
+    def _read(
+        self, stack: ExitStack, request: TranslateRequest, form: str, channels: int
+    ) -> tuple[Frames, Any]:
+        path = stack.enter_context(images.stored(request.image))
+        pixels = images.count_pixels(path, request.size)
+        stack.enter_context(self.admission.image(pixels))
+        return images.read(path, channels, form, request.size), path
+
+    def _key(self, request: TranslateRequest, pixels: Any, translator: Any) -> Translation:
+        asked = request.attributes or request.domain
+        key = Translation(pixels.shape, str(pixels.dtype), asked, request.seed)
+        if request.reference is None:
+            return key
+        with images.stored(request.reference) as path, ExitStack() as stack:
+            stack.enter_context(self.admission.image(images.count_pixels(path)))
+            reference = read_image(path, translator.input_channels)
+        return Translation(key.shape, key.dtype, asked, None, reference.tobytes(), reference.shape)
+
+    async def _use(self, stack: ExitStack, wanted: Wanted) -> Loaded:
+        use = self.models.use(wanted)
+        loop = asyncio.get_running_loop()
+        model = await loop.run_in_executor(self._loaders, use.__enter__)
+        stack.push(use)
+        return model
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    def metrics(self) -> str:
+        """Everything that is counted, for Prometheus."""
+        loaded = self.models.loaded()
+        models: dict[metrics.Labels, float] = {
+            (("checkpoint", each.wanted.checkpoint), ("model", each.wanted.name)): each.nbytes
+            for each in loaded
+        }
+        gauges: list[tuple[str, str, dict[metrics.Labels, float]]] = [
+            ("i2i_requests_active", "Requests being answered.", {(): self.admission.requests}),
+            ("i2i_pixels_active", "Pixels of images in memory.", {(): self.admission.pixels}),
+            ("i2i_jobs_waiting", "Jobs that wait.", {(): sum(len(e.batcher) for e in loaded)}),
+            ("i2i_models_loaded", "Models in memory.", {(): len(loaded)}),
+            ("i2i_model_loads", "Models loaded since the start.", {(): self.models.loads}),
+            ("i2i_model_bytes", "Bytes of the weights of a model in memory.", models),
+            (
+                "process_resident_memory_bytes",
+                "Resident memory.",
+                {(): metrics.resident_bytes()},
+            ),
+        ]
+        return metrics.render(
+            [
+                *(self.requests, self.seconds, self.batches, self.images),
+                *(metrics.Gauge(*each) for each in gauges),
+            ]
+        )
+
+
+async def _results(futures: Sequence[Future[Any]], gone: Gone, deadline: float) -> list[Any]:
+    """Wait for results, the end of the time, or for the client to go.
+
+    Raises:
+        ExpiredError, GoneError: the latter two; what is not begun then is not done.
+        I2iError: what went wrong with the first that did.
+    """
+    own = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+    left = gone()
+    try:
+        await asyncio.wait(
+            {own, left},
+            timeout=max(0.0, deadline - time.monotonic()),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if own.done():
+            return own.result()
+        own.cancel()
+        if left.done():
+            raise GoneError("the client has gone.")
+        raise ExpiredError("the answer was not ready in time: try again when there is less to do.")
+    except OUT_OF_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TooLargeError("the image does not fit into the memory of this server.") from error
+    finally:
+        left.cancel()
+
+
+def base64_of(data: bytes) -> str:
+    """Bytes as text, for JSON."""
+    return base64.b64encode(data).decode("ascii")
