@@ -136,5 +136,5 @@ def test_one_place_names_the_distribution_and_one_the_version() -> None:
     assert about["project"]["dynamic"] == ["version"]
     assert (ROOT / about["tool"]["hatch"]["version"]["path"]).samefile(i2i.__file__)
     extras = about["project"]["optional-dependencies"]
-    assert f"{DISTRIBUTION}[measures,onnx]" in extras["dev"]
+    assert any(each.startswith(f"{DISTRIBUTION}[") and "measures" in each for each in extras["dev"])
     assert how_to_install("onnx") == f"pip install '{DISTRIBUTION}[onnx]'"
