@@ -262,7 +262,9 @@ def second_implementation(
     steps = itertools.count()
 
     def bare(batch: Any) -> None:
-        batch = to_device(batch, where, trainer.memory_format)  # a part of the trainer's step too
+        batch = to_device(
+            batch, where, trainer.memory_format, trainer.sides
+        )  # a part of the trainer's step too
         autocast = trainer.precision.autocast
         BARE[options.model](trainer.model, trainer.optimizers, batch, autocast, next(steps))
 
@@ -392,7 +394,9 @@ def compare(
         held = torch.cuda.memory_allocated(where)
         torch.cuda.reset_peak_memory_stats(where)
     step = second_implementation(other, options, where)
-    given = batch if other is None else to_device(batch, where, trainer.memory_format)
+    given = (
+        batch if other is None else to_device(batch, where, trainer.memory_format, trainer.sides)
+    )
 
     def theirs() -> None:
         assert step is not None

@@ -28,6 +28,7 @@ from i2i.config import Options
 from i2i.config.recipes import load_options
 from i2i.core.batch import to_device
 from i2i.core.model import Clock, Model
+from i2i.data.sides import sides_of
 from i2i.distributed.gradients import GradientExchange
 from i2i.models.build import build_model, growth
 from i2i.training.cost import period_of, random_batch, with_batch_size
@@ -167,7 +168,8 @@ def turns_of(options: Options, images: int) -> list[Turn]:
     """The turns until all players have moved, with `images` in a step."""
     with META:
         model = build_model(options)
-        batch = to_device(random_batch(with_batch_size(options, images), model), META)
+        batch = random_batch(with_batch_size(options, images), model)
+        batch = to_device(batch, META, sides=sides_of(options))
         growing = growth(options)
         begin = growing.last_begin + growing.stages[-1].fade if growing else 0
         period = period_of(options)

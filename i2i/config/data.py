@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from i2i.config.section import Names, Positive, Section, Share, Side
+from i2i.config.section import Names, Positive, Section, Share, Side, Width
+from i2i.config.sides import DataSide
 from i2i.core.labels import LabelSet, LabelSpace
 from i2i.errors import did_you_mean
 
@@ -108,8 +109,14 @@ class Data(LabelledData):
     )
     flip: bool = Field(True, description="mirror half of the images, in training")
     direction: Literal["AtoB", "BtoA"] = Field("AtoB", description="which side is the input")
-    input_channels: Literal[1, 3] = Field(3, description="of what is translated: grey or RGB")
-    output_channels: Literal[1, 3] = Field(3, description="of what is made: grey or RGB")
+    input_channels: Width = Field(
+        3, description="of what is translated: 1 (grey) or 3 (RGB), or what its side says"
+    )
+    output_channels: Width = Field(
+        3, description="of what is made: 1 (grey) or 3 (RGB), or what its side says"
+    )
+    A: DataSide = DataSide()
+    B: DataSide = DataSide()
     workers: Literal["auto"] | Annotated[int, Field(ge=0, le=1024)] = Field(
         "auto", description="processes that read images"
     )
@@ -135,6 +142,32 @@ class Data(LabelledData):
     def labels(self) -> LabelSpace:
         """What is known of the images; without names where nothing is."""
         return LabelSpace(tuple(each.label_set for each in (self, *self.more)))
+
+    def sides(self, *, both_ways: bool) -> tuple[DataSide, DataSide]:
+        """The two sides in the order of a batch: what is translated and what is made.
+
+        Arguments:
+            both_ways: whether the model translates both ways, so that A always comes first.
+        """
+        return (self.B, self.A) if self.letters(both_ways=both_ways) == "BA" else (self.A, self.B)
+
+    def letters(self, *, both_ways: bool) -> str:
+        """Which sides those are: "AB" or "BA"."""
+        return "BA" if self.direction == "BtoA" and not both_ways else "AB"
+
+    def with_channels(self, *, both_ways: bool) -> "Data":
+        """These options with the channels that the sides say."""
+        told = [side.channels for side in self.sides(both_ways=both_ways)]
+        named = zip(("input_channels", "output_channels"), told, strict=True)
+        return self.model_copy(update={name: count for name, count in named if count is not None})
+
+    @model_validator(mode="after")
+    def _channels_can_be_read(self) -> "Data":
+        known = {1, 3, self.A.channels, self.B.channels}
+        for name in ("input_channels", "output_channels"):
+            if (count := getattr(self, name)) not in known:
+                raise ValueError(f"{name} (={count}) must be 1 (grey) or 3 (RGB)")
+        return self
 
     @model_validator(mode="after")
     def _labels_are_told_apart(self) -> "Data":

@@ -60,7 +60,8 @@ def read_options(layer: Layer) -> Options:
             problems[_MOST_PROBLEMS:] = [f"And {more:,} more."]
         raise OptionsError("\n".join(problems))
     assert isinstance(options, Options)
-    return options
+    data = options.data.with_channels(both_ways=bool(model.directions))
+    return options.model_copy(update={"data": data})
 
 
 def _noted(plugins: Any) -> list[Mapping[str, Any]]:

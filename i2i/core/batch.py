@@ -4,12 +4,14 @@ Images travel as bytes (`uint8`, 0..255, a quarter of the memory traffic) and be
 floating point numbers (-1..1, what a tanh generator produces) on the device that computes.
 """
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from i2i.core.sides import Sides
 
 T = TypeVar("T", bound=tuple[Tensor, ...])
 
@@ -84,20 +86,23 @@ def to_device(
     batch: T,
     device: torch.device,
     memory_format: torch.memory_format = torch.contiguous_format,
+    sides: Sides = Sides(),  # noqa: B008 (nobody can change it)
 ) -> T:
-    """Move a named tuple of tensors to `device` and make its byte images signed there.
+    """Move a named tuple of tensors to `device`, and make of its images what networks see.
 
-    A tensor of uint8 with four dimensions is an image; everything else is moved as it is.
-    `memory_format` is that of the images.
+    A tensor with four dimensions is images, everything else is moved as it is. Bytes become signed,
+    maps of labels become planes, where `sides` says that a field holds them. `memory_format` is
+    that of the images.
     """
-
-    def move(tensor: Tensor) -> Tensor:
+    encoded: dict[str, Any] = {}
+    for name, tensor in zip(batch._fields, batch, strict=True):  # type: ignore[attr-defined]
         tensor = tensor.to(device, non_blocking=True)
         if tensor.ndim == 4:
-            tensor = to_signed(tensor).contiguous(memory_format=memory_format)
-        return tensor
-
-    return type(batch)(*map(move, batch))
+            labels = sides.of(name)
+            tensor = to_signed(tensor) if labels is None else labels.encoded(tensor)
+            tensor = tensor.contiguous(memory_format=memory_format)
+        encoded[name] = tensor
+    return type(batch)(**encoded)
 
 
 def to_tensor(pixels: npt.NDArray[np.uint8]) -> Tensor:

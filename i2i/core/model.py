@@ -411,6 +411,11 @@ class Model(nn.Module, ABC):
         """Whether the optimizers forget what they know of the gradients before this step."""
         return False
 
+    def side_of(self, name: str) -> int:
+        """Which side of a batch the images are like that `visualize` or `generate` call so: 0, what
+        is translated, or 1, what is made."""
+        return int(name != "input")
+
     @abstractmethod
     def visualize(self, batch: Any) -> dict[str, Tensor]:
         """The columns of the image grid for a batch: name -> (N, C, H, W) in -1..1."""

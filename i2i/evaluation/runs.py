@@ -18,6 +18,7 @@ from i2i.data.images.content_hash import Member
 from i2i.data.kinds import find_kind
 from i2i.data.kinds.kind import DataKind, Groups, NamedImages
 from i2i.data.kinds.labelled_images import first_labelled
+from i2i.data.sides import sides_of
 from i2i.data.sources import Source, elsewhere, open_source
 from i2i.distributed.processes import ALONE, Processes, share
 from i2i.errors import DataError
@@ -334,7 +335,8 @@ def _generated_error(context: _Context, ending: str) -> float:
         for batch in context.source.validation_batches(
             len(context.held_out), options.train.batch_size
         ):
-            for _, loss in model.play(to_device(batch, context.device), clock):
+            batch = to_device(batch, context.device, sides=sides_of(options))
+            for _, loss in model.play(batch, clock):
                 if (error := loss.readings.get(f"generated_error{ending}")) is not None:
                     errors.append(error.item())
                     counts.append(len(batch[0]))

@@ -180,6 +180,9 @@ class CycleGAN(Model):
     def graph_key(self, clock: Clock) -> bool:
         return clock.every(self.n_critic)
 
+    def side_of(self, name: str) -> int:
+        return int(name.endswith("B"))
+
     def visualize(self, batch: Unpaired) -> dict[str, Tensor]:
         real_a, real_b = batch
         fake_b, fake_a = self.generator_AtoB(real_a), self.generator_BtoA(real_b)

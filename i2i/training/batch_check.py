@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from i2i.core.batch import Labelled, Pair, Referenced, Unpaired, to_signed
+from i2i.core.label_maps import LabelMaps
 from i2i.core.model import Model
 from i2i.core.registry import DATA_KINDS
+from i2i.core.sides import Sides
 from i2i.data.kinds import find_kind
 from i2i.errors import DataError
 
@@ -29,19 +31,24 @@ class BatchCheck:
         kind: the named tuple that a batch is.
         channels: its fields that hold images -> their channels.
         columns: its fields that hold labels -> their columns, or None for any number.
+        maps: its fields that hold label maps -> what is in them.
         model: who learns, by name, for messages.
     """
 
     kind: Any
     channels: Mapping[str, int]
     columns: Mapping[str, int | None] = field(default_factory=dict)
+    maps: Mapping[str, LabelMaps] = field(default_factory=dict)
     model: str = "this model"
     _seen: bool = field(default=False, init=False)
 
     @property
     def wanted(self) -> str:
         """What a batch must be, in words."""
-        parts = [f"{name} (N, {count}, H, W)" for name, count in self.channels.items()]
+        parts = [
+            f"{name} (N, {count}, H, W){self._or_maps(name)}"
+            for name, count in self.channels.items()
+        ]
         parts += [
             f"{name} (N, {'L' if count is None else count})" for name, count in self.columns.items()
         ]
@@ -49,6 +56,11 @@ class BatchCheck:
             f"{self.model} learns from i2i.{self.kind.__name__}({', '.join(self.kind._fields)}): "
             f"{', '.join(parts)}, images as torch.uint8 in 0..255 or floating point in -1..1"
         )
+
+    def _or_maps(self, name: str) -> str:
+        if name not in self.maps:
+            return ""
+        return f" planes of 0 and 1 or (N, {self.maps[name].channels}, H, W) torch.uint8 labels"
 
     def __call__(self, batch: Any, dtype: torch.dtype = torch.float32) -> Any:
         """Return the batch, its floating point numbers as `dtype`.
@@ -86,6 +98,8 @@ class BatchCheck:
         return self.kind(**parts)
 
     def _images(self, name: str, images: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
+        if name in self.maps and images.dtype == torch.uint8:
+            channels = self.maps[name].channels
         if not to_signed(images[:0]).is_floating_point():
             raise DataError(f"{name} of the batch is {images.dtype}: {self.wanted}.")
         if images.ndim != 4 or images.shape[1] != channels:
@@ -109,7 +123,13 @@ class BatchCheck:
 
 
 def check_for(
-    model: Model, *, input_channels: int, output_channels: int, labels: int, sets: int
+    model: Model,
+    *,
+    input_channels: int,
+    output_channels: int,
+    labels: int,
+    sets: int,
+    sides: Sides = Sides(),  # noqa: B008 (nobody can change it)
 ) -> BatchCheck | None:
     """The check of a model's batches; None for a kind of data that is not known here.
 
@@ -118,15 +138,19 @@ def check_for(
         input_channels, output_channels: of the images on both sides.
         labels: how many names labels have.
         sets: how many data sets there are.
+        sides: what the fields of a batch hold.
     """
+    maps = {name: held for name in sides.fields if (held := sides.of(name)) is not None}
     name = type(model).__name__
     if model.data not in DATA_KINDS:
         return None
     kind = find_kind(model.data)
     if kind.batch is Pair:
-        return BatchCheck(Pair, {"source": input_channels, "target": output_channels}, model=name)
+        both = {"source": input_channels, "target": output_channels}
+        return BatchCheck(Pair, both, maps=maps, model=name)
     if kind.batch is Unpaired:
-        return BatchCheck(Unpaired, {"a": input_channels, "b": output_channels}, model=name)
+        both = {"a": input_channels, "b": output_channels}
+        return BatchCheck(Unpaired, both, maps=maps, model=name)
     if kind.batch is not Labelled:
         return None
     if model.references:

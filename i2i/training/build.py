@@ -11,6 +11,7 @@ from torch import nn
 from i2i.config import Optimizer, Options
 from i2i.core.model import Model
 from i2i.data.augment.device import DeviceAugment
+from i2i.data.sides import sides_of
 from i2i.distributed.gradients import differentiable_mean
 from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import OptionsError
@@ -203,6 +204,8 @@ def build_trainer(
             "train.average_half_life is missing: train.average_ramp and anneal.average_half_life "
             "are about it."
         )
+    sides = sides_of(options)
+    maps = [name for name in sides.fields if sides.of(name) is not None]
     return Trainer(
         model,
         partial(
@@ -224,7 +227,7 @@ def build_trainer(
         images=samples_before(options),
         channels_last=train.channels_last,
         compile=_compiled(options, model) if train.compile else (),
-        augment=DeviceAugment(**augment) if any(augment.values()) else None,
+        augment=DeviceAugment(**augment, maps=maps) if any(augment.values()) else None,
         augmentation=augmentation,
         noise=noise,
         clip=dict.fromkeys(judges, adversarial.clip) if adversarial.clip else {},
@@ -238,7 +241,9 @@ def build_trainer(
             output_channels=options.data.output_channels,
             labels=len(options.data.labels.names),
             sets=len(options.data.labels.sets),
+            sides=sides,
         ),
+        sides=sides,
         prepare=inference_mode(options),
         about={"options": options.to_dict(), "data": ""},
     )
@@ -267,7 +272,8 @@ def _augmentation(
     # Where a least-squares discriminator ends up that cannot tell real from generated images.
     labels = (1 - adversarial.label_smoothing, adversarial.fake_label_smoothing)
     middle = sum(labels) / 2 if adversarial.loss == "least-squares" else 0.0
-    colourless = model.condition == "image" and not told.color_condition
+    labelled = sides_of(options).labels[0] is not None
+    colourless = model.condition == "image" and (labelled or not told.color_condition)
     return DiscriminatorAugmentation(
         made,
         discriminators,

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from i2i.config import Options
+from i2i.core.label_maps import LabelMaps
 from i2i.core.model import Model
 from i2i.data.kinds import find_kind
 from i2i.data.kinds.labelled_images import with_references
+from i2i.data.sides import sides_of
 from i2i.errors import TrainingError
 from i2i.models.build import build_model, growth
 from i2i.training.build import build_trainer
@@ -188,7 +191,17 @@ def random_batch(options: Options, model: Model, seed: int = 0) -> Any:
         data.labels,
         torch.Generator().manual_seed(seed),
     )
+    sides = sides_of(options)
+    maps = {name: held for name in sides.fields if (held := sides.of(name)) is not None}
+    batch = batch._replace(**{name: _noisy(getattr(batch, name), maps[name]) for name in maps})
     return with_references(batch) if model.references else batch
+
+
+def _noisy(noise: Tensor, labels: LabelMaps) -> Tensor:
+    """Label maps of noise."""
+    maps = noise[:, :1].expand(-1, labels.channels, -1, -1).clone()
+    maps[:, 0] %= labels.classes
+    return maps
 
 
 def _batch_size(options: Options) -> int:

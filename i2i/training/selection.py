@@ -12,6 +12,7 @@ from i2i.core.batch import to_device
 from i2i.core.model import Model
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.kinds import find_kind
+from i2i.data.sides import sides_of
 from i2i.data.sources import Source
 from i2i.errors import DataError, OptionsError, did_you_mean
 from i2i.metrics.classifier import LARGEST, Classifier, brought, cached_classifier
@@ -68,9 +69,8 @@ def require_measured(
     model.eval()  # nothing is learnt of these images
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            names = [
-                name for name in model.validation_step(to_device(batch, device)) if "/" not in name
-            ]
+            given = to_device(batch, device, sides=sides_of(options))
+            names = [name for name in model.validation_step(given) if "/" not in name]
     finally:
         model.train()
     # What has a truth is compared with it, not with a set.

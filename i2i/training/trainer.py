@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from i2i.core.batch import to_device
 from i2i.core.model import Clock, Loss, Model, Play, Turn
+from i2i.core.sides import Sides
 from i2i.distributed.gradients import (
     Exchange,
     GradientExchange,
@@ -94,6 +95,7 @@ class Trainer:
             with as many times `gradient_accumulation`; only those of `augment` are others.
         graphs: records steps and replays them; without it, Python plays every step.
         check: refuses batches that the model cannot learn from.
+        sides: how batches become what networks see, and pictures.
         prepare: puts a generator into the mode in which it is used after training.
         about: what else a checkpoint says of itself (`save`): "options" and "data".
     """
@@ -124,6 +126,7 @@ class Trainer:
         processes: Processes = ALONE,
         graphs: StepGraphs | None = None,
         check: BatchCheck | None = None,
+        sides: Sides = Sides(),  # noqa: B008 (nobody can change it)
         prepare: Callable[[nn.Module], Any] = nn.Module.eval,
         about: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -142,6 +145,7 @@ class Trainer:
         self.processes = processes
         self.graphs = graphs
         self.check = check
+        self.sides = sides
         self.prepare = prepare
         self.about = about
         self.half_life = half_life
@@ -246,7 +250,7 @@ class Trainer:
         if self.noise is not None:
             self.noise.fade(self.clock.share)
         self.model.on_step_start(self.clock)
-        batch = to_device(batch, self.device, self.memory_format)
+        batch = to_device(batch, self.device, self.memory_format, self.sides)
         if self.augment is not None:
             self._reseed(-1)
             batch = self.augment(batch)
@@ -272,10 +276,16 @@ class Trainer:
         """
         if self.check is not None:
             batch = self.check(batch, next(self.model.parameters()).dtype)
-        batch = to_device(batch, self.device, self.memory_format)
+        batch = to_device(batch, self.device, self.memory_format, self.sides)
         with as_used(self, self.prepare, self.seed, single=len(batch[0]) == 1):
-            columns = self.model.visualize(batch)
-        return image_grid({name: images.float() for name, images in columns.items()})
+            return image_grid(self.pictures(batch))
+
+    def pictures(self, batch: Any) -> dict[str, Tensor]:
+        """The columns of the image grid for a batch on the device: name -> (N, 1 or 3, H, W)."""
+        return {
+            name: self.sides.shown(self.model.side_of(name), images.float())
+            for name, images in self.model.visualize(batch).items()
+        }
 
     def save(self, path: Path | str) -> None:
         """Write a checkpoint, which `load` and every command that takes one read.

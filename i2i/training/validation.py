@@ -63,7 +63,7 @@ class Validation:
         self.classifier = classifier
         self.metrics = metrics
         for name, measure in metrics.items():  # what is wrong must not show after a thousand steps
-            image = to_signed(batches[0][0][:1])
+            image = to_signed(batches[0][-1 if batches[0][-1].ndim == 4 else 0][:1])
             _measured(name, measure, image, image)
         self.sides = sides
         self.references: dict[str, Tensor] = {}
@@ -77,7 +77,8 @@ class Validation:
             for batch in self.batches:
                 on_device = self._to(trainer, batch)
                 values.append(model.validation_step(on_device))
-                produced.append({k: _small(v) for k, v in model.generate(on_device).items()})
+                generated = model.generate(on_device).items()
+                produced.append({k: _small(v, trainer, k) for k, v in generated})
         measured = model.reduce(
             {name: torch.cat([each[name] for each in values]) for name in values[0]}
         )
@@ -180,13 +181,13 @@ class Validation:
     def show(self, trainer: Trainer) -> Image.Image:
         """The image grid."""
         with self._as_used(trainer):
-            columns = trainer.model.visualize(self._to(trainer, self.sheet_batch))
+            columns = trainer.pictures(self._to(trainer, self.sheet_batch))
         return image_grid(
-            {with_sides(name, self.sides): images.float() for name, images in columns.items()}
+            {with_sides(name, self.sides): images for name, images in columns.items()}
         )
 
     def _to(self, trainer: Trainer, batch: Any) -> Any:
-        return to_device(batch, trainer.device, trainer.memory_format)
+        return to_device(batch, trainer.device, trainer.memory_format, trainer.sides)
 
     def _as_used(self, trainer: Trainer) -> AbstractContextManager[None]:
         single = len(self.batches[0][0]) == 1
@@ -203,8 +204,15 @@ def _measured(name: str, measure: Measure, outputs: Tensor, references: Tensor) 
         ) from error
 
 
-def _small(produced: Generated) -> Generated:
-    """Images as bytes, out of the way of the device."""
+def _small(produced: Generated, trainer: Trainer, name: str) -> Generated:
+    """Images as bytes, out of the way of the device; label maps as pictures.
+
+    An input is not compared with what is made of it where one is a label map.
+    """
+    sides, side = trainer.sides, trainer.model.side_of(name)
+    if any(sides.labels):
+        outputs, references = (sides.shown(side, each) for each in produced[:2])
+        produced = produced._replace(outputs=outputs, references=references, inputs=None)
     images = [None if each is None else to_bytes(each).cpu() for each in produced[:3]]
     labels = None if produced.labels is None else produced.labels.cpu()
     assert images[0] is not None

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i.core.label_maps import label_planes
 from i2i.losses import multiscale
 from i2i.losses.adversarial import Adversarial
 from i2i.losses.multiscale import layer_matching, over_scales
-from i2i.networks.label_maps import label_planes
 from i2i.networks.multiscale import MultiScalePatchGAN, SpectralPatchGAN
 from recordings import Vectors, recorded
 

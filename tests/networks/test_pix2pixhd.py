@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from i2i.core.label_maps import instance_edges, label_planes, one_hot
 from i2i.errors import DataError, OptionsError
-from i2i.networks.label_maps import instance_edges, label_planes, one_hot
 from i2i.networks.multiscale import MultiScalePatchGAN
 from i2i.networks.pix2pixhd import GlobalGenerator, LocalEnhancer, halved
 from recordings import Vectors, recorded

@@ -20,9 +20,9 @@ as it is from the fake of 1; with batch norm the order of D's three passes count
 import pytest
 import torch
 
+from i2i.core.label_maps import label_planes
 from i2i.losses.adversarial import Adversarial
 from i2i.losses.multiscale import layer_matching, over_scales
-from i2i.networks.label_maps import label_planes
 from i2i.networks.multiscale import MultiScalePatchGAN
 from i2i.networks.pix2pixhd import GlobalGenerator, LocalEnhancer
 from recordings import Recording, trajectories

@@ -28,10 +28,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i.core.label_maps import label_planes
 from i2i.losses.adversarial import Adversarial
 from i2i.losses.multiscale import layer_matching, over_scales
 from i2i.losses.variational import kl_divergence
-from i2i.networks.label_maps import label_planes
 from i2i.networks.multiscale import SpectralPatchGAN
 from i2i.networks.spade import SPADEGenerator, StyleEncoder, draw_style
 from recordings import Recording, plain_norm, spade_norm, trajectories

@@ -6,6 +6,7 @@ the device and nothing waits for it.
 """
 
 import math
+from collections.abc import Collection
 from typing import TypeVar
 
 import torch
@@ -32,6 +33,7 @@ class DeviceAugment(nn.Module):
         contrast: Multiply the distance from the mean grey by 1 - contrast..1 + contrast.
         saturation: Multiply the saturation by 1 - saturation..1 + saturation; RGB sources only.
         hue: Turn the hue by -hue..hue of the full circle, up to 0.5; RGB sources only.
+        maps: Fields of a batch that hold planes of label maps, which only move, pixel by pixel.
 
     What is 0 is left out. What geometry uncovers is filled by reflection.
 
@@ -49,6 +51,7 @@ class DeviceAugment(nn.Module):
         contrast: float = 0.0,
         saturation: float = 0.0,
         hue: float = 0.0,
+        maps: Collection[str] = (),
     ) -> None:
         super().__init__()
         for name, value, most in (
@@ -69,6 +72,7 @@ class DeviceAugment(nn.Module):
         self.contrast = contrast
         self.saturation = saturation
         self.hue = hue
+        self.maps = frozenset(maps)
 
     def forward(self, batch: T) -> T:
         """Return the batch augmented; images are (N, C, H, W), -1..1, before and after.
@@ -76,20 +80,25 @@ class DeviceAugment(nn.Module):
         Raises:
             OptionsError: `saturation` or `hue` is wanted of a source that has no 3 channels.
         """
+        fields = batch._asdict()
+        images = {name: field for name, field in fields.items() if field.ndim == 4}
         if isinstance(batch, Pair):
-            source, target = self._move(*batch)
-            return type(batch)(self._colour(source), target)
-        return type(batch)(
-            *(self._colour(*self._move(side)) if side.ndim == 4 else side for side in batch)
-        )
+            fields |= self._move(images)
+        else:
+            for name, field in images.items():
+                fields |= self._move({name: field})
+        for name in images:
+            if name not in self.maps and not (isinstance(batch, Pair) and name == "target"):
+                fields[name] = self._colour(fields[name])
+        return type(batch)(**fields)
 
-    def _move(self, *alike: Tensor) -> tuple[Tensor, ...]:
+    def _move(self, alike: dict[str, Tensor]) -> dict[str, Tensor]:
         """Move all of `alike` in the same way."""
         if not (self.rotation or self.scale or self.translation):
             return alike
         from kornia.geometry.transform import get_affine_matrix2d, warp_affine
 
-        first = alike[0]
+        first = next(iter(alike.values()))
         count, _, height, width = first.shape
         shifts = self._spread(first, self.translation, 2)
         # Numbers, not a tensor made of them: a device would have to wait for that.
@@ -100,10 +109,16 @@ class DeviceAugment(nn.Module):
             scale=1 + self._spread(first, self.scale, 1).expand(count, 2),
             angle=self._spread(first, self.rotation, 1)[:, 0],
         )[:, :2]
-        return tuple(
-            warp_affine(images, transform, (height, width), padding_mode="reflection")
-            for images in alike
-        )
+        return {
+            name: warp_affine(
+                images,
+                transform,
+                (height, width),
+                mode="nearest" if name in self.maps else "bilinear",
+                padding_mode="reflection",
+            )
+            for name, images in alike.items()
+        }
 
     def _colour(self, source: Tensor) -> Tensor:
         if not (self.brightness or self.contrast or self.saturation or self.hue):

@@ -9,11 +9,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from i2i.config.data import Transform
+from i2i.core.label_maps import LabelMaps
 from i2i.data.images.read import Pixels
 from i2i.errors import OptionsError, did_you_mean
 
@@ -28,10 +30,11 @@ _BASES = (A.DualTransform, A.ImageOnlyTransform)
 
 @dataclass(frozen=True)
 class Step:
-    """A transform, and the sides that it changes: "A", "B" or "AB"."""
+    """A transform, the sides that it changes ("A", "B" or "AB"), and whether it moves pixels."""
 
     transform: Any
     sides: str
+    geometric: bool
 
 
 class UserTransforms:
@@ -42,6 +45,7 @@ class UserTransforms:
         size: of the square images that they get.
         channels: side -> its channels; "A" alone where there are no sides.
         paired: whether the two sides belong together, pixel for pixel.
+        labels: the sides that are label maps, which only geometry changes, without mixing pixels.
 
     Raises:
         OptionsError: a name or an argument is unknown, a value is not one, a transform changes the
@@ -49,10 +53,17 @@ class UserTransforms:
     """
 
     def __init__(
-        self, chosen: Sequence[Transform], *, size: int, channels: Mapping[str, int], paired: bool
+        self,
+        chosen: Sequence[Transform],
+        *,
+        size: int,
+        channels: Mapping[str, int],
+        paired: bool,
+        labels: Mapping[str, LabelMaps] = MappingProxyType({}),
     ) -> None:
+        self.labels = frozenset(labels)
         self.steps = [
-            _step(each, f"data.transforms.{number}", size, channels, paired)
+            _step(each, f"data.transforms.{number}", size, channels, paired, labels)
             for number, each in enumerate(chosen)
         ]
 
@@ -63,23 +74,34 @@ class UserTransforms:
         changed = dict(zip(sides, images, strict=True))
         for number, step in enumerate(self.steps):
             there = [side for side in step.sides if side in changed]
-            if not there:
+            if not there or (self.labels.issuperset(there) and not step.geometric):
                 continue
             generator = np.random.default_rng((seed, _STREAM, position, number))
             # Of Python's and numpy's generators a transform asks either.
             own = int(generator.integers(2**63))
             step.transform.set_random_state(generator, Random(own))
-            first, *others = there
-            more = {"image2": changed[others[0]]} if others else {}
-            made = step.transform(image=changed[first], **more)
-            changed[first] = _with_channels(made["image"])
-            if others:
-                changed[others[0]] = _with_channels(made["image2"])
+            plain = [side for side in there if side not in self.labels]
+            maps = [side for side in there if side in self.labels]
+            given = dict(zip(("image", "image2"), (changed[side] for side in plain), strict=False))
+            if not plain:  # it wants one
+                given["image"] = np.zeros((*changed[maps[0]].shape[:2], 1), np.uint8)
+            if maps:
+                given["masks"] = np.stack([changed[side] for side in maps])
+            made = step.transform(**given)
+            for key, side in zip(("image", "image2"), plain, strict=False):
+                changed[side] = _with_channels(made[key])
+            for side, mask in zip(maps, made["masks"] if maps else (), strict=True):
+                changed[side] = _with_channels(mask)
         return tuple(changed[side] for side in sides)
 
 
 def _step(
-    chosen: Transform, where: str, size: int, channels: Mapping[str, int], paired: bool
+    chosen: Transform,
+    where: str,
+    size: int,
+    channels: Mapping[str, int],
+    paired: bool,
+    labels: Mapping[str, LabelMaps],
 ) -> Step:
     kind: Any = getattr(A, chosen.name, None)
     if not _fits(kind):
@@ -96,6 +118,8 @@ def _step(
                 f"{where}.{name} is no argument of {chosen.name}.{did_you_mean(name, known)} "
                 f"Known: {', '.join(known)}."
             )
+    if labels and "fill_mask" in known:  # what comes in from beyond the border is of no class
+        arguments = {"fill_mask": max(each.classes for each in labels.values()), **arguments}
     try:
         transform = kind(**arguments, p=chosen.p)
     except Exception as error:
@@ -114,10 +138,15 @@ def _step(
             f"{where}.on (='both'): {chosen.name} changes colours, which mean something in label "
             "maps: say on = 'A' or on = 'B', the side of a pair whose colours may change."
         )
+    if not geometric and sides in labels:
+        raise OptionsError(
+            f"{where}.on (={sides!r}): {chosen.name} changes colours, and side {sides} has label "
+            "maps, which have none: name the other side."
+        )
     transform.add_targets({"image2": "image"})
-    for count in {channels[side] for side in sides if side in channels}:
+    for count in {channels[side] for side in sides if side in channels and side not in labels}:
         _try(transform, chosen, where, (size, size, count))
-    return Step(transform, sides)
+    return Step(transform, sides, geometric)
 
 
 def _fits(kind: object) -> bool:

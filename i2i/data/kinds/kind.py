@@ -20,6 +20,8 @@ from torch import Tensor
 from i2i.config import Options
 from i2i.core.batch import to_tensor
 from i2i.core.labels import LabelSpace
+from i2i.core.registry import MODELS
+from i2i.core.sides import Fields
 from i2i.data.augment.geometry import resize_pixels
 from i2i.data.images.check import CheckResult
 from i2i.data.inspection.finding import Severity
@@ -86,6 +88,12 @@ class DataKind(ABC):
     batch: ClassVar[type]
     """The named tuple of a batch (`i2i.core.batch`)."""
 
+    fields: ClassVar[Fields] = {}
+    """Its fields that hold images -> which side they are of: 0, what is translated, or 1."""
+
+    takes_labels: ClassVar[bool] = False
+    """Whether a side may be label maps."""
+
     translates: ClassVar[bool] = True
     """Whether models translate its images; else they make such images from noise."""
 
@@ -148,7 +156,14 @@ class DataKind(ABC):
             OptionsError: there is one.
         """
         data = options.data
-        geometry(data, sides=self.sides, paired=self.has_truth)
+        letters = data.letters(both_ways=self.both_ways(options)) if self.sides == "AB" else "A"
+        geometry(data, letters=letters, paired=self.has_truth)
+        for letter in "AB":
+            if not self.takes_labels and getattr(data, letter).labels is not None:
+                raise OptionsError(
+                    f"data.{letter}.kind (='labels') is for models of two sides; the model "
+                    f"{options.model!r} learns from {self.name} data: leave it out."
+                )
         if data.root_b and not self.takes_root_b:
             raise OptionsError(
                 f"data.root_b (={data.root_b!r}, --dataroot-b) is for unpaired data; the model "
@@ -160,6 +175,11 @@ class DataKind(ABC):
                     f"data.{name} is for models of many domains; the model {options.model!r} "
                     f"learns from {self.name} data and would ignore it: leave it out."
                 )
+
+    @staticmethod
+    def both_ways(options: Options) -> bool:
+        """Whether the model translates both ways, so that A comes first in a batch."""
+        return bool(MODELS.find(options.model).directions)
 
     def labels(self, options: Options) -> dict[str, Any]:
         """What of [data] only the data can tell: the names of its labels.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch.utils.data import Dataset
@@ -13,10 +13,11 @@ from torch.utils.data import Dataset
 from i2i.config import Data, Options
 from i2i.core.batch import Pair, to_tensor
 from i2i.core.registry import register_data_kind
+from i2i.core.sides import Fields
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.images.check import CheckResult, mismatch, usable_pairs
-from i2i.data.images.read import Pixels, read_image
+from i2i.data.images.read import Pixels
 from i2i.data.images.values import require_full_range
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
 from i2i.data.kinds.kind import DataKind, NamedImages, Trial
@@ -31,6 +32,7 @@ from i2i.data.kinds.layouts import (
 )
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
+from i2i.data.sides import LEFT, RIGHT, SideReader, halves, readers
 from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
@@ -40,6 +42,7 @@ from i2i.data.sources.source import (
     check,
     fingerprint,
     geometry,
+    label_sides,
     left_out,
     members_of,
     say_not_used,
@@ -57,6 +60,8 @@ class Paired(DataKind):
     """Pairs. A kind that finds them in another way needs only `find` and `has_split`."""
 
     batch = Pair
+    fields: ClassVar[Fields] = {"source": 0, "target": 1}
+    takes_labels = True
     has_truth = True
     rank = 10
 
@@ -79,10 +84,11 @@ class Paired(DataKind):
         say_not_used([root], (f"{each}: not used" for each in lonely_sides(root)), say)
         orphans = (*found.orphans_a, *found.orphans_b)
         left_out(dict.fromkeys(orphans, "no partner"), 2 * len(found.pairs) + len(orphans), say)
-        train, split = _usable(found.pairs, data, say, checked), "its own split"
+        reading = readers(data, root)
+        train, split = _usable(found.pairs, data, say, checked, reading), "its own split"
         if self.has_split(root, "val"):
             held = self.find(root, "val", drop_orphans=data.skip_bad)
-            validation = _usable(held.pairs, data, say, checked)
+            validation = _usable(held.pairs, data, say, checked, reading)
         else:
             train, validation = hold_out(train, HELD_OUT, data.split_seed)
             split = f"held out from the {len(train) + len(validation)} for training"
@@ -92,14 +98,14 @@ class Paired(DataKind):
         )
         common: dict[str, Any] = {
             "direction": data.direction,
-            "input_channels": data.input_channels,
-            "output_channels": data.output_channels,
+            "readers": (reading["A"], reading["B"]),
             "seed": options.train.seed,
         }
+        letters = data.letters(both_ways=False)
         images = PairedImages(
-            train, geometry(data, sides=self.sides, paired=True), shuffle=True, **common
+            train, geometry(data, letters=letters, paired=True), shuffle=True, **common
         )
-        keep_decoded(images, _files(train), data, say, images.depths)
+        keep_decoded(images, _files(train), data, say, *images.readers)
         parts = {
             "train": _files(train),
             "val": _files(validation),
@@ -108,7 +114,9 @@ class Paired(DataKind):
         return Source(
             train=images,
             validation=PairedImages(
-                validation, evaluation_geometry(data.crop_size, data.resize), **common
+                validation,
+                evaluation_geometry(data.crop_size, data.resize, label_sides(data)),
+                **common,
             ),
             images=len(train),
             validation_images=len(validation),
@@ -180,12 +188,22 @@ def _files(pairs: Iterable[PairFiles]) -> list[Path]:
 
 
 def _usable(
-    pairs: Sequence[PairFiles], data: Data, say: Say, checked: CheckResult
+    pairs: Sequence[PairFiles],
+    data: Data,
+    say: Say,
+    checked: CheckResult,
+    readers: Mapping[str, SideReader],
 ) -> list[PairFiles]:
     found = check(_files(pairs), checked)
     usable = usable_pairs(pairs, found, skip_bad=data.skip_bad)
-    for side in ([pair.a for pair in usable], [pair.b for pair in usable if pair.b]):
-        require_full_range(side, checked.looks)
+    whole = [pair for pair in usable if pair.b is None]
+    apart = {"A": [p.a for p in usable if p.b], "B": [p.b for p in usable if p.b]}
+    for letter, half in (("A", LEFT), ("B", RIGHT)):
+        if readers[letter].labels is None:
+            require_full_range([*apart[letter], *(p.a for p in whole)], checked.looks)
+        else:
+            readers[letter].require_known(apart[letter])
+            readers[letter].require_known([pair.a for pair in whole], half)
     why = {
         pair.a: found.bad.get(pair.a) or found.bad.get(pair.b or pair.a) or mismatch(pair, found)
         for pair in pairs
@@ -205,6 +223,7 @@ class PairedImages(Dataset[Pair], Decoding):
         direction: "AtoB" or "BtoA": which side is the source.
         input_channels: Channels of the source: 1, 3 or 4.
         output_channels: Channels of the target: 1, 3 or 4.
+        readers: What reads the images of A and of B, where those are more than that.
         seed: Not negative; order and geometry follow from it.
         shuffle: Go through the pairs in another order in each epoch; else always as listed.
 
@@ -220,6 +239,7 @@ class PairedImages(Dataset[Pair], Decoding):
         direction: Direction = "AtoB",
         input_channels: int = 3,
         output_channels: int = 3,
+        readers: tuple[SideReader, SideReader] | None = None,
         seed: int = 0,
         shuffle: bool = False,
     ) -> None:
@@ -229,8 +249,9 @@ class PairedImages(Dataset[Pair], Decoding):
         self.items = len(self.pairs)
         self.geometry = geometry
         self.forward = direction == "AtoB"
-        channels = (input_channels, output_channels)
-        self.depths = channels if self.forward else channels[::-1]  # of A and of B
+        depths = (input_channels, output_channels)
+        depths = depths if self.forward else depths[::-1]
+        self.readers = readers or (SideReader("A", depths[0]), SideReader("B", depths[1]))
         self.seed = seed
         self.order = EpochOrder(len(self.pairs), seed) if shuffle else None
 
@@ -256,18 +277,12 @@ class PairedImages(Dataset[Pair], Decoding):
         return self.geometry.resize_all(*self._read(self.pairs[item]))
 
     def _read(self, files: PairFiles) -> tuple[Pixels, Pixels]:
-        channels_a, channels_b = self.depths
-        a = read_image(files.a, channels_a)
+        reader_a, reader_b = self.readers
         if files.b is None:
-            width = a.shape[1]
-            if width % 2:
-                raise DataError(
-                    f"'{files.a}' is {width} pixels wide; two images side by side need an even "
-                    "width."
-                )
-            b = a if channels_a == channels_b else read_image(files.a, channels_b)
-            return a[:, : width // 2], b[:, width // 2 :]
-        b = read_image(files.b, channels_b)
+            if reader_a.plain and reader_b.plain and reader_a.depth == reader_b.depth:
+                return halves(files.a, reader_a.read(files.a))  # which decodes the file once
+            return reader_a.read(files.a, LEFT), reader_b.read(files.a, RIGHT)
+        a, b = reader_a.read(files.a), reader_b.read(files.b)
         if a.shape[:2] != b.shape[:2]:
             raise DataError(
                 f"'{files.a}' is {a.shape[1]}x{a.shape[0]} and '{files.b}' is "

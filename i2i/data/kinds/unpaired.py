@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,16 +12,17 @@ from torch.utils.data import Dataset
 
 from i2i.config import Options
 from i2i.core.batch import Unpaired, to_tensor
-from i2i.core.registry import MODELS, register_data_kind
+from i2i.core.registry import register_data_kind
+from i2i.core.sides import Fields
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.images.check import CheckResult
-from i2i.data.images.read import read_image
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
 from i2i.data.kinds.kind import DataKind, Groups, NamedImages, Trial, shrunk
 from i2i.data.kinds.layouts import find_unpaired, hold_out, lonely_sides
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
+from i2i.data.sides import SideReader, readers
 from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
@@ -31,6 +32,7 @@ from i2i.data.sources.source import (
     Source,
     fingerprint,
     geometry,
+    label_sides,
     members_of,
     readable,
     say_not_used,
@@ -43,6 +45,8 @@ class TwoDomains(DataKind):
     """Two domains whose images have nothing to do with each other."""
 
     batch = Unpaired
+    fields: ClassVar[Fields] = {"a": 0, "b": 1}
+    takes_labels = True
     rank = 20
     demo = "unpaired"
     takes_root_b = True
@@ -62,11 +66,18 @@ class TwoDomains(DataKind):
         say_not_used(roots, (f"{each}: not used" for each in lonely), say)
         if found.names != ("A", "B"):
             say(f"data: A is {found.names[0]!r}, B is {found.names[1]!r}")
-        sides = [readable(side, data, say, checked) for side in (found.a, found.b)]
+        reading = readers(data, root, both_ways=self.both_ways(options))
+        sides = [
+            readable(side, data, say, checked, reading[letter])
+            for letter, side in (("A", found.a), ("B", found.b))
+        ]
         held = find_unpaired(root, "val", root_b)
         if held is not None:
             validation, split = (
-                [readable(side, data, say, checked) for side in (held.a, held.b)],
+                [
+                    readable(side, data, say, checked, reading[letter])
+                    for letter, side in (("A", held.a), ("B", held.b))
+                ],
                 "its own",
             )
         else:
@@ -89,17 +100,20 @@ class TwoDomains(DataKind):
                     "to validate with: how different results are from each other cannot be "
                     "measured."
                 )
-        if data.direction == "BtoA" and not MODELS.find(options.model).directions:
+        letters = "".join(reading)
+        if letters == "BA":
             # What a model that translates one way alone is to translate comes first.
             sides, validation = sides[::-1], validation[::-1]
         common: dict[str, Any] = {
-            "channels": (data.input_channels, data.output_channels),
+            "readers": (reading[letters[0]], reading[letters[1]]),
             "seed": options.train.seed,
         }
-        train = UnpairedImages(sides, geometry(data, sides=self.sides), shuffle=True, **common)
-        keep_decoded(train, [path for side in sides for path in side], data, say, train.channels)
+        train = UnpairedImages(sides, geometry(data, letters=letters), shuffle=True, **common)
+        keep_decoded(train, [path for side in sides for path in side], data, say, *train.readers)
         held_out = UnpairedImages(
-            validation, evaluation_geometry(data.crop_size, data.resize), **common
+            validation,
+            evaluation_geometry(data.crop_size, data.resize, label_sides(data)),
+            **common,
         )
         return Source(
             train=train,
@@ -204,6 +218,7 @@ class UnpairedImages(Dataset[Unpaired], Decoding):
         sides: The images of domain A and those of domain B, at least one of each.
         geometry: What is done to each image.
         channels: Of the images of A and of B: 1, 3 or 4.
+        readers: What reads the images of both, where those are more than that.
         seed: Not negative; order and geometry follow from it.
         shuffle: Go through the images in another order in each epoch; else always as listed.
     """
@@ -214,6 +229,7 @@ class UnpairedImages(Dataset[Unpaired], Decoding):
         geometry: JointGeometry,
         *,
         channels: tuple[int, int] = (3, 3),
+        readers: tuple[SideReader, SideReader] | None = None,
         seed: int = 0,
         shuffle: bool = False,
     ) -> None:
@@ -221,7 +237,7 @@ class UnpairedImages(Dataset[Unpaired], Decoding):
         self.images = [list(side) for side in sides]
         self.items = sum(map(len, self.images))
         self.geometry = geometry
-        self.channels = channels
+        self.readers = readers or (SideReader("A", channels[0]), SideReader("B", channels[1]))
         # Sides that are equally long must not go through their images in the same order.
         self.seeds = [
             int(np.random.SeedSequence((seed, side)).generate_state(1)[0]) for side in (0, 1)
@@ -250,13 +266,14 @@ class UnpairedImages(Dataset[Unpaired], Decoding):
             images = self.images[side]
             index = self.orders[side](position)[1] if self.orders else position % len(images)
             pixels = self.recalled(index + side * len(self.images[0]))
+            letter = self.readers[side].letter
             sides.append(
-                to_tensor(*self.geometry.cut(self.seeds[side], position, *pixels, sides="AB"[side]))
+                to_tensor(*self.geometry.cut(self.seeds[side], position, *pixels, sides=letter))
             )
         return Unpaired(*sides)
 
     def decoded(self, item: int) -> Images:
         first = len(self.images[0])
         side, index = (0, item) if item < first else (1, item - first)
-        pixels = read_image(self.images[side][index], self.channels[side])
-        return self.geometry.resize_all(pixels)
+        reader = self.readers[side]
+        return self.geometry.resize_all(reader.read(self.images[side][index]), sides=reader.letter)

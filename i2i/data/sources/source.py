@@ -22,6 +22,7 @@ from i2i.data.images.read import counted_by_suffix, passed_over
 from i2i.data.images.values import require_full_range
 from i2i.data.kinds.folders import results_in
 from i2i.data.kinds.layouts import first_few
+from i2i.data.sides import SideReader
 
 Say = Callable[[str], None]
 
@@ -72,40 +73,54 @@ class Source:
         ]
 
 
-def geometry(data: Data, *, sides: str = "A", paired: bool = False) -> JointGeometry:
+def geometry(data: Data, *, letters: str = "A", paired: bool = False) -> JointGeometry:
     """Return what is done to the images that are trained on.
 
     Arguments:
         data: the options.
-        sides: "AB" where there are two, else "A".
+        letters: the sides in the order of a batch (`Data.letters`), "A" where there is one.
         paired: whether they belong together, pixel for pixel.
 
     Raises:
         OptionsError: a transform of the recipe is not one.
     """
     chosen = data.transforms
+    maps = {letter: side.labels for letter in letters if (side := getattr(data, letter)).labels}
     transforms = None
     if chosen:
-        channels = (data.input_channels, data.output_channels)
-        if paired and data.direction == "BtoA":
-            channels = channels[::-1]
         transforms = UserTransforms(
             chosen,
             size=data.crop_size,
-            channels=dict(zip(sides, channels, strict=False)),
+            channels=dict(zip(letters, (data.input_channels, data.output_channels), strict=False)),
             paired=paired,
+            labels=maps,
         )
     sizes = data.load_size, data.crop_size, data.resize
+    nearest = "".join(maps)
     if data.crop == "random resized":
-        return ResizedCrop(*sizes, flip=data.flip, transforms=transforms)
-    return JointGeometry(*sizes, data.crop == "random", data.flip, transforms)
+        return ResizedCrop(*sizes, flip=data.flip, transforms=transforms, nearest=nearest)
+    return JointGeometry(*sizes, data.crop == "random", data.flip, transforms, nearest)
 
 
-def readable(paths: Sequence[Path], data: Data, say: Say, checked: CheckResult) -> list[Path]:
+def label_sides(data: Data) -> str:
+    """The sides that are label maps, as "A" or "AB"."""
+    return "".join(letter for letter in "AB" if getattr(data, letter).labels is not None)
+
+
+def readable(
+    paths: Sequence[Path],
+    data: Data,
+    say: Say,
+    checked: CheckResult,
+    reader: SideReader | None = None,
+) -> list[Path]:
     """Return the images of one side that can be read, all of which must be unless bad ones are
     skipped."""
     usable = usable_images(paths, check(paths, checked), skip_bad=data.skip_bad)
-    require_full_range(usable, checked.looks)
+    if reader is None or reader.labels is None:
+        require_full_range(usable, checked.looks)
+    else:
+        reader.require_known(usable)
     left_out({path: checked.bad[path] for path in paths if path in checked.bad}, len(paths), say)
     return usable
 

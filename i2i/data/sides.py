@@ -1,0 +1,170 @@
+"""The sides of a data set as a recipe says them ([data.A], [data.B]): how their files are read."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from i2i.config import Data, Options
+from i2i.config.sides import DataSide
+from i2i.core.label_maps import LabelMaps
+from i2i.core.registry import MODELS
+from i2i.core.sides import Sides
+from i2i.data.images.labels import UnknownLabelError, in_words, to_maps
+from i2i.data.images.read import Pixels, list_images, open_image, read_image
+from i2i.data.kinds import find_kind
+from i2i.errors import DataError
+
+LEFT, RIGHT = 0, 1
+"""The halves of a file in which two images lie side by side."""
+
+
+def sides_of(options: Options) -> Sides:
+    """How batches of these options become what networks see."""
+    model = MODELS.find(options.model)
+    first, second = options.data.sides(both_ways=bool(model.directions))
+    return Sides(find_kind(model.data).fields, (first.labels, second.labels))
+
+
+@dataclass(frozen=True)
+class SideReader:
+    """Reads the images of a side.
+
+    Attributes:
+        letter: which side it is: "A" or "B".
+        depth: channels of what it returns.
+        labels: what label maps hold; None for images.
+        instances: name of a label map -> the file that numbers its objects.
+    """
+
+    letter: str
+    depth: int
+    labels: LabelMaps | None = None
+    instances: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it reads images."""
+        return self.labels is None
+
+    def read(self, path: Path, half: int | None = None) -> Pixels:
+        """Read an image, or the half of a file, as (H, W, depth) uint8.
+
+        Raises:
+            DataError: the file cannot be read, or holds something else.
+        """
+        if self.labels is None:
+            pixels = read_image(path, self.depth)
+            return pixels if half is None else halves(path, pixels)[half]
+        objects = None
+        if self.labels.edges:
+            if path.stem not in self.instances:
+                raise DataError(
+                    f"'{path}' has no map of objects: expected one that is called {path.stem!r} in "
+                    f"the folder data.{self.letter}.instances."
+                )
+            objects = open_image(self.instances[path.stem])
+        image = open_image(path)
+        if half is not None:
+            middle = _middle(path, image.width)
+            image = image.crop((half * middle, 0, (1 + half) * middle, image.height))
+        try:
+            return to_maps(image, self.labels, objects)
+        except UnknownLabelError as error:
+            raise _UnknownAtError(path, error) from error
+        except DataError as error:
+            raise DataError(f"'{path}' cannot be used: {error}.") from error
+
+    def require_known(self, paths: Sequence[Path], half: int | None = None) -> None:
+        """Read all label maps, and name what they hold beside the classes.
+
+        Raises:
+            DataError: says the numbers or colours, and in how many files they are; or a file
+                cannot be used.
+        """
+        if self.labels is None:
+            return
+        unknown: Counter[Any] = Counter()
+        files: Counter[Any] = Counter()
+        first: Path | None = None
+        with ThreadPoolExecutor() as pool:
+            look = partial(self._unknown, half=half)
+            for path, found in zip(paths, pool.map(look, paths), strict=True):
+                first = first or (path if found else None)
+                unknown.update(found)
+                files.update(found.keys())
+        if not unknown:
+            return
+        what, advice = "numbers", f"data.{self.letter}.classes (={self.labels.classes})"
+        if self.labels.palette:
+            what = "colours"
+            advice = f"data.{self.letter}.palette, say data.{self.letter}.nearest = true"
+        raise DataError(
+            f"The label maps of side {self.letter} hold {what} of no class: "
+            f"{in_words(unknown, files)}. The first is in '{first}'. Correct {advice}, or name in "
+            f"data.{self.letter}.ignore what is of no class."
+        )
+
+    def _unknown(self, path: Path, half: int | None) -> Counter[Any]:
+        try:
+            self.read(path, half)
+        except _UnknownAtError as error:
+            return error.unknown
+        return Counter()
+
+
+class _UnknownAtError(DataError):
+    def __init__(self, path: Path, error: UnknownLabelError) -> None:
+        super().__init__(f"'{path}' cannot be used: {error}.")
+        self.unknown = error.unknown
+
+
+def readers(data: Data, root: Path, *, both_ways: bool = False) -> dict[str, SideReader]:
+    """What reads each side: "A" and "B", in the order of a batch.
+
+    Arguments:
+        data: the options.
+        root: where the data set is; folders of instances are looked for below it.
+        both_ways: see `Data.sides`.
+
+    Raises:
+        DataError: there is no folder of instances, or two maps in it have one name.
+    """
+    letters = data.letters(both_ways=both_ways)
+    channels = data.input_channels, data.output_channels
+    sides = zip(letters, data.sides(both_ways=both_ways), channels, strict=True)
+    return {letter: _reader(letter, side, count, root) for letter, side, count in sides}
+
+
+def _reader(letter: str, side: DataSide, channels: int, root: Path) -> SideReader:
+    labels = side.labels
+    if labels is None:
+        return SideReader(letter, channels)
+    instances: dict[str, Path] = {}
+    for path in list_images(root / side.instances) if side.instances else ():
+        if (other := instances.setdefault(path.stem, path)) is not path:
+            raise DataError(
+                f"'{other}' and '{path}' are maps of objects for one name: rename one of them."
+            )
+    return SideReader(letter, labels.channels, labels, instances)
+
+
+def halves(path: Path, pixels: Pixels) -> tuple[Pixels, Pixels]:
+    """The left and the right half of an image (H, W, C).
+
+    Raises:
+        DataError: its width is odd.
+    """
+    middle = _middle(path, pixels.shape[1])
+    return pixels[:, :middle], pixels[:, middle:]
+
+
+def _middle(path: Path, width: int) -> int:
+    if width % 2:
+        raise DataError(
+            f"'{path}' is {width} pixels wide; two images side by side need an even width."
+        )
+    return width // 2
