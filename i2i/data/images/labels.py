@@ -132,7 +132,8 @@ def objects_of(image: Image.Image) -> Numbers:
     """The numbers of the objects in a map of them: grey of 8 or 16 bits, or as colours."""
     if image.mode in ("RGB", "RGBA"):
         return colours_of(image)
-    return numbers_of(image) % 2 ** (8 * INSTANCE_BYTES)
+    objects: Numbers = numbers_of(image) % 2 ** (8 * INSTANCE_BYTES)
+    return objects
 
 
 def _packed(colour: RGB) -> int:
