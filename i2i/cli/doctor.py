@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Examples:
   i2i doctor my-images
   i2i doctor my-images --recipe pix2pix --size 128
+  i2i doctor my-images --split-table splits.csv
   i2i doctor faces --table list_attr_celeba.txt --json
   i2i doctor runs/NAME"""
 )
@@ -34,6 +35,16 @@ Examples:
 )
 @click.option("--dataroot-b", type=click.Path(path_type=Path), help="Unpaired: domain B, if apart.")
 @click.option("--table", type=click.Path(path_type=Path), help="A table of attributes.")
+@click.option(
+    "--split-table",
+    metavar="FILE",
+    help="CSV of name, split and group, in place of folders of splits.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    help="Look at this split alone.  [default: all, and at what is in two of them]",
+)
 @click.option("--model", metavar="NAME", help="What is to be trained on it.")
 @click.option("--recipe", metavar="NAME|FILE", help="How; default: the recipe of the model.")
 @click.option("--size", type=click.IntRange(min=16), help="The size of the squares to train on.")
@@ -58,6 +69,8 @@ def command(
     kind: Any,
     dataroot_b: Path | None,
     table: Path | None,
+    split_table: str | None,
+    split: str | None,
     model: str | None,
     recipe: str | None,
     size: int | None,
@@ -75,6 +88,7 @@ def command(
     images that are there twice, most of all in training and test; and what a model would take on
     this machine. Exits with 1 if there is anything worse than a note.
     """
+    from i2i.config import Data
     from i2i.core.progress import progress_bar
     from i2i.data.catalogue.cache import cache_folder
     from i2i.data.sources.source import table_file
@@ -111,6 +125,11 @@ def command(
     name_of_table = str(table) if table else options.data.table if options else ""
     table = table_file(name_of_table, folder) if name_of_table else None
     data = options.data if options else None
+    rules = data
+    if split_table:
+        rules = (data or Data(load_size=16, crop_size=16)).model_copy(
+            update={"split_table": split_table}
+        )
     with (
         progress_bar("looking at images") as progress,
         progress_bar("looking for copies") as comparing,
@@ -132,6 +151,8 @@ def command(
             domains=data.domains if data else (),
             attributes=data.attributes if data else (),
             named=named,
+            rules=rules,
+            split=split,
             **how,
         )
         others = []

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from i2i.cli.shared import choosing_best
+
 
 @click.command(
     epilog="""\b
@@ -16,6 +18,7 @@ Examples:
   i2i evaluate translated/ faces/test/ --domains
   i2i evaluate depth_maps/ truth/ --span 0 4095 --csv each.csv
   i2i evaluate --checkpoint runs/facades
+  i2i evaluate --checkpoint runs/facades --best --split test
   i2i evaluate --checkpoint runs/animals --protocol stargan-v2
   i2i evaluate --checkpoint runs/facades --dataroot other_facades --json figures.json
 """
@@ -35,9 +38,20 @@ Examples:
     "--dataroot", help="With --checkpoint: another data set.  [default: that of the training]"
 )
 @click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    help="With --checkpoint: on which images of the data set.  [default: val]",
+)
+@click.option(
     "--best",
     is_flag=True,
     help="Of a run, take the checkpoint with the best validation.  [default: the last one]",
+)
+@click.option(
+    "--best-by",
+    metavar="MEASURE",
+    help="Of a run, take the best of the checkpoints that were kept (train.keep) by a measure of "
+    "its validations, such as psnr.",
 )
 @click.option(
     "--average/--raw",
@@ -118,13 +132,15 @@ Examples:
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all as JSON.")
 @click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder to write scalars to.")
+@choosing_best
 def command(
     result: Path | None,
     reference: Path | None,
     checkpoint: Path | None,
     dataroot: str | None,
+    split: str | None,
     average: bool | None,
-    best: bool,
+    best: bool | str,
     device: str,
     protocol: str | None,
     domains: bool,
@@ -150,6 +166,7 @@ def command(
         raise click.UsageError("give two folders, RESULT and REFERENCE, or --checkpoint.")
     for name, given, needs in (
         ("--dataroot", dataroot, checkpoint),
+        ("--split", split, checkpoint),
         ("--average/--raw", average, checkpoint),
         ("--best", best or None, checkpoint),
         ("--protocol", protocol, checkpoint),
@@ -164,7 +181,12 @@ def command(
         raise click.UsageError(f"--span {span[0]:g} {span[1]:g}: BLACK must be below WHITE.")
 
     if protocol is not None:
-        idle = {"--measures": measures, "--tensorboard": tensorboard, "--out": out}
+        idle = {
+            "--measures": measures,
+            "--split": split,
+            "--tensorboard": tensorboard,
+            "--out": out,
+        }
         for name in (name for name, value in idle.items() if value is not None):
             raise click.UsageError(f"{name} does not go with --protocol.")
         assert checkpoint is not None
@@ -183,13 +205,14 @@ def command(
     wanted = tuple(name.strip() for name in measures.split(",")) if measures else ()
     require_measures(wanted)
     with _progress() as progress, together() as processes:
-        step = 0
+        step, said = 0, ""
         if checkpoint is not None:
             from i2i.evaluation.runs import run_comparisons
 
             found = run_comparisons(
                 checkpoint,
                 dataroot=dataroot,
+                split=split or "val",
                 average=average,
                 best=best,
                 device=device,
@@ -203,7 +226,10 @@ def command(
                 "checkpoint": str(found.checkpoint),
                 "step": step,
                 "dataroot": found.options.data.root,
+                "split": found.split,
+                "chosen by validation": found.best,
             }
+            said = found.said
             if out is None:
                 out = found.checkpoint.absolute().parent.parent / "evaluation"
         else:
@@ -243,6 +269,8 @@ def command(
             for each in comparisons
             if (chosen := possible(each, wanted)) or not wanted
         ]
+    if said:
+        click.echo(said)
     for evaluation in evaluations:
         click.echo("")
         click.echo(table(evaluation))

@@ -58,7 +58,7 @@ def command(
     device: str,
     overwrite: bool,
     average: bool | None,
-    best: bool,
+    best: bool | str,
 ) -> None:
     """Find what a generator of images from noise makes IMAGE of, as near as it can.
 

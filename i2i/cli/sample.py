@@ -156,7 +156,7 @@ def command(
     precision: str,
     overwrite: bool,
     average: bool | None,
-    best: bool,
+    best: bool | str,
 ) -> None:
     """Make images from noise with a trained generator.
 

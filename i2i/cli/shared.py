@@ -1,7 +1,7 @@
 """Options that several commands have in common."""
 
 from collections.abc import Callable
-from functools import reduce
+from functools import reduce, wraps
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,12 @@ _OF_A_GENERATOR = (
         "--best",
         is_flag=True,
         help="Of a run, take the checkpoint with the best validation.  [default: the last one]",
+    ),
+    click.option(
+        "--best-by",
+        metavar="MEASURE",
+        help="Of a run, take the best of the checkpoints that were kept (train.keep) by a measure "
+        "of its validations, such as psnr.",
     ),
     click.option(
         "--average/--raw",
@@ -81,4 +87,21 @@ def plugin_options() -> list[click.Option]:
 def choosing_a_generator(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options `checkpoint`, `runs_dir`, `best` and `average`, which
     `i2i.inference.load` takes by these names."""
-    return reduce(lambda decorated, option: option(decorated), reversed(_OF_A_GENERATOR), command)
+    return reduce(
+        lambda decorated, option: option(decorated),
+        reversed(_OF_A_GENERATOR),
+        choosing_best(command),
+    )
+
+
+def choosing_best(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Join the options `--best` and `--best-by` of a command in its argument `best`: whether, or by
+    which measure."""
+
+    @wraps(command)
+    def chosen(*args: Any, best: bool, best_by: str | None, **options: Any) -> Any:
+        if best and best_by:
+            raise click.UsageError("Say either --best or --best-by.")
+        return command(*args, best=best_by or best, **options)
+
+    return chosen

@@ -67,6 +67,22 @@ has a folder for each, in train/ or not; or a table of attributes."""
     type=click.IntRange(min=1),
     help="End after so many validations without a better one.",
 )
+@click.option(
+    "--split-table",
+    metavar="FILE",
+    help="A table (CSV: name, split, group) in place of folders of splits.",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    help="Divide all images into so many parts, and test with one of them: --fold.",
+)
+@click.option("--fold", type=click.IntRange(min=1), help="Which part, from 1 on.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Train on so many images of each side or domain; those of 50 are among those of 100.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Of all random numbers.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
 @click.option(
@@ -103,6 +119,14 @@ has a folder for each, in train/ or not; or a table of attributes."""
     metavar="NAME",
     help="Another tracker beside TensorBoard, such as a plug-in has; can be repeated.",
 )
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="WORD",
+    help="A word to find the run again by (`i2i runs --filter tag=WORD`); can be repeated.",
+)
+@click.option("--note", default="", help="A remark that is kept with the run.")
 @click.option("--name", help="Name of the run; default: recipe, data set and time.")
 @click.option(
     "--runs-dir",
@@ -155,6 +179,8 @@ def command(
     dry_run: bool,
     speed: str | None,
     track: tuple[str, ...],
+    tags: tuple[str, ...],
+    note: str,
     **flags: Any,
 ) -> None:
     """Train a model on a folder of images, or go on with a run.
@@ -215,10 +241,16 @@ def command(
                 "Start a new run instead."
             )
         outcome = train.resume(
-            resume, changes, device=device, rescue_dir=rescue_dir, say=click.echo
+            resume,
+            changes,
+            device=device,
+            rescue_dir=rescue_dir,
+            tags=tags,
+            note=note,
+            say=click.echo,
         )
     elif replay is not None:
-        of_new_runs["track"] = track
+        of_new_runs |= {"track": track, "tag": tags, "note": note}
         fixed = [f"--{flag.replace('_', '-')}" for flag in given]
         fixed += [f"--{flag}" for flag, value in of_new_runs.items() if value]
         if fixed:
@@ -253,6 +285,7 @@ def command(
             rehearse(options, device, click.echo)
             return
         how: dict[str, Any] = {"device": device, "rescue_dir": rescue_dir, "say": click.echo}
+        how |= {"tags": tags, "note": note}
         if resume_or_start and name is not None:
             outcome = train.resume_or_start(options, runs_dir, name, **how)
         else:

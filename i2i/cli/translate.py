@@ -50,6 +50,7 @@ Examples:
   i2i translate cats/ dogs/ --domain dog --seed 7 --count 5
   i2i translate cats/ like_this/ --domain dog --reference dog.jpg
   i2i translate facades/val/ translated/ --side A
+  i2i translate facades/ translated/ --split test --side A --checkpoint runs/facades
 """
 )
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
@@ -69,6 +70,12 @@ Examples:
     "--size",
     type=click.IntRange(min=1),
     help="Resize each image first so that its shorter side has this many pixels.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    help="INPUT is a data set, laid out and split as that of the training: translate the images of "
+    "this split alone.",
 )
 @click.option(
     "--side",
@@ -166,6 +173,7 @@ def command(
     device: str,
     precision: str,
     size: int | None,
+    split: str | None,
     side: Literal["A", "B"] | None,
     batch_size: int,
     tile: int | Literal["auto", "off"],
@@ -181,7 +189,7 @@ def command(
     overwrite: bool,
     skip_existing: bool,
     average: bool | None,
-    best: bool,
+    best: bool | str,
 ) -> None:
     """Translate every image of INPUT, a folder or one file, to OUTPUT.
 
@@ -226,6 +234,9 @@ def command(
         if sheet:
             _check_sheet(source, target, overwrite=overwrite)
             processes.barrier()  # it is there as soon as the first has written it
+        only = None
+        if split is not None:
+            source, only = _of_split(translator.checkpoint, source, split, direction)
         translated = False
         styles = _Styles(seed, count, references)
         for folder, labels in _rounds(translator, target, domain, attributes, styles, table, sheet):
@@ -239,6 +250,7 @@ def command(
                 batch_size=batch_size,
                 overwrite=overwrite,
                 skip_existing=skip_existing,
+                only=only,
                 suffix=suffix,
                 labels=labels,
                 processes=processes,
@@ -252,6 +264,30 @@ def command(
                 _say_failed("Not shown", failed)
     if not complete:
         sys.exit(1)
+
+
+def _of_split(
+    checkpoint: Path | None, dataroot: Path, split: str, direction: str | None
+) -> tuple[Path, set[Path]]:
+    """The folder of a data set, and those of its images that are of a split, by the options of a
+    run."""
+    from i2i.data.sources import elsewhere, open_source
+    from i2i.errors import DataError
+    from i2i.models.build import data_kind
+    from i2i.runs.opening import open_checkpoint
+
+    if checkpoint is None:
+        raise click.UsageError(
+            "--split takes a run or a checkpoint, which knows how data is split."
+        )
+    options, _ = open_checkpoint(checkpoint)
+    kind = data_kind(options)
+    options = elsewhere(options, str(dataroot), kind)
+    source = open_source(options, kind, lambda line: None)
+    images = source.inputs(split, direction or options.data.direction)
+    if not images:
+        raise DataError(f"'{dataroot}' has no image in the split {split!r}.")
+    return Path(options.data.root), {image.absolute() for image in images}
 
 
 class _Styles(NamedTuple):

@@ -1,11 +1,12 @@
 """[data]: where the images are, and how they become training samples."""
 
+import re
 from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from i2i.config.section import Names, Positive, Section, Share, Side, Width
+from i2i.config.section import Count, Names, Positive, Section, Share, Side, Width
 from i2i.config.sides import DataSide
 from i2i.core.labels import LabelSet, LabelSpace
 from i2i.errors import did_you_mean
@@ -133,6 +134,29 @@ class Data(LabelledData):
     split_seed: Annotated[int, Field(ge=0)] = Field(
         0, description="which images are held out where there is no split to validate with"
     )
+    split_table: str = Field(
+        "", description="CSV of name, split and group, in place of folders of splits"
+    )
+    group_by: Annotated[str, Field(max_length=200)] = Field(
+        "", description="pattern over names; images of equal matches are never in two splits"
+    )
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = Field(
+        None, description="parts that all images are divided into, of which one is tested with"
+    )
+    fold: Count = Field(1, description="which of them, from 1 on")
+    val_share: Share | None = Field(
+        None,
+        description="of the images for training, held out to validate with; else a tenth where "
+        "there are no others, and no images to test with",
+    )
+    test_share: Share = Field(
+        0.0, description="of the images for training, held out to test with if there are no others"
+    )
+    limit: Count | None = Field(
+        None,
+        description="most images to train on, of each side or domain; those of 50 are among "
+        "those of 100",
+    )
     augment: Augment = Augment()
     transforms: Annotated[tuple[Transform, ...], Field(max_length=100)] = Field(
         (), description="transforms of albumentations, applied to the crop in this order"
@@ -176,6 +200,18 @@ class Data(LabelledData):
                 raise ValueError(
                     f"the label {name!r} is there more than once: rename its folder or column"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _splits_can_be(self) -> "Data":
+        if self.folds is None and self.fold != 1:
+            raise ValueError(f"fold (={self.fold}) is one of folds: say how many there are")
+        if self.folds is not None and self.fold > self.folds:
+            raise ValueError(f"fold (={self.fold}) must be at most folds (={self.folds})")
+        try:
+            re.compile(self.group_by)
+        except re.error as error:
+            raise ValueError(f"group_by (={self.group_by!r}) is no pattern: {error}") from None
         return self
 
     @model_validator(mode="after")

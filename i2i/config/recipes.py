@@ -118,6 +118,10 @@ SHORT = {
     "workers": "data.workers",
     "keep": "data.cache",
     "skip_bad": "data.skip_bad",
+    "split_table": "data.split_table",
+    "folds": "data.folds",
+    "fold": "data.fold",
+    "limit": "data.limit",
     "batch_size": "train.batch_size",
     "steps": "train.steps",
     "epochs": "train.epochs",
@@ -181,6 +185,15 @@ def _deep(layer: Layer, short: Mapping[str, str] = SHORT) -> dict[str, Any]:
             inner = {part: inner}
         deep = merge(deep, inner)
     return deep
+
+
+def flat(options: Layer, above: str = "") -> dict[str, Any]:
+    """Nested options by their dotted paths: {"train": {"seed": 0}} becomes {"train.seed": 0}."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        path = f"{above}{key}"
+        found |= flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return found
 
 
 def with_size(options: Layer, size: int) -> dict[str, Any]:

@@ -30,6 +30,9 @@ RENAMED = {
 }
 """Old path -> new path."""
 
+TAKEN = {"train.keep": str}
+"""Old paths that are words of today for values of these types."""
+
 NEUTRAL = {"n_critic": 1, "n_generator": 1, "image_pool": 0, "mixed_batch": False}
 """What options of [game] were in version 0.1 for models that do not know them: nothing is lost."""
 
@@ -55,6 +58,8 @@ def with_new_words(layer: Mapping[str, Any]) -> dict[str, Any]:
         table, key = old.split(".")
         section = new.get(table)
         if not isinstance(section, dict) or key not in section:
+            continue
+        if old in TAKEN and isinstance(section[key], TAKEN[old]):
             continue
         renamed.append(f"{old} is now {path}")
         to, name = path.split(".")

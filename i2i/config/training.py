@@ -32,6 +32,9 @@ class Optimizer(Section):
     weight_decay: NotNegative = Field(
         0.0, description="part of the gradient: this many times each weight"
     )
+    max_grad_norm: Positive | None = Field(
+        None, description="longer gradients of a player are scaled to this norm"
+    )
     fused: Literal["auto", "if possible"] | bool = Field(
         "auto",
         description="update all weights in one pass; auto: on a GPU; if possible: wherever torch "
@@ -52,6 +55,9 @@ class Schedule(Section):
     hold: Share = Field(0.5, description="linear: share of the run at the full rate")
     every: Share = Field(0.25, description="step: share of the run between two drops")
     factor: Positive = Field(0.1, description="step: what the rate is multiplied by")
+    warmup_steps: Annotated[int, Field(ge=0, le=10**12)] = Field(
+        0, description="steps over which every rate rises linearly, before all that"
+    )
 
 
 class Anneal(Section):
@@ -122,7 +128,14 @@ class Train(Section):
     visualize_every_minutes: NotNegative = Field(
         10.0, description="most minutes between two image sheets, fewer at first; 0: by steps alone"
     )
-    keep_checkpoints: Count = Field(2, description="checkpoints kept, beside the best")
+    keep_checkpoints: Count = Field(2, description="newest checkpoints kept, beside the best")
+    keep: Literal["newest", "all", "thinned"] = Field(
+        "newest",
+        description="which checkpoints stay: the newest, all, or ever fewer of the older ones",
+    )
+    keep_every: Count | None = Field(
+        None, description="steps: the first checkpoint in each so many stays, too"
+    )
     visualize_images: Few = Field(8, description="validation images in the image grid")
     validation_images: Count = Field(100, description="validation images that are measured")
     validation_share: Annotated[float, Field(gt=0, le=1)] = Field(

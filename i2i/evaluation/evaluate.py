@@ -48,15 +48,16 @@ def evaluate_folders(
     comparisons = folder_comparisons(
         Path(result), Path(reference), domains=domains, count=count, size=size, span=span
     )
-    return _evaluated(comparisons, measures, tools)
+    return measured(comparisons, measures, tools)
 
 
 def evaluate_run(
     checkpoint: Path | str | None = None,
     *,
     dataroot: str | None = None,
+    split: str = "val",
     measures: Sequence[str] = (),
-    best: bool = False,
+    best: bool | str = False,
     average: bool | None = None,
     count: int | None = None,
     **tools: Any,
@@ -66,6 +67,7 @@ def evaluate_run(
     Arguments:
         checkpoint: a file or a run folder; by default the newest run under `runs`.
         dataroot: the data set; by default that of the run.
+        split: of the data set: "train", "val" or "test".
         measures: some of `i2i.evaluation.figures.MEASURES`; by default everything that is possible.
         best: whether to take the checkpoint with the best validation, not the last one.
         average: whether the moving average of the generator is used; by default if there is one.
@@ -82,17 +84,24 @@ def evaluate_run(
     found = run_comparisons(
         None if checkpoint is None else Path(checkpoint),
         dataroot=dataroot,
+        split=split,
         average=average,
         best=best,
         device=tools.get("device", "auto"),
         count=count,
     )
-    return _evaluated(found.comparisons, measures, tools)
+    return measured(found.comparisons, measures, tools)
 
 
-def _evaluated(
+def measured(
     comparisons: Sequence[Comparison], measures: Sequence[str], tools: dict[str, Any]
 ) -> list[Evaluation]:
+    """Measure comparisons, as far as each has what a measure needs.
+
+    Arguments:
+        comparisons: what is compared with what.
+        measures, tools: as for `evaluate_run`.
+    """
     require_possible(comparisons, measures)
     needed = set(measures or MEASURES)
     if not measures and not any(each.pairs for each in comparisons):

@@ -25,14 +25,14 @@ from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
 from i2i.evaluation.folders import CLASSIFIER_IMAGES, shared_classifier
 from i2i.evaluation.images import TensorImages
-from i2i.evaluation.seen import trained_on
+from i2i.evaluation.seen import require_split, seen_before, what_is_measured
 from i2i.inference.load import build_translator, load_model, load_sampler
 from i2i.inference.sampler import Sampler
 from i2i.inference.translator import Translator
 from i2i.metrics.classifier import LARGEST, Classifier, cached_classifier
 from i2i.models import find_model
 from i2i.models.build import build_model, data_kind, inference_mode
-from i2i.runs.folder import find_checkpoint
+from i2i.runs.folder import BEST, find_checkpoint
 from i2i.runs.opening import open_checkpoint
 from i2i.system.device import pick_device
 
@@ -56,6 +56,12 @@ class RunComparisons:
     step: int
     options: Options
     comparisons: tuple[Comparison, ...]
+    split: str
+    best: bool
+    """Whether the checkpoint was chosen by validation."""
+
+    said: str
+    """What to conclude from that, for a person."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,9 @@ def run_comparisons(
     *,
     runs_dir: Path = Path("runs"),
     dataroot: str | None = None,
+    split: str = "val",
     average: bool | None = None,
-    best: bool = False,
+    best: bool | str = False,
     device: str = "auto",
     count: int | None = None,
     processes: Processes = ALONE,
@@ -109,6 +116,7 @@ def run_comparisons(
         checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
         runs_dir: the folder of the runs.
         dataroot: the data set; by default that of the run.
+        split: of the data set: "train", "val" or "test".
         average: whether the moving average of the generator is used; by default if there is one.
         best: of a run, whether to take the checkpoint with the best validation, not the last one.
         device: "auto", "cpu", "cuda", ...
@@ -121,13 +129,14 @@ def run_comparisons(
         CheckpointError, DataError, OptionsError: the checkpoint or the data are not as they should
             be, or do not fit each other.
     """
+    require_split(split)
     path, why = find_checkpoint(checkpoint, runs_dir, best=best)
     say(why)
     options, state = open_checkpoint(path)
     kind = data_kind(options)
     if dataroot is not None:
         options = elsewhere(options, dataroot, kind)
-    source = open_source(_unchanged(options), kind, say)
+    source = open_source(_unchanged(options), kind, say).evaluated(split)
     if not source.validation_images:
         raise DataError(
             f"'{options.data.root}' has no image held out to evaluate with: name a data set that "
@@ -142,16 +151,18 @@ def run_comparisons(
     )
     context = _Context(options, source, state, average, count, load, where, progress, processes)
     splits: Mapping[str, Sequence[Member]] = getattr(source, "splits", {})
-    notes = trained_on(path.absolute().parent.parent, splits.get("val", ()))
+    notes = seen_before(path.absolute().parent.parent, splits.get(split, ()), split)
+    chosen = bool(best) or path.name == BEST
+    said = what_is_measured(split, best=chosen, others=len(splits.get("test", ())))
     comparisons = tuple(
         each if each.name == "real" else replace(each, notes=[*each.notes, *notes])
         for each in (_translations(context, of_kind) if of_kind.translates else _images(context))
     )
-    return RunComparisons(path, state["step"], options, comparisons)
+    return RunComparisons(path, state["step"], options, comparisons, split, chosen, said)
 
 
 def open_run_data(
-    checkpoint: Path, *, dataroot: str | None, average: bool | None, best: bool, say: Say
+    checkpoint: Path, *, dataroot: str | None, average: bool | None, best: bool | str, say: Say
 ) -> tuple[Model, Options, Source]:
     """Load the model of a run, with generators as they are used after training, and its data.
 

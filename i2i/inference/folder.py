@@ -8,7 +8,7 @@ of pixels, however many images there are and however large.
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -120,6 +120,7 @@ def translate_folder(
     batch_size: int = 8,
     overwrite: bool = False,
     skip_existing: bool = False,
+    only: Collection[Path] | None = None,
     suffix: str | None = None,
     workers: int | None = None,
     labels: Callable[[Path], Tensor] | None = None,
@@ -149,6 +150,7 @@ def translate_folder(
         batch_size: most images to compute together; large ones are fewer (`BYTES_PER_BATCH`).
         overwrite: replace own results that exist already, instead of refusing to start.
         skip_existing: leave out what has a result already.
+        only: of the images in a folder, those that are translated, as absolute paths.
         suffix: format of all results: "png", "jpg", "webp", "tif", ... (`image_file.FORMATS`).
         workers: threads that read and as many that write; by default one per processor, 8 at most.
         labels: says what an image is like, (L,), where the translator is not to find out by
@@ -172,6 +174,10 @@ def translate_folder(
         raise OptionsError("results are either replaced (overwrite) or left out (skip_existing).")
     source, target = Path(source), Path(target)
     jobs, failed = _plan(source, target, suffix)
+    if only is not None:
+        jobs, failed = [job for job in jobs if job.source.absolute() in only], []
+        if not jobs:
+            raise DataError(f"None of the images in '{source}' is among those to translate.")
     folder = target if jobs[0].target != target else target.parent
     results = Results(folder)
     _check_places(source, target, jobs)

@@ -204,7 +204,7 @@ def load_translator(
     device: str = "auto",
     precision: str = "fp32",
     average: bool | None = None,
-    best: bool = False,
+    best: bool | str = False,
 ) -> Translator:
     """Build a translator from a checkpoint, which knows everything about itself::
 
@@ -324,7 +324,7 @@ def _exported_options(network: ExportedNetwork, path: Path) -> Options:
 
 
 def _refuse_what_is_settled(
-    checkpoint: Path | str, *, precision: str, average: bool | None, best: bool
+    checkpoint: Path | str, *, precision: str, average: bool | None, best: bool | str
 ) -> None:
     for flag, idle in (
         (f"--precision {precision}", precision in ("fp32", "auto")),
@@ -345,7 +345,7 @@ def load_sampler(
     device: str = "auto",
     precision: str = "fp32",
     average: bool | None = None,
-    best: bool = False,
+    best: bool | str = False,
     processes: Processes = ALONE,
 ) -> Sampler:
     """Build a sampler from a checkpoint, which knows everything about itself.
@@ -371,7 +371,7 @@ def load_model(
     *,
     runs_dir: Path | str = "runs",
     average: bool | None = None,
-    best: bool = False,
+    best: bool | str = False,
 ) -> tuple[Options, Model, str]:
     """Build a model as a checkpoint left it, on the CPU.
 

@@ -32,7 +32,7 @@ def project(
     seed: int = 0,
     device: str = "auto",
     average: bool | None = None,
-    best: bool = False,
+    best: bool | str = False,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
 ) -> Projection:

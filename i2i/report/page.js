@@ -16,32 +16,44 @@ const short = (value) => {
   return String(Number(value.toPrecision(4)));
 };
 
-// Image grids: one at a time, chosen by a slider or the arrow keys.
+// Image grids: one at a time, chosen by a slider or the arrow keys; those of several runs in step.
 
-const viewer = document.querySelector(".sheets");
-if (viewer) {
-  const sheets = [...viewer.querySelectorAll(".sheet")];
-  const slider = viewer.querySelector("input");
-  const label = viewer.querySelector(".step");
-  const fit = viewer.querySelector("button");
-  const show = () => {
-    sheets.forEach((sheet, number) => { sheet.hidden = number !== Number(slider.value); });
-    label.textContent = `step ${sheets[slider.value].dataset.step}`;
+const viewers = [...document.querySelectorAll(".sheets")].map((box) => {
+  const sheets = [...box.querySelectorAll(".sheet")];
+  const slider = box.querySelector("input");
+  const label = box.querySelector(".step");
+  const fit = box.querySelector("button");
+  const step = (number = slider.value) => Number(sheets[number].dataset.step);
+  const show = (number) => {
+    slider.value = number;
+    sheets.forEach((sheet, at) => { sheet.hidden = at !== Number(slider.value); });
+    label.textContent = `step ${step()}`;
     slider.setAttribute("aria-valuetext", label.textContent);
   };
-  slider.addEventListener("input", show);
+  const showNearest = (wanted) => {
+    const away = sheets.map((_, at) => Math.abs(step(at) - wanted));
+    show(away.indexOf(Math.min(...away)));
+  };
   fit.addEventListener("click", () => {
-    const fitted = viewer.classList.toggle("fit");
+    const fitted = box.classList.toggle("fit");
     fit.setAttribute("aria-pressed", fitted);
   });
+  const viewer = { slider, step, show, showNearest };
+  slider.addEventListener("input", () => { show(slider.value); follow(viewer); });
+  show(slider.value);
+  return viewer;
+});
+const follow = (leader) => {
+  for (const viewer of viewers) if (viewer !== leader) viewer.showNearest(leader.step());
+};
+if (viewers.length) {
   document.addEventListener("keydown", (event) => {
     const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!way || event.target.tagName === "INPUT" || event.altKey || event.ctrlKey || event.metaKey) return;
-    slider.value = Number(slider.value) + way;
-    show();
+    viewers[0].show(Number(viewers[0].slider.value) + way);
+    follow(viewers[0]);
     event.preventDefault();
   });
-  show();
 }
 
 // Curves.

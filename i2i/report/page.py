@@ -7,7 +7,7 @@ part of the page; a policy in its head forbids the browser to fetch anything at 
 import json
 import math
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from itertools import groupby
@@ -62,17 +62,24 @@ def render(record: Record, budget: int = BUDGET) -> str:
         _head(record),
         _health(record),
         _sheets(*embed(record.sheets, budget), len(record.sheets)),
-        _curves(charts(record.rows)),
+        curve_section(charts(record.rows)),
         _figures(record),
         _options(record),
         _environments(record.environments),
         f"<footer>Made by <code>i2i report</code>, version {__version__}.</footer>",
     )
+    return fill_page(f"{record.name} - i2i", "\n".join(body))
+
+
+def fill_page(title: str, body: str) -> str:
+    """A whole page with its style and its script.
+
+    Arguments:
+        title: as text.
+        body: as HTML.
+    """
     return Template(_asset("page.html")).substitute(
-        title=escape(f"{record.name} - i2i"),
-        style=_asset("page.css"),
-        script=_asset("page.js"),
-        body="\n".join(body),
+        title=escape(title), style=_asset("page.css"), script=_asset("page.js"), body=body
     )
 
 
@@ -152,10 +159,19 @@ def _sheets(sheets: list[Sheet], unreadable: int, total: int) -> str:
     said = "".join(f"<p class=soft>{note}</p>" for note in notes)
     if not sheets:
         return said
+    return f"<h2>Image grids</h2>{sheet_viewer(sheets, said)}"
+
+
+def sheet_viewer(sheets: Sequence[Sheet], said: str = "") -> str:
+    """Image grids, of which a slider shows one; several viewers on a page move together.
+
+    Arguments:
+        sheets: at least one, oldest first.
+        said: HTML that stands below them.
+    """
     last = len(sheets) - 1
     images = "\n".join(_image(sheet, shown=sheet is sheets[-1]) for sheet in sheets)
-    return f"""<h2>Image grids</h2>
-<section class="card sheets fit">
+    return f"""<section class="card sheets fit">
 <div class=controls>
 <span class=step>step {sheets[-1].step}</span>
 <input type=range min=0 max={last} value={last} step=1 aria-label="training time">
@@ -178,7 +194,8 @@ def _image(sheet: Sheet, *, shown: bool) -> str:
     )
 
 
-def _curves(own: list[Chart]) -> str:
+def curve_section(own: list[Chart]) -> str:
+    """Charts with their curves, below a heading."""
     if not own:
         return ""
     data = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i.config import read_options
-from i2i.config.recipes import read_recipe, read_toml, recipes
+from i2i.config.recipes import flat, read_recipe, read_toml, recipes
 from i2i.core.signals import parse_monitor, side_names
 from i2i.data.kinds.splits import SIDES, read_sides
 from i2i.errors import OptionsError, RunError
@@ -128,15 +128,6 @@ def _read_options(path: Path, notes: list[str]) -> dict[str, Any]:
     except OptionsError as error:
         notes.append(str(error))
         return {}
-
-
-def flat(options: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested options by their dotted paths: {"train": {"seed": 0}} becomes {"train.seed": 0}."""
-    found: dict[str, Any] = {}
-    for key, value in options.items():
-        path = f"{above}{key}"
-        found |= flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
-    return found
 
 
 def _named_recipe(environments: Sequence[tuple[int, Mapping[str, Any]]]) -> str | None:

@@ -5,6 +5,7 @@
     runs/NAME/
         options.toml           every option that the run used
         environment.json       versions, device, command line; environment-STEP.json of a resumption
+        resources.json         seconds, memory and energy of each session
         owner.json             who trains it, while somebody does
         log.jsonl              the scalars, one JSON object a line
         health.json            what is wrong with the training at present
@@ -17,9 +18,11 @@
 
 import json
 import platform
+import re
 import shlex
 import shutil
 import sys
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
@@ -29,17 +32,19 @@ from typing import Any
 import torch
 
 from i2i import __version__
+from i2i.core.signals import parse_monitor
 from i2i.data.kinds.folders import MARKER, results_folder
 from i2i.data.kinds.splits import SPLITS_FILE
 from i2i.errors import CheckpointError, RunError, did_you_mean, in_words
 from i2i.runs.lock import LOCK, OWNER, RunLock
-from i2i.runs.log import read_row
+from i2i.runs.log import read_log, read_row
 from i2i.system.atomic import PARTIAL, write_text
 
 BEST = "best.pt"
 
 _FILES = (
     *("options.toml", "environment*.json", "log.jsonl", "health.json", "events.out.tfevents.*"),
+    *("resources.json", "evaluation"),
     *(SPLITS_FILE, MARKER, "samples", "checkpoints", "report.html"),
     *(LOCK, OWNER, f".*{PARTIAL}"),
 )
@@ -83,10 +88,16 @@ class Run:
             raise RunError(f"{self.folder} has no checkpoint yet.")
         return found[-1]
 
-    def prune(self, keep: int) -> None:
-        """Remove all but the newest `keep` numbered checkpoints."""
+    def prune(self, spared: Callable[[Sequence[int]], Collection[int]]) -> None:
+        """Remove numbered checkpoints, all but those whose steps are spared.
+
+        Arguments:
+            spared: told the steps of those that are there, oldest first.
+        """
+        there = {step_of(path): path for path in self.checkpoints()}
+        stay = spared(list(there))
         unfinished = self.best.parent.glob(f".*{PARTIAL}")  # of a process that was killed
-        for path in (*self.checkpoints()[:-keep], *unfinished):
+        for path in (*(path for step, path in there.items() if step not in stay), *unfinished):
             path.unlink(missing_ok=True)
 
     def make_again(self) -> bool:
@@ -107,6 +118,12 @@ class Run:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         kept = [line for line in lines if (at := _step_of(line)) is not None and at <= step]
         write_text(self.log, "".join(kept))
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step in the name of a numbered checkpoint; -1 for one of another name."""
+    found = re.fullmatch(r"step-(\d+)", checkpoint.stem)
+    return int(found[1]) if found else -1
 
 
 def refuse_existing(folder: Path) -> None:
@@ -231,7 +248,7 @@ def new_name(what: str, dataroot: str) -> str:
 
 
 def find_checkpoint(
-    checkpoint: Path | None, runs_dir: Path, *, best: bool | None = None
+    checkpoint: Path | None, runs_dir: Path, *, best: bool | str | None = None
 ) -> tuple[Path, str]:
     """Find the checkpoint file that is meant, and say in words which it is and why.
 
@@ -239,8 +256,9 @@ def find_checkpoint(
         checkpoint: a file, a run folder (its newest checkpoint is taken), or None for the run
             under `runs_dir` with the newest checkpoint.
         runs_dir: the folder of the runs.
-        best: of a run, take the checkpoint that validation found the best, not the last one; None
-            where there is no choice.
+        best: of a run, take the checkpoint that validation found the best, not the last one; the
+            name of a measure for the best of those that were kept, by that; None where there is no
+            choice.
     """
     if checkpoint is None:
         newest = max(
@@ -269,7 +287,9 @@ def find_checkpoint(
     return checkpoint, str(checkpoint)
 
 
-def _of_run(run: Run, name: str, best: bool | None) -> tuple[Path, str]:
+def _of_run(run: Run, name: str, best: bool | str | None) -> tuple[Path, str]:
+    if isinstance(best, str):
+        return best_by(run, best)
     if not best:
         choice = best is not None and run.best.exists()
         hint = "; --best takes that with the best validation" if choice else ""
@@ -281,6 +301,55 @@ def _of_run(run: Run, name: str, best: bool | None) -> tuple[Path, str]:
             "--best to take the last one."
         )
     return run.best, f"{run.best} (the best validation of {name})"
+
+
+def best_by(run: Run, measure: str) -> tuple[Path, str]:
+    """Choose among the checkpoints that a run has kept, by what its validations measured.
+
+    Arguments:
+        run: whose.
+        measure: as for `train.monitor`.
+
+    Returns:
+        the checkpoint, and in words which it is.
+
+    Raises:
+        RunError: there is no log.
+        CheckpointError: the measure is none of the run, or no checkpoint was validated.
+        OptionsError: nobody knows which way of the measure is better.
+    """
+    decided = parse_monitor(measure)
+    if decided is None:
+        raise CheckpointError(f"{measure!r} is no measure that a checkpoint can be chosen by.")
+    name, better = decided
+    rows = read_log(run.log).rows
+    key = f"validation/{name}"
+    if not any(key in row for row in rows):
+        known = sorted(
+            {
+                each.removeprefix("validation/")
+                for row in rows
+                for each in row
+                if "validation/" in each
+            }
+        )
+        raise CheckpointError(
+            f"The validations of {run.folder} have not measured {name!r}."
+            f"{did_you_mean(name, known)} They have: {', '.join(known) or 'nothing'}."
+        )
+    measured = {int(row["step"]): row[key] for row in rows if row.get(key) is not None}
+    there = [
+        (measured[step], path) for path in run.checkpoints() if (step := step_of(path)) in measured
+    ]
+    if not there:
+        raise CheckpointError(
+            f"None of the checkpoints that are left of {run.folder} is of a step with a "
+            "validation: train with train.keep=all (or thinned, or train.keep_every) and "
+            "train.save_every_steps equal to train.validate_every_steps, so that there is a "
+            "choice."
+        )
+    value, path = (min if better == "lower" else max)(there, key=lambda each: each[0])
+    return path, f"{path} (the best of {len(there)} by {name}, {value:.4g} in validation)"
 
 
 def environment(device: torch.device) -> dict[str, Any]:

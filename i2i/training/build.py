@@ -26,7 +26,7 @@ from i2i.training.batch_check import check_for
 from i2i.training.cuda_graphs import CudaRecorder, StepGraphs
 from i2i.training.ema import HalfLife, averaging_note
 from i2i.training.noise import InstanceNoise
-from i2i.training.schedule import Schedule
+from i2i.training.schedule import Schedule, warmed_up
 from i2i.training.trainer import Trainer
 
 
@@ -231,6 +231,7 @@ def build_trainer(
         augmentation=augmentation,
         noise=noise,
         clip=dict.fromkeys(judges, adversarial.clip) if adversarial.clip else {},
+        max_grad_norm=options.optimizer.max_grad_norm,
         historical_averaging=train.historical_averaging,
         length=length,
         processes=processes,
@@ -290,7 +291,7 @@ def _augmentation(
 def _rate(options: Options, images: int | None) -> Callable[[int], float]:
     """The schedule of the options, if it can be known."""
     if options.schedule.name == "constant":
-        return lambda step: 1.0
+        return warmed_up(lambda step: 1.0, options.schedule.warmup_steps)
     if options.train.steps is None and images is None:
         raise OptionsError(
             f"schedule.name (={options.schedule.name!r}) counts epochs, so build_trainer must be "
@@ -359,6 +360,9 @@ def learning_rate_schedule(options: Options, images: int) -> Callable[[int], flo
     length = train.epochs or train.steps
     assert length is not None
     schedule = Schedule(shape.name, length, shape.hold, shape.every, shape.factor)
-    if train.epochs is None:
-        return schedule.at
-    return lambda step: schedule.at(step * train.batch_size // images)
+
+    def in_epochs(step: int) -> float:
+        return schedule.at(step * train.batch_size // images)
+
+    rate = schedule.at if train.epochs is None else in_epochs
+    return warmed_up(rate, shape.warmup_steps)

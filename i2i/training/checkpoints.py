@@ -4,7 +4,7 @@ import contextlib
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ class CheckpointManager:
     Arguments:
         run: where the checkpoints go.
         about: what else a checkpoint says of itself; plain values.
-        keep: how many numbered checkpoints stay.
+        keep: how many of the newest numbered checkpoints stay.
+        kept: which others stay: "newest" for none, "all", or "thinned" (see there).
+        unit: steps between two checkpoints, mostly.
+        every: the first one in each so many steps stays, too.
         monitor: the measure that decides which checkpoint is the best, and whether "lower" or
             "higher" is better; None if no checkpoint is the best. One whose outputs are plainly
             wrong (`i2i.runs.outputs.flaws`) is the best only as long as there is none without.
@@ -41,6 +44,9 @@ class CheckpointManager:
         about: Mapping[str, Any],
         *,
         keep: int,
+        kept: str = "newest",
+        unit: int = 1,
+        every: int | None = None,
         monitor: tuple[str, str] | None,
         former: Mapping[str, Any] | None = None,
         processes: Processes = ALONE,
@@ -50,6 +56,9 @@ class CheckpointManager:
         self.run = run
         self.about = about
         self.keep = keep
+        self.kept = kept
+        self.unit = unit
+        self.every = every
         self.monitor = monitor
         self.processes = processes
         self.restore = restore
@@ -94,8 +103,20 @@ class CheckpointManager:
                     raise
                 return self._save_elsewhere(state, path.name, error)
             with contextlib.suppress(OSError):  # what is left over costs room, nothing else
-                self.run.prune(self.keep)
+                self.run.prune(self._spared)
         return path
+
+    def _spared(self, steps: Sequence[int]) -> Collection[int]:
+        """Which of the checkpoints after these numbers of steps stay."""
+        spared = {*steps[-self.keep :]}
+        match self.kept:
+            case "all":
+                return {*steps}
+            case "thinned":
+                spared |= thinned(steps, self.unit)
+        if self.every is not None:
+            spared |= _first_in_each(self.every, [step for step in steps if step >= self.every])
+        return spared
 
     def _restore(self, path: Path) -> None:
         try:
@@ -159,3 +180,34 @@ class CheckpointManager:
             "validated": self.validated,
             **trainer.state_dict(),
         }
+
+
+DENSE = 8
+"""Checkpoints at the full density, and then at each half of the one before."""
+
+
+def thinned(steps: Sequence[int], unit: int) -> set[int]:
+    """Which checkpoints stay if there are to be fewer the older they are.
+
+    Of those that are up to `DENSE` units older than the newest one in each unit stays; of those up
+    to twice as old one in two units, up to four times as old one in four, and so on. What goes
+    would not have stayed later either.
+
+    Arguments:
+        steps: of the checkpoints that are there, oldest first; at least one.
+        unit: steps between two of them, mostly.
+    """
+    spared = set()
+    for step in steps:
+        octave = max(0, ((steps[-1] - step) // (DENSE * unit)).bit_length())
+        if step in _first_in_each(unit * 2**octave, steps):
+            spared.add(step)
+    return spared
+
+
+def _first_in_each(width: int, steps: Sequence[int]) -> set[int]:
+    """The first of some steps, in ascending order, in each stretch of this width."""
+    first: dict[int, int] = {}
+    for step in steps:
+        first.setdefault(step // width, step)
+    return {*first.values()}

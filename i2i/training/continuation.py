@@ -16,7 +16,7 @@ from i2i.data.images.check import CheckResult
 from i2i.errors import I2iError, RunError
 from i2i.runs.folder import Run
 
-PLACES = ("data.root", "data.root_b", "data.table", "data.more")
+PLACES = ("data.root", "data.root_b", "data.table", "data.split_table", "data.more")
 """Where the data lies; it must be the same data."""
 
 MAY_CHANGE = (
@@ -30,7 +30,7 @@ MAY_CHANGE = (
         "train.visualize_images",
     ),
     *("train.save_every_steps", "train.save_every_minutes", "train.visualize_every_minutes"),
-    *("train.keep_checkpoints", "train.trackers"),
+    *("train.keep_checkpoints", "train.keep", "train.keep_every", "train.trackers"),
 )
 """What may be another in a run that goes on."""
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -46,6 +47,7 @@ class MetricLogger:
         say: prints a line.
         restore: makes the folder of the run again if it is gone.
         trackers: names of those that it has beside JSON lines.
+        options: of the run by their dotted paths, for trackers.
 
     Raises:
         OptionsError: there is no such tracker.
@@ -58,6 +60,7 @@ class MetricLogger:
         say: Callable[[str], None] = click.echo,
         restore: Callable[[], object] = lambda: None,
         trackers: Sequence[str] = ("tensorboard",),
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.run = run
         self.restore = restore
@@ -66,6 +69,7 @@ class MetricLogger:
         self._say = say
         self._kinds: dict[str, type[Tracker]] = find_trackers(trackers)
         self._trackers: dict[str, Tracker] = {}
+        self._options = dict(options)
         for title in self._kinds:
             self._open(title, start)
 
@@ -85,6 +89,7 @@ class MetricLogger:
     def _open(self, title: str, start: int) -> None:
         try:
             self._trackers[title] = self._kinds[title](self.run.folder, start)
+            self._trackers[title].options(self._options)
         except Exception as error:  # noqa: BLE001 (whatever it is, the training is worth more)
             self._leave_out(title, error)
 

@@ -1,6 +1,7 @@
 """How the learning rate changes over a run."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -38,3 +39,11 @@ class Schedule:
             case "cosine":
                 return 0.5 * (1 + math.cos(math.pi * unit / self.length))
         raise AssertionError(self.name)
+
+
+def warmed_up(rate: Callable[[int], float], steps: int) -> Callable[[int], float]:
+    """A schedule whose factor rises linearly over the first steps: that of step t, counted from 0,
+    is multiplied by min(1, (t + 1) / steps) (Goyal et al.: Accurate, Large Minibatch SGD, 2017)."""
+    if steps == 0:
+        return rate
+    return lambda step: rate(step) * min(1.0, (step + 1) / steps)

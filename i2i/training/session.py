@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from i2i.config import Layer, Options, read_options
-from i2i.config.recipes import merge, settings_layer
+from i2i.config.recipes import flat, merge, settings_layer
 from i2i.core.plugins import keep_copies
 from i2i.core.signals import explain
+from i2i.data.images.content_hash import fingerprint
 from i2i.data.kinds import find_kind
 from i2i.data.kinds.splits import record_splits
 from i2i.data.loading.loader import default_workers, make_loader
@@ -37,6 +39,7 @@ from i2i.runs.folder import (
     remove_run,
 )
 from i2i.runs.opening import open_checkpoint, require_room
+from i2i.runs.provenance import Resources, code_states
 from i2i.runs.writing import RunFolder
 from i2i.system.cpu import settle_threads
 from i2i.system.device import pick_device
@@ -95,6 +98,8 @@ def start(
     title: str | None = None,
     device: str = "auto",
     rescue_dir: Path | str | None = None,
+    tags: Sequence[str] = (),
+    note: str = "",
     say: Say = print,
 ) -> Outcome:
     """Train a new model.
@@ -110,6 +115,8 @@ def start(
         device: "auto", "cpu", "cuda", ...
         rescue_dir: takes the last checkpoint if the disk of the run folder is full; by default the
             system's folder for temporary files.
+        tags, note: words to find the run again by (`i2i runs`), and a remark; kept beside what it
+            runs on.
         say: prints a line for a person.
 
     Raises:
@@ -124,7 +131,8 @@ def start(
         say = _voice(say, processes)
         settled = _settled(options, processes, say)
         folder = RunFolder(run, {}, say)
-        return _Training(folder, processes, device, rescue_dir, say).begin(settled, name is None)
+        training = _Training(folder, processes, device, rescue_dir, say, _label(tags, note))
+        return training.begin(settled, name is None)
 
 
 def resume(
@@ -133,6 +141,8 @@ def resume(
     *,
     device: str = "auto",
     rescue_dir: Path | str | None = None,
+    tags: Sequence[str] = (),
+    note: str = "",
     say: Say = print,
 ) -> Outcome:
     """Go on with a run exactly where its newest checkpoint (or the one given) left it.
@@ -145,7 +155,7 @@ def resume(
             the run, and where and how data is read; as for `load_options`: "train.steps=300",
             {"train.steps": 300}, or several of these.
         device: "auto", "cpu", "cuda", ...
-        rescue_dir: as for `start`.
+        rescue_dir, tags, note: as for `start`; tags add to those that there are.
         say: prints a line for a person.
 
     Raises:
@@ -161,6 +171,7 @@ def resume(
             device,
             rescue_dir,
             _voice(say, processes),
+            label=_label(tags, note),
         )
 
 
@@ -171,6 +182,8 @@ def resume_or_start(
     *,
     device: str = "auto",
     rescue_dir: Path | str | None = None,
+    tags: Sequence[str] = (),
+    note: str = "",
     say: Say = print,
 ) -> Outcome:
     """Go on with the run of this name if it has a checkpoint, otherwise begin it: what a job in a
@@ -182,14 +195,32 @@ def resume_or_start(
         if not processes.of_first(bool(Run(folder).checkpoints())):
             if processes.first:
                 remove_leftovers(folder)
-            return start(options, runs_dir, name, device=device, rescue_dir=rescue_dir, say=say)
+            return start(
+                options,
+                runs_dir,
+                name,
+                device=device,
+                rescue_dir=rescue_dir,
+                tags=tags,
+                note=note,
+                say=say,
+            )
 
         def settled(run: Run, former: Options) -> Options:
             asked = _settled(options, processes, say)
             asked = resolve_precision(asked, pick_device(processes.device(device)))
             return continued(run, former, changes_to(former, asked))
 
-        return _resume(folder, settled, processes, device, rescue_dir, say, shorter=True)
+        return _resume(
+            folder,
+            settled,
+            processes,
+            device,
+            rescue_dir,
+            say,
+            shorter=True,
+            label=_label(tags, note),
+        )
 
 
 def replay(
@@ -239,6 +270,7 @@ def _resume(
     say: Say,
     until: int | None = None,
     shorter: bool = False,
+    label: Mapping[str, Any] = MappingProxyType({}),
 ) -> Outcome:
     path, _ = find_checkpoint(run_or_checkpoint, Path())
     refuse_exported(path, "a run folder or a checkpoint")
@@ -258,10 +290,25 @@ def _resume(
         options = options_after(run, former)
         options = resolve_monitor(options, "cpu", say)
         say(f"resuming from {why}")
-        training = _Training(folder, processes, device, rescue_dir, say)
+        training = _Training(folder, processes, device, rescue_dir, say, label)
         return training.go_on(options, state, until, shorter)
     finally:
         folder.release()
+
+
+def _label(tags: Sequence[str], note: str) -> dict[str, Any]:
+    """What a run is called beside its name."""
+    return ({"tags": list(tags)} if tags else {}) | ({"note": note} if note else {})
+
+
+def _data_state(source: Source) -> dict[str, Any]:
+    """What the images of a run are, by their content, and how many; nothing where that cannot be
+    told."""
+    try:
+        counts = {split: len(members) for split, members in source.splits.items()}
+        return {"data": fingerprint(source), "images": counts}
+    except (I2iError, OSError):  # `record_splits` says so
+        return {}
 
 
 def _as_told(options: Options, run: Run, former: Options) -> Options:
@@ -285,6 +332,7 @@ class _Training:
         device: the name of a device.
         rescue_dir: takes the last checkpoint if the folder does not.
         say: prints a line.
+        label: the tags and the note of the run, as far as they are new.
     """
 
     def __init__(
@@ -294,6 +342,7 @@ class _Training:
         device: str,
         rescue_dir: Path | str | None,
         say: Say,
+        label: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         settle_threads()
         self.folder = folder
@@ -301,6 +350,7 @@ class _Training:
         self.device = pick_device(processes.device(device))
         self.rescue_dir = None if rescue_dir is None else Path(rescue_dir)
         self.say = say
+        self.label = label
 
     def begin(self, options: Options, unique: bool, until: int | None = None) -> Outcome:
         """Train a new run, in a folder of its own."""
@@ -397,6 +447,9 @@ class _Training:
             run,
             about,
             keep=train.keep_checkpoints,
+            kept=train.keep,
+            unit=train.save_every_steps,
+            every=train.keep_every,
             monitor=train.monitored,
             former=state,
             processes=processes,
@@ -418,7 +471,12 @@ class _Training:
             interrupt = own_interrupt if processes.alone else StopFlag(own_interrupt, processes)
             journal: MetricLogger = NoJournal()
             if processes.first:
-                self.folder.about = environment(device) | {"processes": processes.world}
+                self.folder.about = environment(device) | {
+                    "processes": processes.world,
+                    "code": code_states(),
+                    **_data_state(source),
+                    **self.label,
+                }
                 text = options_file(options, about["history"])
                 if state is None:
                     self.folder.create(text, unique=unique)
@@ -434,6 +492,7 @@ class _Training:
                     say,
                     restore=self.folder.restore,
                     trackers=train.trackers,
+                    options=flat(options.to_dict()),
                 )
                 journal.text("options", "```toml\n" + text + "```")
             keeper.run = run = processes.of_first(run)
@@ -475,6 +534,7 @@ class _Training:
                         self.folder.describe(options_file(now, past))
                 journal.scalars(trainer.steps_done + 1, {"memory/gradient_accumulation": pieces})
 
+            used = Resources(run.folder, device, begin)
             rescue = OOMRetry(trainer, monitor.say, in_more_pieces)
             began = time.perf_counter()
             try:
@@ -511,6 +571,8 @@ class _Training:
                 )
             finally:
                 journal.close()
+                if processes.first:
+                    used.write(trainer.steps_done, {"processes": processes.world})
         steps = trainer.steps_done
         took = f"{steps - begin} steps in {time.perf_counter() - began:.0f} s"
         if not over:

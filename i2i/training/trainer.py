@@ -88,6 +88,9 @@ class Trainer:
         noise: on the input of discriminators.
         clip: player -> the largest size of a weight that it keeps after its turn (Arjovsky et al.:
             Wasserstein GAN, 2017, algorithm 1).
+        max_grad_norm: the length of a player's gradient over all of its weights, to which a longer
+            one is scaled before it moves (Pascanu et al.: On the difficulty of training recurrent
+            neural networks, 2013); None for no limit.
         historical_averaging: weight of every player's distance from its own past.
         length: of the run in steps, for what changes over the run.
         processes: those that train together. Each is given its share of every batch, and draws the
@@ -121,6 +124,7 @@ class Trainer:
         augmentation: DiscriminatorAugmentation | None = None,
         noise: InstanceNoise | None = None,
         clip: Mapping[str, float] = MappingProxyType({}),
+        max_grad_norm: float | None = None,
         historical_averaging: float = 0.0,
         length: int = 1,
         processes: Processes = ALONE,
@@ -141,6 +145,7 @@ class Trainer:
         self.augmentation = augmentation
         self.noise = noise
         self.clip = clip
+        self.max_grad_norm = max_grad_norm
         self.length = length
         self.processes = processes
         self.graphs = graphs
@@ -462,6 +467,10 @@ class Trainer:
             for parameter in self._learning(player, loss):
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
+        if self.max_grad_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(
+                self.parameters[player], self.max_grad_norm, self._gradient_norm(player)
+            )
         self.precision.step(player, self.optimizers[player])
         if player in self.clip:
             _clip(self._learning(player, loss), self.clip[player])

@@ -176,7 +176,7 @@ def test_data_formats_trackers_and_metrics_of_a_plugin_in_a_run(
     begin = ["train", "--recipe", "listed.toml", "--dataroot", str(listed), "--name", "run"]
     done = run_i2i(*begin, *SMALL, *settings, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 pairs to train on, 2 to validate with (its own split)" in done.stdout
+    assert "6 pairs to train on, 2 to validate with (their own split)" in done.stdout
     run = tmp_path / "runs" / "run"
     rows = [line.split(",") for line in (run / "scalars.csv").read_text().splitlines()]
     worst = [float(value) for step, name, value in rows if name == "validation/worst-pixel"]

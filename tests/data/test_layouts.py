@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from i2i.data.kinds.layouts import PairFiles, find_pairs, has_split, hold_out
+from i2i.data.kinds.division import hold_out as hold_out_parts
+from i2i.data.kinds.layouts import PairFiles, find_pairs, has_split
 from i2i.errors import DataError
 
 IN_FOLDERS = {
@@ -147,6 +148,13 @@ def test_two_layouts_at_once_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "trainA/1.jpg", "trainB/1.jpg", "train/1.jpg")
     with pytest.raises(DataError, match=r"trainA \+ trainB and train, side by side"):
         find_pairs(tmp_path, "train")
+
+
+def hold_out(
+    pairs: list[PairFiles], share: float = 0.1, seed: int = 0
+) -> tuple[list[PairFiles], list[PairFiles]]:
+    train, held = hold_out_parts({"": pairs}, share, seed)
+    return train[""], held[""]
 
 
 def pairs_named(root: str, names: list[str]) -> list[PairFiles]:

@@ -12,8 +12,8 @@ from i2i.config import Options
 from i2i.config.recipes import load_options
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.kinds.image_folder import FileStore, find_images
-from i2i.data.kinds.image_set import ImageSet, whole
-from i2i.data.kinds.unconditional import SingleImages
+from i2i.data.kinds.image_set import FoundImages, ImageSet, whole
+from i2i.data.kinds.unconditional import SingleImages, _divided
 from i2i.data.loading.loader import make_loader
 from i2i.data.sources import Source, open_source, resolve_options
 from i2i.errors import DataError, OptionsError
@@ -105,17 +105,25 @@ def coloured(tmp_path: Path, *counts: int) -> ImageSet:
     return found.train.of_classes(["red", "green", "blue"])
 
 
+def divided(images: ImageSet, seed: int = 0) -> tuple[ImageSet, ImageSet]:
+    data = load_options("dcgan", f"data.split_seed={seed}").data
+    found = FoundImages("", images, None)
+    data = data.model_copy(update={"domains": images.classes})
+    train, held, test, _ = _divided(found, data, lambda line: None)
+    assert len(test) == 0
+    return train, held
+
+
 def test_a_tenth_of_each_class_is_held_out(tmp_path: Path) -> None:
     images = coloured(tmp_path, 30, 20, 1)
-    train, held = images.held_out(0.1, seed=0)
+    train, held = divided(images)
     assert [len(places) for places in train.by_class()] == [27, 18, 1]
     assert [len(places) for places in held.by_class()] == [3, 2, 0]
     assert sorted(names(train) + names(held)) == sorted(names(images))
-    again = images.held_out(0.1, seed=0)[1]
-    assert names(again) == names(held)
-    assert names(images.held_out(0.1, seed=1)[1]) != names(held)
+    assert names(divided(images)[1]) == names(held)
+    assert names(divided(images, 1)[1]) != names(held)
     shuffled = images.take(np.random.default_rng(0).permutation(51).tolist())
-    assert sorted(names(shuffled.held_out(0.1, seed=0)[1])) == sorted(names(held))
+    assert sorted(names(divided(shuffled)[1])) == sorted(names(held))
 
 
 def test_a_sample_has_the_label_of_its_colour(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from i2i.evaluation.images import TensorImages
 from i2i.evaluation.measure import FEW, Tools, evaluate
 from i2i.evaluation.report import table, to_csv, to_json
 from i2i.evaluation.runs import run_comparisons
-from i2i.evaluation.seen import trained_on
+from i2i.evaluation.seen import seen_before
 from i2i.metrics.bootstrap import mean_interval
 from i2i.training import session
 
@@ -208,11 +208,11 @@ def test_images_that_were_trained_on_are_known_by_content(tmp_path: Path) -> Non
     shutil.copy(tmp_path / "data" / "1.png", elsewhere / "another name.png")
     shutil.copy(tmp_path / "data" / "2.png", elsewhere / "0.png")
     held_out = [Member(path.name, content_hash(path)) for path in sorted(elsewhere.iterdir())]
-    assert trained_on(run, held_out) == []  # nothing is known of an older run
+    assert seen_before(run, held_out) == []  # nothing is known of an older run
     (run / "split.json").write_text(text)
-    (said,) = trained_on(run, held_out)
+    (said,) = seen_before(run, held_out)
     assert said.startswith("1 of 2 images were trained on (the same by content: another name.png)")
-    assert trained_on(run, held_out[:1]) == []
+    assert seen_before(run, held_out[:1]) == []
     for broken in ("", "[]", "{}", '{"splits": {"train": [1]}}'):
         (run / "split.json").write_text(broken)
-        assert trained_on(run, held_out) == []
+        assert seen_before(run, held_out) == []

@@ -401,3 +401,46 @@ def test_a_critic_is_clipped_and_nobody_else(recipe: str) -> None:
     }
     assert largest["discriminator"] == pytest.approx(0.005)
     assert largest["generator"] > 0.02
+
+
+class Towards(Bilinear):
+    """x is drawn to 3 and y to 4, with gradients that are known."""
+
+    def play(self, batch: Nothing, clock: Clock) -> Play:
+        x, y = self.x.weight.squeeze(), self.y.weight.squeeze()
+        yield "first", Objective({"product": 1.0})(product=lambda: 10 * x)
+        yield "second", Objective({"product": 1.0})(product=lambda: 0.25 * y)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_a_long_gradient_is_scaled_to_its_limit(name: str) -> None:
+    def optimizer(player: str, parameters: Any) -> torch.optim.Optimizer:
+        if name == "sgd":
+            return torch.optim.SGD(parameters, lr=0.1)
+        return torch.optim.Adam(parameters, lr=0.1, eps=1.0)  # which sees sizes through its epsilon
+
+    trainer = Trainer(Towards(), optimizer, max_grad_norm=0.5)
+    losses = trainer.step(Nothing(torch.zeros(1)), closely=True)
+    model: Any = trainer.model
+    for weight, gradient in ((model.x.weight, 0.5), (model.y.weight, 0.25)):
+        moved = 0.1 * gradient if name == "sgd" else 0.1 * gradient / (gradient + 1.0)
+        assert weight.item() == pytest.approx(1 - moved, rel=1e-5)
+    assert losses["first/gradient_norm"].item() == 10  # as it was before
+    assert losses["second/gradient_norm"].item() == 0.25
+
+
+def test_the_limit_is_of_the_gradient_over_all_weights() -> None:
+    options = shrunk("pix2pix", "optimizer.name=sgd", "optimizer.learning_rate=1")
+    steps = {}
+    for limit in (None, 1e-3):
+        setting = [] if limit is None else [f"optimizer.max_grad_norm={limit}"]
+        options = shrunk("pix2pix", "optimizer.name=sgd", "optimizer.learning_rate=1", *setting)
+        torch.manual_seed(0)
+        trainer = build_trainer(options)
+        before = [p.detach().clone() for p in trainer.parameters["discriminator"]]
+        trainer.step(batch_for(trainer.model))
+        after = trainer.parameters["discriminator"]
+        steps[limit] = torch.cat([(b - a).flatten() for a, b in zip(after, before, strict=True)])
+    length = steps[None].norm()
+    assert length > 2e-3
+    assert torch.allclose(steps[1e-3], steps[None] * (1e-3 / length), rtol=1e-2, atol=1e-7)

@@ -1,5 +1,6 @@
 """Which checkpoint is the best, and for how long there was no better one."""
 
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from i2i.metrics.health import health_signals
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run, create_run
 from i2i.training import checkpoints as module
-from i2i.training.checkpoints import CheckpointManager
+from i2i.training.checkpoints import CheckpointManager, thinned
 
 TRAINER: Any = SimpleNamespace(state_dict=lambda: {"step": 3})
 
@@ -136,3 +137,34 @@ def test_a_measure_that_compares_with_the_truth_decides_alone(run: Run) -> None:
     keep = CheckpointManager(run, {}, keep=1, monitor=("l1", "lower"))
     assert keep.save_if_best(TRAINER, {"l1": 2.0, "health/grid": 1.0})
     assert keep.save_if_best(TRAINER, {"l1": 1.0, "health/grid": 100.0})
+
+
+def left(run: Run, steps: int, **kept: Any) -> list[int]:
+    """The checkpoints that are left of a run that saves after each ten steps."""
+    keep = CheckpointManager(run, {}, monitor=None, unit=10, **kept)
+    for step in range(10, steps + 1, 10):
+        trainer: Any = SimpleNamespace(
+            state_dict=lambda: {"step": 0}, steps_done=step, model=torch.nn.Module()
+        )
+        keep.save(trainer)
+    return [int(path.stem[5:]) for path in run.checkpoints()]
+
+
+def test_which_checkpoints_stay(run: Run) -> None:
+    assert left(run, 100, keep=2) == [90, 100]
+    assert left(run, 100, keep=1, every=30) == [30, 60, 90, 100]
+
+
+def test_all_checkpoints_stay(run: Run) -> None:
+    assert left(run, 70, keep=1, kept="all") == list(range(10, 71, 10))
+
+
+def test_older_checkpoints_grow_fewer(run: Run) -> None:
+    steps = left(run, 1000, keep=2, kept="thinned")
+    assert steps[-8:] == list(range(930, 1001, 10))
+    gaps = [after - before for before, after in pairwise(steps)]
+    assert gaps == sorted(gaps, reverse=True)
+    assert len(steps) < 30
+    assert steps[0] < 200
+    # What stays in the end was there all the time: thinning all of them at once gives no more.
+    assert {*steps} == thinned(list(range(10, 1001, 10)), 10) | {990, 1000}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i.errors import CheckpointError, RunError
+from i2i.errors import CheckpointError, OptionsError, RunError
 from i2i.runs.folder import (
     Run,
     create_run,
@@ -77,7 +77,7 @@ def test_existing_run_is_refused(tmp_path: Path) -> None:
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     run = make(tmp_path / "run", 5, 10, 100, 20)
     run.best.write_bytes(b"")
-    run.prune(keep=2)
+    run.prune(lambda steps: steps[-2:])
     assert run.checkpoints() == [run.checkpoint(20), run.checkpoint(100)]
     assert run.best.exists()
 
@@ -86,7 +86,7 @@ def test_files_left_by_a_killed_process_are_removed(tmp_path: Path) -> None:
     run = make(tmp_path / "run", 5)
     partial = run.best.with_name(".best.pt.partial")
     partial.touch()
-    run.prune(keep=1)
+    run.prune(lambda steps: steps[-1:])
     assert not partial.exists()
     assert run.checkpoints() == [run.checkpoint(5)]
 
@@ -117,3 +117,27 @@ def test_commands_that_are_named_can_be_pasted(tmp_path: Path) -> None:
     assert shlex.split(command) == ["i2i", "train", "--resume", str(folder)]
     # Of an import the name is no flag.
     assert "--name" not in str(refused.value)
+
+
+def test_the_best_is_chosen_afterwards_by_any_measure(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", 10, 20, 30)
+    rows = [
+        {"step": 5, "validation/psnr": 99.0},  # of which there is no checkpoint any more
+        {"step": 10, "validation/psnr": 20.0, "validation/l1": 0.1},
+        {"step": 20, "validation/psnr": 22.0, "validation/l1": 0.3},
+        {"step": 30, "generator/l1": 0.0},
+    ]
+    run.log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path, why = find_checkpoint(run.folder, tmp_path, best="psnr")
+    assert path == run.checkpoint(20)
+    assert "the best of 2 by psnr, 22 in validation" in why
+    assert find_checkpoint(run.folder, tmp_path, best="l1")[0] == run.checkpoint(10)
+    assert find_checkpoint(run.folder, tmp_path, best="l1:higher")[0] == run.checkpoint(20)
+    with pytest.raises(CheckpointError, match=r"have not measured 'ssim'.*They have: l1, psnr"):
+        find_checkpoint(run.folder, tmp_path, best="ssim")
+    with pytest.raises(OptionsError, match="is no measure that i2i knows"):
+        find_checkpoint(run.folder, tmp_path, best="psrn")
+    for step in (10, 20):
+        run.checkpoint(step).unlink()
+    with pytest.raises(CheckpointError, match=r"train with train\.keep=all"):
+        find_checkpoint(run.folder, tmp_path, best="psnr")

@@ -5,7 +5,7 @@ import pytest
 
 from i2i.config.recipes import load_options
 from i2i.training.build import learning_rate_schedule, run_length
-from i2i.training.schedule import Schedule
+from i2i.training.schedule import Schedule, warmed_up
 
 
 def test_linear_is_the_published_hundred_plus_hundred() -> None:
@@ -43,3 +43,17 @@ def test_rate_changes_by_epoch_or_by_step_as_the_length_is_given() -> None:
     rate = learning_rate_schedule(steps, images=10)
     assert [rate(step) for step in range(4)] == pytest.approx([1, 1, 2 / 3, 1 / 3])
     assert run_length(steps, images=10) == 4
+
+
+def test_rates_warm_up_linearly() -> None:
+    schedule = Schedule("cosine", 8)
+    rate = warmed_up(schedule.at, 4)
+    for step in range(8):
+        cosine = (1 + math.cos(math.pi * step / 8)) / 2
+        assert rate(step) == pytest.approx(cosine * min(1, (step + 1) / 4))
+    assert warmed_up(schedule.at, 0) == schedule.at
+    for settings in (("train.steps=8",), ("train.epochs=8", "train.batch_size=5")):
+        options = load_options("pix2pix", "schedule.warmup_steps=4", *settings)
+        plain = learning_rate_schedule(load_options("pix2pix", *settings), images=10)
+        found = learning_rate_schedule(options, images=10)
+        assert [found(s) for s in range(8)] == [plain(s) * min(1, (s + 1) / 4) for s in range(8)]

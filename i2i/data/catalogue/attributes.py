@@ -12,7 +12,7 @@ pandas writes it, is passed over.
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
@@ -58,7 +58,8 @@ class AttributeTable:
 class AttributedFolder:
     """The images under a folder that a table knows, with their values, in natural order.
 
-    `validation` is None where there is no such split; `unseen` rows of the table have no image.
+    `validation` is None where there is no such split, and the same as `test` where those images
+    validate for want of others; `unseen` rows of the table have no image.
     """
 
     layout: str
@@ -66,7 +67,7 @@ class AttributedFolder:
     validation: dict[Path, Values] | None
     unseen: int
     unlisted: tuple[Path, ...]
-    test: tuple[Path, ...] = ()
+    test: dict[Path, Values] = field(default_factory=dict)
 
 
 def read_table(path: Path, names: Sequence[str] = ()) -> AttributeTable:
@@ -108,7 +109,7 @@ def find_attributed(
             f"'{root}' holds '{lone[0].name}', but no folder 'train', so that what is to be held "
             "out would be trained on: name the folder to train on 'train'."
         )
-    tested = next((each for each in split_folders(root, "test") if each != held), None)
+    tested = next(iter(split_folders(root, "test")), None)
     train = _listed(learnt if learnt and held else root, table)
     validation = _listed(held, table) if held else {}
     test = _listed(tested, table) if held and tested else {}
@@ -144,7 +145,7 @@ def find_attributed(
         else table.path.name,
         train=values(train),
         validation=values(validation) if held else None,
-        test=tuple(values(test)),
+        test=values(test),
         unseen=len(table.rows) - len(owners),
         unlisted=unlisted,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from i2i.config import Data
 from i2i.data.images.check import CheckResult, check_images
 from i2i.data.images.probe import ImageInfo, look_at
 from i2i.data.inspection.duplicates import Progress, duplicate_findings
@@ -36,6 +37,8 @@ def examine(
     domains: Sequence[str] = (),
     attributes: Sequence[str] = (),
     named: FoundImages | None = None,
+    rules: Data | None = None,
+    split: str | None = None,
     fast: bool = False,
     copies: bool = True,
     cache: Path | None = None,
@@ -50,7 +53,8 @@ def examine(
         kind: the name of one of `i2i.data.kinds`; None to go by what is there.
         crop_size: of the training, to find images that are smaller; None if not known.
         resize: "stretch", "shorter side" or "none" as in `[data]`; None if not known.
-        root_b, table, domains, attributes, named: as for `survey`.
+        root_b, table, domains, attributes, named, rules: as for `survey`.
+        split: "train", "val" or "test", to look at that alone.
         fast: do not decode pixels. Files that end early, images of one colour and copies that are
             not exact are then not found.
         copies: whether to look for images that are there more than once.
@@ -70,7 +74,10 @@ def examine(
         domains=domains,
         attributes=attributes,
         named=named,
+        rules=rules,
     )
+    if split is not None:
+        found = found.only(split)
     if found.stored:
         checked = check_stored(found, progress)
     elif fast:
@@ -126,6 +133,7 @@ def brief(
     table: Path | None = None,
     domains: Sequence[str] = (),
     attributes: Sequence[str] = (),
+    rules: Data | None = None,
     copies: bool = True,
     comparing: Progress | None = None,
 ) -> list[str]:
@@ -134,7 +142,15 @@ def brief(
     For the time after the check of all images, which has found `checked` and has refused what
     cannot be used. For the other arguments see `examine`.
     """
-    found = survey(root, kind, root_b=root_b, table=table, domains=domains, attributes=attributes)
+    found = survey(
+        root,
+        kind,
+        root_b=root_b,
+        table=table,
+        domains=domains,
+        attributes=attributes,
+        rules=rules,
+    )
     looks = {path: checked.looks[path] for path in found.files if path in checked.looks}
     sizes = {path: (look.width, look.height) for path, look in looks.items()}
     found_there = [

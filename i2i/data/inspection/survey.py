@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from i2i.config import Data
 from i2i.core.registry import DATA_KINDS
 from i2i.data.images.read import passed_over, require_folder
 from i2i.data.kinds import all_kinds, find_kind
@@ -108,6 +109,20 @@ class Survey:
         """With what is said of a split that is not there: nothing of one to test with."""
         return self if split == "test" else self.adding(f"{split}: none")
 
+    def only(self, split: str) -> "Survey":
+        """What is in one split; nothing where it is not there, which is a problem."""
+        parts = tuple(part for part in self.parts if part.split == split)
+        problems = self.problems
+        if not parts and not problems:
+            problems = (f"There is no image in the split {split!r}.",)
+        return replace(
+            self,
+            lines=tuple(line for line in self.lines if line.startswith(f"{split}:")),
+            parts=parts,
+            pairs=tuple(pairs for pairs in self.pairs if pairs[0] == split),
+            problems=problems,
+        )
+
     def validates_with(self, images: Iterable[Path]) -> bool:
         """Whether images to test with are those that validate, as there are no others."""
         held = {path for part in self.parts if part.split == "val" for path in part.images}
@@ -123,6 +138,7 @@ class Wanted:
     domains: Sequence[str] = ()
     attributes: Sequence[str] = ()
     named: FoundImages | None = None
+    rules: Data | None = None
 
 
 def survey(
@@ -134,6 +150,7 @@ def survey(
     domains: Sequence[str] = (),
     attributes: Sequence[str] = (),
     named: FoundImages | None = None,
+    rules: Data | None = None,
 ) -> Survey:
     """Find the images of a data set.
 
@@ -146,6 +163,7 @@ def survey(
         attributes: those wanted; by default all columns of the table.
         named: images that were found by a name (`i2i.data.catalogue.torchvision_sets`) and whose
             files are in `root`, instead of looking there.
+        rules: what else says which split an image is of (`i2i.data.kinds.division`).
 
     Raises:
         DataError: `root` is no folder, or `kind` is unknown. Everything else that is wrong is among
@@ -178,7 +196,8 @@ def survey(
             f"this was read as {kind}."
         )
     found = Survey(root, kind, how)
-    for step in find_kind(kind).survey(found, Wanted(root_b, table, domains, attributes, named)):
+    wanted = Wanted(root_b, table, domains, attributes, named, rules)
+    for step in find_kind(kind).survey(found, wanted):
         found = _guarded(found, step)
     if named is not None:
         return found

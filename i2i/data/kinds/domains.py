@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from i2i.config import LabelledData, Options
+from i2i.config import Data, LabelledData, Options
 from i2i.core.batch import Labelled
 from i2i.core.labels import EVERYTHING, LabelSpace
 from i2i.core.registry import register_data_kind
 from i2i.core.text import counted
 from i2i.data.augment.geometry import evaluation_geometry
-from i2i.data.catalogue.attributes import find_attributed, read_table
+from i2i.data.catalogue.attributes import AttributedFolder, find_attributed, read_table
 from i2i.data.images.check import CheckResult
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted
+from i2i.data.kinds.division import HELD_OUT, Divided, Division, beside, everything
 from i2i.data.kinds.kind import DataKind, Groups, NamedImages, Trial, noise
 from i2i.data.kinds.labelled_images import (
     LabelledFiles,
@@ -26,11 +27,15 @@ from i2i.data.kinds.labelled_images import (
     first_labelled,
     labels_in_turn,
 )
-from i2i.data.kinds.layouts import find_domains, find_unpaired, hold_out
+from i2i.data.kinds.layouts import (
+    DomainFolders,
+    find_all_domains,
+    find_domains,
+    find_unpaired,
+)
 from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
-    HELD_OUT,
     Say,
     Source,
     fingerprint,
@@ -44,8 +49,14 @@ from i2i.data.sources.source import (
 )
 from i2i.errors import DataError, OptionsError
 
-Parts = tuple[LabelledFiles, LabelledFiles, Sequence[Path]]
-"""Those to train on, to validate with, and to test with beside them."""
+
+class Parts(NamedTuple):
+    """The images of a data set to train on, to validate with, and to test with beside them."""
+
+    train: LabelledFiles
+    val: LabelledFiles
+    test: LabelledFiles
+
 
 HELD_OUT_AT_MOST = 2000
 """Of a table of attributes, which may list a hundred times as many; as published for StarGAN."""
@@ -81,7 +92,8 @@ class Domains(DataKind):
             (_attributed if each.table else _foldered)(each, folder, options, say, checked)
             for each, folder in zip((data, *data.more), roots, strict=True)
         ]
-        sets, held = [train for train, _, _ in parts], [rest for _, rest, _ in parts]
+        by_split = {split: [getattr(each, split) for each in parts] for split in Parts._fields}
+        sets, held = by_split["train"], by_split["val"]
         for each in sets:
             each.require_examples()
         common: dict[str, Any] = {"channels": data.input_channels, "seed": seed}
@@ -98,6 +110,14 @@ class Domains(DataKind):
         keep_decoded(train, files, data, say, train.channels)
         evaluation = evaluation_geometry(data.crop_size, data.resize)
         validation = LabelledImages(held, evaluation, **common)
+
+        def view(split: str) -> LabelledImages:
+            usable = _readable(by_split[split], data, say, checked)
+            return LabelledImages(usable, evaluation, **common)
+
+        def listed(split: str) -> list[Path]:
+            return [path for each in by_split[split] for path in each.images]
+
         return Source(
             train=train,
             validation=validation,
@@ -108,15 +128,9 @@ class Domains(DataKind):
                 for each in sets
                 for path, row in zip(each.images, each.labels, strict=True)
             ),
-            members=members_of(
-                {
-                    "train": files,
-                    "val": [path for each in held for path in each.images],
-                    "test": [path for _, _, tested in parts for path in tested],
-                },
-                roots,
-                checked,
-            ),
+            members=members_of({split: listed(split) for split in by_split}, roots, checked),
+            views={split: partial(view, split) for split in ("train", "test")},
+            inputs=lambda split, way: listed(split),
         )
 
     def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
@@ -131,8 +145,15 @@ class Domains(DataKind):
         return found
 
     def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
+        division = Division.wanted(wanted.rules, [found.root])
         if wanted.table is not None:
-            return [partial(_survey_table, table=wanted.table, names=wanted.attributes)]
+            return [
+                partial(
+                    _survey_table, table=wanted.table, names=wanted.attributes, division=division
+                )
+            ]
+        if division is not None:
+            return [partial(_survey_divided, names=wanted.domains, division=division)]
         return [partial(_survey_split, split=split, names=wanted.domains) for split in SPLITS]
 
     def count_samples(self, parts: Sequence[int]) -> int:
@@ -203,6 +224,40 @@ def _of_group(images: Labelled, space: LabelSpace, group: _Group) -> NamedImages
     return NamedImages(images.images[chosen], [str(number) for number in numbers])
 
 
+def _own(
+    root: Path, names: Sequence[str], division: Division
+) -> tuple[DomainFolders, list[dict[str, Sequence[Path]]]]:
+    """What was found first, and the images of all splits by domain, or all of them as one."""
+    if division.pooled:
+        found = find_all_domains(root, names)
+        return found, [dict(found.images)]
+    learnt = find_domains(root, "train", names)
+    assert learnt is not None
+    held, tested = (find_domains(root, split, list(learnt.images)) for split in ("val", "test"))
+    known = held.images if held else {}
+    test = tested.images.items() if tested else ()
+    notes = (*learnt.notes, *(held.notes if held else ()))
+    return replace(learnt, notes=notes), [
+        dict(learnt.images),
+        dict(known),
+        {name: beside(images, known.get(name, ())) for name, images in test},
+    ]
+
+
+def _survey_divided(found: Survey, names: Sequence[str], division: Division) -> Survey:
+    folders, own = _own(found.root, names, division)
+    divided = division.divide(*own)
+    found = replace(found, notes=(*found.notes, *folders.notes, *divided.notes))
+    for split, domains in zip(SPLITS, divided[:3], strict=True):
+        parts = [Part(split, name, tuple(images)) for name, images in domains.items() if images]
+        if not parts:
+            found = found.without(split)
+            continue
+        counts = ", ".join(f"{len(part.images)} of {part.name}" for part in parts)
+        found = found.adding(f"{split}: {counts} ({divided.how})", *parts)
+    return found
+
+
 def _survey_split(found: Survey, split: str, names: Sequence[str]) -> Survey:
     if split != "train":
         names = [part.name for part in found.parts if part.split == "train"]
@@ -221,28 +276,55 @@ def _survey_split(found: Survey, split: str, names: Sequence[str]) -> Survey:
     return found.adding(f"{split}: {counts} ({folders.layout})", *parts)
 
 
-def _survey_table(found: Survey, table: Path, names: Sequence[str]) -> Survey:
+def _survey_table(
+    found: Survey, table: Path, names: Sequence[str], division: Division | None
+) -> Survey:
     rows = read_table(table, names)
     folder = find_attributed(found.root, rows, drop_unlisted=True)
-    count = len(folder.train)
+    layout = folder.layout
+    parts: list[Sequence[Path]]
+    if division is None:
+        test = () if {*folder.test} == {*(folder.validation or ())} else tuple(folder.test)
+        parts = [tuple(folder.train), tuple(folder.validation or ()), test]
+    else:
+        divided = _divide_attributed(folder, division)
+        parts = [images.get("", []) for images in divided[:3]]
+        layout = divided.how
+        found = replace(found, notes=(*found.notes, *divided.notes))
+    train = parts[0]
+    values = folder.train | (folder.validation or {}) | folder.test
     shares = [
-        (name, sum(values[at] for values in folder.train.values()) / max(count, 1))
+        (name, sum(values[path][at] for path in train) / max(len(train), 1))
         for at, name in enumerate(rows.names)
     ]
     found = replace(found, unlisted=folder.unlisted, shares=tuple(shares))
     found = found.adding(
-        f"train: {counted(count, 'image', 'images')} with {len(rows.names)} attributes "
-        f"({folder.layout})",
-        Part("train", "", tuple(folder.train)),
+        f"train: {counted(len(train), 'image', 'images')} with {len(rows.names)} attributes "
+        f"({layout})",
+        Part("train", "", tuple(train)),
     )
-    if folder.validation is None:
-        return found.adding("val: none")
-    held = {"val": tuple(folder.validation), "test": folder.test}
-    for split, images in held.items():
-        if split == "val" or images:
+    for split, images in zip(SPLITS[1:], parts[1:], strict=True):
+        if images:
             line = f"{split}: {counted(len(images), 'image', 'images')}"
-            found = found.adding(line, Part(split, "", images))
+            found = found.adding(line, Part(split, "", tuple(images)))
+        else:
+            found = found.without(split)
     return found
+
+
+def _divide_attributed(
+    folder: AttributedFolder,
+    division: Division,
+    usable: Callable[[Sequence[Path]], Sequence[Path]] = lambda images: images,
+) -> Divided[Path]:
+    """Divide the images that a table of attributes lists."""
+    train, held, tested = map(list, (folder.train, folder.validation or (), folder.test))
+    if division.pooled:
+        own = [usable(list(dict.fromkeys([*train, *held, *tested])))]
+    else:
+        own = [usable(train), usable(held), beside(tested, held)]
+    share = min(HELD_OUT, HELD_OUT_AT_MOST / max(1, len(own[0])))
+    return division.divide(*({"": images} for images in own), share=share)
 
 
 def _label_names(data: LabelledData, root: Path) -> dict[str, Any]:
@@ -282,48 +364,33 @@ def _found_names(data: LabelledData, root: Path) -> dict[str, Any]:
 def _foldered(
     data: LabelledData, root: Path, options: Options, say: Say, checked: CheckResult
 ) -> Parts:
-    """The labelled images to train on, and those to validate with, of one data set."""
-    found = find_domains(root, "train", data.domains)
-    assert found is not None
-    held = find_domains(root, "val", data.domains)
-    say_not_used([root], (*found.notes, *(held.notes if held else ())), say)
-    train = {
-        name: readable(paths, options.data, say, checked) for name, paths in found.images.items()
-    }
-    if held is not None:
-        validation, split = (
-            {
-                name: readable(paths, options.data, say, checked)
-                for name, paths in held.images.items()
-            },
-            "their own split",
-        )
-    else:
-        both = {name: hold_out(p, HELD_OUT, options.data.split_seed) for name, p in train.items()}
-        train, validation = ({n: pair[side] for n, pair in both.items()} for side in (0, 1))
-        split = "held out from those for training"
-    numbers = ", ".join(f"{len(images)} of {name}" for name, images in train.items())
-    say(
-        f"data: {root} ({found.layout}), images to train on: {numbers}; "
-        f"{sum(map(len, validation.values()))} to validate with ({split})"
-    )
+    """The labelled images to train on, to validate and to test with, of one data set."""
+    division = Division(options.data, [root])
+    found, own = _own(root, data.domains, division)
+    say_not_used([root], found.notes, say)
+
+    def usable(images: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
+        return {name: readable(p, options.data, say, checked) for name, p in images.items()}
+
+    own[:2] = map(usable, own[:2])  # what is to be tested with is checked when that is done
+    divided = division.divide(*own)
+    numbers = ", ".join(f"{len(images)} of {name}" for name, images in divided.train.items())
+    _say_divided(root, found.layout, f"images to train on: {numbers};", divided, say)
 
     def labelled(images: Mapping[str, Sequence[Path]]) -> LabelledFiles:
         identity = np.eye(len(data.domains), dtype=bool)
         rows = [identity[data.domains.index(name)] for name, p in images.items() for _ in p]
-        paths = tuple(path for each in images.values() for path in each)
+        paths = tuple(everything(images))
         return LabelledFiles(data.label_set, paths, np.array(rows).reshape(-1, len(identity)))
 
-    known = {path for images in validation.values() for path in images}
-    tested = find_domains(root, "test", data.domains)
-    test = [path for each in (tested.images.values() if tested else ()) for path in each]
-    return labelled(train), labelled(validation), [path for path in test if path not in known]
+    return Parts(*(labelled(images) for images in divided[:3]))
 
 
 def _attributed(
     data: LabelledData, root: Path, options: Options, say: Say, checked: CheckResult
 ) -> Parts:
-    """The labelled images to train on, and those to validate with, of one data set."""
+    """The labelled images to train on, to validate and to test with, of one data set."""
+    division = Division(options.data, [root])
     table = read_table(table_file(data.table, root), data.attributes)
     found = find_attributed(root, table, drop_unlisted=options.data.skip_bad)
     say_not_used([root], (), say)
@@ -334,24 +401,40 @@ def _attributed(
     )
     if found.unseen:
         say(f"note: {found.unseen} of {len(table.rows)} rows in {table.path} have no image")
-    train = readable(list(found.train), options.data, say, checked)
-    if found.validation is not None:
-        validation, split = (
-            readable(list(found.validation), options.data, say, checked),
-            "their own split",
-        )
-    else:
-        share = min(HELD_OUT, HELD_OUT_AT_MOST / len(train))
-        train, validation = hold_out(train, share, options.data.split_seed)
-        split = "held out from those for training"
+    values = found.train | (found.validation or {}) | found.test
+    usable = partial(readable, data=options.data, say=say, checked=checked)
+    divided = _divide_attributed(found, division, usable)
+    numbers = counted(len(divided.train[""]), "image", "images")
+    attributes = f", {len(table.names)} attributes"
+    _say_divided(root, found.layout, f"{numbers} to train on,", divided, say, attributes)
+
+    def labelled(images: Mapping[str, Sequence[Path]]) -> LabelledFiles:
+        paths = tuple(everything(images))
+        rows = np.array([values[path] for path in paths], dtype=bool)
+        return LabelledFiles(data.label_set, paths, rows.reshape(-1, len(table.names)))
+
+    return Parts(*(labelled(images) for images in divided[:3]))
+
+
+def _readable(
+    sets: Sequence[LabelledFiles], data: Data, say: Say, checked: CheckResult
+) -> list[LabelledFiles]:
+    """Those of the images that can be read."""
+    kept = []
+    for each in sets:
+        usable = {*readable(each.images, data, say, checked)}
+        places = [at for at, path in enumerate(each.images) if path in usable]
+        images = tuple(each.images[at] for at in places)
+        kept.append(replace(each, images=images, labels=each.labels[places]))
+    return kept
+
+
+def _say_divided(
+    root: Path, layout: str, numbers: str, divided: Divided[Path], say: Say, more: str = ""
+) -> None:
+    for note in divided.notes:
+        say(f"note: {note}")
     say(
-        f"data: {root} ({found.layout}), {counted(len(train), 'image', 'images')} to "
-        f"train on, {len(validation)} to validate with ({split}), {len(table.names)} attributes"
+        f"data: {root} ({layout}), {numbers} {len([*everything(divided.val)])} to validate with "
+        f"({divided.how}){more}"
     )
-    values = found.train | (found.validation or {})
-
-    def labelled(images: Sequence[Path]) -> LabelledFiles:
-        rows = np.array([values[path] for path in images], dtype=bool)
-        return LabelledFiles(data.label_set, tuple(images), rows.reshape(-1, len(table.names)))
-
-    return labelled(train), labelled(validation), found.test

@@ -19,7 +19,7 @@ from i2i.data.images.read import (
     require_folder,
 )
 from i2i.data.kinds.folders import data_folders, side_of, split_folders, split_of
-from i2i.data.kinds.image_set import FoundImages, ImageSet, whole
+from i2i.data.kinds.image_set import FoundImages, ImageSet, joined, whole
 from i2i.data.kinds.layouts import contents, first_words, folder_names, named_like_splits
 from i2i.errors import DataError
 
@@ -90,12 +90,31 @@ def find_images(root: Path) -> FoundImages:
         if missing := [name for name in classes if name not in there]:
             notes.append(f"{first_words(missing)}: no folder in '{held}'")
     layout = (f"{parent.name}/" if train else "") + ("<class>" if classes else "any images")
-    return FoundImages(
-        layout,
-        _images(parent, classes),
-        _images(held, classes) if held else None,
-        _images(test, classes) if test and test != held else None,
-        tuple(notes),
+    validation = _images(held, classes) if held else None
+    tested = validation if test == held else _images(test, classes) if test else None
+    return FoundImages(layout, _images(parent, classes), validation, tested, tuple(notes))
+
+
+def all_images(found: FoundImages) -> ImageSet:
+    """All images of a data set, in whichever folders of splits they lie."""
+    named = {"train": found.train, "val": found.validation, "test": found.test}
+    sets = {name: images for name, images in named.items() if images is not None}
+    stores = [images.store for images in sets.values()]
+    if not all(isinstance(store, FileStore) for store in stores):
+        return joined(sets)
+    paths: dict[Path, int | None] = {}
+    for images in sets.values():
+        assert isinstance(images.store, FileStore)
+        labels = [None] * len(images) if images.labels is None else images.labels.tolist()
+        for index, label in zip(images.indices, labels, strict=True):
+            paths.setdefault(images.store.paths[index], label)
+    root = found.train.store.root  # type: ignore[attr-defined]
+    root = root.parent if len(sets) > 1 else root
+    known = found.train.labels is not None
+    return whole(
+        FileStore(root, tuple(paths)),
+        found.train.classes,
+        np.array(list(paths.values())) if known else None,
     )
 
 

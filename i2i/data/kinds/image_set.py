@@ -1,15 +1,16 @@
 """Images that are looked at one by one, wherever they are kept, and the class of each."""
 
 import hashlib
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from i2i.data.images.read import Pixels
-from i2i.data.kinds.layouts import hold_out
 from i2i.errors import DataError, did_you_mean
 
 Integers = npt.NDArray[np.int64]
@@ -101,41 +102,50 @@ class ImageSet:
         assert kept.labels is not None
         return replace(kept, classes=tuple(names), labels=number[kept.labels])
 
-    def held_out(self, share: float, seed: int) -> tuple["ImageSet", "ImageSet"]:
-        """Split into images to train on and a share (0..1) of each class to validate with.
 
-        See `i2i.data.kinds.layouts.hold_out`: the choice depends on the seed and the names.
-        """
-        parts = [
-            hold_out(
-                [_Place(i, self.store.name(int(self.indices[i]))) for i in places], share, seed
-            )
-            for places in map(np.ndarray.tolist, self.by_class())
-        ]
-        train, held = (
-            self.take(sorted(item.place for part in parts for item in part[side]))
-            for side in (0, 1)
-        )
-        return train, held
+class JoinedStore:
+    """Several stores as one, the images of one after those of the other."""
 
+    def __init__(self, stores: Mapping[str, ImageStore]) -> None:
+        """Args: stores: by what is put before the names of their images."""
+        self.stores = dict(stores)
+        self._ends = list(accumulate(map(len, self.stores.values())))
 
-@dataclass(frozen=True)
-class _Place:
-    place: int
-    name: str
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def read(self, index: int, channels: int) -> Pixels:
+        _, store, inner = self._find(index)
+        return store.read(inner, channels)
+
+    def name(self, index: int) -> str:
+        prefix, store, inner = self._find(index)
+        return f"{prefix}/{store.name(inner)}"
+
+    @property
+    def fingerprint(self) -> str:
+        words = " ".join(store.fingerprint for store in self.stores.values())
+        return hashlib.sha256(words.encode()).hexdigest()
+
+    def _find(self, index: int) -> tuple[str, ImageStore, int]:
+        at = bisect_right(self._ends, index)
+        prefix = list(self.stores)[at]
+        store = self.stores[prefix]
+        return prefix, store, index - (self._ends[at] - len(store))
 
 
 @dataclass(frozen=True)
 class FoundImages:
-    """The images of a data set, and those to validate with if it has such a split.
+    """The images of a data set, and those to validate and to test with if it has such splits.
 
-    The classes of the two are the same; not all of them need have images.
+    The classes of all are the same; not all of them need have images. Where there is nothing else
+    to validate with, the images to test with do that.
     """
 
     layout: str  # as a person would write it
     train: ImageSet
     validation: ImageSet | None
-    test: ImageSet | None = None  # beside those to validate with
+    test: ImageSet | None = None
     notes: tuple[str, ...] = ()  # what does not go together, for a person
 
     @property
@@ -144,6 +154,23 @@ class FoundImages:
         pairs = zip(self.train.classes, self.train.by_class(), strict=False)
         names = tuple(name for name, places in pairs if len(places))
         return names if len(names) > 1 else ()
+
+
+def joined(sets: Mapping[str, ImageSet]) -> ImageSet:
+    """Several sets of the same classes as one; their names are put before those of their images."""
+    if len(sets) == 1:
+        return next(iter(sets.values()))
+    stores = {name: images.store for name, images in sets.items()}
+    offsets = np.cumsum([0, *(len(store) for store in stores.values())])
+    parts = list(sets.values())
+    indices = [images.indices + offset for images, offset in zip(parts, offsets, strict=False)]
+    labels = [images.labels for images in parts if images.labels is not None]
+    return ImageSet(
+        JoinedStore(stores),
+        np.concatenate(indices),
+        parts[0].classes,
+        np.concatenate(labels) if labels else None,
+    )
 
 
 def whole(

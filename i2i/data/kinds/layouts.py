@@ -5,13 +5,10 @@ listing never matter. A layout that is not understood is answered with a drawing
 """
 
 import contextlib
-import hashlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Protocol, TypeVar
 
 from i2i.data.images.formats import open_file
 from i2i.data.images.read import (
@@ -23,6 +20,7 @@ from i2i.data.images.read import (
     require_folder,
 )
 from i2i.data.kinds.folders import (
+    SPLITS,
     data_folders,
     like_a_split,
     side_of,
@@ -99,7 +97,28 @@ def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedF
     if len(found) > 1:
         names = " and ".join(layout for layout, _ in found)
         raise DataError(f"'{root}' holds pairs in more tha one layout: {names}. Keep one of them.")
-    layout, folders = found[0]
+    return _paired(root, *found[0], drop_orphans=drop_orphans)
+
+
+def find_loose_pairs(root: Path, *, drop_orphans: bool = False) -> PairedFolder:
+    """Find the pairs of a data set without folders of splits: in A/ and B/, in two folders of any
+    names, or side by side in the images themselves.
+
+    Raises:
+        DataError: as for `find_pairs`.
+    """
+    require_folder(root)
+    found = _loose_sides(root)
+    if not found and (images := list_images(root)) and aspect(images) >= SIDE_BY_SIDE:
+        found = [("side by side", (root,))]
+    if not found:
+        raise DataError(f"No pairs in '{root}'.\n{LAYOUTS}\n\n{contents(root)}")
+    return _paired(root, *found[0], drop_orphans=drop_orphans)
+
+
+def _paired(
+    root: Path, layout: str, folders: tuple[Path, ...], *, drop_orphans: bool
+) -> PairedFolder:
     if len(folders) == 1:
         by_name = _by_name(folders[0])
         return PairedFolder(layout, tuple(PairFiles(p, None, name) for name, p in by_name.items()))
@@ -157,6 +176,31 @@ Exactly two folders of any names are the two sides too. Two that lie apart are g
 (A) and --dataroot-b (B)."""
 
 
+def find_all_unpaired(root: Path, root_b: Path | None = None) -> UnpairedFolders:
+    """Find all images of both domains, in whichever folders of splits they lie, or in none.
+
+    Raises:
+        DataError: as for `find_unpaired`.
+    """
+    for folder in (root, root_b) if root_b else (root,):
+        require_folder(folder)
+    layouts = [
+        _lying_apart(root, root_b, split) if root_b else _two_sided(root, split) for split in SPLITS
+    ]
+    found = [layout[0] for layout in layouts if layout] or _loose_sides(root)
+    if not found:
+        raise DataError(
+            f"No two kinds of images in '{root}'.\n{UNPAIRED_LAYOUTS}\n\n{contents(root)}"
+        )
+    parts = [_unpaired(*layout) for layout in dict.fromkeys(found)]
+    return UnpairedFolders(
+        ", ".join(dict.fromkeys(part.layout for part in parts)),
+        tuple(dict.fromkeys(path for part in parts for path in part.a)),
+        tuple(dict.fromkeys(path for part in parts for path in part.b)),
+        parts[0].names,
+    )
+
+
 def find_unpaired(
     root: Path, split: str, root_b: Path | None = None, *, any_names: bool = True
 ) -> UnpairedFolders | None:
@@ -194,7 +238,10 @@ def find_unpaired(
     if len(found) > 1:
         layouts = " and ".join(layout for layout, _ in found)
         raise DataError(f"'{root}' holds images in more tha one layout: {layouts}. Keep one.")
-    layout, folders = found[0]
+    return _unpaired(*found[0])
+
+
+def _unpaired(layout: str, folders: tuple[Path, ...]) -> UnpairedFolders:
     a, b = (tuple(list_images(folder)) for folder in folders)
     for images, folder in zip((a, b), folders, strict=True):
         if not images:
@@ -313,6 +360,27 @@ def find_domains(root: Path, split: str, names: Sequence[str] = ()) -> DomainFol
     return DomainFolders(layout, images, _others(names, there, parent))
 
 
+def find_all_domains(root: Path, names: Sequence[str] = ()) -> DomainFolders:
+    """Find all images of each domain, in whichever folders of splits they lie, or in none.
+
+    Raises:
+        DataError: as for `find_domains`.
+    """
+    first = find_domains(root, "train", names)
+    assert first is not None
+    domains = list(first.images)
+    others = [find_domains(root, split, domains) for split in ("val", "test")]
+    parts = [first, *(part for part in others if part)]
+    return DomainFolders(
+        ", ".join(dict.fromkeys(part.layout for part in parts)),
+        {
+            name: tuple(dict.fromkeys(p for part in parts for p in part.images.get(name, ())))
+            for name in domains
+        },
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
+
+
 def named_like_splits(names: Iterable[str]) -> bool:
     """Say whether folders are probably splits under other names: train2017 beside val2017."""
     meant = {like_a_split(name) for name in names}
@@ -342,33 +410,6 @@ def _others(wanted: Sequence[str], there: Sequence[str], parent: Path) -> tuple[
     if missing:
         notes.append(f"{first_words(missing)}: no folder in '{parent}'")
     return tuple(notes)
-
-
-class Named(Protocol):
-    """Anything with a name: a pair of files, a path."""
-
-    @property
-    def name(self) -> str: ...
-
-
-N = TypeVar("N", bound=Named)
-
-
-def hold_out(items: Sequence[N], share: float = 0.1, seed: int = 0) -> tuple[list[N], list[N]]:
-    """Split items into those to train on and those held out, where a data set has no such split.
-
-    The `share` (0..1) of items whose names have the smallest hashes is held out, at least one and
-    never all: the choice depends on the seed and the names, not on the order or place of the files.
-    A single item is not held out.
-    """
-    count = min(max(1, round(share * len(items))), len(items) - 1)
-    ranked = sorted(
-        range(len(items)),
-        key=lambda i: hashlib.sha256(os.fsencode(f"{seed}/{items[i].name}")).digest(),
-    )
-    held = set(ranked[:count])
-    train = [item for i, item in enumerate(items) if i not in held]
-    return train, [items[i] for i in sorted(held)]
 
 
 def first_few(items: Iterable[object], limit: int = 10) -> str:
@@ -437,6 +478,14 @@ def _sides_of(root: Path, split: str) -> Iterator[Layout]:
                         f"{a.parent.name}/{a.name} + {b.parent.name}/{b.name}",
                         (a, b),
                     )
+
+
+def _loose_sides(root: Path) -> list[Layout]:
+    """The two sides of a data set without folders of splits."""
+    sides = {path.name.upper(): path for path in data_folders(root)}
+    if "A" in sides and "B" in sides:
+        return [(f"{sides['A'].name} + {sides['B'].name}", (sides["A"], sides["B"]))]
+    return _two_of_any_name(root, "train")
 
 
 def _two_of_any_name(root: Path, split: str) -> list[Layout]:

@@ -20,14 +20,15 @@ from i2i.data.images.check import CheckResult, mismatch, usable_pairs
 from i2i.data.images.read import Pixels
 from i2i.data.images.values import require_full_range
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
+from i2i.data.kinds.division import Division, beside
 from i2i.data.kinds.kind import DataKind, NamedImages, Trial
 from i2i.data.kinds.layouts import (
     PairedFolder,
     PairFiles,
     aspect,
+    find_loose_pairs,
     find_pairs,
     has_split,
-    hold_out,
     lonely_sides,
 )
 from i2i.data.loading.decoded_cache import Decoding, Images
@@ -36,7 +37,6 @@ from i2i.data.sides import LEFT, RIGHT, SideReader, halves, readers
 from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
-    HELD_OUT,
     Say,
     Source,
     check,
@@ -77,24 +77,42 @@ class Paired(DataKind):
         """Whether there are pairs of their own for a split."""
         return has_split(root, split)
 
+    def everything(self, root: Path, *, drop_orphans: bool = False) -> PairedFolder:
+        """All pairs, in whichever folders of splits they lie, or in none.
+
+        Raises:
+            DataError: as `find`.
+        """
+        splits = [split for split in SPLITS if self.has_split(root, split)]
+        if not splits:
+            return find_loose_pairs(root, drop_orphans=drop_orphans)
+        parts = [self.find(root, split, drop_orphans=drop_orphans) for split in splits]
+        return PairedFolder(
+            ", ".join(dict.fromkeys(part.layout for part in parts)),
+            tuple({pair.a: pair for part in parts for pair in part.pairs}.values()),
+            tuple(dict.fromkeys(path for part in parts for path in part.orphans_a)),
+            tuple(dict.fromkeys(path for part in parts for path in part.orphans_b)),
+        )
+
     def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
         data = options.data
         root = find_root(data.root, self.name, say)
-        found = self.find(root, "train", drop_orphans=data.skip_bad)
+        division = Division(data, [root], lambda pair: pair.a)
+        found, own = self._own(root, division, data.skip_bad)
         say_not_used([root], (f"{each}: not used" for each in lonely_sides(root)), say)
         orphans = (*found.orphans_a, *found.orphans_b)
         left_out(dict.fromkeys(orphans, "no partner"), 2 * len(found.pairs) + len(orphans), say)
         reading = readers(data, root)
-        train, split = _usable(found.pairs, data, say, checked, reading), "its own split"
-        if self.has_split(root, "val"):
-            held = self.find(root, "val", drop_orphans=data.skip_bad)
-            validation = _usable(held.pairs, data, say, checked, reading)
-        else:
-            train, validation = hold_out(train, HELD_OUT, data.split_seed)
-            split = f"held out from the {len(train) + len(validation)} for training"
+        usable = partial(_usable, data=data, say=say, checked=checked, reading=reading)
+        # What is to be tested with is checked when that is done.
+        own[:2] = [usable(pairs) if pairs else pairs for pairs in own[:2]]
+        divided = division.divide(*({"": pairs} for pairs in own))
+        train, validation, test = (each.get("", []) for each in divided[:3])
+        for note in divided.notes:
+            say(f"note: {note}")
         say(
             f"data: {root} ({found.layout}), {counted(len(train), 'pair', 'pairs')} to train on, "
-            f"{len(validation)} to validate with ({split})"
+            f"{len(validation)} to validate with ({divided.how})"
         )
         common: dict[str, Any] = {
             "direction": data.direction,
@@ -106,31 +124,46 @@ class Paired(DataKind):
             train, geometry(data, letters=letters, paired=True), shuffle=True, **common
         )
         keep_decoded(images, _files(train), data, say, *images.readers)
-        parts = {
-            "train": _files(train),
-            "val": _files(validation),
-            "test": self._tested(root, validation),
-        }
+        parts = {"train": train, "val": validation, "test": test}
+        evaluation = evaluation_geometry(data.crop_size, data.resize, label_sides(data))
         return Source(
             train=images,
-            validation=PairedImages(
-                validation,
-                evaluation_geometry(data.crop_size, data.resize, label_sides(data)),
-                **common,
-            ),
+            validation=PairedImages(validation, evaluation, **common),
             images=len(train),
             validation_images=len(validation),
             fingerprint=fingerprint(pair.name for pair in train),
-            members=members_of(parts, [root], checked),
+            members=members_of(
+                {split: _files(pairs) for split, pairs in parts.items()}, [root], checked
+            ),
+            views={
+                "train": partial(PairedImages, train, evaluation, **common),
+                "test": lambda: PairedImages(usable(test), evaluation, **common),
+            },
+            inputs=lambda split, way: [
+                pair.b if way == "BtoA" and pair.b else pair.a for pair in parts[split]
+            ],
         )
 
-    def _tested(self, root: Path, validation: Sequence[PairFiles]) -> list[Path]:
-        """The images to test with beside those that validate; whatever is wrong with them."""
-        held = {pair.a for pair in validation}
+    def _own(
+        self, root: Path, division: Division, drop_orphans: bool
+    ) -> tuple[PairedFolder, list[Sequence[PairFiles]]]:
+        """What was found first, and the pairs of all splits, or all of them as one."""
+        if division.pooled:
+            found = self.everything(root, drop_orphans=drop_orphans)
+            return found, [found.pairs]
+        found = self.find(root, "train", drop_orphans=drop_orphans)
+        held: Sequence[PairFiles] = ()
+        if self.has_split(root, "val"):
+            held = self.find(root, "val", drop_orphans=drop_orphans).pairs
+        return found, [found.pairs, held, self._tested(root, held)]
+
+    def _tested(self, root: Path, validation: Iterable[PairFiles]) -> Sequence[PairFiles]:
+        """The pairs to test with beside those that validate, or the same ones; whatever is wrong
+        with them."""
         with contextlib.suppress(DataError):
             if self.has_split(root, "test"):
                 found = self.find(root, "test", drop_orphans=True).pairs
-                return _files(pair for pair in found if pair.a not in held)
+                return beside(found, validation)
         return []
 
     def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
@@ -151,7 +184,19 @@ class Paired(DataKind):
         return {}
 
     def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
+        division = Division.wanted(wanted.rules, [found.root], lambda pair: pair.a)
+        if division is not None:
+            return [partial(self._survey_divided, division=division), note_lonely_sides]
         return [*(partial(self._survey_split, split=split) for split in SPLITS), note_lonely_sides]
+
+    def _survey_divided(self, found: Survey, division: Division) -> Survey:
+        folder, own = self._own(found.root, division, True)
+        divided = division.divide(*({"": pairs} for pairs in own))
+        orphans = folder.orphans_a + folder.orphans_b
+        found = replace(found, orphans=orphans, notes=(*found.notes, *divided.notes))
+        for split, parts in zip(SPLITS, divided[:3], strict=True):
+            found = _with_pairs(found, split, parts.get("", []), divided.how)
+        return found
 
     def _survey_split(self, found: Survey, split: str) -> Survey:
         if split != "train" and not self.has_split(found.root, split):
@@ -159,16 +204,8 @@ class Paired(DataKind):
         folder = self.find(found.root, split, drop_orphans=True)
         if split == "test" and found.validates_with(pair.a for pair in folder.pairs):
             return found
-        a = tuple(pair.a for pair in folder.pairs)
-        b = tuple(pair.b for pair in folder.pairs if pair.b)
-        parts = [Part(split, "A", a), Part(split, "B", b)] if b else [Part(split, "", a)]
-        found = replace(
-            found,
-            pairs=(*found.pairs, (split, folder.pairs)),
-            orphans=found.orphans + folder.orphans_a + folder.orphans_b,
-        )
-        pairs = counted(len(folder.pairs), "pair", "pairs")
-        return found.adding(f"{split}: {pairs} ({folder.layout})", *parts)
+        orphans = found.orphans + folder.orphans_a + folder.orphans_b
+        return _with_pairs(replace(found, orphans=orphans), split, folder.pairs, folder.layout)
 
     def trials(
         self, source: Source, options: Options, count: int | None, *, examples: int, side: int
@@ -181,6 +218,16 @@ class Paired(DataKind):
         images, truth = (torch.stack([sample[side] for sample in samples]) for side in (0, 1))
         names = [pair.name for pair in dataset.pairs[: len(samples)]]
         yield Trial("", NamedImages(images, names), NamedImages(truth, names), aligned=True)
+
+
+def _with_pairs(found: Survey, split: str, pairs: Sequence[PairFiles], how: str) -> Survey:
+    if not pairs:
+        return found.without(split)
+    a = tuple(pair.a for pair in pairs)
+    b = tuple(pair.b for pair in pairs if pair.b)
+    parts = [Part(split, "A", a), Part(split, "B", b)] if b else [Part(split, "", a)]
+    found = replace(found, pairs=(*found.pairs, (split, tuple(pairs))))
+    return found.adding(f"{split}: {counted(len(pairs), 'pair', 'pairs')} ({how})", *parts)
 
 
 def _files(pairs: Iterable[PairFiles]) -> list[Path]:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import Dataset
@@ -23,8 +23,9 @@ from i2i.data.images.check import CheckResult
 from i2i.data.images.content_hash import Member, hash_pixels
 from i2i.data.images.read import list_images
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted
+from i2i.data.kinds.division import Division, everything, says_anything
 from i2i.data.kinds.folders import data_folders, side_of, split_of
-from i2i.data.kinds.image_folder import FileStore, find_images
+from i2i.data.kinds.image_folder import FileStore, all_images, find_images
 from i2i.data.kinds.image_set import FoundImages, ImageSet
 from i2i.data.kinds.kind import DataKind, noise
 from i2i.data.kinds.labelled_images import in_turns, labels_in_turn
@@ -33,7 +34,6 @@ from i2i.data.loading.order import EpochOrder
 from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
-    HELD_OUT,
     Say,
     Source,
     geometry,
@@ -80,22 +80,13 @@ class Unconditional(DataKind):
         found = self._find(data.root, say)
         if isinstance(found.train.store, FileStore):
             say_not_used([found.train.store.root], found.notes, say)
-        train = _usable(found.train.of_classes(data.domains), data, say, checked)
-        for name, places in zip(train.classes, train.by_class(), strict=False):
-            if not len(places):
-                raise DataError(
-                    f"There is no image of the class {name!r} to train on: leave it out."
-                )
-        if found.validation is not None:
-            validation = _usable(found.validation.of_classes(data.domains), data, say, checked)
-            split = "their own split"
-        else:
-            train, validation = train.held_out(HELD_OUT, data.split_seed)
-            split = "held out from those for training"
+        train, validation, test, how = _divided(
+            found, data, say, partial(_usable, data=data, say=say, checked=checked)
+        )
         say(
             f"data: {data.root} ({found.layout}), {counted(len(train), 'image', 'images')} to "
             "train on, "
-            f"{len(validation)} to validate with ({split}), classes: {len(train.classes) or 'none'}"
+            f"{len(validation)} to validate with ({how}), classes: {len(train.classes) or 'none'}"
         )
         common: dict[str, Any] = {"channels": data.output_channels, "seed": seed}
         evaluation = evaluation_geometry(data.crop_size, data.resize)
@@ -104,7 +95,7 @@ class Unconditional(DataKind):
             store = train.store
             files = [store.paths[i] for i in train.indices] if isinstance(store, FileStore) else []
             keep_decoded(samples, files, data, say, samples.channels, train.fingerprint)
-        parts = {"train": train, "val": validation, "test": found.test}
+        parts = {"train": train, "val": validation, "test": test}
         return Source(
             train=samples,
             validation=SingleImages(validation, evaluation, **common),
@@ -112,6 +103,12 @@ class Unconditional(DataKind):
             validation_images=len(validation),
             fingerprint=train.fingerprint,
             members=partial(_members, parts, checked),
+            views={
+                "train": partial(SingleImages, train, evaluation, **common),
+                "test": lambda: SingleImages(
+                    _usable(test, data, say, checked), evaluation, **common
+                ),
+            },
         )
 
     def find_named(self, dataroot: str, say: Say) -> FoundImages | None:
@@ -130,7 +127,7 @@ class Unconditional(DataKind):
         return {}
 
     def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
-        return [partial(_survey, names=wanted.domains, named=wanted.named)]
+        return [partial(_survey, names=wanted.domains, named=wanted.named, rules=wanted.rules)]
 
     def count_samples(self, parts: Sequence[int]) -> int:
         return sum(parts)
@@ -146,19 +143,78 @@ class Unconditional(DataKind):
         return labels_in_turn(noise(count, channels[1], size, generator), labels)
 
 
-def _members(
-    parts: Mapping[str, ImageSet | None], checked: CheckResult, split: str
-) -> list[Member]:
+def _members(parts: Mapping[str, ImageSet], checked: CheckResult, split: str) -> list[Member]:
     """The images of a split: files by their content, others by their pixels."""
     images = parts[split]
-    if images is None:
-        return []
     store, indices = images.store, images.indices.tolist()
     if isinstance(store, FileStore):
         paths = [store.paths[index] for index in indices]
-        root = store.root.parent if split_of(store.root.name) else store.root
-        return members_of({split: paths}, [root], checked)(split)
+        return members_of({split: paths}, _roots(images), checked)(split)
     return [Member(store.name(index), hash_pixels(store.read(index, 3))) for index in indices]
+
+
+class _Place(NamedTuple):
+    """An image: the number of its set, its place there, and what tells it from the others."""
+
+    of: int
+    place: int
+    name: str
+
+
+def _places(of: int, images: ImageSet) -> dict[str, list[_Place]]:
+    """The images of each class; of all where nothing is known, under ""."""
+    return {
+        name: [_Place(of, at, images.store.name(int(images.indices[at]))) for at in places.tolist()]
+        for name, places in zip(images.classes or ("",), images.by_class(), strict=True)
+    }
+
+
+def _divided(
+    found: FoundImages,
+    data: Data,
+    say: Say,
+    usable: Callable[[ImageSet], ImageSet] = lambda images: images,
+) -> tuple[ImageSet, ImageSet, ImageSet, str]:
+    """The images to train on, to validate with and to test with, and how they were chosen."""
+    division = Division(data, _roots(found.train), lambda image: PurePath(image.name))
+    raw = _sets(found, division)
+    alike = raw[1] is raw[2]  # those to test with validate, as there are no others
+    learnt, held, test = (each.of_classes(data.domains) for each in raw)
+    sets = [usable(learnt), usable(held)]  # what is to be tested with is checked when that is done
+    for name, places in zip(sets[0].classes, sets[0].by_class(), strict=False):
+        if not len(places):
+            raise DataError(f"There is no image of the class {name!r} to train on: leave it out.")
+    sets.append(sets[1] if alike else test)
+    own = [_places(at, images) for at, images in enumerate(sets)]
+    divided = division.divide(own[0], own[1], own[1] if alike else own[2])
+    for note in divided.notes:
+        say(f"note: {note}")
+
+    def taken(parts: Mapping[str, Sequence[_Place]]) -> ImageSet:
+        places = [*everything(parts)]
+        of = places[0].of if places else 0
+        return sets[of].take(sorted(each.place for each in places))
+
+    return taken(divided.train), taken(divided.val), taken(divided.test), divided.how
+
+
+def _roots(images: ImageSet) -> list[Path]:
+    """The folder of a data set of files; none where images are no files."""
+    store = images.store
+    if not isinstance(store, FileStore):
+        return []
+    return [store.root.parent if split_of(store.root.name) else store.root]
+
+
+def _sets(found: FoundImages, division: Division) -> list[ImageSet]:
+    """The images of all splits, or all of them as one."""
+    none = found.train.take([])
+    if division.pooled:
+        return [all_images(found), none, none]
+    held, test = found.validation, found.test
+    if test is None and held is not None and not isinstance(held.store, FileStore):
+        test = held  # data sets in one file have a second one to test with
+    return [found.train, held or none, test or none]
 
 
 def _in_folder(root: Path) -> FoundImages:
@@ -184,15 +240,24 @@ def _looks_arranged(root: Path) -> bool:
     )
 
 
-def _survey(found: Survey, names: Sequence[str], named: FoundImages | None) -> Survey:
+def _survey(
+    found: Survey, names: Sequence[str], named: FoundImages | None, rules: Data | None
+) -> Survey:
     """What training makes of single images, class by class where they have any."""
     root = found.root
     if named is None:
         named = _in_folder(root)
     names = names or named.classes
     found = replace(found, notes=(*found.notes, *named.notes))
-    for split, images in zip(SPLITS, (named.train, named.validation, named.test), strict=True):
-        if images is None:
+    held, test = named.validation, named.test
+    if held is test:
+        test = None
+    sets, how = [named.train, held, test], named.layout
+    if rules is not None and says_anything(rules):
+        data = rules.model_copy(update={"domains": tuple(names)})
+        *sets, how = _divided(named, data, silent)
+    for split, images in zip(SPLITS, sets, strict=True):
+        if images is None or not len(images):
             found = found.without(split)
             continue
         images = images.of_classes(names)
@@ -208,7 +273,7 @@ def _survey(found: Survey, names: Sequence[str], named: FoundImages | None) -> S
             for name, places in zip(names or ("",), images.by_class(), strict=True)
         ]
         classes = f", {len(names)} classes" if names else ""
-        line = f"{split}: {counted(len(images), 'image', 'images')}{classes} ({named.layout})"
+        line = f"{split}: {counted(len(images), 'image', 'images')}{classes} ({how})"
         found = found.adding(line, *(part for part in parts if part.images))
         missing = [part.name for part in parts if not part.images]
         if split == "train" and missing:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,8 +19,14 @@ from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.images.check import CheckResult
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
+from i2i.data.kinds.division import Division, beside, everything
 from i2i.data.kinds.kind import DataKind, Groups, NamedImages, Trial, shrunk
-from i2i.data.kinds.layouts import find_unpaired, hold_out, lonely_sides
+from i2i.data.kinds.layouts import (
+    UnpairedFolders,
+    find_all_unpaired,
+    find_unpaired,
+    lonely_sides,
+)
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
 from i2i.data.sides import SideReader, readers
@@ -27,7 +34,6 @@ from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
     FEW,
-    HELD_OUT,
     Say,
     Source,
     fingerprint,
@@ -59,39 +65,32 @@ class TwoDomains(DataKind):
         data = options.data
         root = find_root(data.root, self.name, say)
         root_b = Path(data.root_b) if data.root_b else None
-        found = find_unpaired(root, "train", root_b)
-        assert found is not None
         roots = [root, *([root_b] if root_b else [])]
+        division = Division(data, roots)
+        found, own = _own(root, root_b, division)
         lonely = [] if root_b else lonely_sides(root)
         say_not_used(roots, (f"{each}: not used" for each in lonely), say)
         if found.names != ("A", "B"):
             say(f"data: A is {found.names[0]!r}, B is {found.names[1]!r}")
         reading = readers(data, root, both_ways=self.both_ways(options))
-        sides = [
-            readable(side, data, say, checked, reading[letter])
-            for letter, side in (("A", found.a), ("B", found.b))
-        ]
-        held = find_unpaired(root, "val", root_b)
-        if held is not None:
-            validation, split = (
-                [
-                    readable(side, data, say, checked, reading[letter])
-                    for letter, side in (("A", held.a), ("B", held.b))
-                ],
-                "its own",
-            )
-        else:
-            both = [hold_out(side, HELD_OUT, data.split_seed) for side in sides]
-            # A single image is trained on and validated with.
-            sides, validation = (
-                [train for train, _ in both],
-                [rest or train for train, rest in both],
-            )
-            split = "held out from those for training"
+
+        def usable(sides: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
+            return {
+                side: readable(images, data, say, checked, reading[side])
+                for side, images in sides.items()
+            }
+
+        own[:2] = map(usable, own[:2])  # what is to be tested with is checked when that is done
+        divided = division.divide(*own)
+        for note in divided.notes:
+            say(f"note: {note}")
+        sides = [divided.train[side] for side in "AB"]
+        # A single image is trained on and validated with.
+        validation = [divided.val.get(side) or divided.train[side] for side in "AB"]
         say(
             f"data: {root} ({found.layout}), {counted(len(sides[0]), 'image', 'images')} of A "
             f"and {len(sides[1])} of B to train on, {len(validation[0])} and {len(validation[1])} "
-            f"to validate with ({split})"
+            f"to validate with ({divided.how})"
         )
         for name, side in zip(found.names, validation, strict=True):
             if len(side) < FEW:
@@ -108,13 +107,23 @@ class TwoDomains(DataKind):
             "readers": (reading[letters[0]], reading[letters[1]]),
             "seed": options.train.seed,
         }
+        parts = {
+            "train": divided.train,
+            "val": dict(zip(letters, validation, strict=True)),
+            "test": divided.test,
+        }
         train = UnpairedImages(sides, geometry(data, letters=letters), shuffle=True, **common)
         keep_decoded(train, [path for side in sides for path in side], data, say, *train.readers)
-        held_out = UnpairedImages(
-            validation,
-            evaluation_geometry(data.crop_size, data.resize, label_sides(data)),
-            **common,
-        )
+        evaluation = evaluation_geometry(data.crop_size, data.resize, label_sides(data))
+        held_out = UnpairedImages(validation, evaluation, **common)
+
+        def view(split: str) -> UnpairedImages:
+            images = usable(parts[split])
+            for letter in letters:
+                if not images.get(letter):
+                    raise DataError(f"There is no image of {letter} in the split {split!r}.")
+            return UnpairedImages([images[each] for each in letters], evaluation, **common)
+
         return Source(
             train=train,
             validation=held_out,
@@ -122,15 +131,11 @@ class TwoDomains(DataKind):
             validation_images=len(held_out),
             fingerprint=fingerprint(path.name for side in sides for path in side),
             members=members_of(
-                {
-                    "train": [path for side in sides for path in side],
-                    "val": [path for side in validation for path in side],
-                    "test": _tested(root, root_b, validation),
-                },
-                roots,
-                checked,
+                {split: [*everything(images)] for split, images in parts.items()}, roots, checked
             ),
             sides=found.names,
+            views={split: partial(view, split) for split in ("train", "test")},
+            inputs=lambda split, way: parts[split].get(way[0], []),
         )
 
     def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
@@ -140,6 +145,9 @@ class TwoDomains(DataKind):
         return {}
 
     def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
+        division = Division.wanted(wanted.rules, [found.root, *filter(None, [wanted.root_b])])
+        if division is not None:
+            return [partial(_survey_divided, root_b=wanted.root_b, division=division)]
         steps = [partial(_survey_split, split=split, root_b=wanted.root_b) for split in SPLITS]
         return [*steps, note_lonely_sides]
 
@@ -172,6 +180,40 @@ class TwoDomains(DataKind):
             )
 
 
+Sides = dict[str, Sequence[Path]]
+
+
+def _own(
+    root: Path, root_b: Path | None, division: Division
+) -> tuple[UnpairedFolders, list[Sides]]:
+    """What was found first, and the images of all splits, or all of them as one."""
+
+    def sides(folders: UnpairedFolders | None) -> Sides:
+        return {"A": folders.a, "B": folders.b} if folders else {}
+
+    if division.pooled:
+        found = find_all_unpaired(root, root_b)
+        return found, [sides(found)]
+    learnt = find_unpaired(root, "train", root_b)
+    assert learnt is not None
+    held = find_unpaired(root, "val", root_b)
+    return learnt, [sides(learnt), sides(held), _tested(root, root_b, held)]
+
+
+def _survey_divided(found: Survey, root_b: Path | None, division: Division) -> Survey:
+    _, own = _own(found.root, root_b, division)
+    divided = division.divide(*own)
+    found = replace(found, notes=(*found.notes, *divided.notes))
+    for split, sides in zip(SPLITS, divided[:3], strict=True):
+        a, b = (tuple(sides.get(side, ())) for side in "AB")
+        if not a and not b:
+            found = found.without(split)
+            continue
+        line = f"{split}: {len(a)} + {len(b)} images, unpaired ({divided.how})"
+        found = found.adding(line, Part(split, "A", a), Part(split, "B", b))
+    return found
+
+
 def _survey_split(found: Survey, split: str, root_b: Path | None) -> Survey:
     folders = find_unpaired(found.root, split, root_b)
     if folders is None:
@@ -198,13 +240,14 @@ def _sides(dataset: Any, count: int | None, *, side: int | None = None) -> dict[
     }
 
 
-def _tested(root: Path, root_b: Path | None, validation: Sequence[Sequence[Path]]) -> list[Path]:
-    """The images to test with beside those that validate; whatever is wrong with them."""
-    held = {path for side in validation for path in side}
+def _tested(root: Path, root_b: Path | None, validation: UnpairedFolders | None) -> Sides:
+    """The images to test with beside those that validate, or the same ones; whatever is wrong with
+    them."""
     with contextlib.suppress(DataError):
         if (found := find_unpaired(root, "test", root_b)) is not None:
-            return [path for path in (*found.a, *found.b) if path not in held]
-    return []
+            held = validation or UnpairedFolders("", (), ())
+            return {"A": beside(found.a, held.a), "B": beside(found.b, held.b)}
+    return {}
 
 
 class UnpairedImages(Dataset[Unpaired], Decoding):

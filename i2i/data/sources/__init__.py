@@ -58,12 +58,13 @@ def resolve_options(options: Options, kind: str) -> Options:
     of_kind.require_meaning(options)
     layer = options.to_dict()
     for each in (layer["data"], *layer["data"]["more"]):
-        for key in ("root", "root_b", "table"):
+        for key in ("root", "root_b", "table", "split_table"):
             where = each.get(key)
             if where:
                 each[key] = where = typed_path(where)
             # A table is looked for below the root first.
-            below = key == "table" and Path(each["root"], where).is_file()
+            tables = key in ("table", "split_table")
+            below = where and tables and Path(each["root"], where).is_file()
             if where and Path(where).exists() and not below:
                 each[key] = str(Path(where).absolute())
     options = read_options(layer)
@@ -74,11 +75,15 @@ def resolve_options(options: Options, kind: str) -> Options:
 def elsewhere(options: Options, dataroot: str, kind: str) -> Options:
     """Return the options with another data set, which must have the labels that were learnt.
 
+    A table of splits holds for it, too, if it lies there.
+
     Raises:
         DataError: it has not.
     """
     layer = options.to_dict()
     layer["data"] |= {"root": dataroot, "root_b": "", "more": []}
+    if not Path(dataroot, options.data.split_table).is_file():
+        layer["data"]["split_table"] = ""
     return resolve_options(read_options(layer), kind)
 
 

@@ -41,6 +41,7 @@ def remarks(options: Options, kind: str, source: Source) -> list[str]:
                 table=table_file(each.table, root) if each.table else None,
                 domains=each.domains,
                 attributes=each.attributes,
+                rules=data,
                 copies=data.look_for_copies,
                 comparing=comparing,
             )

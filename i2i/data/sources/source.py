@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -23,14 +23,12 @@ from i2i.data.images.values import require_full_range
 from i2i.data.kinds.folders import results_in
 from i2i.data.kinds.layouts import first_few
 from i2i.data.sides import SideReader
+from i2i.errors import DataError
 
 Say = Callable[[str], None]
 
 FEW = 4
 """Different held-out images below which measures of how different they are mean nothing."""
-
-HELD_OUT = 0.1
-"""Share of the images that is held out where a data set has no validation split."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,9 @@ class Source:
     `train` gives a sample for any position from 0 on, `images` of them in an epoch; `validation`
     gives its samples in a fixed order. `fingerprint` changes with the names of the files that are
     trained on. `checked` is what the check of the images has seen, `members` makes a list of the
-    images of a split ("train", "val", "test"). `sides` is what two domains are called.
+    images of a split ("train", "val", "test"). `sides` is what two domains are called. `views`
+    makes the data set of a split as validation sees it, `inputs` lists the files that are
+    translated in a direction.
     """
 
     train: Dataset[Any]
@@ -51,6 +51,28 @@ class Source:
     checked: CheckResult = field(default_factory=CheckResult)
     members: Callable[[str], list[Member]] = field(default=lambda split: [], compare=False)
     sides: tuple[str, str] = ("A", "B")
+    views: Mapping[str, Callable[[], Dataset[Any]]] = field(default_factory=dict, compare=False)
+    inputs: Callable[[str, str], list[Path]] = field(default=lambda split, way: [], compare=False)
+
+    def evaluated(self, split: str) -> "Source":
+        """This source with another split in the place of the one to validate with.
+
+        Arguments:
+            split: "train", "val" or "test".
+
+        Raises:
+            DataError: there is no such image, or one cannot be used.
+        """
+        if split == "val" or not self.views:
+            return self
+        if not self.splits[split]:
+            raise DataError(
+                f"There is no image in the split {split!r}: put some into a folder {split}/, name "
+                "them in a table (data.split_table), or train with data.test_share=0.1 or "
+                "data.folds."
+            )
+        dataset: Any = self.views[split]()
+        return replace(self, validation=dataset, validation_images=len(dataset))
 
     @cached_property
     def splits(self) -> dict[str, list[Member]]:

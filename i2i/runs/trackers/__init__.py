@@ -3,7 +3,7 @@ whatever a plug-in registers (`train.trackers`, `--track`)."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from PIL import Image
 
@@ -33,6 +33,9 @@ class Tracker:
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers by their names (`i2i.core.signals`); they may be infinite or NaN."""
+
+    def options(self, values: Mapping[str, Any]) -> None:
+        """The options of the run by their dotted paths, as plain values; told before any number."""
 
     def image(self, step: int, name: str, image: Image.Image) -> None:
         """An image grid."""

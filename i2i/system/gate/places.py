@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-_PLACES = ("root", "root_b", "table")
+_PLACES = ("root", "root_b", "table", "split_table")
 
 
 def without_places(options: Mapping[str, Any]) -> dict[str, Any]:
