@@ -103,7 +103,7 @@ class Paired(DataKind):
         orphans = (*found.orphans_a, *found.orphans_b)
         left_out(dict.fromkeys(orphans, "no partner"), 2 * len(found.pairs) + len(orphans), say)
         reading = readers(data, root)
-        usable = partial(_usable, data=data, say=say, checked=checked, reading=reading)
+        usable = partial(_usable, data=data, say=say, checked=checked, readers=reading)
         # What is to be tested with is checked when that is done.
         own[:2] = [usable(pairs) if pairs else pairs for pairs in own[:2]]
         divided = division.divide(*({"": pairs} for pairs in own))
