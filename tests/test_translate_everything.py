@@ -69,7 +69,7 @@ def test_whatever_pillow_reads_is_read_and_the_rest_is_named(tmp_path: Path) -> 
     wanted += ["unnamed.png", "photo.2024.jpg"]
     others = {
         "clip.mp4": "it is a video: take its frames out first",
-        "x.npy": "it holds arrays: give them to a Translator in Python",
+        "x.mat": "it is no image of a known format",
         "notes.txt": "it is no image of a known format",
         "phone.heic": "it is no image of a known format",
         "noending": "it is no image of a known format",

@@ -8,6 +8,8 @@ import click
 from click.core import ParameterSource
 
 from i2i.cli.estimates import estimate_lines
+from i2i.cli.shared import SizeType
+from i2i.core.size import AnySize
 
 if TYPE_CHECKING:
     from i2i.config import Options
@@ -47,7 +49,9 @@ Examples:
 )
 @click.option("--model", metavar="NAME", help="What is to be trained on it.")
 @click.option("--recipe", metavar="NAME|FILE", help="How; default: the recipe of the model.")
-@click.option("--size", type=click.IntRange(min=16), help="The size of the squares to train on.")
+@click.option(
+    "--size", type=SizeType(16), help="To train on: the side of squares, or WIDTHxHEIGHT."
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change an option of the recipe."
 )
@@ -73,7 +77,7 @@ def command(
     split: str | None,
     model: str | None,
     recipe: str | None,
-    size: int | None,
+    size: AnySize | None,
     settings: tuple[str, ...],
     device: str,
     estimate: bool | None,
@@ -185,7 +189,7 @@ def command(
 
 
 def _options(
-    name: str, model: str | None, size: int | None, settings: tuple[str, ...]
+    name: str, model: str | None, size: AnySize | None, settings: tuple[str, ...]
 ) -> "Options":
     from i2i.config.recipes import load_options, read_recipe
 

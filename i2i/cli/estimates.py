@@ -32,7 +32,7 @@ def estimate_lines(measured: "Estimate", options: "Options", samples: int) -> li
     ]
     width = max(len(name) for name, _ in rows)
     return [
-        f"{options.model} at {measured.crop_size} pixels, {measured.batch_size} in a step, "
+        f"{options.model} at {options.data.cropped} pixels, {measured.batch_size} in a step, "
         f"{options.train.precision}, on {measured.device} (measured in {measured.steps} steps on "
         "random images, after those to warm up; reading images is not in it):",
         *(f"  {name:{width}}  {text}" for name, text in rows),

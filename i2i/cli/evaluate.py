@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from i2i.cli.shared import choosing_best
+from i2i.cli.shared import SizeType, choosing_best
+from i2i.core.size import AnySize
 
 
 @click.command(
@@ -98,8 +99,8 @@ Examples:
 )
 @click.option(
     "--size",
-    type=click.IntRange(min=8),
-    help="With folders: bring each image to a square of N pixels first.",
+    type=SizeType(8),
+    help="With folders: bring each image to a square of so many pixels, or to WIDTHxHEIGHT, first.",
 )
 @click.option(
     "--span",
@@ -147,7 +148,7 @@ def command(
     measures: str | None,
     features: str,
     weights: Path | None,
-    size: int | None,
+    size: AnySize | None,
     span: tuple[float, float] | None,
     count: int | None,
     seed: int,

@@ -7,6 +7,29 @@ from typing import Any
 
 import click
 
+from i2i.core.size import Size
+
+
+class SizeType(click.ParamType):  # type: ignore[type-arg]
+    """A size in pixels, "256" for a square or "512x256": given on as one number or a pair."""
+
+    name = "PIXELS|WIDTHxHEIGHT"
+
+    def __init__(self, smallest: int) -> None:
+        self.smallest = smallest
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        try:
+            size = Size.of(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}.", parameter, context)
+        if min(size) < self.smallest:
+            self.fail(f"{value} must be at least {self.smallest}.", parameter, context)
+        return size.plain
+
+
 _OF_A_GENERATOR = (
     click.option(
         "--checkpoint",

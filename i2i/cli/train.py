@@ -8,7 +8,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from i2i.cli.shared import PLUGINS
+from i2i.cli.shared import PLUGINS, SizeType
+from i2i.core.size import AnySize
 
 _FOR_RESUME = (
     *("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad", "patience"),
@@ -54,7 +55,11 @@ has a folder for each, in train/ or not; or a table of attributes."""
     help="Do a run again from its beginning, with all changes that were made when it was resumed.",
 )
 @click.option("--direction", type=click.Choice(["AtoB", "BtoA"]), help="Which side is the input.")
-@click.option("--size", type=click.IntRange(min=16), help="Train on squares of this many pixels.")
+@click.option(
+    "--size",
+    type=SizeType(16),
+    help="Train on squares of so many pixels, or on WIDTHxHEIGHT (512x256).",
+)
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -170,7 +175,7 @@ def command(
     resume_or_start: bool,
     replay: Path | None,
     rescue_dir: Path | None,
-    size: int | None,
+    size: AnySize | None,
     device: str,
     processes: int | None,
     name: str | None,

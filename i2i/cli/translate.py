@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
-from i2i.cli.shared import choosing_a_generator
+from i2i.cli.shared import SizeType, choosing_a_generator
+from i2i.core.size import AnySize
 
 if TYPE_CHECKING:
     from i2i.distributed.processes import Processes
@@ -68,8 +69,9 @@ Examples:
 )
 @click.option(
     "--size",
-    type=click.IntRange(min=1),
-    help="Resize each image first so that its shorter side has this many pixels.",
+    type=SizeType(1),
+    help="Resize each image first so that its shorter side has so many pixels; or, whatever its "
+    "proportions, to WIDTHxHEIGHT.",
 )
 @click.option(
     "--split",
@@ -172,7 +174,7 @@ def command(
     runs_dir: Path,
     device: str,
     precision: str,
-    size: int | None,
+    size: AnySize | None,
     split: str | None,
     side: Literal["A", "B"] | None,
     batch_size: int,

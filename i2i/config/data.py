@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from i2i.config.section import Count, Names, Positive, Section, Share, Side, Width
+from i2i.config.section import Count, Names, Positive, Section, Share, Sizes, Width
 from i2i.config.sides import DataSide
 from i2i.core.labels import LabelSet, LabelSpace
+from i2i.core.size import Size
 from i2i.errors import did_you_mean
 
 
@@ -98,15 +99,20 @@ class Data(LabelledData):
         0, description="domains: images of a domain to aim at that come with each image"
     )
     root_b: str = Field("", description="unpaired: the folder of domain B, if it lies apart")
-    load_size: Side = Field(description="pixels that images are resized to before they are cropped")
-    crop_size: Annotated[Side, Field(ge=16)] = Field(
-        description="height and width of the squares that are trained on"
+    load_size: Sizes = Field(
+        description="pixels that images are resized to before they are cropped: of a square, or "
+        "[width, height]"
+    )
+    crop_size: Sizes = Field(
+        description="what is trained on: the side of a square in pixels, or [width, height]"
     )
     resize: Literal["stretch", "shorter side", "none"] = Field(
-        "stretch", description="to a square; the shorter side alone; or leave images as they are"
+        "stretch",
+        description="to load_size whatever the proportions; keeping them, until it is covered; or "
+        "leave images as they are",
     )
     crop: Literal["random", "center", "random resized"] = Field(
-        "random", description="where the square is cut from, in training; or how it is cut out"
+        "random", description="where the crop is taken, in training; or how it is cut out"
     )
     flip: bool = Field(True, description="mirror half of the images, in training")
     direction: Literal["AtoB", "BtoA"] = Field("AtoB", description="which side is the input")
@@ -163,6 +169,16 @@ class Data(LabelledData):
     )
 
     @property
+    def loaded(self) -> Size:
+        """What images are resized to before they are cropped."""
+        return Size.of(self.load_size)
+
+    @property
+    def cropped(self) -> Size:
+        """What is trained on."""
+        return Size.of(self.crop_size)
+
+    @property
     def labels(self) -> LabelSpace:
         """What is known of the images; without names where nothing is."""
         return LabelSpace(tuple(each.label_set for each in (self, *self.more)))
@@ -216,8 +232,11 @@ class Data(LabelledData):
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Data":
-        if self.resize != "none" and self.load_size < self.crop_size:
+        if min(self.cropped) < 16:
+            raise ValueError(f"crop_size (={self.cropped}) must be at least 16")
+        small = any(a < b for a, b in zip(self.loaded, self.cropped, strict=True))
+        if self.resize != "none" and small:
             raise ValueError(
-                f"load_size (={self.load_size}) must be at least crop_size (={self.crop_size})"
+                f"load_size (={self.loaded}) must be at least crop_size (={self.cropped})"
             )
         return self

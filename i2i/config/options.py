@@ -76,9 +76,9 @@ class Options(Section):
         if self.growth is None:
             return self
         last = self.growth.stages[-1].size
-        if last != self.data.crop_size:
+        if self.data.cropped != (last, last):
             raise ValueError(
-                f"data.crop_size (={self.data.crop_size}) must be the size of the last of "
+                f"data.crop_size (={self.data.cropped}) must be the size of the last of "
                 f"growth.stages (={last})"
             )
         if self.train.steps is None:

@@ -13,6 +13,7 @@ from i2i.config import Layer, Options, network_section, read_options
 from i2i.config.renamed import with_new_words
 from i2i.core.plugins import in_recipe
 from i2i.core.registry import MODELS, networks
+from i2i.core.size import Size
 from i2i.errors import OptionsError, did_you_mean
 from i2i.system import gate
 
@@ -196,37 +197,41 @@ def flat(options: Layer, above: str = "") -> dict[str, Any]:
     return found
 
 
-def with_size(options: Layer, size: int) -> dict[str, Any]:
-    """Fit the sizes of a recipe to square images of `size` pixels.
+def with_size(options: Layer, size: "int | str | tuple[int, int]") -> dict[str, Any]:
+    """Fit the sizes of a recipe to images of `size`: the side of a square in pixels,
+    (width, height), or a text ("512x256").
 
     The crop becomes `size`, the image that it is cut from keeps its proportion to it, and each
     network changes what it must (its `fit_to`): a U-Net that would halve the image too often gets
     less deep, say. Networks that grow stop at `size`.
     """
-    options = read_options(options).to_dict()
-    data = options["data"]
+    try:
+        crop = Size.of(size)
+    except ValueError as error:
+        raise OptionsError(f"size (={size!r}): {error}.") from error
+    read = read_options(options)
+    options = read.to_dict()
+    proportions = zip(crop, read.data.loaded, read.data.cropped, strict=True)
+    load = Size(*(round(new * before / after) for new, before, after in proportions))
     changes: dict[str, Any] = {
-        "summary": re.sub(r"\b\d+ pixels\b", f"{size} pixels", options["summary"]),
-        "data": {
-            "crop_size": size,
-            "load_size": round(size * data["load_size"] / data["crop_size"]),
-        },
+        "summary": re.sub(r"\b\d+(x\d+)? pixels\b", f"{crop} pixels", options["summary"]),
+        "data": {"crop_size": crop.plain, "load_size": load.plain},
     }
     if "growth" in options:
-        stages = [stage for stage in options["growth"]["stages"] if stage["size"] <= size]
+        stages = [stage for stage in options["growth"]["stages"] if stage["size"] <= min(crop)]
         changes["growth"] = {"stages": stages}
         changes["train"] = {"steps": sum(stage["fade"] + stage["hold"] for stage in stages)}
     for role in MODELS.find(options["model"]).roles:
         network = networks(role).find(options[role]["network"])
         if hasattr(network, "fit_to"):
-            changes[role] = network.fit_to(size, options[role])
+            changes[role] = network.fit_to(crop.halving, options[role])
     return merge(options, changes)
 
 
 def load_options(
     recipe: str | Path | Options,
     *settings: str | Layer,
-    size: int | None = None,
+    size: int | str | tuple[int, int] | None = None,
     dataroot: str | Path | None = None,
     dataroot_b: str | Path | None = None,
 ) -> Options:
@@ -236,7 +241,8 @@ def load_options(
         recipe: the name of a recipe of the package ("pix2pix"), the path of a TOML file, or options
             that are to be changed.
         settings: changes such as "objective.l1=50", as for `--set`; or see `settings_layer`.
-        size: fit the recipe to square images of this many pixels.
+        size: fit the recipe to images of this size: the side of squares in pixels, "512x256" or
+            (512, 256).
         dataroot: where the images are, as for `--dataroot`: the option data.root.
         dataroot_b: unpaired: the folder of domain B, if it lies apart: the option data.root_b.
 

@@ -1,8 +1,10 @@
 """What the tables of a recipe have in common."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from i2i.core.size import MOST, Size
 
 # Options also come from checkpoints and recipes of strangers, and from slips of the finger. Each
 # bound is far beyond what anybody can use, and far below what takes hours merely to build.
@@ -23,8 +25,20 @@ but those of a generator all work at a quarter of the size of the image."""
 Halvings = Annotated[int, Field(ge=1, le=16)]
 """Times that the size is halved: what the largest side has."""
 
-Side = Annotated[int, Field(ge=1, le=65536)]
-"""Pixels; JPEG ends at 65,535."""
+Side = Annotated[int, Field(ge=1, le=MOST)]
+"""Pixels."""
+
+
+def _plain_size(value: Any) -> Any:
+    """ "512x256" as a pair, and a square as one number; what is no size stays for pydantic."""
+    if isinstance(value, str):
+        return Size.of(value).plain
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    return value[0] if pair and value[0] == value[1] else value
+
+
+Sizes = Annotated[Side | tuple[Side, Side], BeforeValidator(_plain_size)]
+"""The side of a square, or [width, height]; also "WIDTHxHEIGHT"."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

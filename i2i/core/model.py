@@ -27,6 +27,7 @@ from i2i.core.growth import Growth
 from i2i.core.labels import LabelSpace
 from i2i.core.latent import Latent
 from i2i.core.registry import LOSSES
+from i2i.core.size import Size
 from i2i.errors import OptionsError, did_you_mean
 
 
@@ -217,8 +218,8 @@ class Parts:
     input_channels: int
     output_channels: int
 
-    size: int
-    """Height and width of the images that it trains on."""
+    crop: Size
+    """Width and height of the images that it trains on."""
 
     labels: LabelSpace
     """What is known of the images; without names where nothing is."""
@@ -229,7 +230,20 @@ class Parts:
     growth: Growth | None = None
     """How the networks grow, for those that do."""
 
-    def generator(self, *numbers: int, **more: int) -> nn.Module:
+    @property
+    def size(self) -> int:
+        """Height and width of the images, for models of squares alone.
+
+        Raises:
+            OptionsError: they are no squares.
+        """
+        if not self.crop.is_square:
+            raise OptionsError(
+                f"data.crop_size (={self.crop}) must be a square for this model: give one number."
+            )
+        return self.crop.width
+
+    def generator(self, *numbers: int, **more: Any) -> nn.Module:
         """Make the network of the table [generator].
 
         One that translates is told its numbers of input and output channels; one that makes images
@@ -237,7 +251,7 @@ class Parts:
         """
         return self.make_network("generator", *numbers, **more)
 
-    def discriminator(self, *numbers: int, **more: int) -> nn.Module:
+    def discriminator(self, *numbers: int, **more: Any) -> nn.Module:
         """Make the network of the table [discriminator].
 
         It is told its number of input channels and, where it also tells labels or is told them,

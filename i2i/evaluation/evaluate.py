@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from i2i.core.size import AnySize
 from i2i.evaluation.comparisons import Comparison
 from i2i.evaluation.depth import Span
 from i2i.evaluation.figures import MEASURES, Evaluation, require_measures
@@ -20,7 +21,7 @@ def evaluate_folders(
     measures: Sequence[str] = (),
     domains: bool = False,
     count: int | None = None,
-    size: int | None = None,
+    size: AnySize | None = None,
     span: Span | None = None,
     **tools: Any,
 ) -> list[Evaluation]:
@@ -32,7 +33,7 @@ def evaluate_folders(
         measures: some of `i2i.evaluation.figures.MEASURES`; by default everything that is possible.
         domains: whether the sub-folders are domains, which are then measured one by one.
         count: how many images of each folder are looked at.
-        size: bring each image to a square of this many pixels.
+        size: bring each image to this size: the side of a square, or (width, height).
         span: the values of black and white, for files of more than 8 bits.
         tools: `features`, `weights`, `device`, `seed`, `say` and `progress`, as for
             `i2i.evaluation.tools.find_tools`.

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from i2i.core.size import AnySize
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images.check import check_images, usable_images
 from i2i.data.images.read import list_images
@@ -40,7 +41,7 @@ def folder_comparisons(
     *,
     domains: bool = False,
     count: int | None = None,
-    size: int | None = None,
+    size: AnySize | None = None,
     span: Span | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> list[Comparison]:
@@ -58,7 +59,7 @@ def folder_comparisons(
             judges the others.
         count: how many images of each folder are looked at, evenly from all over the result;
             of the reference their partners, if there are some.
-        size: bring each image to a square of this size.
+        size: bring each image to this size: the side of a square, or (width, height).
         span: the values of black and white, for files of more than 8 bits; by default the least
             and the greatest value of the reference.
         progress: told what is being done, and how much of how much is.
@@ -144,7 +145,7 @@ def _both(
     result: Path,
     reference: Path,
     count: int | None,
-    size: int | None,
+    size: AnySize | None,
     span: Span | None,
     progress: Progress,
 ) -> tuple[FolderImages, FolderImages, list[tuple[int, int]], list[str]]:
@@ -257,7 +258,7 @@ def _named(folder: Path) -> dict[str, Path]:
 
 
 def _images(
-    paths: Mapping[str, Path], size: int | None, span: Span | None, progress: Progress
+    paths: Mapping[str, Path], size: AnySize | None, span: Span | None, progress: Progress
 ) -> FolderImages:
     checked = check_images(
         paths.values(), cache_folder(), progress=lambda d, n: progress("checking images", d, n)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from i2i.core.batch import to_bytes, to_signed, to_tensor
+from i2i.core.size import AnySize, Size
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.images.read import read_image
 from i2i.evaluation.depth import Span, read_values
@@ -55,9 +56,9 @@ class ImageSet(Protocol):
         """Those with these numbers."""
         ...
 
-    def sized(self, side: int) -> "ImageSet":
-        """All of them as squares: the shorter side resized (bicubic, antialiased), the middle cut
-        out."""
+    def sized(self, size: AnySize) -> "ImageSet":
+        """All of them as squares of a side, or as (width, height): resized until that is covered
+        (bicubic, antialiased), and the middle cut out."""
         ...
 
 
@@ -68,7 +69,7 @@ class FolderImages:
         paths: of the files.
         names: one for each.
         shapes: height and width of each, upright.
-        side: of the squares that they are brought to (`ImageSet.sized`); None: as they are.
+        size: that they are brought to (`ImageSet.sized`); None: as they are.
         span: the values that become black and white, for files of more than 8 bits; None: those of
             the format.
     """
@@ -78,16 +79,16 @@ class FolderImages:
         paths: Sequence[Path],
         names: Sequence[str],
         shapes: Sequence[tuple[int, int]],
-        side: int | None = None,
+        size: AnySize | None = None,
         span: Span | None = None,
     ) -> None:
         assert len(paths) == len(names) == len(shapes), (len(paths), len(names), len(shapes))
         self.paths = list(paths)
         self.names: Sequence[str] = list(names)
-        self.side = side
+        self.size = None if size is None else Size.of(size)
         self.span = span
         self._shapes = list(shapes)
-        self._fit = evaluation_geometry(side, "shorter side") if side else None
+        self._fit = None if size is None else evaluation_geometry(size, "shorter side")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -106,10 +107,10 @@ class FolderImages:
                 yield torch.stack(list(alike))
 
     def shapes(self) -> set[tuple[int, int]]:
-        return {(self.side, self.side)} if self.side else set(self._shapes)
+        return {self.size.shape} if self.size else set(self._shapes)
 
     def content(self) -> str:
-        found = hashlib.sha256(repr((self.side, len(self), self.span)).encode())
+        found = hashlib.sha256(repr((self.size, len(self), self.span)).encode())
         for path in self.paths:
             found.update(hashlib.sha256(path.read_bytes()).digest())
         return found.hexdigest()
@@ -119,12 +120,12 @@ class FolderImages:
             [self.paths[number] for number in numbers],
             [self.names[number] for number in numbers],
             [self._shapes[number] for number in numbers],
-            self.side,
+            self.size,
             self.span,
         )
 
-    def sized(self, side: int) -> "FolderImages":
-        return FolderImages(self.paths, self.names, self._shapes, side, self.span)
+    def sized(self, size: AnySize) -> "FolderImages":
+        return FolderImages(self.paths, self.names, self._shapes, size, self.span)
 
     def _read(self, paths: Sequence[Path]) -> list[Tensor]:
         with ThreadPoolExecutor() as pool:
@@ -180,8 +181,8 @@ class TensorImages:
         names = [self.names[number] for number in numbers]
         return TensorImages(self.images[list(numbers)], names)
 
-    def sized(self, side: int) -> "TensorImages":
-        fit = evaluation_geometry(side, "shorter side")
+    def sized(self, size: AnySize) -> "TensorImages":
+        fit = evaluation_geometry(size, "shorter side")
         pixels = (image.permute(1, 2, 0).contiguous().numpy() for image in self.images)
         fitted = [to_tensor(fit(0, 0, each)[0]) for each in pixels]
         return TensorImages(torch.stack(fitted), self.names)

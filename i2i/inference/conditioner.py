@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from i2i.core.batch import to_signed
 from i2i.core.labels import Asked, Changes, LabelSpace, with_planes
+from i2i.core.size import AnySize, Size
 from i2i.data.catalogue.attributes import read_table
 from i2i.errors import DataError, OptionsError
 
@@ -24,9 +25,9 @@ class Conditioner:
 
     Arguments:
         labels: what the generator has learnt.
-        classifier: (N, C, `size`, `size`) -> anything, and logits (N, L); None if there is none. It
+        classifier: (N, C, H, W) of `size` -> anything, and logits (N, L); None if there is none. It
             is used where it lies, and must be in evaluation mode.
-        size: height and width of the images that the classifier takes.
+        size: of the images that the classifier takes: the side of squares, or (width, height).
         stretch: whether images are brought to it whatever their proportions; else their middle
             is cut out.
         asked: what is asked for by default.
@@ -40,13 +41,13 @@ class Conditioner:
         labels: LabelSpace,
         classifier: nn.Module | None,
         *,
-        size: int,
+        size: AnySize,
         stretch: bool,
         asked: Asked = None,
     ) -> None:
         self.labels = labels
         self.classifier = classifier
-        self.size = size
+        self.size = Size.of(size)
         self.stretch = stretch
         self.ask(asked)
 
@@ -109,7 +110,7 @@ class Conditioner:
                 "no discriminator to find them: set all of them, or give a table of them."
             )
         device = next(self.classifier.parameters()).device
-        fitted = fit_square(to_signed(images).float().to(device), self.size, stretch=self.stretch)
+        fitted = fitted_to(to_signed(images).float().to(device), self.size, stretch=self.stretch)
         _, logits = self.classifier(fitted)
         return self.labels.decided(logits.float()).to(images.device)
 
@@ -142,20 +143,20 @@ class Conditioner:
         return labels
 
 
-def fit_square(images: Tensor, size: int, *, stretch: bool) -> Tensor:
-    """Bring images (N, C, H, W) to `size` x `size` pixels, as validation does in training.
+def fitted_to(images: Tensor, size: Size, *, stretch: bool) -> Tensor:
+    """Bring images (N, C, H, W) to a size, as validation does in training.
 
     Arguments:
         images: in -1..1.
-        size: height and width of the result.
+        size: of the result.
         stretch: whatever the proportions; else the middle is cut out.
     """
     height, width = images.shape[-2:]
     if stretch:
-        height, width = size, size
+        height, width = size.shape
     else:
-        scale = size / min(height, width)
+        scale = max(size.height / height, size.width / width)
         height, width = round(height * scale), round(width * scale)
     images = F.interpolate(images, (height, width), mode="bicubic", antialias=True)
-    top, left = (height - size) // 2, (width - size) // 2
-    return images[..., top : top + size, left : left + size].clamp(-1, 1)
+    top, left = (height - size.height) // 2, (width - size.width) // 2
+    return images[..., top : top + size.height, left : left + size.width].clamp(-1, 1)

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from i2i.core.batch import to_signed
+from i2i.core.size import Size
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.images.read import Pixels, list_images, read_image
 from i2i.errors import DataError, OptionsError
@@ -97,9 +98,9 @@ def styles_overview(
 
 
 def _chosen(
-    translator: Translator, size: int, source: Path, count: int
+    translator: Translator, size: Size, source: Path, count: int
 ) -> tuple[Tensor, list[Failure]]:
-    """Some images from all over a folder, (N, C, `size`, `size`) in -1..1, and those that were
+    """Some images from all over a folder, (N, C, H, W) of `size` in -1..1, and those that were
     met and could not be read."""
     paths = [source] if source.is_file() else list_images(source)
     if not paths:

@@ -115,7 +115,7 @@ def translate_folder(
     source: Path | str,
     target: Path | str,
     *,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     side: Literal["A", "B"] | None = None,
     batch_size: int = 8,
     overwrite: bool = False,
@@ -143,8 +143,8 @@ def translate_folder(
     Arguments:
         source: a folder, whose sub-folders belong to it, or one image.
         target: the folder to write to, made if need be; for one image also the file to write.
-        size: resize images so that their shorter side has this many pixels, keeping their aspect
-            (bicubic with antialiasing), before they are translated.
+        size: resize images before they are translated (bicubic with antialiasing): so that their
+            shorter side has this many pixels, keeping their aspect; or to (width, height).
         side: take only the left half ("A") or the right half ("B") of each image, of pairs that lie
             side by side.
         batch_size: most images to compute together; large ones are fewer (`BYTES_PER_BATCH`).
@@ -166,7 +166,7 @@ def translate_folder(
             or would have the name of another; or a result cannot be written.
     """
     for name, value in (("size", size), ("batch_size", batch_size), ("workers", workers)):
-        if value is not None and value < 1:
+        if value is not None and (value if isinstance(value, int) else min(value)) < 1:
             raise OptionsError(f"{name} (={value}) must be at least 1.")
     if side not in (None, "A", "B"):
         raise OptionsError(f"side (={side!r}) must be A (the left half) or B (the right half).")

@@ -108,7 +108,8 @@ def _trained_size(options: Options) -> int | None:
     if data.resize == "none" or not data.root:
         return None
     # A little more than is cropped is meant for variety; use is as in validation, without it.
-    return data.crop_size if data.load_size <= 1.25 * data.crop_size else data.load_size
+    crop, load = min(data.cropped), min(data.loaded)
+    return crop if load <= 1.25 * crop else load
 
 
 def _styler(
@@ -187,7 +188,7 @@ def build_sampler(
         generator,
         what,
         names=options.data.labels.names if getattr(generator, "classes", 0) else (),
-        size=options.data.crop_size,
+        size=options.data.cropped.width,
         norm=options.inference.norm,
         device=device,
         precision=precision,
@@ -451,7 +452,7 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
     else:
         lines.append("trained:    elsewhere; imported")
     if find_kind(model.data).translates:
-        lines.append(f"images:     {options.data.crop_size} pixels")
+        lines.append(f"images:     {options.data.cropped} pixels")
     for each in options.data.labels.sets:
         kind = "domains:" if find_kind(model.data).translates else "classes:"
         kind = kind if each.exclusive else "attributes:"
@@ -462,7 +463,7 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
         generator = model.get_submodule(model.generators[0])
         told = ", told the class" if getattr(generator, "classes", 0) else ""
         lines.append(
-            f"images:   {options.data.crop_size} pixels, from {what.size} numbers of "
+            f"images:   {options.data.cropped} pixels, from {what.size} numbers of "
             f"{what.distribution} noise{codes}{told}"
         )
     for name, network in model.named_children():

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from i2i.core.batch import to_signed
 from i2i.core.labels import Asked, LabelSpace
+from i2i.core.size import AnySize
 from i2i.data.images.read import read_image
 from i2i.errors import OptionsError
-from i2i.inference.conditioner import Conditioner, fit_square
+from i2i.inference.conditioner import Conditioner, fitted_to
 from i2i.networks.starganv2 import FixedStyleGenerator
 
 
@@ -49,7 +50,7 @@ class Styler(Conditioner):
         style_encoder: nn.Module,
         *,
         channels: int,
-        size: int,
+        size: AnySize,
         stretch: bool,
         asked: Asked = None,
     ) -> None:
@@ -78,11 +79,11 @@ class Styler(Conditioner):
         """
         if isinstance(image, Path):
             image = torch.from_numpy(read_image(image, self.channels)).permute(2, 0, 1)
-        self._source = fit_square(to_signed(image[None]).float(), self.size, stretch=self.stretch)
+        self._source = fitted_to(to_signed(image[None]).float(), self.size, stretch=self.stretch)
 
     @property
     def reference(self) -> Tensor:
-        """The image that styles are taken of, (1, C, `size`, `size`) in -1..1."""
+        """The image that styles are taken of, (1, C, H, W) of `size`, in -1..1."""
         assert isinstance(self._source, Tensor)
         return self._source
 

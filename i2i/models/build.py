@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from i2i.core.growth import Growth, Stage
 from i2i.core.latent import Latent
 from i2i.core.model import Model, Parts
 from i2i.core.registry import networks
+from i2i.core.size import Size
 from i2i.data.kinds import find_kind
 from i2i.errors import OptionsError, did_you_mean
 from i2i.losses import Adversarial
@@ -64,7 +66,7 @@ def weights(options: Options) -> dict[str, float]:
                 raise OptionsError(
                     f"objective.{name} (='auto') must be a number: only of r1 there is a rule."
                 )
-            weight = 0.0002 * options.data.crop_size**2 / options.train.batch_size
+            weight = 0.0002 * options.data.cropped.pixels / options.train.batch_size
         settled[name] = float(weight)
     return settled
 
@@ -94,7 +96,7 @@ def build_model(options: Options) -> Model:
         weights=weights(options),
         input_channels=options.data.input_channels,
         output_channels=options.data.output_channels,
-        size=options.data.crop_size,
+        crop=options.data.cropped,
         labels=options.data.labels,
         latent=latent(options),
         growth=growth(options),
@@ -125,10 +127,10 @@ def build_model(options: Options) -> Model:
     model.set_lazy(options.every)
     for name, weight in options.objective.items():
         if weight == "auto":
-            size, batch = options.data.crop_size, options.train.batch_size
+            (width, height), batch = options.data.cropped, options.train.batch_size
             model.notices += (
                 f"objective.{name} = {parts.weights[name]:.4g}, which is "
-                f"0.0002 * {size}**2 / {batch} (size and batch size).",
+                f"0.0002 * {width} * {height} / {batch} (size and batch size).",
             )
     if options.anneal.beta2 is not None and options.optimizer.name != "adam":
         raise OptionsError(
@@ -169,18 +171,19 @@ def build_model(options: Options) -> Model:
                 f"optimizer.networks.{name} is no network of {options.model} that learns."
                 f"{did_you_mean(name, known)} They are: {', '.join(known)}."
             )
-    size = options.data.crop_size
+    size = options.data.cropped
     for name in model.generators if find_kind(model.data).translates else ():
         multiple = getattr(model.get_submodule(name), "multiple", 1)
-        if size % multiple:
+        if size.width % multiple or size.height % multiple:
+            fitting = Size(*(max(multiple, side - side % multiple) for side in size))
             raise OptionsError(
                 f"data.crop_size (={size}) must be a multiple of {multiple} for this "
-                f"{options.generator.network}: take {max(multiple, size - size % multiple)}, or "
+                f"{options.generator.network}: take {fitting}, or "
                 f"another depth ({_shape(options.generator)})."
             )
     for network in model.children():
         minimum = getattr(network, "minimum", 1)
-        if size < minimum:
+        if min(size) < minimum:
             raise OptionsError(
                 f"data.crop_size (={size}) must be at least {minimum} for this "
                 f"{options.discriminator.network}, or it needs fewer layers "
@@ -215,7 +218,7 @@ def _chosen(options: Options) -> str:
     )
 
 
-def _network(options: Options, role: str, *numbers: int, **more: int) -> nn.Module:
+def _network(options: Options, role: str, *numbers: int, **more: Any) -> nn.Module:
     """Make the network of a role, and draw its weights."""
     chosen = options.networks[role]
     network = networks(role).find(chosen.network)

@@ -118,7 +118,7 @@ class CycleGAN(Model):
             discriminator_B=parts.discriminator(b),
             adversarial=parts.adversarial,
             weights=weights,
-            pool_shapes=((a, parts.size, parts.size), (b, parts.size, parts.size)),
+            pool_shapes=((a, *parts.crop.shape), (b, *parts.crop.shape)),
             **options,
         )
         model.notices = tuple(notices)

@@ -101,7 +101,7 @@ class StarGAN(Model):
         return cls(
             generator=parts.generator(channels + parts.labels.planes, channels),
             discriminator=parts.discriminator(
-                channels, classes=len(parts.labels.names), size=parts.size
+                channels, classes=len(parts.labels.names), size=parts.crop.plain
             ),
             labels=parts.labels,
             adversarial=parts.adversarial,

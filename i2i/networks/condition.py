@@ -8,6 +8,7 @@ discriminator takes it as planes of constant numbers behind the channels of the 
 import torch
 from torch import Tensor, nn
 
+from i2i.core.size import Size
 from i2i.errors import DataError, OptionsError
 from i2i.networks import blocks
 
@@ -69,11 +70,16 @@ def require_counts(*, classes: int, codes: int = 0, **layers: int) -> None:
 
 def require_square(images: Tensor, size: int) -> None:
     """Raise a DataError unless images (N, C, H, W) have H = W = `size`."""
+    require_exactly(images, Size(size, size))
+
+
+def require_exactly(images: Tensor, size: Size) -> None:
+    """Raise a DataError unless images (N, C, H, W) have this size."""
     height, width = images.shape[-2:]
-    if (height, width) != (size, size):
+    if (height, width) != size.shape:
         raise DataError(
             f"An image of {height}x{width} (height x width) does not fit this discriminator, "
-            f"which was made for {size}x{size}: resize or crop it."
+            f"which was made for {size.height}x{size.width}: resize or crop it."
         )
 
 

@@ -12,10 +12,11 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.registry import register_network
+from i2i.core.size import AnySize, Size
 from i2i.errors import OptionsError
 from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size, upsampling
 from i2i.networks.checkpointing import Block, Checkpointed
-from i2i.networks.condition import require_square
+from i2i.networks.condition import require_exactly
 from i2i.networks.options import Blocks, Upsample, Width
 
 
@@ -126,7 +127,7 @@ class StarGANDiscriminator(nn.Module):
         width: channels of the first layer; they double from layer to layer.
         layers: convolutions of stride 2, at least 1.
         classes: domains or attributes to tell apart.
-        size: height and width of the images; the classifier sees all of the image at once.
+        size: side of the images, or (width, height); the classifier sees all of an image at once.
 
     Raises:
         OptionsError: a number that is too small, or `size` is no multiple of 2**layers.
@@ -139,13 +140,14 @@ class StarGANDiscriminator(nn.Module):
         width: Width = 64,
         layers: Annotated[int, Ge(1), Le(16), "strided layers"] = 6,
         classes: int,
-        size: int,
+        size: AnySize,
     ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
         require_at_least("layers", layers, 1)
         require_at_least("classes", classes, 1)
-        if size < 1 or size % 2**layers:
+        size = Size.of(size)
+        if min(size) < 1 or any(side % 2**layers for side in size):
             raise OptionsError(
                 f"size (={size}) must be a multiple of {2**layers} for a discriminator of "
                 f"{layers} layers: take another size or fewer layers."
@@ -162,7 +164,9 @@ class StarGANDiscriminator(nn.Module):
             before = channels
         self.main = nn.Sequential(*modules)
         self.conv1 = nn.Conv2d(before, 1, 3, padding=1, bias=False)
-        self.conv2 = nn.Conv2d(before, classes, size // 2**layers, bias=False)
+        self.conv2 = nn.Conv2d(
+            before, classes, (size.height // 2**layers, size.width // 2**layers), bias=False
+        )
 
     @staticmethod
     def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,15 +180,15 @@ class StarGANDiscriminator(nn.Module):
         return features.flatten(1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge and classify (N, in_channels, `size`, `size`).
+        """Judge and classify (N, in_channels, H, W) of `size`.
 
         Returns:
-            scores (N, 1, h, w) with h = w = `size` / 2**`layers`, and the logits of the classes
-            (N, classes).
+            scores (N, 1, h, w), h = H / 2**`layers` and w = W / 2**`layers`, and the logits of the
+            classes (N, classes).
 
         Raises:
             DataError: the images have another size.
         """
-        require_square(images, self.size)
+        require_exactly(images, self.size)
         features = self.main(images)
         return self.conv1(features), self.conv2(features).flatten(1)

@@ -101,7 +101,7 @@ def _head(record: Record) -> str:
             best = {"lower": min, "higher": max}[better](points, key=lambda point: point[1])
             tiles.append((f"best {name}", _number(best[1]), f"at step {best[0]}"))
     if "data.crop_size" in options:
-        tiles.append(("image size", _text(options["data.crop_size"]), "pixels"))
+        tiles.append(("image size", _text(_size(options["data.crop_size"])), "pixels"))
     speeds = [value for _, value in _points(record, "speed/images_per_second")]
     if speeds:
         tiles.append(("speed", f"{median(speeds):.3g}", "images/s"))
@@ -324,6 +324,11 @@ def _points(record: Record, name: str) -> list[tuple[int, float]]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _size(value: Any) -> Any:
+    """A size as an options file has it, for a person."""
+    return "x".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _number(value: float) -> str:

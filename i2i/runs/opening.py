@@ -63,7 +63,7 @@ def require_room(options: Options) -> Model:
         raise OptionsError(
             f"the networks of these options take {_bytes(size)}, and {_bytes(free)} of memory are "
             "free: make them smaller "
-            f"({', '.join([*sizes, f'data.crop_size = {options.data.crop_size}'])})."
+            f"({', '.join([*sizes, f'data.crop_size = {options.data.cropped}'])})."
         )
     return model
 

@@ -28,7 +28,7 @@ def without_gpu(options: Options, device_type: str) -> str | None:
         return None
     root = shlex.quote(options.data.root) if options.data.root else "DATA"
     return (
-        f"note: {options.model} at {options.data.crop_size} pixels is a size for a GPU, and there "
+        f"note: {options.model} at {options.data.cropped} pixels is a size for a GPU, and there "
         f"is none: `i2i train --recipe {quick} --dataroot {root}` gives a first result in minutes, "
         "--dry-run says how long this one will take."
     )
@@ -37,4 +37,4 @@ def without_gpu(options: Options, device_type: str) -> str | None:
 def _work(options: Options) -> float:
     """What an image costs, but for a factor that networks of one kind share."""
     width = getattr(options.generator, "width", 1)
-    return float((options.data.crop_size * width) ** 2)
+    return float(options.data.cropped.pixels * width**2)

@@ -21,6 +21,7 @@ from torch import Tensor
 from i2i.config import Options
 from i2i.core.label_maps import LabelMaps
 from i2i.core.model import Model
+from i2i.core.size import AnySize
 from i2i.data.kinds import find_kind
 from i2i.data.kinds.labelled_images import with_references
 from i2i.data.sides import sides_of
@@ -38,7 +39,7 @@ class Estimate:
     Attributes:
         device: where; for a GPU its name.
         batch_size: images (or pairs) in a step.
-        crop_size: of the images.
+        crop_size: of the images: the side of squares, or (width, height).
         parameters: network -> how many numbers it learns.
         operations: floating-point operations of a step, forward and backward: multiplications and
             additions of convolutions and matrix products, which are nearly all. Updating the
@@ -52,7 +53,7 @@ class Estimate:
 
     device: str
     batch_size: int
-    crop_size: int
+    crop_size: AnySize
     parameters: Mapping[str, int]
     operations: int
     traffic: int
@@ -145,7 +146,7 @@ def measure_apart(
             return pool.submit(_measure_with, options, steps, threads).result()
     except (torch.OutOfMemoryError, MemoryError, BrokenProcessPool) as error:
         raise TrainingError(
-            f"A step of {_batch_size(options)} images of {options.data.crop_size} pixels could "
+            f"A step of {_batch_size(options)} images of {options.data.cropped} pixels could "
             f"not be measured on {device}, most likely for want of memory: take a smaller "
             "--batch-size or --size."
         ) from error

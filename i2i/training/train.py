@@ -14,7 +14,7 @@ def train(
     recipe: str | Path | Options,
     *settings: str | Layer,
     dataroot: str | Path | None = None,
-    size: int | None = None,
+    size: int | str | tuple[int, int] | None = None,
     runs_dir: Path | str = "runs",
     name: str | None = None,
     device: str = "auto",
@@ -36,7 +36,8 @@ def train(
         settings: changes such as "objective.l1=50" or {"objective": {"l1": 50}}.
         dataroot: a folder of images, a name in the catalogue, or "demo"; may be left out if the
             recipe says it.
-        size: fit the recipe to square images of this many pixels.
+        size: fit the recipe to images of this size: the side of squares in pixels, "512x256" or
+            (512, 256).
         runs_dir: where the folder of the run is made.
         name: of the run; by default recipe, data set and time.
         device: "auto", "cpu", "cuda", ...

@@ -202,10 +202,10 @@ def test_other_domains_to_validate_with_are_said(tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"trainA/{n}.npy" for n in range(8)), "trainA/readme.txt", "trainB/1.png")
-    with pytest.raises(DataError, match=r"no image in '.*trainA'.*8 \.npy, 1 \.txt"):
+    touch(tmp_path, *(f"trainA/{n}.mat" for n in range(8)), "trainA/readme.txt", "trainB/1.png")
+    with pytest.raises(DataError, match=r"no image in '.*trainA'.*8 \.mat, 1 \.txt"):
         find_pairs(tmp_path, "train")
-    with pytest.raises(DataError, match=r"8 \.npy"):
+    with pytest.raises(DataError, match=r"8 \.mat"):
         find_unpaired(tmp_path, "train")
     assert len(passed_over([tmp_path])) == 8
     assert nothing_here(tmp_path / "none") == f"There is no image in '{tmp_path / 'none'}'."

@@ -176,14 +176,14 @@ def test_a_place_is_read_as_it_is_typed(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_is_left_out_is_named_once(tmp_path: Path) -> None:
     root = data_of("cyclegan", tmp_path, 6)
     (root / "trainA" / "3.png").write_bytes(b"")
-    (root / "trainA" / "4.npy").touch()
+    (root / "trainA" / "4.mat").touch()
     (root / "testA").mkdir()
     said: list[str] = []
     opened("cyclegan", root, "data.skip_bad=true", said=said)
     text = "\n".join(said)
     assert text.count("trainA/3.png") == 1
     assert "left out 1 of 6 that cannot be used" in text
-    assert "note: 1 files of kinds that are not read are passed over (1 .npy)" in text
+    assert "note: 1 files of kinds that are not read are passed over (1 .mat)" in text
     assert "note: testA without a folder of B: not used" in text
     assert "note: of A there is only 1 to validate with" in text
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from i2i.core.size import AnySize, Size
 from i2i.data.augment.transforms import UserTransforms
 from i2i.data.images.read import Pixels
 from i2i.errors import OptionsError, did_you_mean
@@ -52,11 +53,12 @@ class JointGeometry:
     """Resize, crop and mirror images of one size alike.
 
     Args:
-        load_size: What "stretch" and "shorter side" resize to before the crop, in pixels.
-        crop_size: Height and width of the result. An image that would be smaller after resizing is
+        load_size: What "stretch" and "shorter side" resize to before the crop, in pixels: the side
+            of a square, or (width, height).
+        crop_size: Of the result, likewise. An image that would be smaller after resizing is
             enlarged until it covers the crop.
-        resize: "stretch": to load_size x load_size, whatever the proportions (published);
-            "shorter side": keeps the proportions, the shorter side becomes load_size;
+        resize: "stretch": to load_size, whatever the proportions (published);
+            "shorter side": keeps the proportions, and just covers load_size;
             "none": crops from the image as it is.
         random_crop: Crop anywhere, else in the centre.
         flip: Mirror left and right with probability 1/2.
@@ -69,8 +71,8 @@ class JointGeometry:
 
     def __init__(
         self,
-        load_size: int = 286,
-        crop_size: int = 256,
+        load_size: AnySize = 286,
+        crop_size: AnySize = 256,
         resize: Resize = "stretch",
         random_crop: bool = True,
         flip: bool = True,
@@ -82,18 +84,18 @@ class JointGeometry:
                 f"resize (={resize!r}) must be one of {', '.join(map(repr, get_args(Resize)))}."
                 f"{did_you_mean(resize, get_args(Resize))}"
             )
-        self.load_size = load_size
-        self.crop_size = crop_size
+        self.load_size = Size.of(load_size)
+        self.crop_size = Size.of(crop_size)
         self.resize = resize
         self.flip = flip
         self.transforms = transforms
         self.nearest = nearest
         crop = A.RandomCrop if random_crop else A.CenterCrop
-        self._crop = crop(crop_size, crop_size)
+        self._crop = crop(*self.crop_size.shape)
         self._mirror = A.HorizontalFlip(p=0.5 if flip else 0.0)
 
     def __call__(self, seed: int, position: int, *images: Pixels) -> tuple[Pixels, ...]:
-        """Transform one or two images (H, W, C) uint8 of equal H and W to (crop_size, ..., C).
+        """Transform one or two images (H, W, C) uint8 of equal H and W to those of the crop.
 
         All that is random follows from (seed, position).
         """
@@ -127,7 +129,7 @@ class JointGeometry:
         self, seed: int, position: int, *resized: Pixels, sides: str
     ) -> tuple[Pixels, ...]:
         height, width = resized[0].shape[:2]
-        if not self.flip and height == width == self.crop_size:
+        if not self.flip and (height, width) == self.crop_size.shape:
             return resized  # to draw nothing would take longer than to read a small image
         generator = np.random.default_rng((seed, _STREAM, position))
         # Each draws from a seed of its own: else every crop from the left, say, would be mirrored.
@@ -143,11 +145,14 @@ class JointGeometry:
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Return (height, width) of an image just before the crop."""
+        least = tuple(map(max, self.load_size.shape, self.crop_size.shape))
         if self.resize == "stretch":
-            return (max(self.load_size, self.crop_size),) * 2
-        shorter = min(height, width)
-        wanted = shorter if self.resize == "none" else self.load_size
-        scale = max(wanted, self.crop_size) / shorter
+            return least[0], least[1]
+        if self.resize == "none":
+            least = tuple(map(max, (height, width), self.crop_size.shape))
+            if least == (height, width):
+                return height, width
+        scale = max(wanted / side for wanted, side in zip(least, (height, width), strict=True))
         return round(height * scale), round(width * scale)
 
 
@@ -170,7 +175,7 @@ class ResizedCrop(JointGeometry):
             top, left, height, width = self._part(generator, *resized[0].shape[:2])
             resized = tuple(image[top : top + height, left : left + width] for image in resized)
         parts = tuple(map(np.ascontiguousarray, resized))
-        cropped = self._resized(parts, self.crop_size, self.crop_size, sides)
+        cropped = self._resized(parts, *self.crop_size.shape, sides)
         return tuple(map(_mirrored, cropped) if self.flip and generator.random() < 0.5 else cropped)
 
     def _part(
@@ -188,7 +193,7 @@ class ResizedCrop(JointGeometry):
 
 
 def evaluation_geometry(
-    crop_size: int = 256, resize: Resize = "stretch", nearest: str = ""
+    crop_size: AnySize = 256, resize: Resize = "stretch", nearest: str = ""
 ) -> JointGeometry:
     """Return the geometry of validation: loaded at `crop_size`, nothing random, centre crop."""
     return JointGeometry(

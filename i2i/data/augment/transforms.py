@@ -16,6 +16,7 @@ import numpy as np
 
 from i2i.config.data import Transform
 from i2i.core.label_maps import LabelMaps
+from i2i.core.size import AnySize, Size
 from i2i.data.images.read import Pixels
 from i2i.errors import OptionsError, did_you_mean
 
@@ -42,7 +43,7 @@ class UserTransforms:
 
     Arguments:
         chosen: the tables of the recipe.
-        size: of the square images that they get.
+        size: of the images that they get: the side of squares, or (width, height).
         channels: side -> its channels; "A" alone where there are no sides.
         paired: whether the two sides belong together, pixel for pixel.
         labels: the sides that are label maps, which only geometry changes, without mixing pixels.
@@ -56,7 +57,7 @@ class UserTransforms:
         self,
         chosen: Sequence[Transform],
         *,
-        size: int,
+        size: AnySize,
         channels: Mapping[str, int],
         paired: bool,
         labels: Mapping[str, LabelMaps] = MappingProxyType({}),
@@ -98,7 +99,7 @@ class UserTransforms:
 def _step(
     chosen: Transform,
     where: str,
-    size: int,
+    size: AnySize,
     channels: Mapping[str, int],
     paired: bool,
     labels: Mapping[str, LabelMaps],
@@ -145,7 +146,7 @@ def _step(
         )
     transform.add_targets({"image2": "image"})
     for count in {channels[side] for side in sides if side in channels and side not in labels}:
-        _try(transform, chosen, where, (size, size, count))
+        _try(transform, chosen, where, (*Size.of(size).shape, count))
     return Step(transform, sides, geometric)
 
 

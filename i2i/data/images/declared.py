@@ -37,13 +37,18 @@ def require_room(image: Image.Image, size: int) -> None:
     Raises:
         DataError: says what was declared.
     """
-    pixels = image.width * image.height
-    if pixels <= HARMLESS:
+    require_declared(image.width, image.height, _BYTES.get(image.mode, 4), size)
+
+
+def require_declared(width: int, height: int, each: int, size: int) -> None:
+    """As `require_room`, for pixels of `each` so many bytes."""
+    pixels = width * height
+    if pixels * max(1, each // 4) <= HARMLESS:
         return
-    declared = f"it declares {image.width} x {image.height} pixels ({pixels / 1e6:,.0f} megapixels)"
+    declared = f"it declares {width} x {height} pixels ({pixels / 1e6:,.0f} megapixels)"
     if pixels > BLANK and pixels > DENSEST * size:
         raise DataError(f"{declared} in a file of {size:,} bytes, which cannot hold them")
-    need = pixels * _BYTES.get(image.mode, 4) * COPIES
+    need = pixels * each * COPIES
     free = free_memory(torch.device("cpu"))
     if free is not None and need > free:
         raise DataError(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, features
 
+from i2i.core.size import AnySize
 from i2i.data.images import read as reading
 from i2i.data.images import sixteen_bit as sixteen
 from i2i.errors import DataError
@@ -141,14 +142,18 @@ def _to_words(values: npt.NDArray[np.float64]) -> sixteen.Words:
     return np.rint(values).astype(np.uint16)
 
 
-def resize(loaded: LoadedImage, size: int) -> LoadedImage:
-    """Make the shorter side `size` pixels long, keeping the aspect (bicubic with antialiasing).
+def resize(loaded: LoadedImage, size: AnySize) -> LoadedImage:
+    """Make the shorter side `size` pixels long, keeping the aspect, or make the image of the size
+    (width, height); bicubic with antialiasing.
 
     Colours count in proportion to their alpha, so that those which do not show stay hidden.
     """
     height, width, channels = loaded.pixels.shape
-    scale = size / min(height, width)
-    sides = (round(width * scale), round(height * scale))
+    if isinstance(size, int):
+        scale = size / min(height, width)
+        sides = (round(width * scale), round(height * scale))
+    else:
+        sides = size
     if loaded.pixels.dtype == np.uint8 and loaded.alpha is None:
         image = to_image(loaded._replace(profile=None))
         pixels = np.array(image.resize(sides, Image.Resampling.BICUBIC))

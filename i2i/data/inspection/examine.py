@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from i2i.config import Data
+from i2i.core.size import AnySize
 from i2i.data.images.check import CheckResult, check_images
 from i2i.data.images.probe import ImageInfo, look_at
 from i2i.data.inspection.duplicates import Progress, duplicate_findings
@@ -30,7 +31,7 @@ def examine(
     root: Path,
     kind: str | None = None,
     *,
-    crop_size: int | None = None,
+    crop_size: AnySize | None = None,
     resize: str | None = None,
     root_b: Path | None = None,
     table: Path | None = None,
@@ -99,7 +100,7 @@ def diagnose(
     found: Survey,
     checked: CheckResult,
     *,
-    crop_size: int | None = None,
+    crop_size: AnySize | None = None,
     resize: str | None = None,
     complete: bool = True,
     copies: bool = True,
@@ -127,7 +128,7 @@ def brief(
     kind: str,
     checked: CheckResult,
     *,
-    crop_size: int | None = None,
+    crop_size: AnySize | None = None,
     resize: str | None = None,
     root_b: Path | None = None,
     table: Path | None = None,
@@ -166,7 +167,7 @@ def brief(
 
 
 def _quality_findings(
-    found: Survey, checked: CheckResult, crop_size: int | None, resize: str | None
+    found: Survey, checked: CheckResult, crop_size: AnySize | None, resize: str | None
 ) -> list[Finding]:
     """What training accepts, though it may be a mistake, beside copies."""
     return [

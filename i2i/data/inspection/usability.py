@@ -5,6 +5,7 @@ from pathlib import Path
 
 from i2i.core.batch import Labelled
 from i2i.core.labels import alike
+from i2i.core.size import AnySize, Size
 from i2i.core.text import counted, of
 from i2i.data.images.check import CheckResult, mismatch
 from i2i.data.images.probe import FLAT, ImageInfo
@@ -202,8 +203,20 @@ def name_findings(survey: Survey) -> list[Finding]:
     return found
 
 
+def _covered(crop: Size, sizes: list[tuple[int, int]]) -> Size:
+    """The largest crop of the same proportions that all images cover."""
+    share = min(min(width / crop.width, height / crop.height) for width, height in sizes)
+    return Size(round(crop.width * share), round(crop.height * share))
+
+
+def _distortion(size: tuple[int, int], wanted: Size) -> float:
+    """How many times one side is stretched more than the other to get these proportions."""
+    ratio = max(size[0], 1) * wanted.height / (max(size[1], 1) * wanted.width)
+    return max(ratio, 1 / ratio)
+
+
 def size_findings(
-    survey: Survey, checked: CheckResult, crop_size: int | None, resize: str | None
+    survey: Survey, checked: CheckResult, crop_size: AnySize | None, resize: str | None
 ) -> list[Finding]:
     """Images that training would enlarge or distort.
 
@@ -216,21 +229,27 @@ def size_findings(
     sizes = {path: (width // halved, height) for path, (width, height) in checked.sizes.items()}
     findings = []
     if crop_size is not None:
-        small = [path for path, size in sizes.items() if min(size) < crop_size]
+        crop = Size.of(crop_size)
+        small = [
+            path
+            for path, (width, height) in sizes.items()
+            if width < crop.width or height < crop.height
+        ]
         if small:
             findings.append(
                 about(
                     "small",
                     "warning",
-                    f"{of(len(small), len(sizes))} are smaller than the crop of {crop_size} and "
+                    f"{of(len(small), len(sizes))} are smaller than the crop of {crop} and "
                     "will be enlarged.",
                     small,
-                    f"Train with a --size of at most {min(min(sizes[path]) for path in small)}, or "
-                    "take larger images: what is not there cannot be learnt.",
+                    f"Train with a --size of at most {_covered(crop, [sizes[p] for p in small])}, "
+                    "or take larger images: what is not there cannot be learnt.",
                     [_size(sizes[path]) for path in small],
                 )
             )
-    aspects = {path: max(size) / max(min(size), 1) for path, size in sizes.items()}
+    wanted = Size.of(crop_size or 1)
+    aspects = {path: _distortion(size, wanted) for path, size in sizes.items()}
     long = [path for path, aspect in aspects.items() if aspect >= EXTREME_ASPECT]
     if long and resize in ("stretch", None):
         which = "will be" if resize else "would be"
@@ -239,7 +258,8 @@ def size_findings(
                 "aspect",
                 "warning" if resize else "note",
                 f"{of(len(long), len(sizes))} are at least {EXTREME_ASPECT:g} times as long as "
-                f'wide, and {which} distorted by resize = "stretch".',
+                f"{'wide' if wanted.is_square else f'a crop of {wanted}'}, and {which} distorted "
+                'by resize = "stretch".',
                 long,
                 'Train with --set "data.resize=shorter side".',
                 [_size(sizes[path]) for path in long],

@@ -14,6 +14,7 @@ from i2i.config import Data, LabelledData, Options
 from i2i.core.batch import Labelled
 from i2i.core.labels import EVERYTHING, LabelSpace
 from i2i.core.registry import register_data_kind
+from i2i.core.size import AnySize
 from i2i.core.text import counted
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.catalogue.attributes import AttributedFolder, find_attributed, read_table
@@ -162,7 +163,7 @@ class Domains(DataKind):
     def random_batch(
         self,
         count: int,
-        size: int,
+        size: AnySize,
         channels: tuple[int, int],
         labels: LabelSpace,
         generator: torch.Generator,

@@ -22,6 +22,7 @@ from i2i.core.batch import to_tensor
 from i2i.core.labels import LabelSpace
 from i2i.core.registry import MODELS
 from i2i.core.sides import Fields
+from i2i.core.size import AnySize, Size
 from i2i.data.augment.geometry import resize_pixels
 from i2i.data.images.check import CheckResult
 from i2i.data.inspection.finding import Severity
@@ -218,7 +219,7 @@ class DataKind(ABC):
     def random_batch(
         self,
         count: int,
-        size: int,
+        size: AnySize,
         channels: tuple[int, int],
         labels: LabelSpace,
         generator: torch.Generator,
@@ -227,7 +228,7 @@ class DataKind(ABC):
 
         Arguments:
             count: of samples.
-            size: of the square images.
+            size: of the images: the side of squares, or (width, height).
             channels: of what a model takes, and of what it makes.
             labels: go through all names in turn.
             generator: to draw from.
@@ -249,9 +250,9 @@ class DataKind(ABC):
         return ()
 
 
-def noise(count: int, channels: int, size: int, generator: torch.Generator) -> Tensor:
+def noise(count: int, channels: int, size: AnySize, generator: torch.Generator) -> Tensor:
     """Images of noise (N, C, H, W), uint8."""
-    shape = (count, channels, size, size)
+    shape = (count, channels, *Size.of(size).shape)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 

@@ -13,6 +13,7 @@ from i2i.config import Data, Options
 from i2i.core.batch import Labelled, to_tensor
 from i2i.core.labels import LabelSpace
 from i2i.core.registry import register_data_kind
+from i2i.core.size import AnySize
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.catalogue.cache import cache_folder
@@ -135,7 +136,7 @@ class Unconditional(DataKind):
     def random_batch(
         self,
         count: int,
-        size: int,
+        size: AnySize,
         channels: tuple[int, int],
         labels: LabelSpace,
         generator: torch.Generator,

@@ -20,21 +20,30 @@ class DecodedFile(NamedTuple):
     """What is in a file.
 
     Attributes:
-        values: (H, W) or (H, W, C) with 1 to 4 channels: grey, grey and alpha, RGB or RGBA; uint8
-            in 0..255, uint16 in 0..65535, or floating point in 0..1.
-        info: what is known beside, such as "icc_profile", a colour profile (bytes).
+        values: (H, W) or (H, W, C), integers or floating point. Where a side says nothing of its
+            channels and range ([data.A]), C must be 1 to 4: grey, grey and alpha, RGB or RGBA, and
+            the values uint8 in 0..255, uint16 in 0..65535, or floating point in 0..1.
+        info: what is known beside, such as "icc_profile", a colour profile (bytes); what is
+            written again knows it.
     """
 
     values: npt.NDArray[Any]
     info: dict[str, Any] = {}  # noqa: RUF012 (nobody changes it)
 
 
+class NoBandsError(DataError):
+    """The values of a file stand for something else, into which Pillow converts them."""
+
+
 class ImageFormat:
-    """A format of image files; a subclass reads it."""
+    """A format of image files; a subclass reads it, and may write it."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()
     """What names of such files end in, in small letters: (".npy",). Files with other names are no
     images of a data set."""
+
+    in_pillow: ClassVar[bool] = True
+    """Whether Pillow opens such files by this class, where values become 8 bits."""
 
     def accepts(self, head: bytes) -> bool:
         """Whether the first 16 bytes of a file are those of this format."""
@@ -47,6 +56,46 @@ class ImageFormat:
             Exception: of any kind; its text says what is wrong with the file.
         """
         raise NotImplementedError
+
+    def write(self, image: DecodedFile, path: Path) -> None:
+        """Write values (H, W, C) to a file; without it, such files are only read.
+
+        Raises:
+            DataError: the format cannot hold them.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def writes(cls) -> bool:
+        """Whether it can be written."""
+        return cls.write is not ImageFormat.write
+
+
+def array_format(name: str, head: bytes) -> ImageFormat | None:
+    """The registered format that reads a file as it is; None for those of Pillow.
+
+    Arguments:
+        name: of the file.
+        head: its first 16 bytes.
+    """
+    readers: list[ImageFormat] = [
+        kind() for kind in IMAGE_FORMATS.values() if kind.read is not ImageFormat.read
+    ]
+    by_content = [each for each in readers if each.accepts(head)]
+    by_name = [each for each in readers if Path(name).suffix.lower() in each.suffixes]
+    # Those of plug-ins are registered last, and come first. What begins like no TIFF is none.
+    found = by_content or [each for each in by_name if each.in_pillow]
+    return found[-1] if found else None
+
+
+def writers() -> dict[str, ImageFormat]:
+    """Suffix -> the registered format that writes such files."""
+    return {
+        suffix: kind()
+        for kind in IMAGE_FORMATS.values()
+        if kind.writes()
+        for suffix in kind.suffixes
+    }
 
 
 def image_suffixes() -> frozenset[str]:
@@ -87,7 +136,7 @@ class _Opened(ImageFile.ImageFile):
 
 def _install(name: str, reader: ImageFormat) -> None:
     _installed.add(name)
-    if type(reader).read is ImageFormat.read:
+    if type(reader).read is ImageFormat.read or not reader.in_pillow:
         return  # of Pillow itself
     kind = type(name, (_Opened,), {"reader": reader, "format": name, "format_description": name})
     Image.preinit()
@@ -105,7 +154,12 @@ def _to_pillow(
     """An image as Pillow can hold it, and what of 16 bits it cannot."""
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[:, :, 0]
-    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] > 4) or not values.size:
+    if values.ndim == 3 and values.shape[2] > 4 and values.size:
+        raise DataError(
+            f"it has {values.shape[2]} bands, of which only 1 to 4 can be colours: say how many "
+            f"there are (data.A.channels = {values.shape[2]}, or data.B.channels)"
+        )
+    if values.ndim not in (2, 3) or not values.size:
         raise DataError(
             f"it has values of the shape {values.shape}, where (H, W) or (H, W, C) with 1 to 4 "
             f"channels were expected of the format {name}"
@@ -114,7 +168,7 @@ def _to_pillow(
         if not (values.min() >= 0 and values.max() <= 1):  # not: NaN must be refused as well
             raise DataError(
                 f"An image of floating point values must lie within 0..1; {values.min():g}.."
-                f"{values.max():g} was found: scale the values and save it again"
+                f"{values.max():g} was found: say what they are (data.A.range, or data.B.range)"
             )
         values = np.rint(values * 65535).astype(np.uint16)
     elif values.dtype.kind == "f":
