@@ -28,7 +28,7 @@ class Tag(NamedTuple):
 
     code: int
     dtype: int
-    count: int
+    values: int
     value: Any
 
 
@@ -185,7 +185,7 @@ def rescaled(tags: tuple[Tag, ...], across: float, down: float) -> tuple[Tag, ..
 
 
 def _is_band(page: Any) -> bool:
-    return page.samplesperpixel == 1
+    return bool(page.samplesperpixel == 1)
 
 
 def _interleaved(page: Any, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
