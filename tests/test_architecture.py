@@ -108,7 +108,7 @@ def test_one_file_counts_cores() -> None:
 
 
 def test_the_data_folders_are_no_packages() -> None:
-    for name in ("options", "datasets"):
+    for name in ("options", "datasets", "models"):
         assert not (PACKAGE.parent / name / "__init__.py").exists()
 
 

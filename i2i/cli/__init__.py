@@ -26,13 +26,17 @@ COMMANDS = {
     "sweep": "Train many runs that differ in some options, and compare them.",
     "report": "Make one page about a run: health, images, curves, options.",
     "import": "Make a run of weights that the authors' PyTorch code saved.",
-    "export": "Write a run as files for the authors' code, or as ONNX.",
+    "export": "Write a run as files for the authors' code, as ONNX, or to hand on.",
+    "push": "Upload the weights of a run to a hub.",
+    "pull": "Download weights from a hub.",
+    "zoo": "List weights that can be used by name.",
     "doctor": "Say what is wrong with a data set or a run.",
     "datasets": "List, fetch, check and paint data sets.",
+    "completion": "Print what makes a shell complete commands and flags.",
 }
 """Name -> what `i2i --help` says of it; the command is `command` in `i2i.cli.NAME`."""
 
-TAKING_PLUGINS = COMMANDS.keys() - {"datasets", "import"}
+TAKING_PLUGINS = COMMANDS.keys() - {"datasets", "import", "pull", "zoo", "completion"}
 """The commands that read recipes or checkpoints, which may need parts from outside."""
 
 

@@ -1,8 +1,11 @@
 """`i2i export`"""
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from i2i.cli.shared import describing_a_bundle
 
 
 @click.command(
@@ -13,6 +16,7 @@ Examples:
   i2i export runs/facades facades.onnx --format int8
   i2i export runs/horses exported/ --format int8 --direction BtoA
   i2i export runs/animals dog.onnx --domain dog --seed 7
+  i2i export runs/facades shared/ --format safetensors --licence apache-2.0
   i2i translate photos/ translated/ --checkpoint facades.onnx
 """
 )
@@ -21,10 +25,11 @@ Examples:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["published", "onnx", "int8"]),
+    type=click.Choice(["published", "onnx", "int8", "safetensors"]),
     help="published: files for the authors' PyTorch code of pix2pix, CycleGAN or StarGAN. onnx: "
     "the generator as an ONNX file. int8: the same with convolutions in integers of 8 bits, which "
-    "is faster on a processor.  [default: onnx if OUT is NAME.onnx, otherwise published]",
+    "is faster on a processor. safetensors: a folder to hand on, with a model card.  [default: "
+    "onnx if OUT is NAME.onnx, otherwise published]",
 )
 @click.option(
     "--average/--raw",
@@ -61,6 +66,7 @@ Examples:
     type=click.FloatRange(min=0),
     help="int8: write nothing if PSNR on held-out images falls by this or more.  [default: 0.5]",
 )
+@describing_a_bundle
 def command(
     checkpoint: Path,
     target: Path,
@@ -72,6 +78,7 @@ def command(
     reference: Path | None,
     calibrate_on: str | None,
     max_loss: float | None,
+    **bundle: Any,
 ) -> None:
     """Write the networks of a run, or of a checkpoint file, for other programs.
 
@@ -86,6 +93,9 @@ def command(
                ways).
     int8:      the same, with _int8 before .onnx in a folder; says
                what it costs, and how fast it is.
+    safetensors: OUT is a folder for model.safetensors, config.json
+               and the card README.md, which `i2i translate
+               --checkpoint` takes, also elsewhere.
     """
     from i2i.inference.onnx.description import is_exported
 
@@ -95,6 +105,16 @@ def command(
     styled = domain is not None or seed is not None or reference is not None
     if styled and kind == "published":
         raise click.UsageError("--domain, --seed and --reference go with --format onnx and int8.")
+    if kind == "safetensors":
+        from i2i.export.bundle import export_bundle
+
+        if direction or styled:
+            raise click.UsageError(
+                "--direction, --domain, --seed and --reference mean nothing here: "
+                "all that the networks do goes along."
+            )
+        export_bundle(checkpoint, target, average=average, say=click.echo, **bundle)
+        return
     if (calibrate_on or max_loss is not None) and kind != "int8":
         raise click.UsageError("--calibrate-on and --max-loss go with --format int8.")
     if kind == "published":

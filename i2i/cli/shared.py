@@ -65,6 +65,41 @@ _OF_A_GENERATOR = (
     ),
 )
 
+_OF_A_BUNDLE = (
+    click.option(
+        "--best", is_flag=True, help="safetensors: the checkpoint with the best validation."
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "float16"]),
+        default="float32",
+        show_default=True,
+        help="safetensors: of the stored weights; float16 halves the files.",
+    ),
+    click.option(
+        "--networks",
+        type=click.Choice(["all", "generators"]),
+        default="all",
+        show_default=True,
+        help="safetensors: all that learn, so that others can go on from them, or what is used.",
+    ),
+    click.option(
+        "--licence",
+        "--license",
+        "licence",
+        default="",
+        metavar="SPDX",
+        help="safetensors: the licence of the weights, for the card (apache-2.0, cc-by-4.0, ...).",
+    ),
+    click.option("--title", default="", help="safetensors: what the card calls it."),
+    click.option(
+        "--sheet/--no-sheet",
+        default=True,
+        show_default=True,
+        help="safetensors: the newest image grid of the run; it shows validation images.",
+    ),
+)
+
 
 PLUGINS = "i2i.core.plugins"
 """Where a click context keeps what is noted of the plug-ins that were named."""
@@ -128,3 +163,8 @@ def choosing_best(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, best=best_by or best, **options)
 
     return chosen
+
+
+def describing_a_bundle(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `i2i.export.bundle.export_bundle`, by their names there."""
+    return reduce(lambda decorated, option: option(decorated), reversed(_OF_A_BUNDLE), command)

@@ -29,6 +29,7 @@ Examples:
   i2i train --resume runs/NAME --epochs 400
   i2i train --model pix2pix --dataroot facades --name NAME --resume-or-start
   i2i train --model cyclegan --dataroot horse2zebra --gpus 8 --batch-size 8
+  i2i train --init-from runs/NAME --dataroot mine --freeze generator.encoder
 
 A data set of pairs is a folder with train/ and val/ that hold images side by side (A left, B
 right), or with trainA/, trainB/, or train/A/, train/B/, or A/train/, B/train/. One of many domains
@@ -53,6 +54,27 @@ has a folder for each, in train/ or not; or a table of attributes."""
     metavar="RUN",
     type=click.Path(path_type=Path),
     help="Do a run again from its beginning, with all changes that were made when it was resumed.",
+)
+@click.option(
+    "--init-from",
+    metavar="RUN|FILE|hub:OWNER/NAME|zoo:NAME",
+    help="Begin with the weights of another run or file; without --model and --recipe with its "
+    "networks and options, too.",
+)
+@click.option(
+    "--init-strict", is_flag=True, default=None, help="Refuse weights of which not all fit."
+)
+@click.option(
+    "--init-rate",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Learning rate of those weights, as a part of that of new ones.",
+)
+@click.option(
+    "--freeze",
+    multiple=True,
+    metavar="PATTERN",
+    callback=lambda context, parameter, value: list(value) or None,
+    help="What does not learn: generator.encoder, discriminator.0-2, ...; can be repeated.",
 )
 @click.option("--direction", type=click.Choice(["AtoB", "BtoA"]), help="Which side is the input.")
 @click.option(
@@ -266,9 +288,14 @@ def command(
     else:
         if resume_or_start and name is None:
             raise click.UsageError("--resume-or-start needs the --name of the run.")
-        if model is None and recipe is None:
+        if model is None and recipe is None and flags["init_from"] is None:
             raise click.UsageError("Say what to train with --model (`i2i models` lists them).")
-        layer = read_recipe(recipe or model or "")
+        if model is None and recipe is None:
+            from i2i.training.pretrained import recipe_of
+
+            layer = recipe_of(flags["init_from"])
+        else:
+            layer = read_recipe(recipe or model or "")
         if model is not None and layer.get("model") != read_recipe(model).get("model"):
             raise click.UsageError(f"The recipe {recipe!r} is for {layer.get('model')!r}.")
         if size is not None:
@@ -294,6 +321,6 @@ def command(
         if resume_or_start and name is not None:
             outcome = train.resume_or_start(options, runs_dir, name, **how)
         else:
-            title = Path(recipe or model or "").stem
+            title = Path(recipe or model or options.model).stem
             outcome = train.start(options, runs_dir, name, title=title, **how)
     sys.exit(outcome.exit_code)

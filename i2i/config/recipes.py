@@ -22,7 +22,7 @@ MOST_BASES = 16
 
 
 def shipped(folder: str) -> Path:
-    """The folder `options` or `datasets`: inside an installed package, beside it in a checkout."""
+    """The folder `options`, `datasets` or `models`: in an installed package, or beside it."""
     package = Path(__file__).parent.parent
     inside = package / "shipped" / folder
     return inside if inside.is_dir() else package.parent / folder
@@ -129,6 +129,10 @@ SHORT = {
     "precision": "train.precision",
     "seed": "train.seed",
     "patience": "train.patience",
+    "init_from": "train.init_from",
+    "init_strict": "train.init_strict",
+    "init_rate": "train.init_rate",
+    "freeze": "train.freeze",
 }
 """Other names of options, as the flags of the command line are called."""
 

@@ -118,6 +118,16 @@ class Train(Section):
     historical_averaging: Annotated[float, Field(ge=0)] = Field(
         0.0, description="weight of every player's distance from its own past"
     )
+    init_from: str = Field(
+        "", description="weights to begin with: a run, a file, a folder, hub:OWNER/NAME or zoo:NAME"
+    )
+    init_strict: bool = Field(False, description="refuse weights of which not all fit")
+    init_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="learning rate of those weights, as a part of that of new ones"
+    )
+    freeze: Names = Field(
+        (), description='what does not learn: "generator.encoder", "discriminator.0-2", ...'
+    )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of all random numbers")
     log_every_steps: Count = Field(50, description="steps between two lines of the log")
     validate_every_steps: Count = Field(1000, description="steps between two validations")

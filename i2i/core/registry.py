@@ -134,6 +134,11 @@ TRACKERS: Registry[Any] = Registry("train.trackers", "i2i.trackers", "i2i.runs.t
 METRICS: Registry[Any] = Registry("train.metrics", "i2i.metrics", "i2i.metrics")
 """What a run can measure at validations: an `i2i.core.signals.Measure` each."""
 
+WEIGHT_SOURCES: Registry[Any] = Registry(
+    "source of weights", "i2i.weight_sources", "i2i.export.sources"
+)
+"""What stands before the colon of `zoo:NAME`: functions from the name to a folder or file."""
+
 _NETWORKS: dict[str, Registry[Any]] = {}
 
 
@@ -164,6 +169,15 @@ def register_image_format(name: str) -> Callable[[Part], Part]:
     It is a subclass of `i2i.data.images.formats.ImageFormat`, which turns bytes into an array.
     """
     return IMAGE_FORMATS.register(name)
+
+
+def register_weight_source(name: str) -> Callable[[Part], Part]:
+    """Return a decorator that registers where weights can come from: `NAME:REST` in the place of a
+    run or checkpoint.
+
+    It is a function from REST to the path of a run, checkpoint or bundle.
+    """
+    return WEIGHT_SOURCES.register(name)
 
 
 def register_tracker(name: str) -> Callable[[Part], Part]:

@@ -443,7 +443,7 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
     ]
     if by := about(path):
         lines.append(f"written:    {by}")
-    if state["optimizers"]:
+    if state["optimizers"] or state["step"]:
         lines.append(
             f"trained:    {_amount(options, state['step'])} on "
             f"{', '.join(each.root for each in (options.data, *options.data.more))}"

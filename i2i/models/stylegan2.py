@@ -140,6 +140,8 @@ class StyleGAN2(NoiseModel):
             crossover = draw_crossover(generator.num_ws, self.style_mixing, like.device)
             vectors = self.latent.draw(count, like.device)
             ws = mix_styles(ws, generator.styles(vectors, told, update_average=False), crossover)
+        if torch.is_grad_enabled() and not ws.requires_grad:  # of a mapping that does not learn
+            ws = ws.detach().requires_grad_()
         images: Tensor = generator.synthesis(ws)
         return images, ws
 

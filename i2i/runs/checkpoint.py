@@ -18,6 +18,7 @@ from torch import Tensor
 from i2i import __version__
 from i2i.core.plugins import require_plugins
 from i2i.errors import CheckpointError
+from i2i.runs.bundle import bundle_weights, load_bundle, outline_bundle
 from i2i.system import gate
 from i2i.system.atomic import FULL, free_bytes, replacing
 
@@ -42,6 +43,7 @@ _MORE: dict[str, tuple[type, ...]] = {
     "decisive": (list, tuple, type(None)),
     "histories": (dict,),
     "ranks": (list, tuple),
+    "init": (dict,),
 }
 """What it has only if it can be resumed, which imported weights cannot."""
 
@@ -104,7 +106,8 @@ def load_checkpoint(
     *,
     require: Callable[[dict[str, Any]], None] = lambda outline: None,
 ) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote, but for the time, so that equal runs have equal states.
+    """Read what `save_checkpoint` wrote, but for the time, so that equal runs have equal states; or
+    a bundle (`i2i.runs.bundle`), as a checkpoint without the state of its training.
 
     Arguments:
         path: the file; if it lies in a run folder, that tells where the data of its options is.
@@ -121,10 +124,13 @@ def load_checkpoint(
         named = [each for each in options["plugins"] if isinstance(each, Mapping)]
         require_plugins(named, path.resolve().parent.parent)
     require(outline)
-    try:
-        state: dict[str, Any] = gate.load_tensors(path, device)
-    except gate.RefusedError as error:
-        raise _refusal(path, error) from error
+    if (weights := bundle_weights(path)) is not None:
+        state = load_bundle(weights, device)
+    else:
+        try:
+            state = gate.load_tensors(path, device)
+        except gate.RefusedError as error:
+            raise _refusal(path, error) from error
     state = _with_new_keys(state)
     state.pop("written", None)
     _keep_split(state.get("options"))
@@ -139,6 +145,8 @@ def read_outline(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: as for `load_checkpoint`.
     """
+    if (weights := bundle_weights(path)) is not None:
+        return {"format": FORMAT, "version": VERSION, **outline_bundle(weights)}
     if not gate.is_file(path):
         raise CheckpointError(f"{path} is no file: expected a checkpoint of i2i.")
     refuse_exported(path, "a run folder or a checkpoint")

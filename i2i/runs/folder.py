@@ -32,10 +32,12 @@ from typing import Any
 import torch
 
 from i2i import __version__
+from i2i.core.registry import WEIGHT_SOURCES
 from i2i.core.signals import parse_monitor
 from i2i.data.kinds.folders import MARKER, results_folder
 from i2i.data.kinds.splits import SPLITS_FILE
 from i2i.errors import CheckpointError, RunError, did_you_mean, in_words
+from i2i.runs.bundle import bundle_weights
 from i2i.runs.lock import LOCK, OWNER, RunLock
 from i2i.runs.log import read_log, read_row
 from i2i.system.atomic import PARTIAL, write_text
@@ -272,11 +274,18 @@ def find_checkpoint(
                 "or say which with --checkpoint (a run folder or a file)."
             )
         return _of_run(Run(newest.parent.parent), f"the newest run under {runs_dir}", best)
+    if (source := named_source(checkpoint)) is not None:
+        path, _ = find_checkpoint(source, runs_dir, best=best)
+        return path, str(checkpoint)
     try:
         is_run, there = checkpoint.is_dir(), checkpoint.exists()
     except (OSError, ValueError) as error:  # a name that is too long, or has a zero in it
         why = in_words(error) if isinstance(error, OSError) else f"{checkpoint!r}: {error}."
         raise CheckpointError(f"There is no run and no checkpoint of this name: {why}") from error
+    if there and (weights := bundle_weights(checkpoint)) is not None:
+        if best:
+            raise CheckpointError(f"{checkpoint} has one set of weights: leave out --best.")
+        return weights, str(checkpoint)
     if is_run:
         return _of_run(open_run(checkpoint), "the run", best)
     if not there:
@@ -285,6 +294,20 @@ def find_checkpoint(
     if best:
         raise CheckpointError(f"{checkpoint} is one checkpoint: leave out --best, or name its run.")
     return checkpoint, str(checkpoint)
+
+
+def named_source(checkpoint: Path) -> Path | None:
+    """Where weights are that are called by a name, `zoo:NAME` say; None if this is a path.
+
+    Raises:
+        I2iError: there are none of this name, or they cannot be had.
+    """
+    scheme, colon, name = str(checkpoint).partition(":")
+    # A single letter is a drive.
+    if not colon or not re.fullmatch(r"[a-z][a-z0-9-]+", scheme) or scheme not in WEIGHT_SOURCES:
+        return None
+    found: Path = WEIGHT_SOURCES.find(scheme)(name)
+    return found
 
 
 def _of_run(run: Run, name: str, best: bool | str | None) -> tuple[Path, str]:

@@ -1,6 +1,6 @@
 """From options to a trainer: here is where an option becomes an argument."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -25,7 +25,9 @@ from i2i.training.augment import DiscriminatorAugmentation
 from i2i.training.batch_check import check_for
 from i2i.training.cuda_graphs import CudaRecorder, StepGraphs
 from i2i.training.ema import HalfLife, averaging_note
+from i2i.training.freeze import Frozen
 from i2i.training.noise import InstanceNoise
+from i2i.training.pretrained import Begun, begin_from
 from i2i.training.schedule import Schedule, warmed_up
 from i2i.training.trainer import Trainer
 
@@ -51,6 +53,8 @@ def make_optimizer(
     parameters: list[nn.Parameter],
     networks: Mapping[str, nn.Module] = MappingProxyType({}),
     share_of_turns: Callable[[str], float] = lambda player: 1.0,
+    old: Collection[nn.Parameter] = frozenset(),
+    old_rate: float = 1.0,
 ) -> torch.optim.Optimizer:
     """The optimizer of one player.
 
@@ -61,10 +65,14 @@ def make_optimizer(
         parameters: all that the player trains.
         networks: those that have something of their own in `options.networks`.
         share_of_turns: see `Model.share_of_turns`; told about the rates and betas of all networks.
+        old: those that have been trained before.
+        old_rate: their learning rate, as a part of that of the others.
     """
     share = share_of_turns(player)
     rate = options.player_learning_rates.get(player, options.learning_rate)
     groups = list(_groups(options, rate, parameters, networks, share))
+    if old_rate != 1.0:
+        groups = list(_slower(groups, {*old}, old_rate, rate * share))
     decay = options.weight_decay
     # One kernel for all weights; on a GPU with fp16 it also need not wait. On a CPU it saves up to
     # a third of a small step, but rounds differently, which shows in published numbers.
@@ -113,6 +121,18 @@ def _groups(
             yield {"params": [p for p in parameters if p in group], **told}
 
 
+def _slower(
+    groups: Iterable[dict[str, Any]], old: set[nn.Parameter], factor: float, rate: float
+) -> Iterator[dict[str, Any]]:
+    """The groups with what is new first and what is old apart, at a part of their rate."""
+    for group in groups:
+        for is_old in (False, True):
+            own = [p for p in group["params"] if (p in old) == is_old]
+            if own:
+                full = group.get("lr", rate)
+                yield {**group, "params": own, "lr": full * factor if is_old else full}
+
+
 def _lazy(betas: tuple[float, float], share: float) -> tuple[float, float]:
     """Betas of an optimizer that also steps for lazy terms; see `Model.share_of_turns`."""
     return betas[0] ** share, betas[1] ** share
@@ -127,6 +147,7 @@ def build_trainer(
     rate: Callable[[int], float] | None = None,
     length: int | None = None,
     processes: Processes = ALONE,
+    begun: Begun | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Trainer:
     """Build the trainer of a model. Given the same batches, its steps are those of `i2i train`.
@@ -142,6 +163,7 @@ def build_trainer(
         length: of the run in steps, for what changes over the run; by default that of the options,
             or 1 where it is not known.
         processes: those that train together.
+        begun: what the weights of `model` are; without a model, as `train.init_from` says.
         say: prints a line for a person.
 
     Raises:
@@ -161,7 +183,13 @@ def build_trainer(
         torch.backends.cudnn.allow_tf32 = train.tf32
         torch.backends.cudnn.benchmark = True  # shapes never change within a run
     augment = options.data.augment.model_dump()
-    model = build_model(options) if model is None else model
+    if model is None:
+        model = build_model(options)
+        begun = begin_from(model, options) if train.init_from else None
+    prepare = inference_mode(options)
+    old: list[nn.Parameter] = []
+    if begun is not None:
+        old = [weight for name, weight in model.named_parameters() if name not in begun.anew]
     if train.checkpointing and not all(
         set_checkpointing(model.get_submodule(name)) for name in model.generators
     ):
@@ -214,6 +242,8 @@ def build_trainer(
             device,
             networks={name: model.get_submodule(name) for name in options.optimizer.networks},
             share_of_turns=model.share_of_turns,
+            old=old,
+            old_rate=train.init_rate,
         ),
         device=device,
         precision=chosen_precision(train.precision, device),
@@ -245,8 +275,13 @@ def build_trainer(
             sides=sides,
         ),
         sides=sides,
-        prepare=inference_mode(options),
-        about={"options": options.to_dict(), "data": ""},
+        prepare=prepare,
+        frozen=Frozen(model, train.freeze, prepare) if train.freeze else None,
+        about={
+            "options": options.to_dict(),
+            "data": "",
+            "init": {} if begun is None else begun.told(),
+        },
     )
 
 

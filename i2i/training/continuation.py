@@ -6,6 +6,7 @@ planned. Whatever changed is in the history of the run, with the number of steps
 """
 
 import hashlib
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ MAY_CHANGE = (
 )
 """What may be another in a run that goes on."""
 
-FOUND_OUT = ("train.gradient_accumulation",)
-"""What a run finds out for itself where the memory does not suffice."""
+FOUND_OUT = ("train.gradient_accumulation", "train.init_from")
+"""What a run finds out for itself: where the memory does not suffice, and which checkpoint of
+another run was the newest when it began."""
 
 Change = dict[str, Any]
 """An entry of a history: "step", how many steps had been done; "changes", the option in dots -> its
@@ -199,7 +201,8 @@ def require_continuable(
         where = about["options"]["data"]["root"]
         raise RunError(
             f"{where} does not hold the images that {run.folder} began with, and a run goes on "
-            f"with its own: begin a new run with --dataroot {where}."
+            f"with its own. Begin a new run from its weights: i2i train --init-from "
+            f"{shlex.quote(str(run.folder))} --dataroot {shlex.quote(str(where))}"
         )
     say(
         "note: the training images are not those that the run began with, so the best checkpoint "

@@ -27,6 +27,7 @@ from i2i.distributed.processes import Processes, together
 from i2i.errors import CheckpointError, DataError, I2iError, OptionsError, RunError
 from i2i.metrics.measures import Measure, find_measures
 from i2i.models.build import batch_sizes, build_model, data_kind, growth, inference_mode
+from i2i.runs.bundle import bundle_weights
 from i2i.runs.checkpoint import refuse_exported
 from i2i.runs.folder import (
     Run,
@@ -70,6 +71,7 @@ from i2i.training.loop import fit
 from i2i.training.monitor import MetricLogger, ProgressLogger, find_trackers
 from i2i.training.oom import OOMRetry
 from i2i.training.pace import Pace
+from i2i.training.pretrained import Begun, begin_from, source_of
 from i2i.training.resumable import require_resumable
 from i2i.training.selection import classifier_of, distance_of, require_measured, resolve_monitor
 from i2i.training.together import NoJournal, StopFlag
@@ -274,6 +276,8 @@ def _resume(
 ) -> Outcome:
     path, _ = find_checkpoint(run_or_checkpoint, Path())
     refuse_exported(path, "a run folder or a checkpoint")
+    if bundle_weights(path) is not None:
+        raise _stateless(path, run_or_checkpoint)
     run = open_run(path.resolve().parent.parent)
     folder = RunFolder(run, {}, say)
     if processes.first:
@@ -283,10 +287,7 @@ def _resume(
         path, why = find_checkpoint(run_or_checkpoint, Path())
         former, state = open_checkpoint(path)
         if not state["optimizers"]:
-            raise RunError(
-                f"{path} holds imported weights without the state of their training, so it can be "
-                "used with `i2i translate`, but not resumed."
-            )
+            raise _stateless(path, run_or_checkpoint)
         options = options_after(run, former)
         options = resolve_monitor(options, "cpu", say)
         say(f"resuming from {why}")
@@ -294,6 +295,13 @@ def _resume(
         return training.go_on(options, state, until, shorter)
     finally:
         folder.release()
+
+
+def _stateless(path: Path, named: Path) -> RunError:
+    return RunError(
+        f"{path} holds weights without the state of their training, so it cannot be resumed. Begin "
+        f"a new run from them: i2i train --init-from {shlex.quote(str(named))} --dataroot DIR"
+    )
 
 
 def _label(tags: Sequence[str], note: str) -> dict[str, Any]:
@@ -320,6 +328,10 @@ def _settled(options: Options, processes: Processes, say: Say) -> Options:
     settled = processes.in_turns(lambda: resolve_options(options, data_kind(options)))
     if processes.first:  # it may download something
         settled = resolve_monitor(settled, "cpu", say)
+    if settled.train.init_from:
+        source = processes.in_turns(lambda: source_of(settled.train.init_from))
+        train = settled.train.model_copy(update={"init_from": source})
+        settled = settled.model_copy(update={"train": train})
     return read_options(processes.of_first(settled.to_dict()))
 
 
@@ -407,6 +419,11 @@ class _Training:
             "contents": contents(source.checked),
             "history": [] if state is None else history(state, options),
         }
+        begun = None if state is None else Begun.read(state.get("init"))
+        if state is None and train.init_from:
+            begun = begin_from(model, options)
+        if begun is not None:
+            about["init"] = begun.told()
         if state is not None:
             require_continuable(state, about, run, say)
             validated = bool(source.validation_images)
@@ -422,6 +439,7 @@ class _Training:
             rate=learning_rate_schedule(options, source.images),
             length=stop,
             processes=processes,
+            begun=begun,
             say=say,
         )
         growing = growth(options)

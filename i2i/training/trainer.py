@@ -40,6 +40,7 @@ from i2i.training.cuda_graphs import (
     seed_generators,
 )
 from i2i.training.ema import EMA, HalfLife, HistoricalAverage
+from i2i.training.freeze import Frozen
 from i2i.training.noise import InstanceNoise
 from i2i.training.precision import Precision
 from i2i.training.random_state import random_state_kept
@@ -100,6 +101,7 @@ class Trainer:
         check: refuses batches that the model cannot learn from.
         sides: how batches become what networks see, and pictures.
         prepare: puts a generator into the mode in which it is used after training.
+        frozen: weights that do not learn, and whose buffers do not move either.
         about: what else a checkpoint says of itself (`save`): "options" and "data".
     """
 
@@ -132,6 +134,7 @@ class Trainer:
         check: BatchCheck | None = None,
         sides: Sides = Sides(),  # noqa: B008 (nobody can change it)
         prepare: Callable[[nn.Module], Any] = nn.Module.eval,
+        frozen: Frozen | None = None,
         about: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.device = torch.device(device)
@@ -152,6 +155,7 @@ class Trainer:
         self.check = check
         self.sides = sides
         self.prepare = prepare
+        self.frozen = frozen
         self.about = about
         self.half_life = half_life
         self.anneal = Anneal() if anneal is None else anneal
@@ -239,6 +243,8 @@ class Trainer:
             batch = self.check(batch, next(self.model.parameters()).dtype)
         with random_state_kept(self.device):
             losses = self._step(batch, closely)
+            if self.frozen is not None:
+                self.frozen.restore()
             if self.augmentation is not None:
                 self.augmentation.end_step(self.clock, len(batch[0]) * self.processes.world)
         self.steps_done += 1
@@ -247,6 +253,8 @@ class Trainer:
     def _step(self, batch: Any, closely: bool) -> Losses:
         if not all(network.training for network in self.model.children()):
             self.model.train()  # somebody has looked at a result in between
+        if self.frozen is not None:
+            self.frozen.hold()
         self._set_constants()
         if self.model.resets_optimizers(self.clock):
             for optimizer in self.optimizers.values():
@@ -337,6 +345,8 @@ class Trainer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.steps_done = state["step"]
         self.model.load_state_dict(state["model"])
+        if self.frozen is not None:
+            self.frozen.remember()
         for name, optimizer in self.optimizers.items():
             # What groups hold (rates, kernels) follows from the options and the device, as it did
             # when the state was saved, maybe on another one.

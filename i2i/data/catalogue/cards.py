@@ -70,7 +70,7 @@ class Card:
         return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
 
 
-_Made = TypeVar("_Made", Archive, Card)
+_Made = TypeVar("_Made")
 
 
 def read_catalogue(cards: Path) -> dict[str, Card]:
@@ -149,7 +149,7 @@ def fetch(card: Card, cache: Path, say: Say, bar: Bar) -> Path:
         raise DataError(card.by_hand.replace("{folder}", str(folder)).rstrip())
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder.with_name(f".{card.name}.lock"), say):
+        with only_one(folder.with_name(f".{card.name}.lock"), say):
             if not folder.is_dir():
                 _make(folder, card.archive, say, bar)
     except OSError as error:
@@ -210,7 +210,7 @@ def _verify(file: Path, archive: Archive) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(lock: Path, say: Say) -> Iterator[None]:
+def only_one(lock: Path, say: Say) -> Iterator[None]:
     """Wait until no other process is here. The system lifts the lock of a process that dies."""
     with lock.open("ab") as file:
         waiting = False
@@ -243,24 +243,37 @@ else:
         return True
 
 
-def _read_card(path: Path) -> Card:
+def read_card_table(path: Path) -> dict[str, Any]:
+    """What the file of a card says, within bounds.
+
+    Raises:
+        DataError: it is no TOML.
+    """
     try:
-        values = gate.parse_toml(gate.read_text(path, gate.MOST_TOML))
+        return gate.parse_toml(gate.read_text(path, gate.MOST_TOML))
     except gate.RefusedError as error:
         raise DataError(f"The card '{path}' {error}.") from error
+
+
+def _read_card(path: Path) -> Card:
+    values = read_card_table(path)
     archive = values.pop("archive", None)
     if archive is not None:
-        values["archive"] = _checked(Archive, archive, f"[archive] of the card '{path}'")
+        values["archive"] = checked(Archive, archive, f"[archive] of the card '{path}'")
         if values["archive"].format not in ("zip", "tar.gz"):
             raise DataError(
                 f"[archive] of the card '{path}': format (={values['archive'].format!r}) must be "
                 "zip or tar.gz."
             )
-    return _checked(Card, {**values, "name": path.stem}, f"the card '{path}'")
+    return checked(Card, {**values, "name": path.stem}, f"the card '{path}'")
 
 
-def _checked(kind: type[_Made], values: Any, what: str) -> _Made:
-    """Make a card, or its archive, of what its file says."""
+def checked(kind: type[_Made], values: Any, what: str) -> _Made:
+    """Make a card, or a table of it, of what its file says.
+
+    Raises:
+        DataError: a key is unknown, missing, or of another type.
+    """
     known = get_type_hints(kind)
     if not isinstance(values, Mapping):
         raise DataError(f"{what} (={gate.shortened(values)}) must be a table.")
@@ -283,7 +296,7 @@ def _checked(kind: type[_Made], values: Any, what: str) -> _Made:
             raise DataError(f"{what}: {key} (={gate.shortened(value)}) must be {kinds}.")
     missing = [
         field.name
-        for field in fields(kind)
+        for field in fields(kind)  # type: ignore[arg-type]
         if field.default is MISSING and field.name not in values
     ]
     if missing:

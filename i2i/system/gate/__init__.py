@@ -8,11 +8,13 @@ with `RefusedError`, whose text completes the sentence "FILE ...". Who calls the
 error that is.
 
 `values` bounds plain values, `text` reads TOML and JSON, `tensors` reads what `torch.save` wrote,
-`places` takes the paths of a machine out of options, and `fit` compares weights with a network.
+`safetensors` files of weights alone, `places` takes the paths of a machine out of options, and
+`fit` compares weights with a network.
 """
 
 from i2i.system.gate.fit import misfits, not_finite
 from i2i.system.gate.places import with_places, without_places
+from i2i.system.gate.safetensors import load_safetensors, outline_safetensors
 from i2i.system.gate.tensors import TensorOutline, load_tensors, outline
 from i2i.system.gate.text import MOST_JSON, MOST_TOML, is_file, parse_json, parse_toml, read_text
 from i2i.system.gate.values import RefusedError, require_plain, shortened
@@ -23,10 +25,12 @@ __all__ = [
     "RefusedError",
     "TensorOutline",
     "is_file",
+    "load_safetensors",
     "load_tensors",
     "misfits",
     "not_finite",
     "outline",
+    "outline_safetensors",
     "parse_json",
     "parse_toml",
     "read_text",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-_PLACES = ("root", "root_b", "table", "split_table")
+_PLACES = ("root", "root_b", "table", "split_table", "init_from")
 
 
 def without_places(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,10 +41,13 @@ def with_places(options: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str
 
 
 def _changed(options: Mapping[str, Any], change: Any, told: Any = None) -> dict[str, Any]:
-    """Options with each table that names data changed."""
+    """Options with each table changed that names files."""
+    changed = dict(options)
+    if isinstance(train := options.get("train"), Mapping):
+        changed["train"] = change(train, _table(_table(told).get("train")))
     data, other = options.get("data"), _table(_table(told).get("data"))
     if not isinstance(data, Mapping):
-        return dict(options)
+        return changed
     new = change(data, other)
     if isinstance(more := data.get("more"), list | tuple):
         others = other.get("more")
@@ -55,7 +58,7 @@ def _changed(options: Mapping[str, Any], change: Any, told: Any = None) -> dict[
             change(each, _table(also)) if isinstance(each, Mapping) else each
             for each, also in zip(more, others, strict=True)
         ]
-    return {**options, "data": new}
+    return {**changed, "data": new}
 
 
 def _nameless(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _MOST_MEMBERS = 50_000
 _MOST_LIST = 2**23
 """Bytes that the list of the archive's members may have."""
 
-_MOST_DIMENSIONS = 8
+MOST_DIMENSIONS = 8
 
 _STORAGES = {
     f"{name}Storage": dtype
@@ -261,7 +261,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Ten
     if not isinstance(storage, _Storage) or not isinstance(shape, tuple):
         raise RefusedError("is damaged: it has a tensor of no known kind")
     counts = (offset, *shape, *strides)
-    if not all(map(_is_count, counts)) or not len(shape) == len(strides) <= _MOST_DIMENSIONS:
+    if not all(map(_is_count, counts)) or not len(shape) == len(strides) <= MOST_DIMENSIONS:
         raise RefusedError("is damaged: it has a tensor of an impossible shape")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if math.prod(shape) > storage.count or (0 not in shape and last >= storage.count):
