@@ -44,6 +44,7 @@ def test_wheel_and_sdist_ship_the_same_with_the_data_inside_the_package(tmp_path
         assert shipped == {n.split("/")[-1] for n in names if f"shipped/{folder}/" in n}
     assert {"i2i/py.typed", "i2i/__init__.pyi"} <= names
     assert {f"i2i/report/page.{kind}" for kind in ("html", "css", "js")} <= names
+    assert {"i2i/report/curves.js", "i2i/app/static/app.html", "i2i/app/static/app.js"} <= names
 
     # The one from the source distribution, where nothing of the checkout is in sight.
     installed = tmp_path / "installed"

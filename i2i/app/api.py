@@ -98,7 +98,7 @@ def routes(service: Service) -> APIRouter:
     async def translate(request: Request) -> Response:
         fields, is_json = await _fields(request)
         wanted = _translation(service, fields)
-        result = await service.translate(wanted, _gone(request))
+        result = await service.translate(wanted, gone(request))
         form = require_format(wanted.form)
         if is_json:
             return JSONResponse(
@@ -108,7 +108,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/v1/sample", summary="Make images from noise", responses=_ERRORS)
     async def sample(request: Request, body: SampleRequest) -> dict[str, Any]:
-        made = await service.sample(body, _gone(request))
+        made = await service.sample(body, gone(request))
         form = require_format(body.format)
         return {"images": [base64_of(each) for each in made], "format": form, "seeds": body.seeds}
 
@@ -186,8 +186,13 @@ def guarded(
     )
 
 
-def explain_errors(app: FastAPI) -> None:
-    """Answer mistakes with a sentence."""
+def explain_errors(app: FastAPI, *, candid: bool = False) -> None:
+    """Answer mistakes with a sentence.
+
+    Arguments:
+        app: whose.
+        candid: tell also what is wrong with files of the server.
+    """
 
     @app.exception_handler(I2iError)
     async def told(request: Request, error: I2iError) -> Response:
@@ -195,7 +200,7 @@ def explain_errors(app: FastAPI) -> None:
             return refusal(error)
         status = status_of(error)
         text = str(error)
-        if status == 500 or isinstance(error, CheckpointError):
+        if not candid and (status == 500 or isinstance(error, CheckpointError)):
             log.error("%s %s: %s", request.method, request.url.path, text)
             text = "the model cannot be used; the log of the server says why."
         return JSONResponse(
@@ -308,7 +313,7 @@ def _number(fields: Mapping[str, Any], name: str) -> int | None:
     return int(text)
 
 
-def _gone(request: Request) -> Gone:
+def gone(request: Request) -> Gone:
     """What is done when the client of a request has gone."""
 
     async def wait() -> None:
@@ -334,8 +339,10 @@ _KINDS = {
 
 
 def asset(name: str) -> Response:
-    """A file beside the pages, by a name that stands in this package."""
-    text = files("i2i.app").joinpath("static", name).read_text(encoding="utf-8")
+    """A file of the pages, by a name that stands in this package."""
+    shared = name.startswith("curves.")  # of the report, which draws its curves alike
+    folder = files("i2i.report") if shared else files("i2i.app").joinpath("static")
+    text = folder.joinpath(name).read_text(encoding="utf-8")
     return Response(text, media_type=_KINDS[PurePath(name).suffix])
 
 

@@ -118,3 +118,10 @@ def encode_tensor(image: Tensor, form: str) -> bytes:
     loaded = LoadedImage(image.permute(1, 2, 0).contiguous().numpy())
     image_file.to_image(loaded).save(buffer, **FORMATS[f".{form}"])
     return buffer.getvalue()
+
+
+def encode_grid(grid: Tensor) -> bytes:
+    """A PNG of a grid of images, (rows, columns, C, H, W), uint8, side by side."""
+    rows, columns, channels, height, width = grid.shape
+    whole = grid.permute(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)
+    return encode_tensor(whole, "png")

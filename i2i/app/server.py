@@ -81,6 +81,7 @@ def server(
     *,
     limits: Limits,
     on_start: Callable[[], None] = lambda: None,
+    on_stop: Callable[[], None] = lambda: None,
     trust_proxy: str | None = None,
 ) -> Any:
     """A server of uvicorn: `run(sockets=[listen(...)])` answers until the process is asked to stop
@@ -90,6 +91,7 @@ def server(
         app: an ASGI application.
         limits: of what is taken.
         on_start: is called when there are answers.
+        on_stop: is called when nothing new is taken any more, before what is begun is finished.
         trust_proxy: address of a proxy that is believed who the client is.
     """
     import uvicorn
@@ -132,6 +134,10 @@ def server(
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
             on_start()
+
+        async def shutdown(self, sockets: Any = None) -> None:
+            on_stop()
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         app,

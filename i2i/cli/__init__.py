@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "Measure how good images or a run are.",
     "models": "List the models that can be trained.",
     "options": "List the options of a recipe, what they mean and who uses them.",
+    "app": "Look at runs, try models and start trainings in a browser.",
     "serve": "Answer programs over HTTP with trained models.",
     "info": "Say what a checkpoint or a run is.",
     "runs": "List runs; filter and sort them by options, figures, tags.",

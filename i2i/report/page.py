@@ -79,7 +79,10 @@ def fill_page(title: str, body: str) -> str:
         body: as HTML.
     """
     return Template(_asset("page.html")).substitute(
-        title=escape(title), style=_asset("page.css"), script=_asset("page.js"), body=body
+        title=escape(title),
+        style=_asset("page.css") + _asset("curves.css"),
+        script=_asset("curves.js") + _asset("page.js"),
+        body=body,
     )
 
 
