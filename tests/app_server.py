@@ -65,11 +65,13 @@ def sampler() -> Sampler:
 
 
 @contextmanager
-def running(app: Any, limits: Limits | None = None) -> Iterator[str]:
+def running(
+    app: Any, limits: Limits | None = None, on_stop: Callable[[], None] = lambda: None
+) -> Iterator[str]:
     """Serve an application, and stop it gracefully afterwards."""
     started = threading.Event()
     at = listen("127.0.0.1", 0)
-    own = server(app, limits=limits or Limits(), on_start=started.set)
+    own = server(app, limits=limits or Limits(), on_start=started.set, on_stop=on_stop)
     thread = threading.Thread(target=own.run, kwargs={"sockets": [at]})
     thread.start()
     assert started.wait(30)

@@ -67,11 +67,11 @@ class Examinations:
             told["result"] = examination.result.result()
         return told
 
-    def thumbnail(self, number: int, file: int) -> bytes:
-        """A small image of a file that a finding is about, as PNG.
+    def thumbnail(self, number: int, file: int) -> bytes | None:
+        """A small image of a file that a finding is about, as PNG; None if it cannot be read.
 
         Raises:
-            NotFoundError: there is no such file, or it cannot be read.
+            NotFoundError: there is no such file.
         """
         files = self._get(number).files
         if not 0 <= file < len(files):
@@ -79,7 +79,7 @@ class Examinations:
         try:
             image = reading.to_channels(reading.open_image(files[file]), 3)
         except (DataError, OSError):
-            raise NotFoundError("this image cannot be read.") from None
+            return None
         image.thumbnail((SIDE, SIDE))
         buffer = io.BytesIO()
         image.save(buffer, "PNG")

@@ -207,8 +207,9 @@ class Trainings:
         settings = form.get("settings") or {}
         if not isinstance(settings, Mapping):
             raise OptionsError("settings must be an object of options and values.")
+        offered = {each["path"] for each in form_of(recipe)}
         for key, value in settings.items():
-            if str(key).startswith(_SETTLED):
+            if key not in offered:
                 raise OptionsError(f"{key} cannot be set here: use `i2i train`.")
             parse_setting(f"{key}={value}")
             arguments += ["--set", f"{key}={value}"]
@@ -230,6 +231,13 @@ class Trainings:
             self._count += 1
             self._all[self._count] = Training(title, process, output)
             return self._count
+
+    def close(self) -> None:
+        """Forget what was begun here, which goes on."""
+        with self._lock:
+            for each in self._all.values():
+                each.output.close()
+            self._all.clear()
 
     def wait(self, number: int, seconds: float) -> int | None:
         """Wait for a training to end; returns its exit code.
@@ -294,14 +302,16 @@ def form_of(recipe: str) -> list[dict[str, Any]]:
     for path, value in flat(options.to_dict()).items():
         if path.startswith(_SETTLED):
             continue
-        known = _reference().get(path, [])
+        # A table of numbers is one option in the reference, and a field for each here.
+        above = path.rpartition(".")[0]
+        known = _reference().get(path) or _reference().get(above, [])
         fitting = [each for each in known if not each.users or users & set(each.users)] or known
         if fitting:
             fields.append(
                 {
                     "path": path,
                     "value": value,
-                    "type": fitting[0].type,
+                    "type": fitting[0].type.removeprefix("table of "),
                     "meaning": fitting[0].meaning,
                 }
             )

@@ -46,6 +46,14 @@ PING = 15.0
 """Seconds after which something is sent to show that the connection is alive."""
 
 
+_NO_IMAGE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 128 128" width="128" height="128">'
+    '<path d="M1 1h126v126H1zM1 1l126 126M127 1L1 127" fill="none" stroke="#888" stroke-width="2"/>'
+    "</svg>"
+)
+"""What stands for a file that cannot be read."""
+
+
 class Closing:
     """Tells streams of events that the server is about to stop."""
 
@@ -68,13 +76,14 @@ def build(
         token: that must be told, or None.
         closing: says when the server is about to stop.
     """
-    examinations = Examinations()
+    examinations, trainings = Examinations(), Trainings(shelf, places)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         yield
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, examinations.close)
+        trainings.close()
         await loop.run_in_executor(None, service.close)
 
     app = FastAPI(
@@ -82,7 +91,7 @@ def build(
     )
     app.include_router(api.routes(service))
     app.include_router(_pages(token), include_in_schema=False)
-    app.include_router(_runs(shelf, Trainings(shelf, places), closing), include_in_schema=False)
+    app.include_router(_runs(shelf, trainings, closing), include_in_schema=False)
     app.include_router(_tries(service), include_in_schema=False)
     app.include_router(_data(places, examinations), include_in_schema=False)
     api.explain_errors(app, candid=True)
@@ -327,6 +336,9 @@ def _data(places: Places, examinations: Examinations) -> APIRouter:
 
     @router.get("/doctor/{number}/{file}")
     def thumbnail(number: int, file: int) -> Response:
-        return Response(examinations.thumbnail(number, file), media_type="image/png")
+        small = examinations.thumbnail(number, file)
+        if small is None:
+            return Response(_NO_IMAGE, media_type="image/svg+xml")
+        return Response(small, media_type="image/png")
 
     return router

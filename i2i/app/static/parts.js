@@ -75,7 +75,7 @@ export function download(blob, name) {
 }
 
 export const field = (label, control, hint = "") =>
-  el("label", { class: "field" }, el("span", {}, label), control, hint && el("small", { class: "soft" }, hint));
+  el("label", { class: "field" }, el("span", {}, label, hint && el("small", { class: "soft" }, ` ${hint}`)), control);
 
 export function slider(properties, show = (value) => value) {
   const output = el("output");

@@ -143,7 +143,7 @@ function draw() {
   sheets = el("div");
   options = el("div");
   charts = new Map();
-  details.replaceChildren(head, curves, sheets, options);
+  details.replaceChildren(head, sheets, curves, options);
   showHead();
   showCharts();
   showSheets();
@@ -300,14 +300,14 @@ function showSheets() {
   const hadFocus = sheets.contains(document.activeElement);
   sheets.replaceChildren(el("h2", {}, "Image grids"),
     el("div", { class: "card" }, el("label", { class: "row middle" }, "Training time", time.box),
-      images.map(([name, image]) => el("div", {}, chosen.length > 1 && el("h4", {}, swatch(name), name), image))));
+      el("div", { class: "sheets" }, images.map(([name, image]) => el("div", {}, chosen.length > 1 && el("h4", {}, swatch(name), name), image)))));
   show();
   if (hadFocus) time.input.focus();
 }
 
 function showOptions() {
   const filter = el("input", { type: "search", placeholder: "filter", ariaLabel: "filter the options" });
-  const only = el("input", { type: "checkbox", checked: chosen.length > 1 });
+  const only = el("input", { type: "checkbox", checked: true });
   const body = el("tbody");
   const show = () => {
     const all = [...new Set(chosen.flatMap((name) => Object.keys((known.get(name) || { options: {} }).options)))];

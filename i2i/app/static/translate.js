@@ -8,7 +8,7 @@ const TOGETHER = 4; // requests at a time; the server computes those together th
 const IMAGE = /\.(png|jpe?g|jfif|jpe|webp|tiff?|bmp|gif|ppm|pgm|avif|jp2)$/i;
 
 let models = [], items = [], model, checkpoints, targets, attributes, direction, style, size, form, results, bar, stop, all;
-let running = null, made = 0;
+let running = null, made = 0, loaded = Promise.resolve();
 
 export function begin(page) {
   model = el("select", { onchange: () => showModel() });
@@ -30,7 +30,7 @@ export function begin(page) {
     el("h1", {}, "Translate"),
     el("div", { class: "card" },
       el("div", { class: "row" }, el("div", { class: "grow" }, field("Model", model)), field("Direction", direction),
-        field("Shorter side", size, "pixels"), field("Style", style, "a number"), field("Result", form)),
+        field("Shorter side", size, "in pixels"), field("Style", style, "a number"), field("Result", form)),
       checkpoints, targets, attributes),
     dropField(page, clear),
     el("div", { class: "row middle" }, el("div", { class: "grow" }, bar), stop, all, clear),
@@ -44,14 +44,16 @@ export function begin(page) {
   });
 }
 
-export async function enter([name]) {
+export function enter([name]) { loaded = load(name); }
+
+async function load(name) {
   const told = await trying(() => get("/v1/models"));
   if (!told) return;
   models = told.models.filter((each) => each.makes === "translations");
   const before = name || model.value;
   model.replaceChildren(...models.map((each) => el("option", { value: each.name, selected: each.name === before }, each.name)));
   if (!models.length) model.append(el("option", { value: "" }, "there is no trained model that translates yet"));
-  showModel(name !== undefined);
+  showModel();
 }
 
 export const leave = () => {};
@@ -91,6 +93,7 @@ function showModel() {
   direction.replaceChildren(...ways.map((each) => el("option", {}, each)));
   direction.parentElement.hidden = ways.length < 2;
   style.parentElement.hidden = !chosen.styles;
+  size.placeholder = `as it is (trained at ${chosen.size})`;
   again();
 }
 
@@ -168,6 +171,7 @@ async function openCamera(clear) {
 }
 
 async function add(files, clear) {
+  await loaded;
   if (!chosenModel()) {
     say("There is no trained model that translates yet.", true);
     return;
