@@ -117,6 +117,7 @@ class Chart {
 
   draw() {
     this.width = this.room();
+    if (!(this.width > 0)) return; // not shown at present
     this.svg.replaceChildren();
     this.leave();
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);

@@ -226,6 +226,7 @@ async function run() {
   running = own;
   const settings = settingsNow();
   const wanted = columns();
+  const several = picked(checkpoints).length > 1;
   const keys = wanted.map((column) => JSON.stringify([column, settings]));
   const jobs = [];
   for (const item of items) {
@@ -234,8 +235,8 @@ async function run() {
     wanted.forEach((column, i) => {
       const place = el("div", { class: "view" }, el("p", { class: "soft" }, "waiting …"));
       item.box.append(place);
-      if (item.views.has(keys[i])) show(item, place, column, item.views.get(keys[i]), wanted.length);
-      else jobs.push(() => translate(item, place, column, keys[i], settings, own.signal, wanted.length));
+      if (item.views.has(keys[i])) show(item, place, column, item.views.get(keys[i]), several);
+      else jobs.push(() => translate(item, place, column, keys[i], settings, own.signal, several));
     });
     for (const [key, view] of item.views) {
       if (keys.includes(key)) continue;
@@ -268,7 +269,7 @@ async function run() {
   } else if (jobs.length) say(`${jobs.length} ${jobs.length === 1 ? "result is" : "results are"} there.`);
 }
 
-async function translate(item, place, column, key, settings, signal, count) {
+async function translate(item, place, column, key, settings, signal, several) {
   const body = new FormData();
   body.append("image", item.file, "image");
   for (const [name, value] of Object.entries({ ...settings, ...column })) {
@@ -281,21 +282,21 @@ async function translate(item, place, column, key, settings, signal, count) {
     const url = URL.createObjectURL(blob);
     const view = { blob, url, format: settings.format };
     item.views.set(key, view);
-    await show(item, place, column, view, count);
+    await show(item, place, column, view, several);
   } catch (error) {
     place.replaceChildren(el("p", { class: "soft" }, error.name === "AbortError" ? "cancelled" : error.message));
   }
 }
 
-async function show(item, place, column, view, count) {
+async function show(item, place, column, view, several) {
   const size = await new Promise((done) => {
     const probe = new Image();
     probe.onload = () => done([probe.naturalWidth, probe.naturalHeight]);
     probe.onerror = () => done([1, 1]);
     probe.src = view.url;
   });
-  const what = [column.checkpoint === "last" && count === 1 ? "" : column.checkpoint, column.domain].filter(Boolean).join(", ");
-  const label = what && (Number(what) ? `step ${what}` : what);
+  const checkpoint = Number(column.checkpoint) ? `step ${column.checkpoint}` : column.checkpoint;
+  const label = [several || checkpoint !== "last" ? checkpoint : "", column.domain].filter(Boolean).join(", ");
   const viewer = new Viewer(item.group, { before: item.url, after: view.url, width: size[0], height: size[1], name: `${item.name} ${label}`.trim() });
   const file = fileName(item.name, label, view.format);
   place.replaceChildren(
