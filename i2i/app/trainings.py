@@ -23,10 +23,9 @@ from filelock import FileLock, Timeout
 from i2i.app.refusals import BusyError, NotFoundError
 from i2i.app.shelf import Shelf, is_trained
 from i2i.config import Options
-from i2i.config.recipes import list_models, load_options, parse_setting
+from i2i.config.recipes import flat, list_models, load_options, parse_setting
 from i2i.config.reference import Option, all_options
 from i2i.errors import OptionsError, RunError
-from i2i.report.record import flat
 from i2i.runs.lock import LOCK, read_owner
 
 PATIENCE = 300.0

@@ -4,7 +4,7 @@ import { ask, el, get, number, post, say, slider, trying } from "/static/parts.j
 import { newTraining } from "/static/train.js";
 
 let list, details, trainings, stream = null;
-let summaries = [], chosen = [], known = new Map(), charts = new Map(), sheetAt = null;
+let summaries = null, chosen = [], known = new Map(), charts = new Map(), sheetAt = null;
 
 export function begin(page) {
   list = el("ul", { class: "runs" });
@@ -37,7 +37,7 @@ function listen() {
   leave();
   stream = new EventSource(`/api/events?${chosen.map((name) => `run=${encodeURIComponent(name)}`).join("&")}`);
   stream.addEventListener("runs", (event) => {
-    const before = new Map(summaries.map((each) => [each.name, each]));
+    const before = new Map((summaries || []).map((each) => [each.name, each]));
     summaries = JSON.parse(event.data);
     showList();
     for (const each of summaries) {
@@ -59,6 +59,7 @@ function listen() {
 const choose = (names) => { location.hash = names.length ? `#runs/${names.map(encodeURIComponent).join(",")}` : "#runs"; };
 
 function showList() {
+  if (summaries === null) return; // they are about to come
   if (!summaries.length) {
     list.replaceChildren(el("li", { class: "card empty" },
       "There is no run yet. Begin one with “New training…”: the data set “demo” needs nothing else."));
