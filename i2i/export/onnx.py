@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from i2i.config import Options
 from i2i.core.model import Model
+from i2i.data.kinds import find_kind
 from i2i.data.sources import elsewhere, open_source
-from i2i.errors import CheckpointError, DataError
+from i2i.errors import CheckpointError, DataError, OptionsError
 from i2i.export.graph import describe_file, largest_difference, write_graph
+from i2i.export.noise import export_sampler
 from i2i.export.phases import in_phases
 from i2i.export.quality import (
     MOST,
@@ -27,12 +29,13 @@ from i2i.export.quality import (
     in_bf16,
 )
 from i2i.export.quantise import SCHEMES, convolutions, quantise
-from i2i.inference.load import build_translator, load_model
+from i2i.inference.load import build_translator, load_model, load_sampler, open_checkpoint
 from i2i.inference.onnx.description import SUFFIX, Description, Quantisation
 from i2i.inference.onnx.libraries import library
 from i2i.inference.onnx.session import ExportedNetwork
 from i2i.inference.styler import settle_style
 from i2i.metrics.images import psnr
+from i2i.models.build import data_kind
 from i2i.networks import set_inference
 from i2i.runs.folder import find_checkpoint
 from i2i.system.cpu import best_precision
@@ -83,7 +86,8 @@ def export_onnx(
     style: Style = NO_STYLE,
     say: Say = print,
 ) -> Path:
-    """Write a generator as an ONNX file that computes in fp32.
+    """Write a generator as an ONNX file that computes in fp32; one of images from noise as
+    `i2i.export.noise` says.
 
     Arguments:
         checkpoint: a file or a run folder, whose newest checkpoint is taken.
@@ -101,9 +105,20 @@ def export_onnx(
     Raises:
         CheckpointError: the file exists already or ends in something else, or what was written
             computes something else.
-        OptionsError: the model does not translate, or not in this direction; or the libraries are
-            not installed.
+        OptionsError: the model does not translate in this direction, or has no styles; or the
+            libraries are not installed.
     """
+    path, why = find_checkpoint(checkpoint, Path())
+    options, _ = open_checkpoint(path)
+    if not find_kind(data_kind(options)).translates:
+        if direction is not None or style != NO_STYLE:
+            raise OptionsError(
+                f"{path} makes images from noise: it has no direction, domain or reference, and "
+                "takes its noise as an input of the file."
+            )
+        say(why)
+        sampler = load_sampler(path, average=average, device="cpu")
+        return export_sampler(sampler, options, target, say)
     generator = _generator(checkpoint, direction, average, style, say)
     target = _file(target, generator, "")
     with _workplace(target) as folder:

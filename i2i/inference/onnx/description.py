@@ -12,6 +12,8 @@ from i2i.system import gate
 
 SUFFIX = ".onnx"
 VERSION = 1
+SAMPLER = "sampler"
+"""What a file that makes images from noise has as "i2i.kind"."""
 _PREFIX = "i2i."
 PADDING = (
     "reflect at both ends (numpy.pad, mode 'reflect') to the next multiple of i2i.multiple that is "
@@ -114,6 +116,11 @@ class Description:
             raise CheckpointError(
                 f"{path} was not written by i2i, and so does not say what it takes: expected a "
                 "file that `i2i export --format onnx` or `--format int8` has written."
+            )
+        if _text(metadata, "kind", path) == SAMPLER:
+            raise CheckpointError(
+                f"{path} makes images from noise and translates none: docs/export.md says how "
+                "other programs use it, and `i2i sample` makes images with the run."
             )
         version = _entry(metadata, "version", path)
         if not isinstance(version, int) or isinstance(version, bool):

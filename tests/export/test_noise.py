@@ -1,0 +1,91 @@
+"""Generators of images from noise as ONNX files make in onnxruntime what the sampler makes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from i2i.errors import CheckpointError
+from i2i.export.noise import export_sampler
+from i2i.inference.load import build_sampler, load_exported
+from i2i.models.build import build_model
+from shrunk import shrunk
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "inputs"),
+    [
+        ("infogan", ("generator.init_gain=0.5",), ["latents"]),
+        ("r3gan", (), ["latents", "labels"]),
+        (
+            "stylegan2",
+            ("game.class_conditional=required", 'data.domains=["cat", "dog"]'),
+            ["latents", "labels", "truncation"],
+        ),
+    ],
+)
+def test_a_file_makes_what_the_sampler_makes(
+    recipe: str, settings: tuple[str, ...], inputs: list[str], tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    options = shrunk(recipe, *settings)
+    model = build_model(options)
+    if recipe == "stylegan2":
+        model.generator.mapping.w_avg.normal_()
+    sampler = build_sampler(options, model)
+    lines: list[str] = []
+    path = export_sampler(sampler, options, tmp_path / "out", lines.append)
+    assert path == tmp_path / "out" / "generator.onnx"
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_inputs()] == inputs
+    seeds = range(3)
+    given = {"latents": sampler.vectors(seeds).numpy()}
+    if "labels" in inputs:
+        labels = sampler.labels(seeds)
+        assert labels is not None
+        given["labels"] = labels.numpy()
+    if "truncation" in inputs:
+        given["truncation"] = np.array(0.6, np.float32)
+    (images,) = session.run(["images"], given)
+    generator, vectors = sampler.generator, sampler.vectors(seeds)
+    with torch.no_grad():
+        if "truncation" in inputs:
+            styles = generator.styles(vectors, sampler.labels(seeds), 0.6)
+            expected = generator.synthesis(styles, "const").numpy()
+        else:
+            expected = generator(vectors, sampler.labels(seeds)).numpy()
+    np.testing.assert_allclose(images, expected, atol=1e-5)
+    assert expected.std() > 1e-3  # it depends on what it is made of
+    pixels = np.rint((images.clip(-1, 1) + 1) * 127.5)
+    made = sampler(seeds, truncation=0.6 if "truncation" in inputs else None).numpy()
+    assert np.abs(pixels - made).max() <= 1
+    told = session.get_modelmeta().custom_metadata_map
+    assert json.loads(told["i2i.latent"])["size"] == sampler.latent.size
+    assert json.loads(told["i2i.classes"]) == list(sampler.names)
+    assert json.loads(told["i2i.options"])["data"]["root"] == ""
+
+
+def test_it_is_never_replaced_and_translates_nothing(tmp_path: Path) -> None:
+    options = shrunk("dcgan")
+    sampler = build_sampler(options, build_model(options))
+    path = export_sampler(sampler, options, tmp_path / "a.onnx", lambda line: None)
+    with pytest.raises(CheckpointError, match="exists already"):
+        export_sampler(sampler, options, path)
+    with pytest.raises(CheckpointError, match="makes images from noise"):
+        load_exported(path)
+
+
+def test_the_documentation_makes_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = shrunk("stylegan2")
+    sampler = build_sampler(options, build_model(options))
+    export_sampler(sampler, options, tmp_path / "faces.onnx", lambda line: None)
+    page = Path(__file__).parents[2] / "docs" / "export.md"
+    code = page.read_text().partition("## Images from noise")[2].split("```python\n")[1]
+    monkeypatch.chdir(tmp_path)
+    exec(code.partition("```")[0], {})
+    assert Image.open(tmp_path / "faces.png").size == (4 * 16, 16)
