@@ -148,11 +148,11 @@ def _write(network: FromNoise, path: Path) -> None:
 def _largest_difference(network: FromNoise, path: Path) -> float:
     """How far the file is from the network, in -1..1, for one image and for five."""
     session = library("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
-    apart = []
+    apart: list[float] = []
     for count in (1, 5):
         given = network.example(count)
         named = {name: each.numpy() for name, each in zip(network.inputs, given, strict=True)}
         (found,) = session.run([OUTPUT], named)
         with torch.no_grad():
-            apart.append((torch.from_numpy(found) - network(*given)).abs().max().item())
+            apart += [(torch.from_numpy(found) - network(*given)).abs().max().item()]
     return max(apart)

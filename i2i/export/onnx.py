@@ -29,7 +29,7 @@ from i2i.export.quality import (
     in_bf16,
 )
 from i2i.export.quantise import SCHEMES, convolutions, quantise
-from i2i.inference.load import build_translator, load_model, load_sampler, open_checkpoint
+from i2i.inference.load import build_translator, load_model, load_sampler
 from i2i.inference.onnx.description import SUFFIX, Description, Quantisation
 from i2i.inference.onnx.libraries import library
 from i2i.inference.onnx.session import ExportedNetwork
@@ -38,6 +38,7 @@ from i2i.metrics.images import psnr
 from i2i.models.build import data_kind
 from i2i.networks import set_inference
 from i2i.runs.folder import find_checkpoint
+from i2i.runs.opening import open_checkpoint
 from i2i.system.cpu import best_precision
 from i2i.system.gate import without_places
 

@@ -86,7 +86,7 @@ def test_the_lines_of_the_docs_translate_as_we_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = Path(__file__).parent.parent.parent / "docs" / "export.md"
-    [code] = re.findall("```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    code, _ = re.findall("```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     options = shrunk("pix2pix-quick")
     run = checkpoint_of(options, tmp_path / "runs" / "a" / "checkpoints" / "step-00000000.pt")
     export_onnx(run, tmp_path / "facades.onnx", say=lambda line: None)
@@ -291,7 +291,9 @@ def test_what_cannot_be_exported_is_refused(
 ) -> None:
     noise = checkpoint_of(shrunk("dcgan"), tmp_path / "noise.pt")
     with pytest.raises(OptionsError, match="makes images from noise"):
-        export_onnx(noise, tmp_path / "a.onnx")
+        export_onnx(noise, tmp_path / "a.onnx", direction="AtoB")
+    with pytest.raises(OptionsError, match="makes images from noise"):
+        export_int8(noise, tmp_path / "a.onnx")
     gone = shrunk("pix2pix-quick", f"data.root={tmp_path / 'gone'}")
     checkpoint = checkpoint_of(gone, tmp_path / "weights.pt")
     with pytest.raises(OptionsError, match="direction"):

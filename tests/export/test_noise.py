@@ -88,4 +88,5 @@ def test_the_documentation_makes_images(tmp_path: Path, monkeypatch: pytest.Monk
     code = page.read_text().partition("## Images from noise")[2].split("```python\n")[1]
     monkeypatch.chdir(tmp_path)
     exec(code.partition("```")[0], {})
-    assert Image.open(tmp_path / "faces.png").size == (4 * 16, 16)
+    with Image.open(tmp_path / "faces.png") as image:
+        assert image.size == (4 * 16, 16)
