@@ -197,13 +197,13 @@ class Data(LabelledData):
 
     def with_channels(self, *, both_ways: bool) -> "Data":
         """These options with the channels that the sides say."""
-        told = [side.channels for side in self.sides(both_ways=both_ways)]
+        told = [side.network_channels for side in self.sides(both_ways=both_ways)]
         named = zip(("input_channels", "output_channels"), told, strict=True)
         return self.model_copy(update={name: count for name, count in named if count is not None})
 
     @model_validator(mode="after")
     def _channels_can_be_read(self) -> "Data":
-        known = {1, 3, self.A.channels, self.B.channels}
+        known = {1, 3, self.A.network_channels, self.B.network_channels}
         for name in ("input_channels", "output_channels"):
             if (count := getattr(self, name)) not in known:
                 raise ValueError(f"{name} (={count}) must be 1 (grey) or 3 (RGB)")

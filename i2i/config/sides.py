@@ -5,11 +5,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from i2i.config.section import Names, Section
+from i2i.config.section import Few, Names, Section, Width
 from i2i.core.label_maps import MOST_CLASSES, RGB, LabelMaps
+from i2i.core.scale import Scale
 
 Colour = Annotated[str, Field(pattern=re.compile("^#[0-9a-fA-F]{6}$"))]
 Value = Annotated[int, Field(ge=0, le=65535)]
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Percentile = Annotated[str, Field(pattern=re.compile(r"^[0-9]{1,3}(\.[0-9]{1,6})?%$"))]
+Bound = Number | Percentile
+Band = Annotated[tuple[Number, Number], Field()]
+
+DType = Literal[
+    "auto", "uint8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"
+]
 
 
 class DataSide(Section):
@@ -17,6 +27,23 @@ class DataSide(Section):
 
     kind: Literal["images", "labels"] = Field(
         "images", description="images, or label maps, which networks see as a plane for each class"
+    )
+    channels: Width | None = Field(
+        None,
+        description="images: bands of the files, which are used as they are; none: 8 bits of grey "
+        "or RGB, as data.input_channels and data.output_channels say, whatever the files hold",
+    )
+    dtype: DType = Field(
+        "auto", description="images: type of the values in files and results; auto: as found"
+    )
+    range: Literal["auto"] | tuple[Bound, Bound] | tuple[Band, ...] | None = Field(
+        None,
+        description="images: the values that become -1 and 1: [low, high], a pair for each band, "
+        '"auto" for the least and the greatest of the training images, or percentiles of these '
+        '(["1%", "99%"]); none: 0..255 of 8 bits, else auto',
+    )
+    show: Annotated[tuple[Few, ...], Field(max_length=3)] = Field(
+        (), description="images: the bands that people see, from 1: [3, 2, 1]; else the first"
     )
     classes: Annotated[int, Field(ge=0, le=MOST_CLASSES)] = Field(
         0, description="labels: how many there are, numbered from 0 in the files; 0: as the palette"
@@ -57,20 +84,68 @@ class DataSide(Section):
         )
 
     @property
-    def channels(self) -> int | None:
+    def network_channels(self) -> int | None:
         """How many channels networks see; None: as [data] says."""
-        return None if self.labels is None else self.labels.planes
+        return self.channels if self.labels is None else self.labels.planes
+
+    @property
+    def as_filed(self) -> bool:
+        """Whether the values of files are used as they are, with all bands and bits."""
+        return self.channels is not None or self.range is not None or self.dtype != "auto"
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether all is known that only the files can tell."""
+        return not self.as_filed or self.scale is not None
+
+    @property
+    def scale(self) -> Scale | None:
+        """What the values mean; None for 8 bits of colours, and for what is not measured yet."""
+        ranges = self.range
+        if self.dtype == "auto" or self.channels is None or ranges is None or ranges == "auto":
+            return None
+        if isinstance(ranges[0], tuple):
+            return Scale(self.dtype, ranges)  # type: ignore[arg-type]
+        if any(isinstance(each, str) for each in ranges):
+            return None
+        return Scale(self.dtype, (ranges,))  # type: ignore[arg-type]
+
+    def _require_ranges(self) -> None:
+        pairs: list[tuple[float | str, float | str]] = []
+        if isinstance(self.range, tuple):
+            several = bool(self.range) and isinstance(self.range[0], tuple)
+            pairs = [*self.range] if several else [self.range]  # type: ignore[list-item]
+            if several and self.channels not in (None, len(pairs)):
+                raise ValueError(
+                    f"range has {len(pairs)} pairs, and channels (={self.channels}) are not as "
+                    "many: give a pair for each band, or one for all"
+                )
+        for low, high in pairs:
+            if isinstance(low, str) != isinstance(high, str):
+                raise ValueError(
+                    f"range (=[{low!r}, {high!r}]) must be two values or two percentiles"
+                )
+            if not _bound(low) < _bound(high) or (isinstance(high, str) and _bound(high) > 100):
+                raise ValueError(f"range (=[{low!r}, {high!r}]) must begin below its end")
+        if self.channels is not None and any(band > self.channels for band in self.show):
+            raise ValueError(f"show (={list(self.show)}) names a band beyond the {self.channels}")
 
     @model_validator(mode="after")
     def _classes_are_known(self) -> "DataSide":
         told = self.classes or self.palette or self.names or self.ignore or self.instances
         if self.kind != "labels":
+            self._require_ranges()
             if told or self.nearest or self.ignore_plane:
                 raise ValueError(
                     "classes, palette, nearest, names, ignore, ignore_plane and instances are of "
                     'label maps: say kind = "labels", or leave them out'
                 )
             return self
+        if self.as_filed or self.show:
+            raise ValueError(
+                'channels, dtype, range and show are of images: say kind = "images", or leave '
+                "them out"
+            )
         if not self.classes and not self.palette:
             raise ValueError(
                 "classes is missing: say how many classes the label maps number, or give the "
@@ -98,6 +173,11 @@ class DataSide(Section):
             if isinstance(each, str) and each.lower() in {c.lower() for c in self.palette}:
                 raise ValueError(f"ignore (={each!r}) is a colour of the palette")
         return self
+
+
+def _bound(value: float | str) -> float:
+    """A bound, or the number of a percentile."""
+    return float(value[:-1]) if isinstance(value, str) else value
 
 
 def _rgb(colour: str) -> RGB:

@@ -65,10 +65,22 @@ class Referenced(NamedTuple):
 
 
 def to_signed(images: Tensor) -> Tensor:
-    """Map uint8 0..255 to float32 -1..1 (x / 127.5 - 1); floating point tensors pass unchanged."""
+    """Map uint8 0..255 and uint16 0..65535 to float32 -1..1 (x / 127.5 - 1, x / 32767.5 - 1);
+    floating point tensors pass unchanged."""
     if images.dtype == torch.uint8:
         return images.float() / 127.5 - 1
+    if images.dtype == torch.uint16:
+        return images.float() / 32767.5 - 1
     return images
+
+
+def to_travel(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """Map floating point -1..1 to what travels: clamped, rounded uint8 or uint16; or float32."""
+    if dtype == torch.uint8:
+        return to_bytes(images)
+    if dtype == torch.uint16:
+        return images.float().add(1).mul(32767.5).round_().clamp_(0, 65535).to(torch.uint16)
+    return images.float()
 
 
 def to_bytes(images: Tensor) -> Tensor:

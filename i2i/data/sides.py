@@ -12,8 +12,11 @@ from i2i.config import Data, Options
 from i2i.config.sides import DataSide
 from i2i.core.label_maps import LabelMaps
 from i2i.core.registry import MODELS
+from i2i.core.scale import Scale
 from i2i.core.sides import Sides
+from i2i.data.images.arrays import read_array, to_bands
 from i2i.data.images.labels import UnknownLabelError, in_words, to_maps
+from i2i.data.images.measured import measure
 from i2i.data.images.read import Pixels, list_images, open_image, read_image
 from i2i.data.kinds import find_kind
 from i2i.errors import DataError
@@ -26,7 +29,12 @@ def sides_of(options: Options) -> Sides:
     """How batches of these options become what networks see."""
     model = MODELS.find(options.model)
     first, second = options.data.sides(both_ways=bool(model.directions))
-    return Sides(find_kind(model.data).fields, (first.labels, second.labels))
+    return Sides(
+        find_kind(model.data).fields,
+        (first.labels, second.labels),
+        (first.scale, second.scale),
+        (first.show, second.show),
+    )
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class SideReader:
         letter: which side it is: "A" or "B".
         depth: channels of what it returns.
         labels: what label maps hold; None for images.
+        scale: what the values of files mean, for images that are used as they are.
         instances: name of a label map -> the file that numbers its objects.
     """
 
@@ -44,18 +53,23 @@ class SideReader:
     depth: int
     labels: LabelMaps | None = None
     instances: Mapping[str, Path] = field(default_factory=dict)
+    scale: Scale | None = None
 
     @property
     def plain(self) -> bool:
-        """Whether it reads images."""
-        return self.labels is None
+        """Whether it reads images as 8 bits of grey or RGB."""
+        return self.labels is None and self.scale is None
 
     def read(self, path: Path, half: int | None = None) -> Pixels:
-        """Read an image, or the half of a file, as (H, W, depth) uint8.
+        """Read an image, or the half of a file, as (H, W, depth): uint8, or as `Scale` says that
+        its values travel.
 
         Raises:
             DataError: the file cannot be read, or holds something else.
         """
+        if self.scale is not None:
+            values = read_scaled(path, self.depth, self.scale)
+            return values if half is None else halves(path, values)[half]
         if self.labels is None:
             pixels = read_image(path, self.depth)
             return pixels if half is None else halves(path, pixels)[half]
@@ -142,7 +156,7 @@ def readers(data: Data, root: Path, *, both_ways: bool = False) -> dict[str, Sid
 def _reader(letter: str, side: DataSide, channels: int, root: Path) -> SideReader:
     labels = side.labels
     if labels is None:
-        return SideReader(letter, channels)
+        return SideReader(letter, channels, scale=side.scale)
     instances: dict[str, Path] = {}
     for path in list_images(root / side.instances) if side.instances else ():
         if (other := instances.setdefault(path.stem, path)) is not path:
@@ -150,6 +164,51 @@ def _reader(letter: str, side: DataSide, channels: int, root: Path) -> SideReade
                 f"'{other}' and '{path}' are maps of objects for one name: rename one of them."
             )
     return SideReader(letter, labels.channels, labels, instances)
+
+
+def read_scaled(path: Path, channels: int, scale: Scale) -> Any:
+    """Read the values (H, W, channels) of a file as they travel to the device.
+
+    Raises:
+        DataError: the file cannot be read, has other bands, or values that are no numbers.
+    """
+    image = read_array(path)
+    try:
+        return scale.encode(to_bands(image, channels))
+    except DataError as error:
+        raise DataError(f"'{path}' cannot be used: {error}.") from error
+
+
+def measured(options: Options) -> dict[str, Any]:
+    """What of the tables [data.A] and [data.B] only the files can tell: dtype, channels, range.
+
+    Raises:
+        DataError: the files cannot be read, or are not alike.
+    """
+    found = {}
+    data = options.data
+    wanted = {letter: side for letter in "AB" if not (side := getattr(data, letter)).is_measured}
+    if not wanted:
+        return {}
+    files = find_kind(MODELS.find(options.model).data).files(options)
+    for letter, side in wanted.items():
+        if not files.get(letter):
+            continue
+        relative = isinstance(side.range, tuple) and isinstance(side.range[0], str)
+        percentiles = None
+        if relative:
+            low, high = (float(str(each).removesuffix("%")) for each in side.range)
+            percentiles = (low, high)
+        what = measure(files[letter], channels=side.channels, percentiles=percentiles)
+        dtype = what.dtype if side.dtype == "auto" else side.dtype
+        ranges: Any = side.range
+        if side.range is None and dtype == "uint8":
+            ranges = (0, 255)
+        elif side.range is None or side.range == "auto" or relative:
+            ranges = what.ranges if len(what.ranges) > 1 else what.ranges[0]
+        told = {"channels": what.channels, "dtype": dtype, "range": ranges}
+        found[letter] = side.model_dump() | told
+    return found
 
 
 def halves(path: Path, pixels: Pixels) -> tuple[Pixels, Pixels]:

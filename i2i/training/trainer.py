@@ -295,10 +295,7 @@ class Trainer:
 
     def pictures(self, batch: Any) -> dict[str, Tensor]:
         """The columns of the image grid for a batch on the device: name -> (N, 1 or 3, H, W)."""
-        return {
-            name: self.sides.shown(self.model.side_of(name), images.float())
-            for name, images in self.model.visualize(batch).items()
-        }
+        return self.sides.pictures(self.model.visualize(batch), self.model.side_of)
 
     def save(self, path: Path | str) -> None:
         """Write a checkpoint, which `load` and every command that takes one read.

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from i2i.core.batch import to_bytes, to_device, to_signed
+from i2i.core.batch import to_device, to_signed, to_travel
 from i2i.core.model import Generated
 from i2i.core.signals import with_sides
 from i2i.errors import OptionsError
@@ -205,7 +205,7 @@ def _measured(name: str, measure: Measure, outputs: Tensor, references: Tensor) 
 
 
 def _small(produced: Generated, trainer: Trainer, name: str) -> Generated:
-    """Images as bytes, out of the way of the device; label maps as pictures.
+    """Images as they travel, out of the way of the device; label maps as pictures.
 
     An input is not compared with what is made of it where one is a label map.
     """
@@ -213,7 +213,18 @@ def _small(produced: Generated, trainer: Trainer, name: str) -> Generated:
     if any(sides.labels):
         outputs, references = (sides.shown(side, each) for each in produced[:2])
         produced = produced._replace(outputs=outputs, references=references, inputs=None)
-    images = [None if each is None else to_bytes(each).cpu() for each in produced[:3]]
+    kept = [sides.travels(side), sides.travels(side), sides.travels(1 - side)]
+    if not produced.paired and any(sides.scales):  # networks compare them, which see 8 bits
+        seen = zip(produced[:3], (side, side, 1 - side), strict=True)
+        parts = [None if each is None else sides.shown(of, each) for each, of in seen]
+        assert parts[0] is not None
+        assert parts[1] is not None
+        produced = produced._replace(outputs=parts[0], references=parts[1], inputs=parts[2])
+        kept = [torch.uint8] * 3
+    images = [
+        None if each is None else to_travel(each, dtype).cpu()
+        for each, dtype in zip(produced[:3], kept, strict=True)
+    ]
     labels = None if produced.labels is None else produced.labels.cpu()
     assert images[0] is not None
     assert images[1] is not None

@@ -9,7 +9,7 @@ this package.
 
 import os
 from random import Random
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ def resize_pixels(pixels: Pixels, height: int, width: int, *, nearest: bool = Fa
     """
     if pixels.shape[:2] == (height, width):
         return pixels
+    if pixels.dtype != np.uint8:
+        return _resize_deep(pixels, height, width)
     planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     if nearest:
         planes = F.interpolate(planes, size=(height, width), mode="nearest-exact")
@@ -47,6 +49,14 @@ def resize_pixels(pixels: Pixels, height: int, width: int, *, nearest: bool = Fa
         planes = F.interpolate(planes, size=(height, width), mode="bicubic", antialias=True)
     resized: Pixels = planes[0].permute(1, 2, 0).contiguous().numpy()
     return resized
+
+
+def _resize_deep(values: Any, height: int, width: int) -> Any:
+    """The same of uint16, rounded, and of float32: within the least and the greatest value."""
+    planes = torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1)[None]
+    planes = F.interpolate(planes, size=(height, width), mode="bicubic", antialias=True)
+    resized = planes[0].permute(1, 2, 0).contiguous().numpy().clip(values.min(), values.max())
+    return resized if values.dtype == np.float32 else np.rint(resized).astype(values.dtype)
 
 
 class JointGeometry:
@@ -203,5 +213,8 @@ def evaluation_geometry(
 
 def _mirrored(pixels: Pixels) -> Pixels:
     pixels = np.require(pixels, requirements="W")  # or torch warns
+    if pixels.dtype == np.uint16:  # with which torch can do little, but the bytes are the same
+        words: Any = torch.from_numpy(pixels.view(np.int16)).flip(1).numpy().view(np.uint16)
+        return words  # type: ignore[no-any-return]
     mirrored: Pixels = torch.from_numpy(pixels).flip(1).numpy()  # ten times as fast as numpy
     return mirrored

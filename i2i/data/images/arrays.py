@@ -42,7 +42,7 @@ def read_array(path: Path) -> DecodedFile:
             if found is not None:
                 file.seek(0)
                 with contextlib.suppress(NoBandsError):
-                    return _checked(found.read(file.read()))
+                    return checked_array(found.read(file.read()))
         return _of_pillow(path)
     except MemoryError as error:
         raise DataError(f"'{path}' cannot be read: there is too little memory for it.") from error
@@ -52,7 +52,12 @@ def read_array(path: Path) -> DecodedFile:
         raise DataError(f"'{path}' cannot be read: {reading.reason(error)}.") from error
 
 
-def _checked(image: DecodedFile) -> DecodedFile:
+def checked_array(image: DecodedFile) -> DecodedFile:
+    """What a format has decoded as values (H, W, C) of numbers.
+
+    Raises:
+        DataError: it is something else.
+    """
     values = np.asarray(image.values)
     if values.ndim == 2:
         values = values[:, :, None]

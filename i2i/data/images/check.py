@@ -16,7 +16,7 @@ from i2i.data.images.probe import ImageInfo, look_at
 from i2i.data.kinds.layouts import PairFiles, first_few
 from i2i.errors import DataError
 
-_VERSION = 3  # of the rows in which good images are remembered
+_VERSION = 4  # of the rows in which good images are remembered
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,33 @@ class CheckResult:
     sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)  # upright (width, height)
     bad: dict[Path, str] = field(default_factory=dict)  # why it cannot be read
     looks: dict[Path, ImageInfo] = field(default_factory=dict, compare=False)  # all that is known
+    arrays: dict[Path, ImageInfo] = field(default_factory=dict, compare=False)
+    """Those of the bad ones whose bands and bits can be read as they are."""
+
+    def as_filed(self, paths: Iterable[Path]) -> "CheckResult":
+        """The same where these images are read with all their bands and bits."""
+        fit = {path: self.arrays[path] for path in paths if path in self.arrays}
+        return CheckResult(
+            self.sizes | {path: (look.width, look.height) for path, look in fit.items()},
+            {path: why for path, why in self.bad.items() if path not in fit},
+            self.looks | fit,
+            self.arrays,
+        )
+
+    def update_as_filed(self, paths: Iterable[Path]) -> None:
+        """Take over `as_filed`."""
+        fit = self.as_filed(paths)
+        for path in self.bad.keys() - fit.bad.keys():
+            del self.bad[path]
+        self.sizes.update(fit.sizes)
+        self.looks.update(fit.looks)
 
     def update(self, other: "CheckResult") -> None:
         """Take over what another check has found."""
         self.sizes.update(other.sizes)
         self.bad.update(other.bad)
         self.looks.update(other.looks)
+        self.arrays.update(other.arrays)
 
 
 def check_images(
@@ -74,9 +95,11 @@ def check_images(
     if memory and len(unknown) > len(bad):
         # The file serves all splits of a data set: it keeps what this check was not asked about.
         memory.remember(good)
-    looks = {path: good[path] for path in paths if path in good}
+    arrays = {path: good[path] for path in paths if path in good and good[path].unfit}
+    bad |= {path: look.unfit for path, look in arrays.items()}
+    looks = {path: good[path] for path in paths if path in good and path not in arrays}
     sizes = {path: (look.width, look.height) for path, look in looks.items()}
-    return CheckResult(sizes, bad, looks)
+    return CheckResult(sizes, bad, looks, arrays)
 
 
 def usable_pairs(

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from i2i.data.images.arrays import as_picture, checked_array
 from i2i.data.images.content_hash import hash_bytes
 from i2i.data.images.declared import require_room
-from i2i.data.images.formats import open_file, sixteen_bits
+from i2i.data.images.formats import NoBandsError, array_format, open_file, sixteen_bits
 from i2i.data.images.read import (
     GEO_KEYS,
     orientation,
@@ -55,6 +56,8 @@ class ImageInfo(NamedTuple):
         flat: whether all pixels have the same colour.
         print: its fingerprint, hexadecimal; "" where there is too little to see.
         complete: whether all pixels were decoded.
+        unfit: why it cannot be read as 8 bits of grey or RGB, where all its bands and bits can
+            (`i2i.data.images.arrays`); "" for most.
         low, high: the least and the greatest value of its colours, in steps of the file: of 65535
             for 16 bits, of 1 for floating point, of 255 for the others. Of an image of one colour
             both are its greatest.
@@ -79,6 +82,7 @@ class ImageInfo(NamedTuple):
     complete: bool = False
     low: float = 0
     high: float = 255
+    unfit: str = ""
 
 
 def look_at(path: Path, *, decode: bool = True) -> ImageInfo | str:
@@ -88,6 +92,7 @@ def look_at(path: Path, *, decode: bool = True) -> ImageInfo | str:
         path: the file.
         decode: all pixels, which also finds files that end early; else the head of the file alone.
     """
+    data = b""
     try:
         stat = path.stat()
         data = path.read_bytes()
@@ -127,7 +132,52 @@ def look_at(path: Path, *, decode: bool = True) -> ImageInfo | str:
             )
             return _look_closely(seen, upright(image)) if decode else seen
     except Exception as error:  # noqa: BLE001 (decoders of broken files raise nearly anything)
-        return reason(error)
+        return _look_at_array(path, data, reason(error))
+
+
+def _look_at_array(path: Path, data: bytes, why: str) -> ImageInfo | str:
+    """Look at what holds no grey or RGB, but bands that can be read; else return why not."""
+    reader = array_format(path.name, data[:16])
+    if reader is None:
+        return why
+    try:
+        stat = path.stat()
+        image = checked_array(reader.read(data))
+        values = image.values
+        height, width, bands = values.shape
+        # Small, before anything is computed of it.
+        small = values[:: max(1, height // 256), :: max(1, width // 256)]
+        picture = as_picture(small).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+        luma = np.asarray(picture, dtype=np.float32)
+        low, high = float(values.min()), float(values.max())
+    except Exception as error:  # noqa: BLE001 (decoders of broken files raise nearly anything)
+        return why if isinstance(error, NoBandsError) else reason(error)
+    if not low <= high:  # there is a NaN
+        return "it holds values that are not numbers (NaN): replace them"
+    what = f"{bands} band{'s' * (bands > 1)} of {values.dtype}"
+    return ImageInfo(
+        stat.st_size,
+        stat.st_mtime_ns,
+        width,
+        height,
+        what,
+        8 * values.dtype.itemsize,
+        1,
+        Path(path.name).suffix.lower().removeprefix("."),
+        1,
+        False,
+        hash_bytes(data),
+        bool({tag.code for tag in image.info.get("tags", ())} & {GEO_KEYS}),
+        transparent=bool(image.info.get("alpha")),
+        grey=bands == 1,
+        flat=low == high,
+        print="" if luma.std() < _LEAST_CONTRAST else fingerprint(luma),
+        complete=True,
+        low=low,
+        high=high,
+        unfit=f"it has {what} within {low:g}..{high:g}, which are no 8 bits of grey or RGB: say "
+        f"data.A.channels = {bands} to use them as they are (or data.B.channels, of its side)",
+    )
 
 
 def fingerprint(thumbnail: npt.NDArray[np.float32]) -> str:

@@ -160,7 +160,13 @@ class DataKind(ABC):
         letters = data.letters(both_ways=self.both_ways(options)) if self.sides == "AB" else "A"
         geometry(data, letters=letters, paired=self.has_truth)
         for letter in "AB":
-            if not self.takes_labels and getattr(data, letter).labels is not None:
+            side = getattr(data, letter)
+            if not self.takes_labels and (side.as_filed or side.show):
+                raise OptionsError(
+                    f"data.{letter} is for models of two sides; the model {options.model!r} learns "
+                    f"from {self.name} data, which is 8 bits of grey or RGB: leave it out."
+                )
+            if not self.takes_labels and side.labels is not None:
                 raise OptionsError(
                     f"data.{letter}.kind (='labels') is for models of two sides; the model "
                     f"{options.model!r} learns from {self.name} data: leave it out."
@@ -181,6 +187,15 @@ class DataKind(ABC):
     def both_ways(options: Options) -> bool:
         """Whether the model translates both ways, so that A comes first in a batch."""
         return bool(MODELS.find(options.model).directions)
+
+    def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
+        """The images of each side ("A", "B") to train on: files, each with the half of it that is
+        meant (0 or 1; None for all of it).
+
+        Raises:
+            DataError: the folder is not as it should be.
+        """
+        return {}
 
     def labels(self, options: Options) -> dict[str, Any]:
         """What of [data] only the data can tell: the names of its labels.

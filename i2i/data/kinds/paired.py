@@ -46,6 +46,7 @@ from i2i.data.sources.source import (
     left_out,
     members_of,
     say_not_used,
+    silent,
 )
 from i2i.errors import DataError, OptionsError
 
@@ -93,6 +94,17 @@ class Paired(DataKind):
             tuple(dict.fromkeys(path for part in parts for path in part.orphans_a)),
             tuple(dict.fromkeys(path for part in parts for path in part.orphans_b)),
         )
+
+    def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
+        root = find_root(options.data.root, self.name, silent)
+        if self.has_split(root, "train"):
+            pairs = self.find(root, "train", drop_orphans=True).pairs
+        else:
+            pairs = self.everything(root, drop_orphans=True).pairs
+        return {
+            "A": [(pair.a, None if pair.b else LEFT) for pair in pairs],
+            "B": [(pair.b, None) if pair.b else (pair.a, RIGHT) for pair in pairs],
+        }
 
     def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
         data = options.data
@@ -242,11 +254,19 @@ def _usable(
     readers: Mapping[str, SideReader],
 ) -> list[PairFiles]:
     found = check(_files(pairs), checked)
+    as_filed = [
+        path
+        for pair in pairs
+        for letter, path in (("A", pair.a), ("B", pair.b or pair.a))
+        if not readers[letter].plain
+    ]
+    checked.update_as_filed(as_filed)
+    found = found.as_filed(as_filed)
     usable = usable_pairs(pairs, found, skip_bad=data.skip_bad)
     whole = [pair for pair in usable if pair.b is None]
     apart = {"A": [p.a for p in usable if p.b], "B": [p.b for p in usable if p.b]}
     for letter, half in (("A", LEFT), ("B", RIGHT)):
-        if readers[letter].labels is None:
+        if readers[letter].plain:
             require_full_range([*apart[letter], *(p.a for p in whole)], checked.looks)
         else:
             readers[letter].require_known(apart[letter])

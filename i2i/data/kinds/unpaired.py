@@ -42,6 +42,7 @@ from i2i.data.sources.source import (
     members_of,
     readable,
     say_not_used,
+    silent,
 )
 from i2i.errors import DataError
 
@@ -60,6 +61,16 @@ class TwoDomains(DataKind):
         "An epoch has as many steps as the larger side has images; those of the smaller one are "
         "seen more often."
     )
+
+    def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
+        data = options.data
+        root_b = Path(data.root_b) if data.root_b else None
+        found = find_unpaired(find_root(data.root, self.name, silent), "train", root_b)
+        assert found is not None
+        return {
+            letter: [(path, None) for path in paths]
+            for letter, paths in (("A", found.a), ("B", found.b))
+        }
 
     def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
         data = options.data

@@ -5,8 +5,9 @@ again would give. All processes that prepare batches share one file, in memory o
 
     header      what the file is, and how many items there are
     table       for each item, where its record begins; 0: not kept yet
-    records     height, width, channels and a checksum, and the bytes of the item's images, one
-                channel after the other: as a network wants them, so that a crop is copied by rows
+    records     height, width, channels, types and a checksum, and the bytes of the item's images,
+                one channel after the other: as a network wants them, so that a crop is copied by
+                rows
 
 Records are appended, which the system does for one process after the other, and enter the table
 when they are complete. So nobody waits for anybody, and a process that is killed, or another run
@@ -25,6 +26,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,15 +34,20 @@ from i2i.data.images.read import Pixels
 from i2i.system.atomic import write_bytes
 
 Images = tuple[Pixels, ...]
-"""Images of one item, each (H, W, C) uint8 with the H and W of the others."""
+"""Images of one item, each (H, W, C) uint8 with the H and W of the others; or uint16, or float32
+(`i2i.core.scale`)."""
 
 SUFFIX = ".images"
 
-_MAGIC = b"i2i2"
+_MAGIC = b"i2i3"
 _HEADER = struct.Struct("=4s?3xQ32s")  # the magic word, whether writing failed, items, fingerprint
 _FAILED = 4  # where in the header that is
 _ENTRY = struct.Struct("=Q")
-_RECORD = struct.Struct("=QII4sI")  # item, height, width, channels of up to 4, checksum
+_RECORD = struct.Struct("=QII4H4sI")  # item, height, width, channels and types of up to 4, checksum
+_TYPES = {"B": np.dtype(np.uint8), "H": np.dtype(np.uint16), "f": np.dtype(np.float32)}
+
+_Shapes = tuple[int, int, tuple[int, ...], bytes]
+"""Height, width, and the channels and the type of each image of a record."""
 
 
 class Decoding(ABC):
@@ -91,7 +98,7 @@ class _File:
 
     def __init__(self, path: str, items: int, limit: int) -> None:
         self.limit = limit
-        self.places: dict[int, tuple[int, int, int, bytes]] = {}  # of what was found to be whole
+        self.places: dict[int, tuple[int, _Shapes]] = {}  # of what was found to be whole
         self.begin = _HEADER.size + items * _ENTRY.size
         self.descriptors: list[int] = []
         self.writes = True
@@ -111,10 +118,8 @@ class _File:
         try:
             if item not in self.places:
                 return self._first(item)
-            begin, height, width, channels = self.places[item]
-            return _split(
-                self._read(begin, height * width * sum(channels)), height, width, channels
-            )
+            begin, shapes = self.places[item]
+            return _split(self._read(begin, _size(shapes)), shapes)
         except OSError:
             return None
 
@@ -123,18 +128,21 @@ class _File:
         (begin,) = _ENTRY.unpack(self._read(_HEADER.size + item * _ENTRY.size, _ENTRY.size).data)
         if begin < self.begin:
             return None
-        who, height, width, channels, checksum = _RECORD.unpack(
+        who, height, width, *channels, types, checksum = _RECORD.unpack(
             self._read(begin, _RECORD.size).data
         )
         begin += _RECORD.size
-        size = height * width * sum(channels)
-        if who != item or not 0 < size <= os.fstat(self.descriptors[0]).st_size - begin:
+        shapes = height, width, tuple(channels), types
+        if who != item or not set(types) <= set(b"BHf\0"):
+            return None
+        size = _size(shapes)
+        if not 0 < size <= os.fstat(self.descriptors[0]).st_size - begin:
             return None
         pixels = self._read(begin, size)
-        if checksum != _checksum(item, height, width, channels, pixels):
+        if checksum != _checksum(item, shapes, pixels):
             return None
-        self.places[item] = begin, height, width, channels
-        return _split(pixels, height, width, channels)
+        self.places[item] = begin, shapes
+        return _split(pixels, shapes)
 
     def _read(self, begin: int, size: int) -> Pixels:
         values: Pixels = np.empty(size, np.uint8)
@@ -154,11 +162,13 @@ class _File:
             if os.fstat(end).st_size + size > self.limit:
                 self.writes = False
                 return images
-            channels = bytes(image.shape[2] for image in images).ljust(4, b"\0")
-            planes = [image.transpose(2, 0, 1).reshape(-1) for image in images]
+            channels = tuple(image.shape[2] for image in images) + (0,) * (4 - len(images))
+            types = "".join(image.dtype.char for image in images).encode().ljust(4, b"\0")
+            shapes = height, width, channels, types
+            planes = [image.transpose(2, 0, 1).reshape(-1).view(np.uint8) for image in images]
             pixels = np.concatenate(planes)
-            checksum = _checksum(item, height, width, channels, pixels)
-            record = _RECORD.pack(item, height, width, channels, checksum)
+            checksum = _checksum(item, shapes, pixels)
+            record = _RECORD.pack(item, height, width, *channels, types, checksum)
             if os.writev(end, [record, pixels.data]) != size:
                 raise OSError("no space is left")
             begin = os.lseek(end, 0, os.SEEK_CUR) - size
@@ -179,17 +189,32 @@ class _File:
                 )
 
 
-def _split(pixels: Pixels, height: int, width: int, channels: bytes) -> Images:
-    parts, begin = [], 0
-    for depth in channels.rstrip(b"\0"):
-        end = begin + height * width * depth
-        parts.append(pixels[begin:end].reshape(depth, height, width).transpose(1, 2, 0))
+def _split(pixels: Pixels, shapes: _Shapes) -> Images:
+    height, width, channels, types = shapes
+    parts: list[Any] = []
+    begin = 0
+    for depth, code in zip(channels, types.decode(), strict=True):
+        if not depth:
+            break
+        end = begin + height * width * depth * _TYPES[code].itemsize
+        # Where an image ends at an odd place, the next one must be copied to be read as words.
+        plane = pixels[begin:end] if not begin % _TYPES[code].itemsize else pixels[begin:end].copy()
+        parts.append(plane.view(_TYPES[code]).reshape(depth, height, width).transpose(1, 2, 0))
         begin = end
     return tuple(parts)
 
 
-def _checksum(item: int, height: int, width: int, channels: bytes, pixels: Pixels) -> int:
-    return zlib.crc32(pixels.data, zlib.crc32(_RECORD.pack(item, height, width, channels, 0)))
+def _size(shapes: _Shapes) -> int:
+    """Bytes of the images of a record."""
+    height, width, channels, types = shapes
+    each = zip(channels, types.decode(), strict=True)
+    return height * width * sum(n * _TYPES[code].itemsize for n, code in each if code in _TYPES)
+
+
+def _checksum(item: int, shapes: _Shapes, pixels: Pixels) -> int:
+    height, width, channels, types = shapes
+    record = _RECORD.pack(item, height, width, *channels, types, 0)
+    return zlib.crc32(pixels.data, zlib.crc32(record))
 
 
 def _empty(items: int, fingerprint: bytes) -> bytes:

@@ -7,6 +7,7 @@ from i2i.config import Options, read_options
 from i2i.data.images.check import CheckResult
 from i2i.data.images.read import typed_path
 from i2i.data.kinds import find_kind
+from i2i.data.sides import measured
 from i2i.data.sources.remarks import remarks
 from i2i.data.sources.root import DEMO, find_root
 from i2i.data.sources.source import Say, Source
@@ -69,6 +70,7 @@ def resolve_options(options: Options, kind: str) -> Options:
                 each[key] = str(Path(where).absolute())
     options = read_options(layer)
     layer["data"] |= of_kind.labels(options)
+    layer["data"] |= measured(read_options(layer))
     return read_options(layer)
 
 

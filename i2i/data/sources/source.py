@@ -138,8 +138,12 @@ def readable(
 ) -> list[Path]:
     """Return the images of one side that can be read, all of which must be unless bad ones are
     skipped."""
-    usable = usable_images(paths, check(paths, checked), skip_bad=data.skip_bad)
-    if reader is None or reader.labels is None:
+    found = check(paths, checked)
+    if reader is not None and not reader.plain:
+        checked.update_as_filed(paths)
+        found = found.as_filed(paths)
+    usable = usable_images(paths, found, skip_bad=data.skip_bad)
+    if reader is None or reader.plain:
         require_full_range(usable, checked.looks)
     else:
         reader.require_known(usable)
