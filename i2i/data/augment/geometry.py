@@ -51,12 +51,13 @@ def resize_pixels(pixels: Pixels, height: int, width: int, *, nearest: bool = Fa
     return resized
 
 
-def _resize_deep(values: Any, height: int, width: int) -> Any:
+def _resize_deep(values: Pixels, height: int, width: int) -> Pixels:
     """The same of uint16, rounded, and of float32: within the least and the greatest value."""
     planes = torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1)[None]
     planes = F.interpolate(planes, size=(height, width), mode="bicubic", antialias=True)
     resized = planes[0].permute(1, 2, 0).contiguous().numpy().clip(values.min(), values.max())
-    return resized if values.dtype == np.float32 else np.rint(resized).astype(values.dtype)
+    deep: Any = resized if values.dtype == np.float32 else np.rint(resized).astype(values.dtype)
+    return deep  # type: ignore[no-any-return]
 
 
 class JointGeometry:

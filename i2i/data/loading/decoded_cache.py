@@ -44,7 +44,11 @@ _HEADER = struct.Struct("=4s?3xQ32s")  # the magic word, whether writing failed,
 _FAILED = 4  # where in the header that is
 _ENTRY = struct.Struct("=Q")
 _RECORD = struct.Struct("=QII4H4sI")  # item, height, width, channels and types of up to 4, checksum
-_TYPES = {"B": np.dtype(np.uint8), "H": np.dtype(np.uint16), "f": np.dtype(np.float32)}
+_TYPES: dict[str, np.dtype[Any]] = {
+    "B": np.dtype(np.uint8),
+    "H": np.dtype(np.uint16),
+    "f": np.dtype(np.float32),
+}
 
 _Shapes = tuple[int, int, tuple[int, ...], bytes]
 """Height, width, and the channels and the type of each image of a record."""
