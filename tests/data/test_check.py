@@ -80,7 +80,7 @@ def test_missing_foreign_and_inconvertible_files_are_found(tmp_path: Path) -> No
     bad = check_images([missing, text, values]).bad
     assert bad[missing] == "No such file or directory"
     assert bad[text] == "it is no image of a known format"
-    assert "0..1" in bad[values]
+    assert "1 band of float32 within 0..7" in bad[values]
 
 
 def test_progress_counts_every_image_once(tmp_path: Path) -> None:

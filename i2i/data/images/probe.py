@@ -132,7 +132,7 @@ def look_at(path: Path, *, decode: bool = True) -> ImageInfo | str:
             )
             return _look_closely(seen, upright(image)) if decode else seen
     except Exception as error:  # noqa: BLE001 (decoders of broken files raise nearly anything)
-        return _look_at_array(path, data, reason(error))
+        return _look_at_array(path, data, reason(error)) if decode else reason(error)
 
 
 def _look_at_array(path: Path, data: bytes, why: str) -> ImageInfo | str:

@@ -229,8 +229,8 @@ def require_all_bands(image: Image.Image) -> None:
     read = len(image.getbands())
     if bands > read:
         raise DataError(
-            f"it has {bands} bands, of which only {read} would be read: save those that are wanted "
-            "as RGB, RGBA or grey"
+            f"it has {bands} bands, of which only {read} would be read: say that there are as many "
+            f"(data.A.channels = {bands}, or data.B.channels)"
         )
 
 
