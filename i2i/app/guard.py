@@ -152,7 +152,9 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             raise ForbiddenError("the page of another site has sent this request.")
-        if origin is None and headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        # Whoever follows a link to a page of ours may see it; whose link it was sees nothing.
+        if origin is None and foreign and headers.get("sec-fetch-mode") != "navigate":
             raise ForbiddenError("the page of another site has sent this request.")
 
     def _check_token(self, scope: Message, headers: Headers) -> None:

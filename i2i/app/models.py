@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -372,6 +373,11 @@ def options_of(place: Path) -> Options:
     """
     if place.is_dir():
         return read_options(read_toml(place / "options.toml"))
+    return _options_of_file(place, place.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _options_of_file(place: Path, written: int) -> Options:
     if is_exported(place):
         return read_options(ExportedNetwork(place, "cpu").description.options)
     outline = read_outline(place)

@@ -1,5 +1,6 @@
 """The runs of a folder as a page shows them: a line for each, and all about one."""
 
+import math
 import os
 import socket
 import threading
@@ -13,7 +14,7 @@ from i2i.errors import I2iError, did_you_mean
 from i2i.report.curves import charts
 from i2i.report.page import render
 from i2i.report.record import Record, read_record
-from i2i.runs.folder import Run, runs_in
+from i2i.runs.folder import runs_in
 from i2i.runs.health import is_early, judged, verdicts
 from i2i.runs.lock import BEAT, OWNER, read_owner
 from i2i.runs.outputs import flaws
@@ -106,8 +107,8 @@ class Shelf:
             "summary": self.summary(name),
             "charts": curves(record),
             "sheets": [step for step, _ in record.sheets],
-            "options": record.options,
-            "usual": record.usual,
+            "options": {path: _plain(value) for path, value in record.options.items()},
+            "usual": {path: _plain(value) for path, value in record.usual.items()},
             "recipe": record.recipe,
             "checkpoints": record.checkpoints,
             "notes": record.notes,
@@ -189,6 +190,11 @@ def curves(record: Record) -> list[dict[str, Any]]:
     ]
 
 
+def _plain(value: Any) -> Any:
+    """An option as JSON has it, which knows no infinity and no NaN."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _summary(name: str, record: Record, *, trained: bool) -> dict[str, Any]:
     options, steps = record.options, record.steps
     planned = options.get("train.steps")
@@ -233,8 +239,3 @@ def _best(record: Record) -> dict[str, Any] | None:
 def _changed(record: Record, name: str) -> str:
     started = record.environments[-1][1].get("started") if record.environments else None
     return str(started or "")
-
-
-def checkpoints_of(folder: Path) -> list[int]:
-    """The steps of the numbered checkpoints of a run."""
-    return [int(path.stem.removeprefix("step-")) for path in Run(folder).checkpoints()]

@@ -260,6 +260,7 @@ def test_pages_of_other_sites_get_nothing(url: str) -> None:
     assert ask(url, "/v1/models", Origin="http://attacker.example")[0] == 403
     assert ask(url, "/v1/models", Origin="null")[0] == 403
     assert ask(url, "/v1/models", Sec_Fetch_Site="cross-site")[0] == 403
+    assert ask(url, "/docs", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
     assert ask(url, "/v1/models", Origin=f"http://{own}")[0] == 200
     assert (
         ask(url, "/v1/models", Host=f"localhost:{port}", Origin=f"http://localhost:{port}")[0]

@@ -113,10 +113,7 @@ function showTrainings(told) {
   }));
 }
 
-async function load() {
-  const names = chosen;
-  for (const name of names) await refresh(name);
-}
+const load = () => Promise.all(chosen.map(refresh));
 
 async function refresh(name) {
   const told = await trying(() => get(`/api/runs/${encodeURIComponent(name)}`));
