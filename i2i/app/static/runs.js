@@ -229,7 +229,8 @@ function showCharts() {
       }
     }
   }
-  if (!curves.firstChild && merged.size) controls();
+  if (!merged.size) return; // nothing is logged yet
+  if (!curves.firstChild) controls();
   const keys = [...merged.keys()].join("\n");
   if (curves.dataset.keys !== keys) {
     curves.dataset.keys = keys;
