@@ -63,7 +63,7 @@ class Training:
             "id": number,
             "title": self.title,
             "code": self.process.poll(),
-            "seconds": round(time.time() - self.began),
+            "began": round(self.began),
             "output": self.tail(),
         }
 

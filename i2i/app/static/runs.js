@@ -103,14 +103,16 @@ function row(run) {
 
 function showTrainings(told) {
   const open = new Set([...trainings.querySelectorAll("details[open]")].map((each) => each.dataset.id));
+  const focused = trainings.contains(document.activeElement) ? document.activeElement.closest("details").dataset.id : null;
   trainings.replaceChildren(...told.slice(0, 4).map((each) => {
     const state = each.code === null ? "running" : each.code === 0 ? "ended" : `failed (exit code ${each.code})`;
     const box = el("details", { class: "card", open: open.has(String(each.id)) || (each.code !== null && each.code !== 0) },
-      el("summary", {}, `${each.title}: ${state}, ${each.seconds} s`),
+      el("summary", {}, `${each.title}, begun at ${new Date(1000 * each.began).toLocaleTimeString()}: ${state}`),
       el("pre", { class: "output", tabIndex: 0 }, each.output.join("\n")));
     box.dataset.id = each.id;
     return box;
   }));
+  if (focused) trainings.querySelector(`[data-id="${focused}"] summary`)?.focus();
 }
 
 const load = () => Promise.all(chosen.map(refresh));
