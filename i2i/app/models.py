@@ -33,8 +33,9 @@ from i2i.inference.styler import Styler
 from i2i.inference.translator import Translator, to_pixels, to_tensor
 from i2i.models import find_model
 from i2i.models.build import data_kind, latent
+from i2i.runs.bundle import bundle_weights
 from i2i.runs.checkpoint import read_outline
-from i2i.runs.folder import Run, find_checkpoint, runs_in
+from i2i.runs.folder import Run, find_checkpoint, named_source, runs_in
 
 LAST, BEST = "last", "best"
 """The words for two of the checkpoints of a run; others are called by their steps."""
@@ -353,7 +354,7 @@ class Models:
                 each.wanted.checkpoint for each in self.loaded() if each.wanted.name == name
             ],
         }
-        if place.is_dir():
+        if place.is_dir() and bundle_weights(place) is None:
             run = Run(place)
             told["checkpoints"] = [
                 int(path.stem.removeprefix("step-")) for path in run.checkpoints()
@@ -366,12 +367,13 @@ class Models:
 
 
 def options_of(place: Path) -> Options:
-    """The options of a run folder, a checkpoint or an exported file, without reading weights.
+    """The options of a run folder, a checkpoint, a bundle or an exported file, without reading its
+    weights.
 
     Raises:
         CheckpointError, OptionsError: they cannot be read.
     """
-    if place.is_dir():
+    if place.is_dir() and bundle_weights(place) is None:
         return read_options(read_toml(place / "options.toml"))
     return _options_of_file(place, place.stat().st_mtime_ns)
 
@@ -427,16 +429,20 @@ def weight_of(tool: Translator | Sampler) -> int:
 
 
 def named_models(words: Iterable[str]) -> dict[str, Path]:
-    """Read NAME=PLACE, or PLACE alone, which is called by the name of its folder or file.
+    """Read NAME=PLACE, or PLACE alone, which is called by the name of its folder or file. A place
+    is a path, or the name of weights, such as zoo:NAME, which are fetched now if need be.
 
     Raises:
         OptionsError: two have the same name, or there is nothing at a place.
+        I2iError: weights cannot be had.
     """
     found: dict[str, Path] = {}
     for word in words:
         name, equals, place = word.partition("=")
         path = Path(place if equals else word)
-        if not equals:
+        if (source := named_source(path)) is not None:
+            path, name = source, name if equals else str(path).rpartition(":")[2].rpartition("/")[2]
+        elif not equals:
             name = path.resolve().name if path.is_dir() else path.stem
         if not path.exists():
             raise OptionsError(f"there is no run, checkpoint or exported file at {str(path)!r}.")

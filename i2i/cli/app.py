@@ -9,9 +9,11 @@ import click
     epilog="""\b
 Examples:
   i2i app
+  i2i app zebras=zoo:horse2zebra faces.onnx       and these beside the runs
   i2i app --runs-dir /data/runs --data-dir /data
   i2i app --host 0.0.0.0 --token auto --no-open"""
 )
+@click.argument("models", metavar="[NAME=]RUN_OR_FILE...", nargs=-1)
 @click.option(
     "--runs-dir",
     type=click.Path(path_type=Path),
@@ -41,6 +43,7 @@ Examples:
 )
 @click.option("--open/--no-open", "open_", default=True, help="Open it in a browser.")
 def command(
+    models: tuple[str, ...],
     runs_dir: Path,
     data_dirs: tuple[Path, ...],
     host: str,
@@ -51,6 +54,7 @@ def command(
 ) -> None:
     """Look at runs, try models and start trainings in a browser.
 
+    What is named can be tried as the runs of the folder can, weights of the zoo (zoo:NAME) too.
     Without --host nobody but this machine can reach it.
     """
     from i2i.app.limits import Limits
@@ -59,18 +63,19 @@ def command(
     require_libraries()
     own_token = settle_token(token, host)
     from i2i.app import web
-    from i2i.app.models import Models
+    from i2i.app.models import Models, named_models
     from i2i.app.service import Service
     from i2i.app.shelf import Shelf
     from i2i.app.trainings import Places
     from i2i.system.cpu import settle_threads
     from i2i.system.device import pick_device
 
+    named = named_models(models)
     pick_device(device)  # it complains before there is a page
     settle_threads()
     limits = Limits(bytes=2**28, pixels=2**26, seconds=600, per_client=256)
     at = listen(host, port)
-    service = Service(Models({}, runs_dir=runs_dir, device=device, memory=2**32), limits)
+    service = Service(Models(named, runs_dir=runs_dir, device=device, memory=2**32), limits)
     closing = web.Closing()
     app = web.build(
         service,

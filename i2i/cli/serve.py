@@ -9,7 +9,7 @@ import click
     epilog="""\b
 Examples:
   i2i serve                                       all runs under runs/, by their names
-  i2i serve horses=runs/NAME faces=faces.onnx
+  i2i serve horses=runs/NAME faces=faces.onnx zoo:horse2zebra
   i2i serve runs/NAME --host 0.0.0.0 --token auto
 \b
 and then

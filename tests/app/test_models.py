@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from app_server import KnownModels, Negative, sampler, translator
 
+from i2i.app import models as models_module
 from i2i.app.models import Models, Wanted, named_models, weight_of
 from i2i.app.refusals import BusyError, NotFoundError
 from i2i.errors import OptionsError
+from i2i.export.bundle import export_bundle
 
 
 def test_a_model_is_loaded_once_however_many_ask() -> None:
@@ -113,3 +115,21 @@ def test_models_are_named_by_words(tmp_path: Path) -> None:
         named_models([f"{tmp_path}/horses", f"horses={tmp_path}/faces.onnx"])
     with pytest.raises(OptionsError, match="there is no run"):
         named_models([f"{tmp_path}/horse"])
+
+
+def test_weights_that_were_handed_on_are_models_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(__file__).parent.parent / "version_0_1" / "pix2pix"
+    bundle = export_bundle(run, tmp_path / "handed-on", sheet=False, say=lambda text: None)
+    monkeypatch.setattr(models_module, "named_source", {Path("zoo:mine"): bundle}.get)
+    models = Models(named_models([str(bundle), "zoo:mine"]), device="cpu")
+    assert models.names() == {"handed-on": bundle, "mine": bundle}
+    told = models.describe("mine")
+    assert (told["model"], told["makes"], "error" in told) == ("pix2pix", "translations", False)
+    assert "checkpoints" not in told
+    with models.use(Wanted("mine")) as model:
+        assert model.translator.input_channels == 3
+    with pytest.raises(NotFoundError), models.use(Wanted("mine", "4")):
+        pass
+    models.close()
