@@ -144,7 +144,8 @@ has a folder for each, in train/ or not; or a table of attributes."""
     "--track",
     multiple=True,
     metavar="NAME",
-    help="Another tracker beside TensorBoard, such as a plug-in has; can be repeated.",
+    help="Another tracker beside TensorBoard: wandb, mlflow, trackio, or one that a plug-in has; "
+    "can be repeated.",
 )
 @click.option(
     "--tag",

@@ -163,6 +163,9 @@ class Train(Section):
     trackers: Names = Field(
         ("tensorboard",), description="where what is logged goes, beside log.jsonl"
     )
+    track_checkpoints: bool = Field(
+        False, description="whether wandb and mlflow are given the checkpoints, too"
+    )
     monitor: str = Field(
         "auto",
         description="the measure that decides which checkpoint is the best; NAME:lower or "

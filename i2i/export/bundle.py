@@ -29,7 +29,7 @@ FILES = (CONFIG, WEIGHTS, CARD, SHEET)
 PARTS = ("all", "generators")
 """Which networks: all that learn, so that others can go on from them, or what is used alone."""
 
-OWN = {"train.init_from", "train.trackers", "train.freeze"}
+OWN = {"train.init_from", "train.trackers", "train.track_checkpoints", "train.freeze"}
 """Options that are about the run and not about its weights."""
 
 

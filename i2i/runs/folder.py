@@ -46,7 +46,7 @@ BEST = "best.pt"
 
 _FILES = (
     *("options.toml", "environment*.json", "log.jsonl", "health.json", "events.out.tfevents.*"),
-    *("resources.json", "evaluation"),
+    *("resources.json", "evaluation", "trackers.json", "wandb"),
     *(SPLITS_FILE, MARKER, "samples", "checkpoints", "report.html"),
     *(LOCK, OWNER, f".*{PARTIAL}"),
 )

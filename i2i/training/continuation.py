@@ -31,7 +31,8 @@ MAY_CHANGE = (
         "train.visualize_images",
     ),
     *("train.save_every_steps", "train.save_every_minutes", "train.visualize_every_minutes"),
-    *("train.keep_checkpoints", "train.keep", "train.keep_every", "train.trackers"),
+    *("train.keep_checkpoints", "train.keep", "train.keep_every"),
+    *("train.trackers", "train.track_checkpoints"),
 )
 """What may be another in a run that goes on."""
 

@@ -158,9 +158,12 @@ def find_trackers(names: Sequence[str]) -> dict[str, type[Tracker]]:
     """The trackers of these names and JSON lines, by what they are called in messages.
 
     Raises:
-        OptionsError: there is no such tracker; lists those that there are.
+        OptionsError: there is no such tracker; lists those that there are. Or what it needs is not
+            installed.
     """
     found = [(name, TRACKERS.find(name)) for name in ("json-lines", *names)]
+    for _, kind in found:
+        kind.require()
     return {kind.title or name: kind for name, kind in found}
 
 

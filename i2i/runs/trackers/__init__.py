@@ -1,5 +1,5 @@
-"""Where the numbers, images and texts of a run go while it is trained: TensorBoard, JSON lines, or
-whatever a plug-in registers (`train.trackers`, `--track`)."""
+"""Where the numbers, images and texts of a run go while it is trained: TensorBoard, JSON lines,
+W&B, MLflow, trackio, or whatever a plug-in registers (`train.trackers`, `--track`)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +30,10 @@ class Tracker:
     def __init__(self, folder: Path, start: int) -> None:
         self.folder = folder
         self.start = start
+
+    @classmethod
+    def require(cls) -> None:
+        """Raise `OptionsError` if it cannot be had here, before anything is done."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers by their names (`i2i.core.signals`); they may be infinite or NaN."""
