@@ -101,8 +101,9 @@ def command(
     """
     from i2i.evaluation.kept import evaluated, figures_of, values_of
     from i2i.evaluation.seen import what_is_measured
-    from i2i.report.comparison import as_csv, as_json, as_latex, as_text, compare
+    from i2i.report.comparison import compare
     from i2i.report.comparison_page import comparison_page
+    from i2i.report.comparison_text import as_csv, as_json, as_latex, as_text
     from i2i.report.run_table import matching
     from i2i.report.variants import (
         ComparedRun,

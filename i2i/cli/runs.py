@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """List runs: what they are, how far, how good; filtered and sorted by all that is known."""
     from i2i.errors import RunError
-    from i2i.report.comparison import aligned
+    from i2i.report.comparison_text import aligned
     from i2i.report.run_table import COLUMNS, as_words, matching, run_table, table_csv
     from i2i.report.variants import read_runs
     from i2i.system.atomic import write_text

@@ -94,7 +94,8 @@ def command(file: Path, runs_dir: Path, index: int | None, list_: bool, device: 
 
 def _compare(name: str, done: list[Path], runs_dir: Path) -> None:
     """Show and write the figures of the runs that are over."""
-    from i2i.report.comparison import as_csv, as_text, compare
+    from i2i.report.comparison import compare
+    from i2i.report.comparison_text import as_csv, as_text
     from i2i.report.variants import ComparedRun, last_validation, read_runs, repeat_of, variants
     from i2i.system.atomic import write_text
 

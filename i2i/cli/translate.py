@@ -1,18 +1,27 @@
 """`i2i translate`: images in, translated images out."""
 
+import json
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from i2i.cli.shared import SizeType, choosing_a_generator
+from i2i.cli.translating import (
+    Styles,
+    Told,
+    check_sheet,
+    common,
+    of_split,
+    piped,
+    rounds,
+    translate_to,
+    write_sheet,
+)
 from i2i.core.size import AnySize
 
 if TYPE_CHECKING:
-    from i2i.distributed.processes import Processes
-    from i2i.inference.folder import Failure
     from i2i.inference.translator import Translator
 
 
@@ -139,6 +148,38 @@ Examples:
     "sub-folder of its name.",
 )
 @click.option(
+    "--domain-table",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Models of many domains: CSV of file,domain, which says of each image what to translate "
+    "it to; images without a row are left out.",
+)
+@click.option(
+    "--variants",
+    type=click.IntRange(min=1),
+    help="Models with noise (styles, or dropout that stays on): so many results of each image, in "
+    "sub-folders 0, 1, ...",
+)
+@click.option(
+    "--strength",
+    type=float,
+    help="How far to go, 0..1: by the label where a model of many domains recognises them, else "
+    "between the input and its translation; it is said which.",
+)
+@click.option(
+    "--checkpoints",
+    metavar="all|STEP,...",
+    help="Translate with several checkpoints of the run, each into a sub-folder step-N; with "
+    "--sheet also side by side, in OUTPUT/sheet.png.",
+)
+@click.option(
+    "--keep-metadata",
+    is_flag=True,
+    help="Give results what the camera wrote (date, place, camera) and the time of the original.",
+)
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Say what was done for a program.")
+@click.option(
     "--attributes",
     "table",
     metavar="FILE",
@@ -185,6 +226,13 @@ def command(
     seed: int | None,
     count: int | None,
     references: tuple[Path, ...],
+    domain_table: Path | None,
+    variants: int | None,
+    strength: float | None,
+    checkpoints: str | None,
+    keep_metadata: bool,
+    quiet: bool,
+    as_json: bool,
     table: Path | None,
     sheet: bool,
     suffix: str | None,
@@ -205,231 +253,104 @@ def command(
     from i2i.data.kinds.folders import results_folder
     from i2i.distributed.processes import together
     from i2i.inference.load import load_translator
+    from i2i.inference.selection import several_checkpoints
     from i2i.system.cpu import settle_threads
 
     settle_threads()
-    if domain and attributes:
-        raise click.UsageError("Say either --domain or --set-attribute.")
+    if sum(map(bool, (domain, attributes, domain_table))) > 1:
+        raise click.UsageError("Say one of --domain, --domain-table and --set-attribute.")
     if overwrite and skip_existing:
         raise click.UsageError("Say either --overwrite or --skip-existing.")
-    if skip_existing and sheet and domain and (target / "sheet.png").is_file():
+    if checkpoints is not None and best:
+        raise click.UsageError("Say either --checkpoints or which one is the best.")
+    if variants is not None and count is not None:
+        raise click.UsageError("Say either --variants or --count.")
+    if skip_existing and sheet and (domain or checkpoints) and (target / "sheet.png").is_file():
         sheet = False
-    complete = True
-    with results_folder(target), together() as processes:  # the images need no network of GPUs
-        translator = load_translator(
-            checkpoint,
-            runs_dir=runs_dir,
-            direction=direction,
-            device=processes.device(device),
-            precision=precision,
-            average=average,
-            best=best,
-        )
+    told = Told(quiet=quiet or as_json or str(target) == "-")
+    ways: list[tuple[str, Path | None]] = [("", checkpoint)]
+    if checkpoints is not None:
+        ways = list(several_checkpoints(checkpoint, runs_dir, checkpoints))
+    with (
+        piped(source, target, suffix) as (source, target),
+        results_folder(target),
+        together() as processes,  # the images need no network of GPUs
+    ):
 
         def say(text: str) -> None:
             # Below the progress bar, where there is one.
-            click.echo(f"\n{text}" if sys.stderr.isatty() else text, err=True)
+            told.line(f"\n{text}" if sys.stderr.isatty() else text, err=True)
 
-        translator.tile, translator.say = tile, say
-        if processes.first:
-            click.echo(translator.description)
+        translators: list[tuple[str, Translator]] = []
+        for name, way in ways:
+            translator = load_translator(
+                way,
+                runs_dir=runs_dir,
+                direction=direction,
+                device=processes.device(device),
+                precision=precision,
+                average=average,
+                best=best,
+                **({} if strength is None else {"strength": strength}),
+            )
+            translator.tile, translator.say = tile, say
+            if processes.first:
+                told.line(translator.description)
+                if translator.strength_said:
+                    told.line(translator.strength_said)
+            translators.append((name, translator))
+        sheet_of_domains = sheet and checkpoints is None
         if sheet:
-            _check_sheet(source, target, overwrite=overwrite)
+            check_sheet(source, target, overwrite=overwrite)
             processes.barrier()  # it is there as soon as the first has written it
         only = None
         if split is not None:
-            source, only = _of_split(translator.checkpoint, source, split, direction)
+            source, only = of_split(translators[0][1].checkpoint, source, split, direction)
         translated = False
-        styles = _Styles(seed, count, references)
-        for folder, labels in _rounds(translator, target, domain, attributes, styles, table, sheet):
-            translated = True
-            complete &= _translate(
+        styles = Styles(seed, count, references, variants)
+        for name, translator in translators:
+            for folder, labels, of_these in rounds(
                 translator,
                 source,
-                folder,
-                size=size,
-                side=side,
-                batch_size=batch_size,
-                overwrite=overwrite,
-                skip_existing=skip_existing,
-                only=only,
-                suffix=suffix,
-                labels=labels,
-                processes=processes,
-            )
+                target / name,
+                domain,
+                domain_table,
+                attributes,
+                styles,
+                table,
+                sheet_of_domains,
+            ):
+                translated = True
+                translate_to(
+                    translator,
+                    source,
+                    folder,
+                    told=told,
+                    size=size,
+                    side=side,
+                    batch_size=batch_size,
+                    overwrite=overwrite,
+                    skip_existing=skip_existing,
+                    only=common(only, of_these),
+                    keep_metadata=keep_metadata,
+                    suffix=suffix,
+                    labels=labels,
+                    processes=processes,
+                )
         if sheet and processes.first:
-            failed = _write_sheet(
-                translator, source, domain, styles, target / "sheet.png", overwrite=overwrite
-            )
-            complete &= not failed
-            if not translated:  # else they have been listed
-                _say_failed("Not shown", failed)
-    if not complete:
-        sys.exit(1)
-
-
-def _of_split(
-    checkpoint: Path | None, dataroot: Path, split: str, direction: str | None
-) -> tuple[Path, set[Path]]:
-    """The folder of a data set, and those of its images that are of a split, by the options of a
-    run."""
-    from i2i.data.sources import elsewhere, open_source
-    from i2i.errors import DataError
-    from i2i.models.build import data_kind
-    from i2i.runs.opening import open_checkpoint
-
-    if checkpoint is None:
-        raise click.UsageError(
-            "--split takes a run or a checkpoint, which knows how data is split."
-        )
-    options, _ = open_checkpoint(checkpoint)
-    kind = data_kind(options)
-    options = elsewhere(options, str(dataroot), kind)
-    source = open_source(options, kind, lambda line: None)
-    images = source.inputs(split, direction or options.data.direction)
-    if not images:
-        raise DataError(f"'{dataroot}' has no image in the split {split!r}.")
-    return Path(options.data.root), {image.absolute() for image in images}
-
-
-class _Styles(NamedTuple):
-    """Which styles are asked for, of a model that has some."""
-
-    seed: int | None
-    number: int | None
-    references: tuple[Path, ...]
-
-
-def _rounds(
-    translator: "Translator",
-    target: Path,
-    domain: str | None,
-    attributes: dict[str, bool | None] | None,
-    styles: _Styles,
-    table: Path | None,
-    sheet: bool,
-) -> Any:
-    """Prepare the translator for each round; yield where it goes and who knows the labels."""
-    from i2i.core.labels import EVERYTHING
-    from i2i.errors import OptionsError
-    from i2i.inference.folder import require_writable
-    from i2i.inference.styler import each_style
-
-    conditioner = translator.conditioner
-    if conditioner is None:
-        if domain or attributes or table or sheet or any(each is not None for each in styles[:2]):
-            raise OptionsError(
-                "--domain, --set-attribute, --attributes, --seed, --count and --sheet are for "
-                "models of many domains, which this one is not (or no longer, as a file in which "
-                "the domain was settled)."
-            )
-        if styles.references:
-            raise OptionsError("--reference is for models of styles, which this one is not.")
-        yield target, None
-        return
-    space = conditioner.labels
-    if domain is None and attributes is None:
-        if not sheet:
-            raise OptionsError(
-                "this model translates to more tha one domain: say --domain NAME, --domain all, "
-                f"or --sheet for a glance. It knows: {', '.join(space.targets)}."
-            )
-        return
-    words = space.targets if domain == EVERYTHING and EVERYTHING not in space.names else [domain]
-    if len(words) > 1:
-        require_writable(target, is_folder=True)
-    for word in words:
-        conditioner.ask(attributes if word is None else word)
-        labels = conditioner.told_by(table) if table else None
-        folder = target / word if word and len(words) > 1 else target
-        for style in each_style(conditioner, *styles):
-            yield folder / style, labels
-
-
-def _check_sheet(source: Path, target: Path, *, overwrite: bool) -> None:
-    """Complain of where the sheet would go before the work begins."""
-    from i2i.errors import DataError
-    from i2i.inference.results import Results
-
-    if target.suffix and not target.is_dir() and source.is_file():
-        raise DataError(f"A sheet needs a folder to go to, but OUTPUT is the file '{target}'.")
-    Results(target).check([target / "sheet.png"], overwrite=overwrite)
-
-
-def _write_sheet(
-    translator: "Translator",
-    source: Path,
-    domain: str | None,
-    styles: _Styles,
-    path: Path,
-    *,
-    overwrite: bool,
-) -> "Sequence[Failure]":
-    from i2i.inference.domain_sheet import overview, styles_overview
-    from i2i.inference.results import Results
-    from i2i.inference.styler import Styler
-
-    if isinstance(translator.conditioner, Styler):
-        image, failed = styles_overview(translator, source, domain, *styles)
-    else:
-        image, failed = overview(translator, source)
-    Results(path.parent).write(path, lambda part: image.save(part, "PNG"), overwrite=overwrite)
-    click.echo(f"image grid: {path}")
-    return failed
-
-
-def _say_failed(what: str, failed: "Sequence[Failure]") -> None:
-    for path, reason in failed:
-        click.echo(f"{what}: {path}: {reason}", err=True)
-
-
-def _translate(
-    translator: "Translator",
-    source: Path,
-    target: Path,
-    *,
-    labels: Callable[[Path], Any] | None,
-    processes: "Processes",
-    **options: Any,
-) -> bool:
-    """Translate everything to a folder; say whether all could be translated."""
-    from i2i.core.progress import progress_bar
-    from i2i.inference.folder import translate_folder
-
-    done = (0, 0)
-    try:
-        with progress_bar("translating") as progress:
-
-            def count(finished: int, total: int) -> None:
-                nonlocal done
-                done = (finished, total)
-                progress(finished, total)
-
-            report = translate_folder(
-                translator,
+            failed = write_sheet(
+                translators,
                 source,
-                target,
-                labels=labels,
-                progress=count,
-                processes=processes,
-                **options,
+                domain,
+                styles,
+                target / "sheet.png",
+                told,
+                overwrite=overwrite,
+                of_checkpoints=checkpoints is not None,
             )
-    except KeyboardInterrupt:
-        click.echo(
-            f"\nstopped: {done[0]} of {done[1]} done; the same command with --skip-existing "
-            "(without --overwrite) goes on",
-            err=True,
-        )
-        sys.exit(130)
-    if not processes.first:
-        return not report.failed
-    images = "1 image" if report.translated == 1 else f"{report.translated} images"
-    click.echo(
-        f"{images} translated to {target} in {report.seconds:.1f} s "
-        f"({report.per_second:.1f} per second)"
-        + (f"; {report.skipped} left out, which exist already" if report.skipped else "")
-    )
-    for remark in report.remarks:
-        click.echo(f"note: {remark}")
-    _say_failed("Not translated", report.failed)
-    return not report.failed
+            if not translated:  # else they have been listed
+                told.failed("Not shown", failed)
+    if as_json:
+        click.echo(json.dumps(told.report, indent=2))
+    if told.report["failed"]:
+        sys.exit(1)

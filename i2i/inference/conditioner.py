@@ -49,6 +49,8 @@ class Conditioner:
         self.classifier = classifier
         self.size = Size.of(size)
         self.stretch = stretch
+        self.strength = 1.0
+        """How far the condition goes from what an image is like to what is asked for."""
         self.ask(asked)
 
     def ask(self, asked: Asked) -> None:
@@ -68,11 +70,21 @@ class Conditioner:
                 labels are needed and there is no classifier.
         """
         changes = self._changes(asked)
-        if labels is None and self.labels.depends(changes):
+        partly = self.strength != 1
+        if labels is None and (self.labels.depends(changes) or partly):
             labels = self.classify(images)
         if labels is None:
             labels = torch.zeros(len(images), len(self.labels.names))
-        return self.labels.edited(labels.float(), changes).to(images.device)
+        condition = self.labels.edited(labels.float(), changes)
+        if partly:
+            condition = torch.lerp(labels.float(), condition, self.strength)
+        return condition.to(images.device)
+
+    @property
+    def has_strength(self) -> bool:
+        """Whether a condition can lie between what an image is like and what is asked for: it must
+        be known what the image is like, and the labels must be all that the generator is told."""
+        return self.classifier is not None and len(self.planes) == len(self.labels.names)
 
     @contextmanager
     def telling(

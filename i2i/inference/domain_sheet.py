@@ -44,7 +44,7 @@ def overview(
     """
     if translator.conditioner is None:
         raise OptionsError("a sheet of all domains needs a model of many domains.")
-    images, failed = _chosen(translator, translator.conditioner.size, source, count)
+    images, failed = chosen_images(translator, translator.conditioner.size, source, count)
     columns = {"input": images}
     for domain in translator.conditioner.labels.targets:
         columns[domain] = translator(images, domain=domain)
@@ -80,7 +80,7 @@ def styles_overview(
     """
     styler = translator.conditioner
     assert isinstance(styler, Styler)
-    chosen, failed = _chosen(translator, styler.size, source, images)
+    chosen, failed = chosen_images(translator, styler.size, source, images)
     above = torch.ones_like(chosen[:1])
     every = domain is None or (domain == "all" and "all" not in styler.labels.names)
     columns = {"input": torch.cat([above, chosen])}
@@ -97,7 +97,7 @@ def styles_overview(
     return image_grid(columns), failed
 
 
-def _chosen(
+def chosen_images(
     translator: Translator, size: Size, source: Path, count: int
 ) -> tuple[Tensor, list[Failure]]:
     """Some images from all over a folder, (N, C, H, W) of `size` in -1..1, and those that were

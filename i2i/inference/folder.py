@@ -121,6 +121,7 @@ def translate_folder(
     overwrite: bool = False,
     skip_existing: bool = False,
     only: Collection[Path] | None = None,
+    keep_metadata: bool = False,
     suffix: str | None = None,
     workers: int | None = None,
     labels: Callable[[Path], Tensor] | None = None,
@@ -151,6 +152,8 @@ def translate_folder(
         overwrite: replace own results that exist already, instead of refusing to start.
         skip_existing: leave out what has a result already.
         only: of the images in a folder, those that are translated, as absolute paths.
+        keep_metadata: write what the camera wrote (date, place) into results of 8 bits whose format
+            holds it, and give them the time of their original.
         suffix: format of all results: "png", "jpg", "webp", "tif", ... (`image_file.FORMATS`).
         workers: threads that read and as many that write; by default one per processor, 8 at most.
         labels: says what an image is like, (L,), where the translator is not to find out by
@@ -208,6 +211,9 @@ def translate_folder(
             images = [_half(image, side, job.source) for image in images]
         if size is not None:
             images = [image_file.resize(image, size) for image in images]
+        if keep_metadata and ending in image_file.HOLD_EXIF:
+            exif = image_file.metadata(job.source)
+            images = [image._replace(exif=exif) for image in images]
         return _Work(job, found._replace(images=images), (width, height))
 
     start = time.perf_counter()
@@ -230,6 +236,9 @@ def translate_folder(
 
     def write(work: _Work) -> None:
         _write(work, results, overwrite=overwrite)
+        if keep_metadata:
+            of = work.job.source.stat()
+            os.utime(work.job.target, ns=(of.st_atime_ns, of.st_mtime_ns))
 
     workers = workers or min(8, cores())
     most = 2 * batch_size + workers

@@ -43,6 +43,7 @@ def build_translator(
     domain: Asked = None,
     device: torch.device | str = "cpu",
     precision: str = "fp32",
+    strength: float = 1.0,
 ) -> Translator:
     """Build what translates images with a generator of a model.
 
@@ -58,6 +59,7 @@ def build_translator(
             which attributes to change, and whether they shall hold.
         device: to compute on.
         precision: to compute in: "fp32", "bf16", "fp16", or "auto" for the best of the device.
+        strength: how far to go, 0..1 (`Translator.set_strength`).
 
     Raises:
         OptionsError: the model does not translate in this direction or to this domain.
@@ -96,8 +98,10 @@ def build_translator(
     if isinstance(model, StarGANv2):
         translator.conditioner = _styler(options, model, translator.network, device, domain)
     else:
-        classifier = _classifier(options, model, device)
+        classifier = _classifier(options, model, device, domains_too=strength != 1)
         translator.conditioner = _conditioner(options, classifier, domain)
+    if strength != 1:
+        translator.set_strength(strength)
     return translator
 
 
@@ -133,12 +137,14 @@ def _styler(
     )
 
 
-def _classifier(options: Options, model: Model, device: torch.device | str) -> nn.Module | None:
-    """A copy of the model's own classifier, where it is needed to tell attributes."""
+def _classifier(
+    options: Options, model: Model, device: torch.device | str, *, domains_too: bool
+) -> nn.Module | None:
+    """A copy of the model's own classifier, where it is needed to tell attributes, or domains."""
     if (
         model.classifier_known
         and model.classifier
-        and not all(each.exclusive for each in options.data.labels.sets)
+        and (domains_too or not all(each.exclusive for each in options.data.labels.sets))
     ):
         return deepcopy(model.get_submodule(model.classifier)).eval().to(device)
     return None
@@ -206,6 +212,7 @@ def load_translator(
     precision: str = "fp32",
     average: bool | None = None,
     best: bool | str = False,
+    strength: float = 1.0,
 ) -> Translator:
     """Build a translator from a checkpoint, which knows everything about itself::
 
@@ -225,6 +232,7 @@ def load_translator(
         precision: to compute in: "fp32", "bf16", "fp16", or "auto" for the best of the device.
         average: whether the moving average of the generator is used; by default if there is one.
         best: of a run, whether to take the checkpoint with the best validation, not the last one.
+        strength: how far to go, 0..1 (`Translator.set_strength`).
 
     Returns:
         the translator; its `checkpoint` and `description` say what it is made of and why.
@@ -232,7 +240,12 @@ def load_translator(
     if is_exported(checkpoint):
         assert checkpoint is not None
         _refuse_what_is_settled(checkpoint, precision=precision, average=average, best=best)
-        return load_exported(Path(checkpoint), direction=direction, domain=domain, device=device)
+        exported = load_exported(
+            Path(checkpoint), direction=direction, domain=domain, device=device
+        )
+        if strength != 1:
+            exported.set_strength(strength)
+        return exported
     path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
     options, model, _ = load_model(path, average=average)
     if not find_kind(model.data).translates:
@@ -248,6 +261,7 @@ def load_translator(
         domain=domain,
         device=where,
         precision=chosen_precision(precision, where),
+        strength=strength,
     )
     translator.checkpoint, translator.description = path, why
     return translator

@@ -66,6 +66,10 @@ class Styler(Conditioner):
     def planes(self) -> tuple[str, ...]:
         return ()
 
+    @property
+    def has_strength(self) -> bool:
+        return False
+
     def by_seed(self, seed: int) -> None:
         """Take the style that a seed stands for: always the same, on every device."""
         self._source = seed

@@ -136,12 +136,40 @@ class Translator:
         self.paired = paired
         self.checkpoint = checkpoint
         self.description = description
+        self.strength_said = ""
+        self._mixed = 1.0
         self._told: set[str] = set()
         self._lock = threading.Lock()  # of what is remembered about the network
         self._steps: list[Step] | UntileableError | None = None
         self._plans: dict[tuple[int, ...], Plan] = {}
         self._process = os.getpid()
         note_threads()
+
+    def set_strength(self, strength: float) -> None:
+        """Translate only so far: 0 gives the input, 1 the whole translation.
+
+        Of a model of many domains that recognises them, it is the label that lies between those of
+        the input and what is asked for; of others each result is mixed with its input. Which of the
+        two it is, `strength_said` tells.
+
+        Raises:
+            OptionsError: the strength is not within 0..1, or the results have other channels than
+                the inputs, so that they cannot be mixed.
+        """
+        if not 0 <= strength <= 1:
+            raise OptionsError(f"strength (={strength:g}) must be between 0 and 1.")
+        self._mixed = 1.0
+        self.strength_said = f"strength {strength:g}: of the labels that the generator is told"
+        if self.conditioner is not None and self.conditioner.has_strength:
+            self.conditioner.strength = strength
+            return
+        if self.input_channels != self.output_channels:
+            raise OptionsError(
+                f"strength (={strength:g}) mixes results with their inputs, which have "
+                f"{self.input_channels} channels and not {self.output_channels}."
+            )
+        self._mixed = strength
+        self.strength_said = f"strength {strength:g}: results are mixed with their inputs"
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the translator and its description: `translator, which = load_translator(run)`,
@@ -313,6 +341,9 @@ class Translator:
         else:
             translated = self._translate(batch)
         self._require_finite(translated)
+        if self._mixed != 1:
+            before = to_signed(batch).to(translated)
+            translated = torch.lerp(before, translated, self._mixed)
         if dtype == torch.uint8:
             translated = to_bytes(translated)
         elif dtype == torch.uint16:

@@ -4,7 +4,8 @@ from html import escape
 
 from i2i import __version__
 from i2i.core.signals import explain, read_signal
-from i2i.report.comparison import ComparisonTable, as_latex, number, probability_words
+from i2i.report.comparison import ComparisonTable
+from i2i.report.comparison_text import as_latex, number, probability_words
 from i2i.report.curves import Chart, charts, thin
 from i2i.report.page import curve_section, fill_page, sheet_viewer
 from i2i.report.sheets import BUDGET, embed

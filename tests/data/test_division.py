@@ -9,7 +9,8 @@ from test_splits import KINDS, data_of, opened
 
 from i2i.config.recipes import load_options
 from i2i.data.inspection.examine import examine
-from i2i.data.kinds.division import hold_out, read_split_table
+from i2i.data.kinds.division import hold_out
+from i2i.data.kinds.split_table import read_split_table
 from i2i.errors import DataError, OptionsError
 
 SIDES = {"paired": "AB", "unpaired": "AB", "domains": "xy", "unconditional": "xy"}

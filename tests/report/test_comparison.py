@@ -14,16 +14,9 @@ from run_folder import make_run
 
 from i2i.errors import OptionsError, RunError
 from i2i.metrics.significance import holm, paired_t, wilcoxon
-from i2i.report.comparison import (
-    ComparisonTable,
-    as_csv,
-    as_json,
-    as_latex,
-    as_text,
-    compare,
-    latex,
-)
+from i2i.report.comparison import ComparisonTable, compare
 from i2i.report.comparison_page import comparison_page
+from i2i.report.comparison_text import as_csv, as_json, as_latex, as_text, latex
 from i2i.report.record import read_record
 from i2i.report.variants import ComparedRun, Figures, last_validation, repeat_of, variants
 

@@ -72,11 +72,13 @@ class LoadedImage(NamedTuple):
         pixels: (H, W, channels), uint8 or uint16.
         alpha: (H, W) of the same type, where the loaded has transparency that no channel holds.
         profile: the ICC colour profile that the file has.
+        exif: what the camera wrote, to be written again (`metadata`).
     """
 
     pixels: AnyPixels
     alpha: AnyPixels | None = None
     profile: bytes | None = None
+    exif: bytes | None = None
 
 
 def read(path: Path, channels: int, *, keep_alpha: bool) -> LoadedImage:
@@ -216,7 +218,29 @@ def write(loaded: LoadedImage, path: Path, suffix: str) -> None:
         image = to_image(in_bytes(loaded))
         if suffix == ".gif" and image.mode == "LA":  # whose alpha Pillow would drop
             image = image.convert("RGBA")
-        image.save(path, **FORMATS[suffix], icc_profile=image.info.get("icc_profile"))
+        exif = {} if loaded.exif is None else {"exif": loaded.exif}
+        image.save(path, **FORMATS[suffix], icc_profile=image.info.get("icc_profile"), **exif)
+
+
+HOLD_EXIF = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif"}
+"""Formats whose 8-bit files hold what a camera writes."""
+
+_UPRIGHT = {0x0112: 1}
+"""The tag of the orientation: pixels are turned upright when they are read."""
+
+
+def metadata(path: Path) -> bytes | None:
+    """What a camera wrote into a file (EXIF: its name, date, place), for an upright image; None
+    where there is nothing."""
+    try:
+        with Image.open(path) as image:
+            exif = image.getexif()
+            if not exif:
+                return None
+            exif.update({tag: 1 for tag in _UPRIGHT if tag in exif})
+            return exif.tobytes()
+    except Exception:  # noqa: BLE001 (what is broken raises nearly anything, and is no loss)
+        return None
 
 
 def in_bytes(loaded: LoadedImage) -> LoadedImage:

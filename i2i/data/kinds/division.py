@@ -5,21 +5,19 @@ training. Where the options say so, neither: a table names the split of each ima
 are divided into folds of which one after the other is tested with.
 """
 
-import csv
 import hashlib
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from i2i.config import Data
-from i2i.data.images.formats import image_suffixes
-from i2i.data.kinds.folders import SPLITS, split_of
-from i2i.errors import DataError, OptionsError, did_you_mean
+from i2i.data.kinds.folders import SPLITS
+from i2i.data.kinds.split_table import SplitTable, read_split_table
+from i2i.errors import DataError, OptionsError
 
 HELD_OUT = 0.1
 """Share of the images that is held out where a data set has no validation split."""
@@ -39,80 +37,6 @@ N = TypeVar("N", bound=Named)
 
 Parts = Mapping[str, Sequence[N]]
 """Images by side, domain or class; "" where there are none."""
-
-
-class Row(NamedTuple):
-    """What a table says of an image: None where it says nothing."""
-
-    split: str | None
-    group: str | None
-
-
-@dataclass(frozen=True)
-class SplitTable:
-    """A table of names: CSV with the column `name` and at least one of `split` and `group`.
-
-    A name is as much of the path of an image as tells it from others, with or without the suffix.
-    An image whose split is empty is left out.
-    """
-
-    path: Path
-    rows: Mapping[str, Row]
-    columns: frozenset[str]
-
-    def key(self, image: PurePath) -> str | None:
-        """The row of an image, or None: as much of its path as the table gives must fit."""
-        parts = image.with_suffix("").parts
-        tails = ("/".join(parts[at:]) for at in range(len(parts)))
-        return next((tail for tail in tails if tail in self.rows), None)
-
-
-def read_split_table(path: Path) -> SplitTable:
-    """Read a table of names, separated by commas, semicolons or tabs.
-
-    Raises:
-        DataError: it cannot be read, has no such columns, or has a line that is not as expected,
-            which is named.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=head.count)
-            lines = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)
-            columns = [each.strip() for each in lines.fieldnames or ()]
-            lines.fieldnames = columns
-            if "name" not in columns or not {"split", "group"} & {*columns}:
-                raise DataError(
-                    f"'{path}' must have the columns name and split or group (or both), not: "
-                    f"{', '.join(columns) or 'nothing'}."
-                )
-            rows: dict[str, Row] = {}
-            for line in lines:
-                key, row = _read_row(path, lines.line_num, line)
-                if rows.setdefault(key, row) is not row:
-                    raise DataError(f"'{path}', line {lines.line_num}: {key!r} was there already.")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"The table '{path}' cannot be read: {why}.") from error
-    if not rows:
-        raise DataError(f"'{path}' lists no image.")
-    return SplitTable(path, rows, frozenset(columns))
-
-
-def _read_row(path: Path, number: int, line: Mapping[str, str | None]) -> tuple[str, Row]:
-    name, split, group = ((line.get(each) or "").strip() for each in ("name", "split", "group"))
-    if not name:
-        raise DataError(f"'{path}', line {number}: there is no name.")
-    if split and split_of(split) is None:
-        known = [each for names in SPLITS.values() for each in names]
-        raise DataError(
-            f"'{path}', line {number}: split is {split!r}: expected train, val or test, or nothing "
-            f"for an image that is left out.{did_you_mean(split, known)}"
-        )
-    key = PurePath(name.replace("\\", "/"))
-    key = key.with_suffix("") if key.suffix.lower() in image_suffixes() else key
-    return key.as_posix(), Row(split_of(split) if split else None, group or None)
 
 
 class Divided(NamedTuple, Generic[N]):
