@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -281,6 +281,7 @@ def command(
             # Below the progress bar, where there is one.
             told.line(f"\n{text}" if sys.stderr.isatty() else text, err=True)
 
+        far: dict[str, Any] = {} if strength is None else {"strength": strength}
         translators: list[tuple[str, Translator]] = []
         for name, way in ways:
             translator = load_translator(
@@ -291,7 +292,7 @@ def command(
                 precision=precision,
                 average=average,
                 best=best,
-                **({} if strength is None else {"strength": strength}),
+                **far,
             )
             translator.tile, translator.say = tile, say
             if processes.first:

@@ -54,7 +54,7 @@ def piped(source: Path, target: Path, suffix: str | None) -> Iterator[tuple[Path
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         if str(source) == "-":
-            data = click.get_binary_stream("stdin").read()
+            data = sys.stdin.buffer.read()
             try:
                 with Image.open(io.BytesIO(data)) as image:
                     ending = SUFFIXES.get(image.format or "", ".png")
@@ -72,7 +72,8 @@ def piped(source: Path, target: Path, suffix: str | None) -> Iterator[tuple[Path
         result = place / f"output.{suffix.lower().lstrip('.') if suffix else source.suffix[1:]}"
         yield source, result
         if result.is_file():
-            click.get_binary_stream("stdout").write(result.read_bytes())
+            sys.stdout.buffer.write(result.read_bytes())
+            sys.stdout.flush()
 
 
 def of_split(
@@ -179,8 +180,8 @@ def rounds(
             )
         return
     if domain_table is not None:
-        for word, images in read_domain_table(domain_table, source, space).items():
-            conditioner.ask(word)
+        for wanted, images in read_domain_table(domain_table, source, space).items():
+            conditioner.ask(wanted)
             labels = conditioner.told_by(table) if table else None
             for style in each_style(conditioner, seed, count, references):
                 yield target / style, labels, images

@@ -44,14 +44,14 @@ def read_domain_table(path: Path, source: Path, labels: LabelSpace) -> dict[str,
         raise DataError(f"The table '{path}' cannot be read: {why}.") from error
     wanted: dict[str, str] = {}
     for number, row in enumerate(rows, 2):
-        file, domain = ((row.get(name) or "").strip() for name in ("file", "domain"))
-        if not file or not domain:
+        named, domain = ((row.get(column) or "").strip() for column in ("file", "domain"))
+        if not named or not domain:
             raise DataError(f"'{path}', line {number}: expected the columns file and domain.")
         labels.changes(domain)
-        name = Path(file.replace("\\", "/"))
+        name = Path(named.replace("\\", "/"))
         key = name.with_suffix("") if name.suffix.lower() in image_suffixes() else name
         if wanted.setdefault(key.as_posix(), domain) != domain:
-            raise DataError(f"'{path}', line {number}: {file!r} was there with another domain.")
+            raise DataError(f"'{path}', line {number}: {named!r} was there with another domain.")
     found: dict[str, set[Path]] = {}
     for image in [source] if source.is_file() else list_images(source):
         parts = image.with_suffix("").parts

@@ -89,7 +89,7 @@ def _state(folder: Path, record: Record) -> str:
         if time.time() - (folder / OWNER).stat().st_mtime < 4 * BEAT:
             return "running"
     if not record.checkpoints:
-        return "nothing"
+        return "no checkpoint"
     return "stopped" if isinstance(stop, int) else ""
 
 

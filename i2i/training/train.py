@@ -1,6 +1,6 @@
 """A whole training in one call, for programs and notebooks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ def train(
     name: str | None = None,
     device: str = "auto",
     rescue_dir: Path | str | None = None,
+    tags: Sequence[str] = (),
+    note: str = "",
     say: Callable[[str], None] = print,
     **more: Any,
 ) -> Outcome:
@@ -42,6 +44,7 @@ def train(
         name: of the run; by default recipe, data set and time.
         device: "auto", "cpu", "cuda", ...
         rescue_dir: takes the last checkpoint if the disk of the run folder is full.
+        tags, note: words to find the run again by, and a remark, as for `--tag` and `--note`.
         say: is given each line that is said.
         more: changes by name: a table (`objective={"l1": 50}`), or what the command line has a flag
             for (`steps`, `epochs`, `batch_size`, `seed`, `precision`, `direction`, `workers`, ...).
@@ -59,5 +62,13 @@ def train(
         raise OptionsError('dataroot is missing: say where the images are (or try "demo").')
     title = None if isinstance(recipe, Options) else Path(recipe).stem
     return start(
-        options, runs_dir, name, title=title, device=device, rescue_dir=rescue_dir, say=say
+        options,
+        runs_dir,
+        name,
+        title=title,
+        device=device,
+        rescue_dir=rescue_dir,
+        tags=tags,
+        note=note,
+        say=say,
     )

@@ -218,8 +218,8 @@ def write(loaded: LoadedImage, path: Path, suffix: str) -> None:
         image = to_image(in_bytes(loaded))
         if suffix == ".gif" and image.mode == "LA":  # whose alpha Pillow would drop
             image = image.convert("RGBA")
-        exif = {} if loaded.exif is None else {"exif": loaded.exif}
-        image.save(path, **FORMATS[suffix], icc_profile=image.info.get("icc_profile"), **exif)
+        about: dict[str, Any] = {} if loaded.exif is None else {"exif": loaded.exif}
+        image.save(path, **FORMATS[suffix], icc_profile=image.info.get("icc_profile"), **about)
 
 
 HOLD_EXIF = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif"}
