@@ -115,7 +115,7 @@ def preprocessing(options: Options) -> dict[str, Any]:
     told: dict[str, Any] = {
         "layout": "NCHW",
         "range": [-1, 1],
-        "size": data.crop_size,
+        "size": list(data.cropped),  # width, height
         "output_channels": data.output_channels,
         "normalisation": options.inference.norm,
         "dropout": options.inference.dropout,

@@ -88,7 +88,7 @@ def _training(options: Options, state: Mapping[str, Any], run: Run, name: str) -
     yield f"- data: `{name}`{f' ({counts})' if counts else ''}"
     if options.data.labels.names:
         yield f"- labels: {', '.join(options.data.labels.names)}"
-    sizes = f"{options.data.crop_size} x {options.data.crop_size} pixels"
+    sizes = f"{options.data.cropped.width} x {options.data.cropped.height} pixels"
     yield f"- {state['step']:,} steps of {options.train.batch_size}, {sizes}"
     begun = state.get("init") or {}
     if begun.get("from"):

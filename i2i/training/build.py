@@ -185,7 +185,7 @@ def build_trainer(
     augment = options.data.augment.model_dump()
     if model is None:
         model = build_model(options)
-        begun = begin_from(model, options) if train.init_from else None
+        begun = begin_from(model, options, say) if train.init_from else None
     prepare = inference_mode(options)
     old: list[nn.Parameter] = []
     if begun is not None:
@@ -276,7 +276,7 @@ def build_trainer(
         ),
         sides=sides,
         prepare=prepare,
-        frozen=Frozen(model, train.freeze, prepare) if train.freeze else None,
+        frozen=Frozen(model, train.freeze, prepare, say) if train.freeze else None,
         about={
             "options": options.to_dict(),
             "data": "",

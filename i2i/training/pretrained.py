@@ -9,7 +9,7 @@ channels and domains that are new.
 import hashlib
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,10 +110,15 @@ def recipe_of(reference: str) -> dict[str, Any]:
     return recipe
 
 
-def begin_from(model: Model, options: Options) -> Begun:
+def begin_from(model: Model, options: Options, say: Callable[[str], None] = _log.info) -> Begun:
     """Let the networks of a new run begin with the weights that `train.init_from` names.
 
     Of generators it is the moving average that is taken, where there is one: what is used.
+
+    Arguments:
+        model: with fresh weights.
+        options: of the run.
+        say: is given a line for each thing that a person should know.
 
     Raises:
         CheckpointError: they cannot be read.
@@ -138,7 +143,7 @@ def begin_from(model: Model, options: Options) -> Begun:
             f"{listed(misfits, 5)}."
         )
     for line in _report(name, taken):
-        _log.info("%s", line)
+        say(line)
     return Begun(name, _sha256(path), (*taken.partly, *taken.anew))
 
 

@@ -421,7 +421,7 @@ class _Training:
         }
         begun = None if state is None else Begun.read(state.get("init"))
         if state is None and train.init_from:
-            begun = begin_from(model, options)
+            begun = begin_from(model, options, say)
         if begun is not None:
             about["init"] = begun.told()
         if state is not None:

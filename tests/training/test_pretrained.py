@@ -248,9 +248,8 @@ def test_a_run_that_began_from_another_goes_on_exactly(tmp_path: Path, facades: 
             {"train.steps": steps, "train.init_from": str(source)},
         )
 
-    def quiet(line: str) -> None:
-        pass
-
+    said: list[str] = []
+    quiet = said.append
     whole = start(options(4), tmp_path / "runs", "whole", device="cpu", say=quiet).folder
     part = start(options(2), tmp_path / "runs", "part", device="cpu", say=quiet).folder
     for file in source.iterdir():
@@ -260,6 +259,9 @@ def test_a_run_that_began_from_another_goes_on_exactly(tmp_path: Path, facades: 
         load_checkpoint(run / "checkpoints" / "step-00000004.pt") for run in (whole, part)
     )
     assert one["init"]["from"] == "source/model.safetensors"
+    assert "beginning with the weights of source/model.safetensors: " in "\n".join(said)
+    assert any("in part" in line and "generator.model.model.0.weight" in line for line in said)
+    assert any(line.startswith("frozen: generator.0: ") for line in said)
     assert one["init"] == other["init"]
     assert "generator.model.model.0.weight" in one["init"]["anew"]
     for kind in ("model", "average"):
