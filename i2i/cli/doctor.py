@@ -161,7 +161,7 @@ def command(
         )
         others = []
         for more in data.more if data else ():
-            root, _ = _locate(more.root, diagnosis.survey.kind)
+            root, _ = _locate(more.root, diagnosis.survey.kind, data)
             names: dict[str, Any] = {"domains": more.domains, "attributes": more.attributes}
             beside = table_file(more.table, root) if more.table else None
             others.append(examine(root, diagnosis.survey.kind, table=beside, **names, **how))

@@ -1,6 +1,7 @@
 """`i2i translate`: images in, translated images out."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,6 +46,18 @@ def _attributes(settings: tuple[str, ...]) -> dict[str, bool | None] | None:
     return attributes or None
 
 
+def _window(value: str | None) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        low, high = map(float, value.split(","))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not -math.inf < low < high < math.inf:
+        raise click.BadParameter(f"{value!r} is not LOW,HIGH, as in -1000,400.")
+    return low, high
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -52,6 +65,8 @@ Examples:
   i2i translate photo.jpg result.png
   i2i translate photos/ translated/ --checkpoint runs/facades --size 256
   i2i translate photos/ translated/ --format png --overwrite
+  i2i translate clip.mp4 painted.mp4
+  i2i translate ct.nii.gz mr.nii.gz
   i2i translate panorama.tif result.tif --tile 512
   i2i translate zebras/ horses/ --direction BtoA
   i2i translate faces/ happy/ --domain happiness
@@ -175,7 +190,8 @@ Examples:
 @click.option(
     "--keep-metadata",
     is_flag=True,
-    help="Give results what the camera wrote (date, place, camera) and the time of the original.",
+    help="Give results what the camera wrote (date, place, camera) and the time of the original; "
+    "of medical images also what says whose they are.",
 )
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Say what was done for a program.")
@@ -196,7 +212,18 @@ Examples:
     "--format",
     "suffix",
     metavar="FORMAT",
-    help="png, jpg, webp, tif, bmp, gif, ...  [default: that of each input]",
+    help="png, jpg, webp, tif, ..., of videos mp4, mkv, ...  [default: that of each input]",
+)
+@click.option(
+    "--axis",
+    type=click.Choice(["axial", "coronal", "sagittal"]),
+    help="Of medical volumes: across which slices are cut.  [default: as in the training]",
+)
+@click.option(
+    "--window",
+    metavar="LOW,HIGH",
+    callback=lambda context, parameter, value: _window(value),
+    help="Of medical volumes: the values that are black and white.  [default: as in the training]",
 )
 @click.option(
     "--overwrite",
@@ -236,6 +263,8 @@ def command(
     table: Path | None,
     sheet: bool,
     suffix: str | None,
+    axis: Literal["axial", "coronal", "sagittal"] | None,
+    window: tuple[float, float] | None,
     overwrite: bool,
     skip_existing: bool,
     average: bool | None,
@@ -245,8 +274,8 @@ def command(
 
     Names and sub-folders are kept. Images may have any size, and results have the size of their
     input, its 16 bits, transparency and colour profile; all pages of a TIFF and all frames of an
-    animation are translated. OUTPUT is made if it is not there; for a single image it may also be
-    the name of the file to write.
+    animation or a video are translated, videos with their sound. OUTPUT is made if it is not there;
+    for a single image it may also be the name of the file to write.
 
     Files that cannot be read are listed in the end, all others are done, and the exit code is 1.
     """
@@ -295,6 +324,10 @@ def command(
                 **far,
             )
             translator.tile, translator.say = tile, say
+            if axis is not None:
+                translator.cut = translator.cut._replace(axis=axis)
+            if window is not None:
+                translator.cut = translator.cut._replace(window=window)
             if processes.first:
                 told.line(translator.description)
                 if translator.strength_said:

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from i2i.distributed.processes import Processes
-    from i2i.inference.folder import Failure
+    from i2i.inference.jobs import Failure
     from i2i.inference.translator import Translator
 
 
@@ -131,7 +131,7 @@ def rounds(
     images it is about (None for all)."""
     from i2i.core.labels import EVERYTHING
     from i2i.errors import OptionsError
-    from i2i.inference.folder import require_writable
+    from i2i.inference.jobs import require_writable
     from i2i.inference.selection import read_domain_table
     from i2i.inference.styler import Styler, each_style
 
@@ -251,6 +251,7 @@ def translate_to(
 ) -> None:
     """Translate everything to a folder, and tell how it went."""
     from i2i.core.progress import progress_bar
+    from i2i.core.text import counted
     from i2i.inference.folder import translate_folder
 
     done = (0, 0)
@@ -283,17 +284,19 @@ def translate_to(
     if not processes.first:
         told.report["failed"] += [str(path) for path, _ in report.failed]
         return
-    images = "1 image" if report.translated == 1 else f"{report.translated} images"
+    what = ("file", "files") if report.streamed else ("image", "images")
     told.line(
-        f"{images} translated to {target} in {report.seconds:.1f} s "
+        f"{counted(report.translated, *what)} translated to {target} in {report.seconds:.1f} s "
         f"({report.per_second:.1f} per second)"
         + (f"; {report.skipped} left out, which exist already" if report.skipped else "")
     )
+    for line in report.streamed:
+        told.line(line)
     for remark in report.remarks:
         told.line(f"note: {remark}")
     told.report["translated"] += report.translated
     told.report["skipped"] += report.skipped
     told.report["seconds"] += round(report.seconds, 3)
     told.report["outputs"].append(str(target))
-    told.report["remarks"] += report.remarks
+    told.report["remarks"] += (*report.streamed, *report.remarks)
     told.failed("Not translated", report.failed)

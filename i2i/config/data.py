@@ -137,6 +137,12 @@ class Data(LabelledData):
     look_for_copies: bool = Field(
         True, description="say before a training which images are there more than once"
     )
+    axis: Literal["axial", "coronal", "sagittal"] = Field(
+        "axial", description="of medical volumes: across which slices are cut"
+    )
+    frame_step: Annotated[int, Field(ge=1, le=10**6)] = Field(
+        1, description="of videos: take one of so many frames"
+    )
     split_seed: Annotated[int, Field(ge=0)] = Field(
         0, description="which images are held out where there is no split to validate with"
     )

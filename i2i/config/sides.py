@@ -68,6 +68,12 @@ class DataSide(Section):
         "see the borders of objects in one more plane",
     )
 
+    window: Literal["volume"] | tuple[Number, Number] = Field(
+        "volume",
+        description="of medical volumes: the values that become black and white, [-1000, 400]; "
+        "volume: 0.5 % and 99.5 % quantiles of each",
+    )
+
     @property
     def labels(self) -> LabelMaps | None:
         """How label maps become planes; None for images."""
@@ -129,6 +135,12 @@ class DataSide(Section):
                 raise ValueError(f"range (=[{low!r}, {high!r}]) must begin below its end")
         if self.channels is not None and any(band > self.channels for band in self.show):
             raise ValueError(f"show (={list(self.show)}) names a band beyond the {self.channels}")
+
+    @model_validator(mode="after")
+    def _window_is_open(self) -> "DataSide":
+        if self.window != "volume" and self.window[0] >= self.window[1]:
+            raise ValueError(f"the window {list(self.window)} is empty: say [low, high]")
+        return self
 
     @model_validator(mode="after")
     def _classes_are_known(self) -> "DataSide":

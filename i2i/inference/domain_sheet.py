@@ -13,7 +13,7 @@ from i2i.core.size import Size
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.images.read import Pixels, list_images, read_image
 from i2i.errors import DataError, OptionsError
-from i2i.inference.folder import Failure, failure
+from i2i.inference.jobs import Failure, failure
 from i2i.inference.styler import Styler, each_style
 from i2i.inference.translator import Translator, to_tensor
 from i2i.runs.image_grid import image_grid

@@ -17,18 +17,17 @@ from statistics import median
 from typing import Literal, NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from i2i.data.images import file as image_file
 from i2i.data.images import frames
-from i2i.data.images import read as reading
-from i2i.data.images.file import FORMATS, HOLD_ALPHA, SUFFIXES, AnyPixels, LoadedImage
-from i2i.data.images.formats import image_suffixes, open_file
+from i2i.data.images.file import HOLD_ALPHA, AnyPixels
 from i2i.data.images.frames import Frames
 from i2i.distributed.processes import ALONE, Processes, share
-from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean
+from i2i.errors import CheckpointError, DataError, OptionsError
+from i2i.inference.jobs import Failure, Job, check_places, failure, plan
 from i2i.inference.results import ExistsError, Results
+from i2i.inference.streams import StreamOptions
 from i2i.inference.translator import Translator, to_pixels, to_tensor
 from i2i.system.cpu import cores
 from i2i.system.memory import OUT_OF_MEMORY, is_out_of_memory
@@ -43,32 +42,6 @@ BYTES_PER_STAGE = 2**28
 FAR = 2.0
 """How many times larger or smaller than in the training images are before it is said."""
 
-_NOT_IMAGES = {
-    **dict.fromkeys(
-        (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"),
-        "it is a video: take its frames out first (ffmpeg -i VIDEO FOLDER/%06d.png)",
-    ),
-    **dict.fromkeys(
-        (".npy", ".npz"), "it holds arrays: give them to a Translator in Python, which takes them"
-    ),
-}
-"""What becomes of files that are often expected to be read, beside images."""
-
-
-class Failure(NamedTuple):
-    """A file that could not be translated."""
-
-    path: Path
-    reason: str
-
-
-def failure(path: Path, error: Exception) -> Failure:
-    """What became of an image, with a reason that does not say its name again."""
-    reason = reading.reason(error)
-    for known in ("read", "used"):
-        reason = reason.removeprefix(f"'{path}' cannot be {known}: ")
-    return Failure(path, reason)
-
 
 @dataclass(frozen=True)
 class Report:
@@ -77,7 +50,8 @@ class Report:
     `translated` files were written; those `failed` could not be read, are too large for the memory
     of the device, or what the network made of them is not finite; `seconds` passed from the first
     one read to the last one written. `skipped` were there already. `remarks` are lines for a person
-    about how the images differ from those of the training.
+    about how the images differ from those of the training, `streamed` such lines about each file
+    that was translated part after part (`i2i.inference.streams`).
     """
 
     translated: int
@@ -85,6 +59,7 @@ class Report:
     seconds: float
     skipped: int = 0
     remarks: tuple[str, ...] = ()
+    streamed: tuple[str, ...] = ()
 
     @property
     def per_second(self) -> float:
@@ -92,15 +67,10 @@ class Report:
         return self.translated / self.seconds if self.seconds else 0.0
 
 
-class _Job(NamedTuple):
-    source: Path
-    target: Path
-
-
 class _Work(NamedTuple):
     """The image of a file, or several, on their way to another file."""
 
-    job: _Job
+    job: Job
     frames: Frames
     whole: tuple[int, int] = (0, 0)
     """Width and height of the first one in the file."""
@@ -135,11 +105,11 @@ def translate_folder(
     where Pillow has them; PNG for every other format that it can read. The depth of 16 bits,
     transparency and the colour profile are kept where the format of the result can hold them
     (`image_file.read`, `image_file.write`); transparency that it cannot hold is composited over
-    white before. All pages of a TIFF and all frames of an animation are translated (`frames`). A
-    file appears under its name only when it is complete, and never takes the place of one that i2i
-    has not written (`results`). Images of equal size are computed together; up to rounding,
-    results do not depend on that. What cannot be read is reported, files that are no images as
-    well, and the others are done.
+    white before. All pages of a TIFF and all frames of an animation are translated (`frames`);
+    videos are translated frame after frame (`i2i.inference.streams`). A file appears under its name
+    only when it is complete, and never takes the place of one that i2i has not written (`results`).
+    Images of equal size are computed together; up to rounding, results do not depend on that. What
+    cannot be read is reported, files that are no images as well, and the others are done.
 
     Arguments:
         source: a folder, whose sub-folders belong to it, or one image.
@@ -153,12 +123,14 @@ def translate_folder(
         skip_existing: leave out what has a result already.
         only: of the images in a folder, those that are translated, as absolute paths.
         keep_metadata: write what the camera wrote (date, place) into results of 8 bits whose format
-            holds it, and give them the time of their original.
+            holds it, and give them the time of their original; of medical images copy also what
+            says whose they are.
         suffix: format of all results: "png", "jpg", "webp", "tif", ... (`image_file.FORMATS`).
         workers: threads that read and as many that write; by default one per processor, 8 at most.
         labels: says what an image is like, (L,), where the translator is not to find out by
             itself.
-        progress: called with the numbers of files finished and of all.
+        progress: called with how many files are finished and how many there are; of videos their
+            frames count, as soon as their number is known.
         processes: those that share the work, each with a translator of its own. All check all of
             it before one of them begins, and the report is about what all have done.
 
@@ -176,19 +148,21 @@ def translate_folder(
     if overwrite and skip_existing:
         raise OptionsError("results are either replaced (overwrite) or left out (skip_existing).")
     source, target = Path(source), Path(target)
-    jobs, failed = _plan(source, target, suffix)
+    jobs, failed = plan(source, target, suffix)
     if only is not None:
         jobs, failed = [job for job in jobs if job.source.absolute() in only], []
         if not jobs:
             raise DataError(f"None of the images in '{source}' is among those to translate.")
-    folder = target if jobs[0].target != target else target.parent
+    folder = target if jobs[0].parts or jobs[0].target != target else target.parent
     results = Results(folder)
-    _check_places(source, target, jobs)
+    check_places(source, target, jobs)
     planned = len(jobs)
     if skip_existing:
-        jobs = [job for job in jobs if not os.path.lexists(job.target)]
+        jobs = [job for job in jobs if not all(map(os.path.lexists, job.targets))]
     skipped = planned - len(jobs)
-    results.check([job.target for job in jobs], overwrite=overwrite, skippable=True)
+    results.check(
+        [path for job in jobs for path in job.targets], overwrite=overwrite, skippable=True
+    )
     if labels is not None:
         for job in jobs:
             labels(job.source)  # it complains before anything is done
@@ -197,7 +171,7 @@ def translate_folder(
     failed = failed if processes.first else []
     passed_over = len(failed)
 
-    def read(job: _Job) -> _Work:
+    def read(job: Job) -> _Work:
         ending = job.target.suffix.lower()
         found = frames.read(
             job.source,
@@ -208,7 +182,7 @@ def translate_folder(
         height, width = found.images[0].pixels.shape[:2]
         images = found.images
         if side is not None:
-            images = [_half(image, side, job.source) for image in images]
+            images = [image_file.half(image, side, job.source) for image in images]
         if size is not None:
             images = [image_file.resize(image, size) for image in images]
         if keep_metadata and ending in image_file.HOLD_EXIF:
@@ -220,11 +194,15 @@ def translate_folder(
     translated = 0
     seen: list[_Seen] = []
 
+    streamed: list[str] = []
+    parts_done, parts = 0, 0  # of what is translated part after part
+
     def show_progress() -> None:
         if progress is not None:
-            progress(translated + len(failed) - passed_over, len(jobs))
+            finished = translated + len(failed) - passed_over
+            progress(finished + parts_done, len(jobs) + parts)
 
-    def fail(job: _Job, error: Exception) -> None:
+    def fail(job: Job, error: Exception) -> None:
         failed.append(failure(job.source, error))
         show_progress()
 
@@ -235,10 +213,43 @@ def translate_folder(
             yield work
 
     def write(work: _Work) -> None:
-        _write(work, results, overwrite=overwrite)
+        ending = work.job.target.suffix.lower()
+        save(work.job.target, lambda part: frames.write(work.frames, part, ending))
+        keep_times(work.job)
+
+    def keep_times(job: Job) -> None:
         if keep_metadata:
-            of = work.job.source.stat()
-            os.utime(work.job.target, ns=(of.st_atime_ns, of.st_mtime_ns))
+            for source, target in job.parts or ((job.source, job.target),):
+                of = source.stat()
+                os.utime(target, ns=(of.st_atime_ns, of.st_mtime_ns))
+
+    def save(path: Path, how: Callable[[Path], None]) -> None:
+        _save(results, path, how, overwrite=overwrite)
+
+    def stream(job: Job) -> None:
+        nonlocal parts_done, parts, translated
+        before, all_before = parts_done, parts
+
+        def advance(done: int, total: int) -> None:
+            nonlocal parts_done, parts
+            parts_done, parts = before + done, all_before + total
+            show_progress()
+
+        assert job.stream is not None
+        told = None if labels is None else labels(job.source)
+        how = StreamOptions(size, side, batch_size, told, keep_metadata, advance)
+        try:
+            streamed.extend(job.stream.run(translator, job, save, how))
+        except OUT_OF_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+            fail(job, DataError(_shortage(error)))
+        except (DataError, CheckpointError, MemoryError) as error:
+            fail(job, error)
+        else:
+            keep_times(job)
+            translated += 1
+            show_progress()
 
     workers = workers or min(8, cores())
     most = 2 * batch_size + workers
@@ -246,36 +257,28 @@ def translate_folder(
     writers = ThreadPoolExecutor(workers, "writer")
     try:
         show_progress()
-        works = measured(_read_ahead(jobs, read, readers, most, fail))
+        images = [job for job in jobs if job.stream is None]
+        works = measured(_read_ahead(images, read, readers, most, fail))
         done = _compute(translator, _batches(works, batch_size), labels, fail)
         for _ in _write_behind(done, write, writers, most, fail):
             translated += 1
             show_progress()
+        for job in jobs:
+            if job.stream is not None:
+                stream(job)
     finally:
         # After an error or Ctrl-C, files that are being written are finished, and no others begun.
         readers.shutdown(cancel_futures=True)
         writers.shutdown(cancel_futures=True)
-    parts = processes.gather((translated, failed, seen))
+    shares = processes.gather((translated, failed, seen, streamed))
     return Report(
-        translated=sum(count for count, _, _ in parts),
-        failed=tuple(sorted(each for _, failures, _ in parts for each in failures)),
+        translated=sum(count for count, *_ in shares),
+        failed=tuple(sorted(each for _, failures, *_ in shares for each in failures)),
         seconds=time.perf_counter() - start,
         skipped=skipped,
-        remarks=_remarks(translator, [each for *_, own in parts for each in own], side),
+        remarks=_remarks(translator, [each for *_, own, _ in shares for each in own], side),
+        streamed=tuple(line for *_, lines in shares for line in lines),
     )
-
-
-def _half(image: LoadedImage, side: str, path: Path) -> LoadedImage:
-    """Return the left (A) or the right (B) half of an image."""
-    width = image.pixels.shape[1]
-    if width % 2:
-        raise DataError(
-            f"'{path}' cannot be used: it is {width} pixels wide, of which no half is whole: pairs "
-            "lie side by side in an even width."
-        )
-    part = slice(0, width // 2) if side == "A" else slice(width // 2, None)
-    alpha = None if image.alpha is None else image.alpha[:, part]
-    return image._replace(pixels=image.pixels[:, part], alpha=alpha)
 
 
 class _Seen(NamedTuple):
@@ -321,136 +324,12 @@ def _remarks(translator: Translator, seen: list[_Seen], side: str | None) -> tup
     return tuple(remarks)
 
 
-def _plan(source: Path, target: Path, suffix: str | None) -> tuple[list[_Job], list[Failure]]:
-    """List what is to be read and where its result goes, and the files that are no images."""
-    if suffix is not None:
-        suffix = "." + suffix.lower().removeprefix(".")
-        if suffix not in FORMATS:
-            known = [known[1:] for known in FORMATS]
-            raise OptionsError(
-                f"The format (={suffix[1:]!r}) must be one of {', '.join(known)}."
-                f"{did_you_mean(suffix[1:], known)}"
-            )
-    failed: list[Failure] = []
-    if source.is_file():
-        if (ending := _ending(source)) is None:
-            raise DataError(f"'{source}' is not an image: {_why_none(source)}.")
-        names_file = target.suffix.lower() in FORMATS and not target.is_dir()
-        if names_file and suffix not in (None, target.suffix.lower()):
-            raise DataError(f"The output '{target}' contradicts the format {suffix[1:]}: drop one.")
-        if target.is_file() and not names_file:
-            raise DataError(f"The output '{target}' is a file: expected a folder or an image.")
-        require_writable(target)
-        result = target if names_file else target / _renamed(source, ending).name
-        jobs = [_Job(source, result)]
-    else:
-        jobs = []
-        for path in reading.list_files(source):
-            if (ending := _ending(path)) is None:
-                failed.append(Failure(path, _why_none(path)))
-            else:
-                jobs.append(_Job(path, target / _renamed(path, ending).relative_to(source)))
-        if not jobs:
-            others = f" ({len(failed)} other files lie there)" if failed else ""
-            raise DataError(
-                f"There is no image in '{source}'{others}: expected files that end in "
-                f"{', '.join(sorted(image_suffixes()))}, or others that Pillow can read."
-            )
-        if target.exists() and not target.is_dir():
-            raise DataError(f"The output '{target}' is a file: expected a folder.")
-        require_writable(target, is_folder=True)
-    if suffix is not None:
-        jobs = [_Job(job.source, job.target.with_suffix(suffix)) for job in jobs]
-    owners: dict[Path, Path] = {}
-    for job in jobs:
-        owner = owners.setdefault(job.target, job.source)
-        if owner is not job.source:
-            raise DataError(
-                f"'{owner}' and '{job.source}' would both be written to '{job.target}': rename one "
-                "of them, or keep their formats."
-            )
-    return jobs, failed
-
-
-def _ending(path: Path) -> str | None:
-    """Return the suffix of a file's result; None for a file that is no image.
-
-    Where the name does not say what is in a file, its first bytes do.
-    """
-    suffix = path.suffix.lower()
-    if suffix in FORMATS:
-        return suffix
-    try:
-        with open_file(path) as image:
-            return SUFFIXES.get(image.format or "", ".png")
-    except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything)
-        return None
-
-
-def _renamed(path: Path, ending: str) -> Path:
-    """Name the result of a file: as the file, if that says the format which is written."""
-    if path.suffix.lower() == ending:
-        return path
-    Image.init()
-    is_format = path.suffix.lower() in Image.EXTENSION
-    return path.with_suffix(ending) if is_format else path.with_name(path.name + ending)
-
-
-def _why_none(path: Path) -> str:
-    return _NOT_IMAGES.get(path.suffix.lower(), "it is no image of a known format")
-
-
-def require_writable(target: Path, *, is_folder: bool = False) -> None:
-    """Raise DataError where the name of an output promises a file that cannot be written.
-
-    Arguments:
-        target: what a person calls the output.
-        is_folder: it has to be a folder, as there are several results.
-    """
-    suffix = target.suffix.lower()
-    if target.is_dir() or not suffix[1:].isalnum() or suffix[1:].isdecimal():
-        return
-    Image.init()
-    if is_folder and (suffix in FORMATS or suffix in Image.EXTENSION or suffix in _NOT_IMAGES):
-        raise DataError(
-            f"The output '{target}' is named like a file, but there may be several results: name a "
-            "folder (one with such a name must be there already)."
-        )
-    if not is_folder and suffix not in FORMATS:
-        raise DataError(
-            f"The output '{target}' ends in {suffix}, which cannot be written: expected a file "
-            f"that ends in {', '.join(FORMATS)}, or a folder (one with a dot in its name must be "
-            "there already)."
-        )
-
-
-def _check_places(source: Path, target: Path, jobs: list[_Job]) -> None:
-    """Refuse to write where images are read, now or the next time."""
-    if source.is_dir():
-        # Each folder on the way, because sub-folders may be links to anywhere.
-        parents = {job.source.parent for job in jobs}
-        folders = {folder for parent in parents for folder in (parent, *parent.parents)}
-        inputs = {folder.resolve() for folder in folders if folder.is_relative_to(source)}
-        for folder in {target, *(job.target.parent for job in jobs)}:
-            real = folder.resolve()
-            if not inputs.isdisjoint({real, *real.parents}):
-                raise DataError(
-                    f"Results would be written to '{folder}', inside the input '{source}': choose "
-                    "an output folder outside of it."
-                )
-    existing = [job.target for job in jobs if os.path.lexists(job.target)]
-    originals = {job.source.resolve() for job in jobs} if existing else set()
-    for path in existing:
-        if path.resolve() in originals:
-            raise DataError(f"The result '{path}' would overwrite an input: choose another output.")
-
-
 def _read_ahead(
-    jobs: Iterable[_Job],
-    read: Callable[[_Job], _Work],
+    jobs: Iterable[Job],
+    read: Callable[[Job], _Work],
     readers: ThreadPoolExecutor,
     most: int,
-    fail: Callable[[_Job, Exception], None],
+    fail: Callable[[Job, Exception], None],
 ) -> Iterator[_Work]:
     """Read images in order, at most `most` at a time, and report those that cannot be read.
 
@@ -459,7 +338,7 @@ def _read_ahead(
     far, but at least two: one is read while the other is computed.
     """
     jobs = iter(jobs)
-    pending: deque[tuple[_Job, Future[_Work]]] = deque()
+    pending: deque[tuple[Job, Future[_Work]]] = deque()
     ahead = largest = 1
     while True:
         for job in islice(jobs, max(0, ahead - len(pending))):
@@ -503,7 +382,7 @@ def _compute(
     translator: Translator,
     batches: Iterable[list[_Work]],
     labels: Callable[[Path], Tensor] | None,
-    fail: Callable[[_Job, Exception], None],
+    fail: Callable[[Job, Exception], None],
 ) -> Iterator[_Work]:
     """Translate the batches; what does not fit into the memory of the device alone is reported,
     and so is what the network makes something else of than an image."""
@@ -525,9 +404,7 @@ def _compute(
         except OUT_OF_MEMORY as error:
             if not is_out_of_memory(error):
                 raise
-            known = isinstance(error, torch.OutOfMemoryError)
-            what = error if known else "its pixels do not fit into the memory"
-            reason = f"{what}: use --tile auto, --size or --device cpu."
+            reason = _shortage(error)
         except CheckpointError as error:
             reason = str(error)
         if not reason:
@@ -546,8 +423,8 @@ def _write_behind(
     write: Callable[[_Work], None],
     writers: ThreadPoolExecutor,
     most: int,
-    fail: Callable[[_Job, Exception], None],
-) -> Iterator[_Job]:
+    fail: Callable[[Job, Exception], None],
+) -> Iterator[Job]:
     """Write results, at most `most` at a time, and yield what has been written."""
     writing: deque[tuple[_Work, Future[None]]] = deque()
 
@@ -555,7 +432,7 @@ def _write_behind(
         size = sum(result.nbytes for result, _ in writing)
         return len(writing) >= most or (len(writing) > 1 and size >= BYTES_PER_STAGE)
 
-    def finished() -> Iterator[_Job]:
+    def finished() -> Iterator[Job]:
         written, future = writing.popleft()
         try:
             future.result()
@@ -572,14 +449,15 @@ def _write_behind(
         yield from finished()
 
 
-def _write(work: _Work, results: Results, *, overwrite: bool) -> None:
-    path = work.job.target
+def _shortage(error: BaseException) -> str:
+    known = isinstance(error, torch.OutOfMemoryError)
+    what = error if known else "its pixels do not fit into the memory"
+    return f"{what}: use --tile auto, --size or --device cpu."
+
+
+def _save(results: Results, path: Path, save: Callable[[Path], None], *, overwrite: bool) -> None:
     try:
-        results.write(
-            path,
-            lambda part: frames.write(work.frames, part, path.suffix.lower()),
-            overwrite=overwrite,
-        )
+        results.write(path, save, overwrite=overwrite)
     except (OSError, ValueError) as error:
         raise DataError(
             f"'{path}' cannot be written ({error}): make room, mend the permissions, or choose "

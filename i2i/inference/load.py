@@ -14,6 +14,7 @@ from i2i.config import Options, read_options
 from i2i.core.labels import Asked
 from i2i.core.model import Model
 from i2i.data.kinds import find_kind
+from i2i.data.volumes.volume import Cut
 from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import CheckpointError, OptionsError
 from i2i.inference.conditioner import Conditioner
@@ -95,6 +96,7 @@ def build_translator(
         trained_size=_trained_size(options),
         paired=find_kind(model.data).has_truth and bool(options.data.root),
     )
+    translator.cut = _cut(options, wanted)
     if isinstance(model, StarGANv2):
         translator.conditioner = _styler(options, model, translator.network, device, domain)
     else:
@@ -103,6 +105,14 @@ def build_translator(
     if strength != 1:
         translator.set_strength(strength)
     return translator
+
+
+def _cut(options: Options, direction: str) -> Cut:
+    """How volumes became images in the training."""
+    data = options.data
+    sides = (data.A, data.B) if direction == "AtoB" else (data.B, data.A)
+    first, second = (None if each.window == "volume" else each.window for each in sides)
+    return Cut(data.axis, first, second)
 
 
 def _trained_size(options: Options) -> int | None:
@@ -301,7 +311,7 @@ def load_exported(
             f"domain (={domain!r}) cannot be chosen for {path}: what it translates to was settled "
             "when it was exported."
         )
-    return Translator(
+    translator = Translator(
         network,
         input_channels=told.input_channels,
         output_channels=told.output_channels,
@@ -314,6 +324,8 @@ def load_exported(
         checkpoint=path,
         description=str(path),
     )
+    translator.cut = _cut(options, told.direction)
+    return translator
 
 
 def _exported_options(network: ExportedNetwork, path: Path) -> Options:

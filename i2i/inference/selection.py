@@ -14,7 +14,7 @@ from i2i.data.images.formats import image_suffixes
 from i2i.data.images.read import list_images
 from i2i.errors import CheckpointError, DataError
 from i2i.inference.domain_sheet import IMAGES, chosen_images
-from i2i.inference.folder import Failure
+from i2i.inference.jobs import Failure
 from i2i.inference.translator import Translator
 from i2i.runs.folder import Run, find_checkpoint, step_of
 from i2i.runs.image_grid import image_grid

@@ -28,9 +28,10 @@ from i2i.data.images import file as image_file
 from i2i.data.images import frames
 from i2i.data.images import read as reading
 from i2i.data.images.file import AnyArray, AnyPixels
+from i2i.data.volumes.volume import Cut
 from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError, did_you_mean
 from i2i.inference.conditioner import Conditioner
-from i2i.inference.tiles import SMALLEST_TILE, Plan, Step, UntileableError, trace
+from i2i.inference.tiles import SMALLEST_TILE, Plan, Region, Step, UntileableError, trace
 from i2i.networks.inference import drawing_from, inference_copy
 from i2i.system.cpu import note_threads, require_threads
 from i2i.system.memory import OUT_OF_MEMORY, free_memory, is_out_of_memory
@@ -94,7 +95,8 @@ class Translator:
         checkpoint: the file that it was made of.
         description: which checkpoint that is and why, in words.
 
-    `tile` and `say` may be changed at any time.
+    `tile` and `say` may be changed at any time, and so may `cut`: how medical volumes become
+    images (`i2i.data.volumes.volume.Cut`).
     """
 
     def __init__(
@@ -134,6 +136,7 @@ class Translator:
         self.conditioner = conditioner
         self.trained_size = trained_size
         self.paired = paired
+        self.cut = Cut()
         self.checkpoint = checkpoint
         self.description = description
         self.strength_said = ""
@@ -347,7 +350,7 @@ class Translator:
         if dtype == torch.uint8:
             translated = to_bytes(translated)
         elif dtype == torch.uint16:
-            translated = translated.float().add(1).mul(32767.5).round_().clamp_(0, 65535)
+            translated = _to_words(translated)
         translated = translated.to(images.device, dtype)
         return translated if images.ndim == 4 else translated[0]
 
@@ -433,6 +436,83 @@ class Translator:
             if on_device <= room:
                 break
         return max(SMALLEST_TILE, min(tile, half))
+
+    @torch.inference_mode()
+    def stream(
+        self,
+        read: Callable[[slice, slice], AnyPixels],
+        write: Callable[[slice, slice, AnyPixels], None],
+        size: tuple[int, int],
+        dtype: np.dtype[Any],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """Translate an image part after part, of which neither input nor result is in memory whole.
+
+        The result is that of the whole image, up to rounding: it is always computed in tiles. What
+        has to be kept between their passes is in a temporary file (`TMPDIR` says where).
+
+        Arguments:
+            read: returns some rows and columns of the image, (H, W, input channels).
+            write: is given rows and columns of the result once each, (H, W, output channels).
+            size: height and width of the whole image.
+            dtype: of what is read and written: uint8 or uint16.
+            progress: called with how many parts are computed and how many there are.
+
+        Raises:
+            DataError: the network is told what to translate to, which needs the image at once.
+            OptionsError: this network cannot be computed in tiles.
+            torch.OutOfMemoryError: a tile does not fit into the memory, or what is kept not onto
+                the disk.
+        """
+        self._require_process()
+        if self.conditioner is not None:
+            raise DataError("models of many domains translate no image that is this large")
+        height, width = size
+        shape = torch.empty((1, self.input_channels, height, width), device="meta")
+        try:
+            plan = self._plan(shape)
+        except UntileableError as error:
+            raise OptionsError(f"this network cannot be computed in tiles: {error}.") from error
+        tile = self.tile if isinstance(self.tile, int) else self._largest_tile(shape)
+        _, on_disk = plan.memory_tiled(tile, _DTYPES[self.precision].itemsize)
+        folder = tempfile.gettempdir()
+        if on_disk > shutil.disk_usage(folder).free:
+            raise torch.OutOfMemoryError(
+                f"{width} x {height} pixels take {on_disk / 2**30:.0f} GiB in '{folder}' (see "
+                "TMPDIR) between the steps, which are not free there"
+            )
+        (top, down), (left, across) = (_reflection(n, self.multiple) for n in (height, width))
+
+        def padded(region: Region) -> Tensor:
+            rows, columns = down[slice(*region.rows)], across[slice(*region.columns)]
+            first, begin = int(rows.min()), int(columns.min())
+            window = read(slice(first, int(rows.max()) + 1), slice(begin, int(columns.max()) + 1))
+            values = torch.from_numpy(window).permute(2, 0, 1)[None].to(self.device)
+            values = values.to(torch.int32) if values.dtype == torch.uint16 else values
+            values = values[..., (rows - first).to(self.device), :]
+            values = values[..., (columns - begin).to(self.device)].float()
+            return values / (127.5 if dtype == np.uint8 else 32767.5) - 1
+
+        def cropped(region: Region, values: Tensor) -> None:
+            self._require_finite(values)
+            rows, columns = (
+                slice(max(a, first), min(b, first + length))
+                for (a, b), first, length in zip(region, (top, left), (height, width), strict=True)
+            )
+            if rows.start < rows.stop and columns.start < columns.stop:
+                a, b = region.rows[0], region.columns[0]
+                values = values[
+                    0, :, rows.start - a : rows.stop - a, columns.start - b : columns.stop - b
+                ]
+                made = (to_bytes(values) if dtype == np.uint8 else _to_words(values)).cpu()
+                write(
+                    slice(rows.start - top, rows.stop - top),
+                    slice(columns.start - left, columns.stop - left),
+                    made.permute(1, 2, 0).numpy().astype(dtype),
+                )
+
+        with self._arithmetic():
+            plan.stream(padded, cropped, tile, self.device, progress)
 
     def _plan(self, images: Tensor) -> Plan:
         size = (images.shape[1], *self._padded_size(images))
@@ -558,6 +638,11 @@ def _reflection(length: int, multiple: int) -> tuple[int, Tensor]:
     period = max(2 * (length - 1), 1)
     phase = torch.arange(-before, padded - before) % period
     return before, length - 1 - (phase - (length - 1)).abs()
+
+
+def _to_words(images: Tensor) -> Tensor:
+    """Map -1..1 to 0..65535, clamped and rounded; floating point."""
+    return images.float().add(1).mul(32767.5).round_().clamp_(0, 65535)
 
 
 def _require_range(images: Tensor) -> None:

@@ -144,6 +144,23 @@ def _to_words(values: npt.NDArray[np.float64]) -> sixteen.Words:
     return np.rint(values).astype(np.uint16)
 
 
+def half(image: LoadedImage, side: str, path: Path) -> LoadedImage:
+    """Return the left ("A") or the right ("B") half of an image, of the file `path`.
+
+    Raises:
+        DataError: its width is odd.
+    """
+    width = image.pixels.shape[1]
+    if width % 2:
+        raise DataError(
+            f"'{path}' cannot be used: it is {width} pixels wide, of which no half is whole: pairs "
+            "lie side by side in an even width."
+        )
+    part = slice(0, width // 2) if side == "A" else slice(width // 2, None)
+    alpha = None if image.alpha is None else image.alpha[:, part]
+    return image._replace(pixels=image.pixels[:, part], alpha=alpha)
+
+
 def resize(loaded: LoadedImage, size: AnySize) -> LoadedImage:
     """Make the shorter side `size` pixels long, keeping the aspect, or make the image of the size
     (width, height); bicubic with antialiasing.

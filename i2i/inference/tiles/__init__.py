@@ -17,7 +17,8 @@ So each number is the one that the untiled network computes, up to rounding, and
 borders that could show. The device holds the weights and a tile, the host a few of the values.
 """
 
+from i2i.inference.tiles.layers import Region
 from i2i.inference.tiles.plan import SMALLEST_TILE, Plan
 from i2i.inference.tiles.program import Step, UntileableError, trace
 
-__all__ = ["SMALLEST_TILE", "Plan", "Step", "UntileableError", "trace"]
+__all__ = ["SMALLEST_TILE", "Plan", "Region", "Step", "UntileableError", "trace"]

@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from i2i.inference.tiles.program import Step, trace
 
 SMALLEST_TILE = 16
 """Tiles have at least this many values a side; below it, their margins are most of the work."""
+
+Read = Callable[[Region], Tensor]
+Write = Callable[[Region, Tensor], None]
 
 WORKSPACE = 1.25
 """What a convolution takes besides its input and output, in parts of both: on the CPU both are
@@ -105,19 +108,67 @@ class Plan:
         Returns:
             the translation, on the CPU.
         """
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            return self._run(image, tile, device, Path(folder) if in_file else None)
+        rows, columns = self.whole[self.result]
+        shape = (1, self.channels[self.result], rows[1], columns[1])
+        result: list[Tensor] = []
 
-    def _run(self, image: Tensor, tile: int, device: torch.device, folder: Path | None) -> Tensor:
-        kept = {0: image}
+        def read(region: Region) -> Tensor:
+            return _part(image, self.whole[0], region)
+
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            file = Path(folder) / "result" if in_file else None
+
+            def write(region: Region, values: Tensor) -> None:
+                if not result:
+                    result.append(_allocate(shape, values.dtype, file))
+                _part(result[0], self.whole[self.result], region).copy_(values)
+
+            self._run(read, write, tile, device, Path(folder) if in_file else None)
+        return result[0]
+
+    def stream(
+        self,
+        read: Read,
+        write: Write,
+        tile: int,
+        device: torch.device,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Translate an image that is nowhere in memory; what is kept is in a temporary file.
+
+        Arguments:
+            read: returns a part of the image, (1, C, rows, columns), floating point; parts overlap,
+                and each is asked for as often as the passes need it.
+            write: is given each part of the translation once, where the network is.
+            tile, device: as for `run`.
+            progress: called with how many parts are computed, in all passes, and how many there
+                are.
+        """
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            self._run(read, write, tile, device, Path(folder), progress)
+
+    def _run(
+        self,
+        read: Read,
+        write: Write,
+        tile: int,
+        device: torch.device,
+        folder: Path | None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        total = sum(1 for index in self.passes for _ in self._tiles(index, tile))
+        done = 0
+        kept: dict[int, Tensor] = {}
         statistics: dict[int, tuple[Tensor, Tensor]] = {}
         for index in self.passes:
             sums = torch.zeros(2, self.channels[index], dtype=torch.float64)
             for region in self._tiles(index, tile):
-                values = self._evaluate(index, region, kept, statistics, device)
+                values = self._evaluate(index, region, read, kept, statistics, device)
                 if index in self.gathered:
                     sums += _sums(values)
-                if index in self.kept - {0}:
+                if index == self.result:
+                    write(region, values)
+                elif index in self.kept:
                     if index not in kept:
                         rows, columns = self.whole[index]
                         shape = (1, self.channels[index], rows[1], columns[1])
@@ -125,12 +176,13 @@ class Plan:
                     _part(kept[index], self.whole[index], region).copy_(values)
                 precision = torch.promote_types(values.dtype, torch.float32)
                 del values
+                done += 1
+                progress(done, total)
             if index in self.gathered:
                 mean, square = sums / self.whole[index].area
                 variance = (square - mean.square()).clamp_(min=0)
                 statistics[index] = (mean.to(device, precision), variance.to(device, precision))
             kept = {i: value for i, value in kept.items() if self.last_pass[i] > index}
-        return kept[self.result]
 
     def _tiles(self, index: int, tile: int) -> Iterator[Region]:
         """Cut a value into parts of about equal size, each for `tile` x `tile` pixels."""
@@ -166,6 +218,7 @@ class Plan:
         self,
         target: int,
         region: Region,
+        read: Read,
         kept: dict[int, Tensor],
         statistics: dict[int, tuple[Tensor, Tensor]],
         device: torch.device,
@@ -179,7 +232,8 @@ class Plan:
         tiles: dict[int, Tensor] = {}
         for index, want in needs.items():
             if index in there:
-                tiles[index] = _part(kept[index], self.whole[index], want).to(device)
+                part = _part(kept[index], self.whole[index], want) if index else read(want)
+                tiles[index] = part.to(device)
                 continue
             step = self.steps[index]
             assert step.layer is not None
