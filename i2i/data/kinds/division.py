@@ -17,6 +17,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from i2i.config import Data
 from i2i.data.kinds.folders import SPLITS
 from i2i.data.kinds.split_table import SplitTable, read_split_table
+from i2i.data.unpacked.groups import PATIENT, group_of, is_unpacked
 from i2i.errors import DataError, OptionsError
 
 HELD_OUT = 0.1
@@ -98,6 +99,10 @@ class Division:
     def by_table(self) -> bool:
         return self.table is not None and "split" in self.table.columns
 
+    @cached_property
+    def _has_unpacked(self) -> bool:
+        return any(map(is_unpacked, self.roots))
+
     @property
     def pooled(self) -> bool:
         """Whether folders of splits mean nothing: all images are divided anew."""
@@ -166,7 +171,7 @@ class Division:
         self, parts: Parts[N], share: float, salt: str = ""
     ) -> tuple[dict[str, list[N]], dict[str, list[N]]]:
         """Split images into those to train on and those held out; see `hold_out`."""
-        group = self._group if self.has_groups else None
+        group = self._group if self._grouped(parts) else None
         return hold_out(parts, share, self.data.split_seed, group=group, salt=salt)
 
     def _group(self, item: N) -> str:
@@ -178,6 +183,8 @@ class Division:
             if group is None:
                 raise DataError(f"'{self.table.path}' names no group of '{path}'.")
             return group
+        if not self.data.group_by:
+            return self._unpacked(item) or path.as_posix()
         found = re.search(self.data.group_by, path.as_posix())
         if found is None:
             raise DataError(
@@ -185,6 +192,19 @@ class Division:
                 "of that is unknown."
             )
         return str(found[1] if found.re.groups else found[0])
+
+    def _grouped(self, parts: Parts[N]) -> bool:
+        """Whether images belong together: the options say so, or they are of a video or volume."""
+        items = (item for part in parts.values() for item in part)
+        return self.has_groups or any(self._unpacked(item) is not None for item in items)
+
+    def _unpacked(self, item: N) -> str | None:
+        """What an image is of that was a frame or a slice."""
+        if not self._has_unpacked:
+            return None
+        path = self._path(item)
+        places = [path] if path.is_absolute() else [root / path for root in self.roots]
+        return next((group for place in places if (group := group_of(Path(place)))), None)
 
     def _below(self, item: N) -> PurePath:
         path = self._path(item)
@@ -242,7 +262,7 @@ class Division:
         self, parts: Parts[N], folds: int, fold: int
     ) -> tuple[dict[str, list[N]], dict[str, list[N]]]:
         """The images outside of a fold, and those in it."""
-        members, words = _members(parts, self._group if self.has_groups else None)
+        members, words = _members(parts, self._group if self._grouped(parts) else None)
         ranked = sorted(
             members, key=lambda key: (-len(members[key]), _digest(self.data.split_seed, words[key]))
         )
@@ -267,11 +287,15 @@ class Division:
         return rest, held
 
     def _require_apart(self, found: Mapping[str, Parts[N]]) -> None:
-        """Refuse groups that lie in two splits."""
-        if not self.has_groups:
-            return
+        """Refuse groups that lie in two splits, and patients of whom it is known who they are."""
         groups = {
-            split: {self._group(item) for items in parts.values() for item in items}
+            split: {
+                group
+                for items in parts.values()
+                for item in items
+                if (group := self._group(item) if self.has_groups else self._unpacked(item))
+                and (self.has_groups or group.startswith(PATIENT))
+            }
             for split, parts in found.items()
         }
         for one, other in (("train", "val"), ("train", "test"), ("val", "test")):

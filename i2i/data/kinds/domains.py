@@ -80,7 +80,7 @@ class Domains(DataKind):
     def labels(self, options: Options) -> dict[str, Any]:
         data = options.data
         found = [
-            _label_names(each, find_root(each.root, self.name, silent))
+            _label_names(each, find_root(each.root, self.name, silent, data))
             for each in (data, *data.more)
         ]
         more = zip(data.more, found[1:], strict=True)
@@ -88,7 +88,7 @@ class Domains(DataKind):
 
     def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
         data, seed = options.data, options.train.seed
-        roots = [find_root(each.root, self.name, say) for each in (data, *data.more)]
+        roots = [find_root(each.root, self.name, say, data) for each in (data, *data.more)]
         parts = [
             (_attributed if each.table else _foldered)(each, folder, options, say, checked)
             for each, folder in zip((data, *data.more), roots, strict=True)

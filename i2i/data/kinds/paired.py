@@ -108,7 +108,7 @@ class Paired(DataKind):
 
     def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
         data = options.data
-        root = find_root(data.root, self.name, say)
+        root = find_root(data.root, self.name, say, data)
         division = Division(data, [root], lambda pair: pair.a)
         found, own = self._own(root, division, data.skip_bad)
         say_not_used([root], (f"{each}: not used" for each in lonely_sides(root)), say)

@@ -72,13 +72,13 @@ class Unconditional(DataKind):
                 )
 
     def labels(self, options: Options) -> dict[str, Any]:
-        found = self._find(options.data.root, silent)
+        found = self._find(options.data, silent)
         names = found.train.of_classes(options.data.domains).classes or found.classes
         return {"domains": list(names)}
 
     def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
         data, seed = options.data, options.train.seed
-        found = self._find(data.root, say)
+        found = self._find(data, say)
         if isinstance(found.train.store, FileStore):
             say_not_used([found.train.store.root], found.notes, say)
         train, validation, test, how = _divided(
@@ -117,8 +117,9 @@ class Unconditional(DataKind):
             return find_named(dataroot, cache_folder(), say)
         return None
 
-    def _find(self, dataroot: str, say: Say) -> FoundImages:
-        return self.find_named(dataroot, say) or _in_folder(find_root(dataroot, self.name, say))
+    def _find(self, data: Data, say: Say) -> FoundImages:
+        named = self.find_named(data.root, say)
+        return named or _in_folder(find_root(data.root, self.name, say, data))
 
     def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
         if has_idx(root):

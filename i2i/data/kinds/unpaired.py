@@ -74,8 +74,8 @@ class TwoDomains(DataKind):
 
     def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
         data = options.data
-        root = find_root(data.root, self.name, say)
-        root_b = Path(data.root_b) if data.root_b else None
+        root = find_root(data.root, self.name, say, data)
+        root_b = find_root(data.root_b, self.name, say, data, side="B") if data.root_b else None
         roots = [root, *([root_b] if root_b else [])]
         division = Division(data, roots)
         found, own = _own(root, root_b, division)

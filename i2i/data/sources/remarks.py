@@ -1,7 +1,5 @@
 """What a person should know of the data of a run before it starts."""
 
-from pathlib import Path
-
 from i2i.config import LabelledData, Options
 from i2i.core.progress import progress_bar
 from i2i.data.inspection.examine import brief
@@ -27,9 +25,10 @@ def remarks(options: Options, kind: str, source: Source) -> list[str]:
         return []
     data = options.data
     lines = []
+    root_b = find_root(data.root_b, kind, silent, data, side="B") if data.root_b else None
     each: LabelledData
     for each in (data, *data.more):
-        root = find_root(each.root, kind, silent)
+        root = find_root(each.root, kind, silent, data)
         with progress_bar("looking for copies") as comparing:
             lines += brief(
                 root,
@@ -37,7 +36,7 @@ def remarks(options: Options, kind: str, source: Source) -> list[str]:
                 source.checked,
                 crop_size=data.crop_size,
                 resize=data.resize,
-                root_b=Path(data.root_b) if data.root_b else None,
+                root_b=root_b,
                 table=table_file(each.table, root) if each.table else None,
                 domains=each.domains,
                 attributes=each.attributes,

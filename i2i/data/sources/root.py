@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from i2i.config import Data
 from i2i.config.recipes import shipped
 from i2i.core.progress import progress_bar
 from i2i.data.catalogue.cache import cache_folder
@@ -9,19 +10,27 @@ from i2i.data.catalogue.cards import catalogued
 from i2i.data.images.read import require_folder, typed_path
 from i2i.data.kinds import find_kind
 from i2i.data.sources.source import Say
+from i2i.data.unpacked import Unpacking, unpacked
 from i2i.errors import DataError, in_words
 
 DEMO = "demo"
 """The dataroot that stands for the embedded data set."""
 
 
-def find_root(dataroot: str, kind: str | None, say: Say) -> Path:
+def find_root(
+    dataroot: str, kind: str | None, say: Say, data: Data | None = None, *, side: str = ""
+) -> Path:
     """Return the folder of a data set; what is not there yet is downloaded or painted.
+
+    Where videos or medical volumes lie in it, it is a folder of links in which they are images
+    (`i2i.data.unpacked`).
 
     Arguments:
         dataroot: the folder, or a name.
         kind: what is wanted; None for whatever there is.
         say: prints a line for a person.
+        data: says how videos and volumes become images; by default one by one, all in full.
+        side: "B" where all of it is domain B.
 
     Raises:
         DataError: there is no such data set, or it cannot be had.
@@ -29,7 +38,7 @@ def find_root(dataroot: str, kind: str | None, say: Say) -> Path:
     dataroot = typed_path(dataroot)
     try:
         if Path(dataroot).is_dir():
-            return Path(dataroot)
+            return unpacked(Path(dataroot), _unpacking(data) if data else Unpacking(), side)
         if Path(dataroot).exists():
             require_folder(Path(dataroot))
     except OSError as error:  # a name that is too long, say
@@ -55,3 +64,8 @@ def find_root(dataroot: str, kind: str | None, say: Say) -> Path:
             cache_folder(),
             progress=progress,
         )
+
+
+def _unpacking(data: Data) -> Unpacking:
+    windows = [None if each.window == "volume" else each.window for each in (data.A, data.B)]
+    return Unpacking(data.axis, (windows[0], windows[1]), data.frame_step)
