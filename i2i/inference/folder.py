@@ -28,6 +28,7 @@ from i2i.errors import CheckpointError, DataError, OptionsError
 from i2i.inference.jobs import Failure, Job, check_places, failure, plan
 from i2i.inference.results import ExistsError, Results
 from i2i.inference.streams import StreamOptions
+from i2i.inference.streams.flicker import Flicker
 from i2i.inference.translator import Translator, to_pixels, to_tensor
 from i2i.system.cpu import cores
 from i2i.system.memory import OUT_OF_MEMORY, is_out_of_memory
@@ -50,8 +51,8 @@ class Report:
     `translated` files were written; those `failed` could not be read, are too large for the memory
     of the device, or what the network made of them is not finite; `seconds` passed from the first
     one read to the last one written. `skipped` were there already. `remarks` are lines for a person
-    about how the images differ from those of the training, `streamed` such lines about each file
-    that was translated part after part (`i2i.inference.streams`).
+    about how the images differ from those of the training, `streamed` such lines about each
+    animation, and each file that was translated part after part (`i2i.inference.streams`).
     """
 
     translated: int
@@ -259,7 +260,7 @@ def translate_folder(
         show_progress()
         images = [job for job in jobs if job.stream is None]
         works = measured(_read_ahead(images, read, readers, most, fail))
-        done = _compute(translator, _batches(works, batch_size), labels, fail)
+        done = _compute(translator, _batches(works, batch_size), labels, fail, streamed.append)
         for _ in _write_behind(done, write, writers, most, fail):
             translated += 1
             show_progress()
@@ -383,9 +384,11 @@ def _compute(
     batches: Iterable[list[_Work]],
     labels: Callable[[Path], Tensor] | None,
     fail: Callable[[Job, Exception], None],
+    tell: Callable[[str], None],
 ) -> Iterator[_Work]:
     """Translate the batches; what does not fit into the memory of the device alone is reported,
-    and so is what the network makes something else of than an image."""
+    and so is what the network makes something else of than an image. Of animations it is told how
+    much they flicker."""
 
     def translate(pixels: list[AnyPixels], works: list[_Work]) -> list[AnyPixels]:
         told = torch.stack([labels(work.job.source) for work in works]) if labels else None
@@ -409,13 +412,22 @@ def _compute(
             reason = str(error)
         if not reason:
             for work, made in zip(batch, results, strict=True):
+                if work.frames.durations:
+                    tell(_steadiness(work, made))
                 pairs = zip(work.frames.images, made, strict=True)
                 images = [image._replace(pixels=pixels) for image, pixels in pairs]
                 yield work._replace(frames=work.frames._replace(images=images))
         elif len(batch) > 1:
-            yield from _compute(translator, [[work] for work in batch], labels, fail)
+            yield from _compute(translator, [[work] for work in batch], labels, fail, tell)
         else:
             fail(batch[0].job, DataError(reason))
+
+
+def _steadiness(work: _Work, made: list[AnyPixels]) -> str:
+    flicker = Flicker()
+    for image, pixels in zip(work.frames.images, made, strict=True):
+        flicker.add(image.pixels, pixels)
+    return flicker.line(work.job.source, len(made))
 
 
 def _write_behind(

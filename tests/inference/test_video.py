@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from clips import frames_of, look, make_clip
@@ -14,7 +15,7 @@ from i2i.data.video.read import VideoReader
 from i2i.errors import DataError, I2iError, OptionsError
 from i2i.inference.folder import translate_folder
 from i2i.inference.streams import video
-from i2i.inference.streams.video import Flicker
+from i2i.inference.streams.flicker import Flicker
 from i2i.inference.translator import Translator
 
 
@@ -125,6 +126,28 @@ def test_flicker_is_the_ratio_of_changes() -> None:
     for _ in range(3):
         still.add(np.zeros((2, 2, 1), np.uint16), np.ones((2, 2, 1), np.uint16))
     assert still.ratio is None
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+def test_animations_keep_their_times_and_tell_their_flicker(name: str, tmp_path: Path) -> None:
+    frames = [Image.fromarray(each) for each in frames_of(4, 24, 16) // 64 * 64]
+    times = [40, 100, 60, 200]
+    first, *others = frames
+    first.save(
+        tmp_path / name, save_all=True, append_images=others, duration=times, loop=3, lossless=True
+    )
+    report = translate_folder(translator(), tmp_path / name, tmp_path / "out")
+    assert report.streamed == (
+        f"{tmp_path / name}: 4 frames, flicker 1.00 (change between frames over that of the input)",
+    )
+    with Image.open(tmp_path / "out" / name) as image:
+        assert image.info["loop"] == 3
+        found = []
+        for number in range(image.n_frames):
+            image.seek(number)
+            image.load()
+            found.append(image.info["duration"])
+    assert found == times
 
 
 def test_few_frames_are_in_memory_however_long_the_video(

@@ -9,16 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from i2i.core.text import counted
 from i2i.data.images import file as image_file
 from i2i.data.images.file import AnyPixels, LoadedImage
 from i2i.data.video.files import CONTAINERS, is_video, result_suffix
 from i2i.data.video.read import VideoFrame, VideoReader
 from i2i.data.video.write import VideoWriter
 from i2i.errors import DataError
+from i2i.inference.streams.flicker import Flicker
 from i2i.inference.streams.stream import (
     BYTES_AHEAD,
     Behind,
@@ -32,34 +31,6 @@ from i2i.inference.translator import Translator, to_pixels, to_tensor
 
 BYTES_PER_BATCH = 3 * 2**22
 """Frames are stacked up to this size, 4 million RGB pixels of 8 bits."""
-
-
-class Flicker:
-    """Mean change between frames over that of the input.
-
-    1 where a translation is as steady as what it was made of; more where it flickers. Both are
-    means of absolute differences of equal places in successive frames.
-    """
-
-    def __init__(self) -> None:
-        self._last: tuple[AnyPixels, AnyPixels] | None = None
-        self._before = self._after = 0.0
-
-    def add(self, source: AnyPixels, result: AnyPixels) -> None:
-        """The next frame of the input and what was made of it, each (H, W, C) of one type."""
-        if self._last is not None:
-            self._before += _change(self._last[0], source)
-            self._after += _change(self._last[1], result)
-        self._last = (source, result)
-
-    @property
-    def ratio(self) -> float | None:
-        """None where nothing moves in the input."""
-        return self._after / self._before if self._before else None
-
-
-def _change(one: AnyPixels, other: AnyPixels) -> float:
-    return float(np.mean(np.maximum(one, other) - np.minimum(one, other)))
 
 
 class Videos(Stream):
@@ -112,7 +83,7 @@ class Videos(Stream):
                 how.progress(count, max(count, reader.count))
             behind.finish()
         return (
-            _line(source, count, flicker),
+            flicker.line(source, count),
             *(f"{source}: no {what}" for what in writer.left_out),
         )
 
@@ -142,10 +113,3 @@ def _translated(
         return []
     told = None if how.labels is None else torch.stack([how.labels] * len(frames))
     return to_pixels(translator(to_tensor([frame.pixels for frame in frames]), labels=told))
-
-
-def _line(source: Path, count: int, flicker: Flicker) -> str:
-    text = f"{source}: {counted(count, 'frame', 'frames')}"
-    if flicker.ratio is not None:
-        text += f", flicker {flicker.ratio:.2f} (change between frames over that of the input)"
-    return text
