@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from i2i.data.images.formats.tiff import GEO_TAGS, Tag, kept_tags, whole_pages
 from i2i.errors import DataError
 
 Values = npt.NDArray[Any]
@@ -29,17 +30,6 @@ SIDE = 256
 DEPTHS = ("uint8", "uint16")
 
 _ALPHA = (1, 2)  # what ExtraSamples says of a last band that is no colour
-_COPIED = {
-    33550: "pixel scale",
-    33922: "tie points",
-    34264: "transformation",
-    34735: "geo keys",
-    34736: "geo numbers",
-    34737: "geo text",
-    42112: "metadata of GDAL",
-    42113: "value of no data",
-}
-"""Tags of a GeoTIFF: where on earth it lies, and what GDAL says of it."""
 
 
 class Layout(NamedTuple):
@@ -48,7 +38,7 @@ class Layout(NamedTuple):
     Attributes:
         bands: with `has_alpha`, the last one says how opaque each pixel is.
         compressed: whether its tiles or strips are.
-        tags: those to be copied, as tifffile takes them.
+        tags: those to be copied: where on earth it is.
     """
 
     height: int
@@ -57,7 +47,7 @@ class Layout(NamedTuple):
     dtype: np.dtype[Any]
     has_alpha: bool
     compressed: bool
-    tags: tuple[tuple[Any, ...], ...]
+    tags: tuple[Tag, ...]
 
 
 class TiffWindows:
@@ -93,7 +83,7 @@ class TiffWindows:
         self._file.close()
 
     def _only_page(self) -> Any:
-        pages = [page for page in self._file.pages if not int(page.subfiletype) & 0b101]
+        pages = whole_pages(self._file)
         if len(pages) != 1:
             raise self._unusable(f"it holds {len(pages)} images, where one was expected")
         return pages[0].aspage()
@@ -113,11 +103,6 @@ class TiffWindows:
                 "tiles (gdal_translate -co TILED=YES)"
             )
         extra = [int(each) for each in page.extrasamples]
-        tags = tuple(
-            (tag.code, int(tag.dtype), tag.count, tag.value, True)
-            for code in _COPIED
-            if (tag := page.tags.get(code)) is not None
-        )
         return Layout(
             page.imagelength,
             page.imagewidth,
@@ -125,7 +110,7 @@ class TiffWindows:
             page.dtype,
             bool(extra) and extra[-1] in _ALPHA,
             int(page.compression) != 1,
-            tags,
+            kept_tags(page),
         )
 
     def _segment_bytes(self) -> int:
@@ -263,6 +248,6 @@ def write_tiled(
         extrasamples=["unspecified"] * more + ["unassalpha"] * has_alpha or None,
         compression="zlib" if like.compressed else None,
         predictor=like.compressed,
-        extratags=list(like.tags),
+        extratags=[(*tag, True) for tag in like.tags if tag.code in GEO_TAGS],
         metadata=None,
     )

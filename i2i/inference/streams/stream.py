@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
+from i2i.core.size import AnySize
 from i2i.inference.translator import Translator
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ class StreamOptions(NamedTuple):
         progress: called with how much of it is done and how much there is altogether.
     """
 
-    size: int | None = None
+    size: AnySize | None = None
     side: Literal["A", "B"] | None = None
     batch_size: int = 8
     labels: Tensor | None = None
