@@ -68,7 +68,7 @@ def test_whatever_pillow_reads_is_read_and_the_rest_is_named(tmp_path: Path) -> 
     save(pixels, source / "photo.jpg").rename(source / "photo.2024")
     wanted += ["unnamed.png", "photo.2024.jpg"]
     others = {
-        "clip.mp4": "it is a video: take its frames out first",
+        "clip.mp4": "Invalid data found",
         "x.mat": "it is no image of a known format",
         "notes.txt": "it is no image of a known format",
         "phone.heic": "it is no image of a known format",
@@ -90,11 +90,11 @@ def test_whatever_pillow_reads_is_read_and_the_rest_is_named(tmp_path: Path) -> 
 
 def test_a_folder_without_any_image_says_what_lies_there(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "clip.mp4").write_bytes(b"x")
+    (tmp_path / "in" / "notes.txt").write_bytes(b"x")
     with pytest.raises(DataError, match=r"There is no image in .*\(1 other files lie there\)"):
         translate_folder(negative(), tmp_path / "in", tmp_path / "out")
-    with pytest.raises(DataError, match=r"clip\.mp4' is not an image: it is a video"):
-        translate_folder(negative(), tmp_path / "in" / "clip.mp4", tmp_path / "out")
+    with pytest.raises(DataError, match=r"notes\.txt' is not an image: it is no image of a known"):
+        translate_folder(negative(), tmp_path / "in" / "notes.txt", tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["r.psd", "r.heic", "r.mp4", "r.docx"])

@@ -264,6 +264,6 @@ def test_a_side_is_taken_and_other_files_are_named(
     (photos / "clip.mp4").write_bytes(b"x")
     result = invoke(photos, tmp_path / "out", "--side", "A")
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Not translated: {photos / 'clip.mp4'}: it is a video")
+    assert result.stderr.startswith(f"Not translated: {photos / 'clip.mp4'}: Invalid data found")
     with Image.open(tmp_path / "out" / "pair.png") as image:
         assert image.size == (5, 5)

@@ -14,6 +14,7 @@ from known import Recorder, files, load, negative, noise, save, translator
 from PIL import Image, ImageOps, JpegImagePlugin
 from torch import Tensor
 
+from i2i.data.images import read as reading
 from i2i.data.images.formats import image_suffixes
 from i2i.data.images.frames import Frames
 from i2i.errors import DataError, OptionsError
@@ -369,7 +370,7 @@ class Gauge:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
         self.now = self.most = 0
         self.lock = threading.Lock()
-        read, write = translate.reading.open_image, translate.frames.write
+        read, write = reading.open_image, translate.frames.write
 
         def counted_read(path: Path) -> Image.Image:
             with self.lock:
@@ -383,7 +384,7 @@ class Gauge:
             with self.lock:
                 self.now -= 1
 
-        monkeypatch.setattr(translate.reading, "open_image", counted_read)
+        monkeypatch.setattr(reading, "open_image", counted_read)
         monkeypatch.setattr(translate.frames, "write", slow_write)
 
 
@@ -432,7 +433,7 @@ def test_reading_and_writing_go_on_while_the_network_computes(
         save(noise(4, 4), tmp_path / "in" / f"{i}.png")
     monkeypatch.setattr(translate, "BYTES_PER_STAGE", bytes_per_stage)
     read, computing, written = threading.Semaphore(0), threading.Event(), threading.Event()
-    open_image, write = translate.reading.open_image, translate.frames.write
+    open_image, write = reading.open_image, translate.frames.write
 
     def signalling_read(path: Path) -> Image.Image:
         image = open_image(path)
@@ -454,7 +455,7 @@ def test_reading_and_writing_go_on_while_the_network_computes(
         write(frames, path, suffix)
         written.set()
 
-    monkeypatch.setattr(translate.reading, "open_image", signalling_read)
+    monkeypatch.setattr(reading, "open_image", signalling_read)
     monkeypatch.setattr(translate.frames, "write", signalling_write)
     network = Recorder(compute)
     report = translate_folder(

@@ -127,7 +127,7 @@ def test_dicom_series_comes_back_as_a_series(along: tuple[float, ...], tmp_path:
     found = [pydicom.dcmread(tmp_path / "out" / "ct" / path.name) for path in paths]
     for number, (path, data) in enumerate(zip(paths, found, strict=True)):
         before = pydicom.dcmread(path)
-        np.testing.assert_array_equal(data.pixel_array - 1024, values[number])
+        np.testing.assert_array_equal(data.pixel_array.astype(int) - 1024, values[number])
         for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
             assert data[tag].value == before[tag].value
         assert data.SOPClassUID == before.SOPClassUID
@@ -151,8 +151,12 @@ def test_other_units_than_those_of_the_input_get_a_scale(tmp_path: Path) -> None
     values = data.pixel_array * float(data.RescaleSlope) + float(data.RescaleIntercept)
     expected = (scene((4, 6, 5))[0] - WINDOW[0]) / (WINDOW[1] - WINDOW[0]) * 2.5
     np.testing.assert_allclose(values, expected, atol=1e-4)
-    nifti = tmp_path / "a.nii"
-    save_nifti(nifti, scene((4, 6, 5)))
+    save_nifti(tmp_path / "a.nii", scene((4, 6, 5)))
+    translate_folder(translator(made=(0.0, 2.5)), tmp_path / "a.nii", tmp_path / "b.nii")
+    floating = nibabel.load(tmp_path / "b.nii")
+    assert floating.get_data_dtype() == np.float32
+    scaled = (scene((4, 6, 5)) - WINDOW[0]) / (WINDOW[1] - WINDOW[0]) * 2.5
+    np.testing.assert_allclose(np.asarray(floating.dataobj), scaled, atol=1e-4)
 
 
 def test_same_values_make_the_same_volume_of_both_kinds(tmp_path: Path) -> None:

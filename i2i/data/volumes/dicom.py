@@ -1,6 +1,8 @@
 """DICOM series: the slices of one volume, a file each."""
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +79,14 @@ def series_of(files: Iterable[Path]) -> tuple[list[list[Path]], dict[Path, str]]
     for path in files:
         pydicom = library(path)
         try:
-            head = pydicom.dcmread(
-                path, specific_tags=["SeriesInstanceUID", "SeriesNumber"], stop_before_pixels=True
-            )
-            number = int(head.get("SeriesNumber") or 0)
-            key = (str(path.parent), number, str(head.get("SeriesInstanceUID", "")))
+            with _quietly():
+                head = pydicom.dcmread(
+                    path,
+                    specific_tags=["SeriesInstanceUID", "SeriesNumber"],
+                    stop_before_pixels=True,
+                )
+                number = int(head.get("SeriesNumber") or 0)
+                key = (str(path.parent), number, str(head.get("SeriesInstanceUID", "")))
         except Exception as error:  # noqa: BLE001 (broken files raise nearly anything)
             broken[path] = _in_short(error)
         else:
@@ -107,12 +112,14 @@ class Dicom:
         slices = []
         for path in paths:
             try:
-                data = pydicom.dcmread(path)
-                slices.append((path, data, _values(data)))
+                with _quietly():
+                    data = pydicom.dcmread(path)
+                    slices.append((path, data, _values(data)))
             except Exception as error:  # broken files raise nearly anything
                 raise DataError(f"'{path}' cannot be read: {_in_short(error)}.") from error
         try:
-            self._arrange(slices)
+            with _quietly():
+                self._arrange(slices)
         except DataError as error:
             raise DataError(f"'{self.folder}' cannot be used: {error}.") from error
         except Exception as error:  # tags that are no numbers
@@ -158,43 +165,35 @@ class Dicom:
         self.patient = str(first.get("PatientID") or first.get("PatientName") or "")
 
     def write(
-        self, values: Values, window: Window, *, keep_words: bool, about: str
-    ) -> Iterable[tuple[Path, Any]]:
+        self,
+        values: Values,
+        window: Window,
+        *,
+        same_units: bool,
+        keep_words: bool,
+        about: str,
+    ) -> Iterator[tuple[Path, Any]]:
         """Yield for each file of the series the data set that holds other values.
 
         Arguments:
             values: in the common orientation.
             window: what they lie within.
+            same_units: whether they are those of the input, so that its own scale fits; else they
+                get one of 16 bits.
             keep_words: copy all tags, also those that say who it is.
             about: goes into the new names of the series, which are the same for equal input.
+
+        Raises:
+            DataError: tags of the input cannot be written again.
         """
-        low, high = window
         turned = restored(values, self.volume.back).swapaxes(0, 1)
         for number, (path, data) in enumerate(zip(self.files, self._data, strict=True)):
-            made = self._like(data, about, keep_words=keep_words)
-            part = turned[:, :, number]
-            slope = float(data.get("RescaleSlope", 1))
-            intercept = float(data.get("RescaleIntercept", 0))
-            signed = bool(data.PixelRepresentation)
-            bits = int(data.BitsStored)
-            least = -(2 ** (bits - 1)) if signed else 0
-            most = least + 2**bits - 1
-            if not (
-                least <= (low - intercept) / slope + 0.5
-                and (high - intercept) / slope - 0.5 <= most
-            ):  # other units than those of the input: 16 bits of their own
-                slope, intercept = (high - low) / MOST, low
-                signed, bits, least, most = False, 16, 0, MOST
-            words = np.rint((part.astype(np.float64) - intercept) / slope).clip(least, most)
-            wide = 8 if bits <= 8 else 16
-            kind = {8: (np.uint8, np.int8), 16: (np.uint16, np.int16)}[wide][signed]
-            made.PixelData = words.astype(kind).tobytes()
-            made.BitsAllocated, made.BitsStored, made.HighBit = wide, bits, bits - 1
-            made.PixelRepresentation = int(signed)
-            made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
-            made.RescaleSlope, made.RescaleIntercept = f"{slope:.10g}", f"{intercept:.10g}"
-            made.WindowCenter = f"{(low + high) / 2:.10g}"
-            made.WindowWidth = f"{high - low:.10g}"
+            try:
+                with _quietly():
+                    made = self._like(data, about, keep_words=keep_words)
+                    _put(made, turned[:, :, number], window, data if same_units else None)
+            except Exception as error:  # of damaged tags
+                raise DataError(f"'{path}' cannot be used: {_in_short(error)}.") from error
             yield path, made
 
     def _like(self, data: Any, about: str, *, keep_words: bool) -> Any:
@@ -233,6 +232,46 @@ class Dicom:
         return made
 
 
+def save(data: Any, path: Path) -> None:
+    """Write a data set.
+
+    Raises:
+        DataError: a tag that was copied is damaged.
+        OSError: the file cannot be written.
+    """
+    try:
+        with _quietly():
+            data.save_as(path, enforce_file_format=True)
+    except OSError:
+        raise
+    except Exception as error:
+        raise DataError(f"A tag cannot be written: {_in_short(error)}.") from error
+
+
+def _put(made: Any, values: npt.NDArray[np.float32], window: Window, like: Any | None) -> None:
+    """Put the values of a slice into a data set, in the scale of another one if there is one."""
+    low, high = window
+    slope, intercept = (high - low) / MOST, low
+    signed, bits = False, 16
+    if like is not None:
+        slope, intercept = _scale(like)
+        signed, bits = bool(like.PixelRepresentation), int(like.BitsStored)
+    least = -(2 ** (bits - 1)) if signed else 0
+    words = np.rint((values.astype(np.float64) - intercept) / slope)
+    wide = 8 if bits <= 8 else 16
+    kind = {8: (np.uint8, np.int8), 16: (np.uint16, np.int16)}[wide][signed]
+    made.PixelData = words.clip(least, least + 2**bits - 1).astype(kind).tobytes()
+    made.BitsAllocated, made.BitsStored, made.HighBit = wide, bits, bits - 1
+    made.PixelRepresentation = int(signed)
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    made.RescaleSlope, made.RescaleIntercept = f"{slope:.10g}", f"{intercept:.10g}"
+    made.WindowCenter, made.WindowWidth = f"{(low + high) / 2:.10g}", f"{high - low:.10g}"
+
+
+def _scale(data: Any) -> tuple[float, float]:
+    return float(data.get("RescaleSlope", 1)), float(data.get("RescaleIntercept", 0))
+
+
 def _values(data: Any) -> npt.NDArray[np.float32]:
     """The values of a slice, (rows, columns), in the units of the file."""
     if int(data.get("NumberOfFrames", 1) or 1) != 1:
@@ -240,9 +279,17 @@ def _values(data: Any) -> npt.NDArray[np.float32]:
     if int(data.get("SamplesPerPixel", 1)) != 1:
         raise DataError("it holds colours, where grey values were expected")
     stored = data.pixel_array.astype(np.float32)
-    slope, intercept = float(data.get("RescaleSlope", 1)), float(data.get("RescaleIntercept", 0))
+    slope, intercept = _scale(data)
     values: npt.NDArray[np.float32] = stored * np.float32(slope) + np.float32(intercept)
     return values
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What is odd about a file but does not matter is not said on stderr."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _in_short(error: Exception) -> str:

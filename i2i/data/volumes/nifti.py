@@ -25,12 +25,14 @@ class Nifti:
         self.path = path
         try:
             import nibabel
+            from nibabel.imageglobals import LoggingOutputSuppressor
         except ImportError as error:
             raise DataError(
                 f"'{path}' cannot be used: NIfTI needs nibabel: {how_to_install('medical')}"
             ) from error
         try:
-            self._image: Any = nibabel.load(path)
+            with LoggingOutputSuppressor():
+                self._image: Any = nibabel.load(path)
             shape = self._image.shape
             if len(shape) != 3 and not (len(shape) > 3 and set(shape[3:]) == {1}):
                 raise DataError(
@@ -49,13 +51,17 @@ class Nifti:
         except Exception as error:  # broken files raise nearly anything
             raise DataError(f"'{path}' cannot be read: {_in_short(error)}.") from error
 
-    def write(self, values: Values, target: Path, suffix: str, *, keep_words: bool) -> None:
-        """Write other values in the same place, of the same type where the file has no scale.
+    def write(
+        self, values: Values, target: Path, suffix: str, *, same_units: bool, keep_words: bool
+    ) -> None:
+        """Write other values in the same place.
 
         Arguments:
             values: in the common orientation.
             target: where to, whatever its name ends in.
             suffix: one of `SUFFIXES`.
+            same_units: whether they are those of the input, so that a type of integers without a
+                scale is kept; else they are floating point.
             keep_words: copy also what may say who it is.
         """
         import nibabel
@@ -63,7 +69,7 @@ class Nifti:
         header = self._image.header.copy()
         slope, intercept = header.get_slope_inter()
         stored = header.get_data_dtype()
-        plain = slope in (None, 1.0) and intercept in (None, 0.0)
+        plain = same_units and slope in (None, 1.0) and intercept in (None, 0.0)
         turned = restored(values, self.volume.back)
         if plain and stored.kind in "iu":
             limits = np.iinfo(stored)

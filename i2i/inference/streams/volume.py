@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from i2i.core.text import counted
 from i2i.data.images import file as image_file
 from i2i.data.volumes.dicom import SUFFIXES as DICOM_SUFFIXES
 from i2i.data.volumes.dicom import Dicom, is_dicom
+from i2i.data.volumes.dicom import save as save_dicom
 from i2i.data.volumes.nifti import SUFFIXES as NIFTI_SUFFIXES
 from i2i.data.volumes.nifti import Nifti
 from i2i.data.volumes.volume import (
@@ -46,8 +46,8 @@ class NiftiVolumes(Stream):
         self, translator: Translator, source: Path, target: Path, suffix: str, how: StreamOptions
     ) -> tuple[str, ...]:
         file = Nifti(source)
-        values, _ = translated(translator, file.volume.values, source, how)
-        file.write(values, target, suffix, keep_words=how.keep_metadata)
+        values, _, same = translated(translator, file.volume.values, source, how)
+        file.write(values, target, suffix, same_units=same, keep_words=how.keep_metadata)
         return (_line(source, values, translator.cut),)
 
 
@@ -67,11 +67,13 @@ class DicomSeries(Stream):
     ) -> tuple[str, ...]:
         places = dict(job.parts or ((job.source, job.target),))
         series = Dicom(places)
-        values, window = translated(translator, series.volume.values, job.source, how)
+        values, window, same = translated(translator, series.volume.values, job.source, how)
         about = str(translator.checkpoint or "")
-        made = series.write(values, window, keep_words=how.keep_metadata, about=about)
+        made = series.write(
+            values, window, same_units=same, keep_words=how.keep_metadata, about=about
+        )
         for path, data in made:
-            save(places[path], partial(_write, data))
+            save(places[path], partial(save_dicom, data))
         return (_line(job.source, values, translator.cut),)
 
     def translate(
@@ -80,14 +82,13 @@ class DicomSeries(Stream):
         raise NotImplementedError("a series has many files: see `run`")
 
 
-def _write(data: Any, part: Path) -> None:
-    data.save_as(part, enforce_file_format=True)
-
-
 def translated(
     translator: Translator, values: Values, source: Path, how: StreamOptions
-) -> tuple[Values, Window]:
-    """Translate a volume in the common orientation; say also what its values lie within.
+) -> tuple[Values, Window, bool]:
+    """Translate a volume in the common orientation.
+
+    Returns:
+        the values, what they lie within, and whether that is the window of the input.
 
     Raises:
         DataError: it has no window, or the options mean nothing for a volume.
@@ -109,7 +110,7 @@ def translated(
         results[start : start + batch] = _of_slices(translator, part, how)
         how.progress(min(start + batch, len(slices)), len(slices))
     made = cut.made or window
-    return from_slices(results, cut.axis, made), made
+    return from_slices(results, cut.axis, made), made, made == window
 
 
 def _of_slices(translator: Translator, slices: Slices, how: StreamOptions) -> Slices:
