@@ -102,7 +102,13 @@ class _Thing:
     @cached_property
     def place(self) -> Path:
         """Where its images are, once they are there."""
-        about: list[object] = [VERSION, self.how.axis, self.window, self.how.frame_step, self._group]
+        about: list[object] = [
+            VERSION,
+            self.how.axis,
+            self.window,
+            self.how.frame_step,
+            self._group,
+        ]
         for path in self.files:
             stat = path.stat()
             about += [path.resolve(), stat.st_size, stat.st_mtime_ns]
