@@ -12,7 +12,7 @@ from i2i.cli.shared import SizeType
 from i2i.core.size import AnySize
 
 if TYPE_CHECKING:
-    from i2i.config import Options
+    from i2i.config import Data, Options
     from i2i.data.kinds.image_set import FoundImages
     from i2i.training.cost import Estimate
 
@@ -95,7 +95,8 @@ def command(
     from i2i.config import Data
     from i2i.core.progress import progress_bar
     from i2i.data.catalogue.cache import cache_folder
-    from i2i.data.sources.source import table_file
+    from i2i.data.sources import find_root
+    from i2i.data.sources.source import silent, table_file
     from i2i.doctor import as_dict, as_text, examine, examine_run, is_run
     from i2i.runs.checkpoint import refuse_exported
 
@@ -125,10 +126,12 @@ def command(
         kind = wanted if kind == "auto" else kind
         dataroot_b = dataroot_b or (Path(options.data.root_b) if options.data.root_b else None)
     dataroot = str(folder)
-    folder, named = _locate(dataroot, None if kind == "auto" else kind)
+    data = options.data if options else None
+    folder, named = _locate(dataroot, None if kind == "auto" else kind, data)
+    if dataroot_b is not None:
+        dataroot_b = find_root(str(dataroot_b), None, silent, data, side="B")
     name_of_table = str(table) if table else options.data.table if options else ""
     table = table_file(name_of_table, folder) if name_of_table else None
-    data = options.data if options else None
     rules = data
     if split_table:
         rules = (data or Data(load_size=16, crop_size=16)).model_copy(
@@ -199,7 +202,9 @@ def _options(
     return options
 
 
-def _locate(dataroot: str, kind: str | None) -> "tuple[Path, FoundImages | None]":
+def _locate(
+    dataroot: str, kind: str | None, data: "Data | None"
+) -> "tuple[Path, FoundImages | None]":
     """The folder of a data set, and its images if torchvision has them."""
     from i2i.data.catalogue.cache import cache_folder
     from i2i.data.catalogue.torchvision_sets import torchvision_folder
@@ -212,7 +217,7 @@ def _locate(dataroot: str, kind: str | None) -> "tuple[Path, FoundImages | None]
     for each in all_kinds() if kind is None else [find_kind(kind)]:
         if (named := each.find_named(dataroot, say)) is not None:
             return torchvision_folder(dataroot, cache_folder()), named
-    return find_root(dataroot, kind, say), None
+    return find_root(dataroot, kind, say, data), None
 
 
 def _measure(
