@@ -18,6 +18,8 @@ from i2i.core.model import Model as Model
 from i2i.core.model import Parts as Parts
 from i2i.core.model import Play as Play
 from i2i.core.plugins import load_plugin as load_plugin
+from i2i.core.progress import Reporter as Reporter
+from i2i.core.progress import reporting as reporting
 from i2i.core.registry import register_loss as register_loss
 from i2i.core.registry import register_model as register_model
 from i2i.core.registry import register_network as register_network

@@ -230,12 +230,7 @@ def trainer_of(options: Any, where: Any) -> Any:
     from i2i.models.build import growth
     from i2i.training.build import build_trainer
 
-    trainer = build_trainer(
-        options,
-        device=where,
-        rate=lambda step: 1.0,
-        say=lambda line: click.echo(line, err=True),
-    )
+    trainer = build_trainer(options, device=where, rate=lambda step: 1.0)
     if (growing := growth(options)) is not None:
         trainer.steps_done = growing.steps  # the last stage, grown up
     return trainer
@@ -485,7 +480,6 @@ def data_wait(options: Any, device: str) -> float:
             folder,
             "run",
             device=device,
-            say=lambda line: None,
         )
         rows = read_log(run.folder / "log.jsonl").rows
     waits = [row["speed/data_wait"] for row in rows if "speed/data_wait" in row]

@@ -105,7 +105,7 @@ def main(
         if steps is not None:
             changes.append(f"train.steps={steps}")
         options = load_options(recipe, *changes, size=size)
-        outcome = train.start(options, folder / "runs", device=device, say=click.echo)
+        outcome = train.start(options, folder / "runs", device=device)
         if outcome.exit_code:
             sys.exit(outcome.exit_code)
         run = outcome.folder
@@ -114,7 +114,7 @@ def main(
     state = load_checkpoint(checkpoint)
     options = read_options(merge(state["options"], {"data": {"balance": True}}))
     domains = options.data.domains
-    source = open_source(options, "domains", lambda line: None)
+    source = open_source(options, "domains")
     where = pick_device(device)
     network = train_classifier(source, len(domains), classifier_steps, where)
 

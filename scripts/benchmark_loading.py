@@ -127,7 +127,7 @@ def main(
     )
     kind = data_kind(options)
     options = resolve_options(options, kind)
-    source = open_source(options, kind, click.echo)
+    source = open_source(options, kind)
     batch_size = options.train.batch_size
     settle_threads()
 

@@ -51,7 +51,7 @@ def main(
     if steps is not None:
         changes.append(f"train.steps={steps}")
     options = load_options(recipe, *changes, size=size)
-    outcome = train.start(options, folder / "runs", device=device, say=click.echo)
+    outcome = train.start(options, folder / "runs", device=device)
     if outcome.exit_code:
         sys.exit(outcome.exit_code)
 

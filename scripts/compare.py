@@ -16,6 +16,7 @@ With few seeds only large differences show: with four of each, about twice the s
 
 import hashlib
 import json
+import logging
 import math
 import statistics
 from pathlib import Path
@@ -78,17 +79,15 @@ def train_one(recipe: str, settings: list[str], run: Path, device: str) -> None:
     from i2i.errors import RunError
     from i2i.training import session as train
 
-    def say(line: str) -> None:
-        click.echo(f"{run.name}: {line}", err=True)
-
+    logging.basicConfig(format=f"{run.name}: %(message)s", level=logging.INFO)  # to stderr
     if run.exists():
         try:
-            outcome = train.resume(run, device=device, say=say)
+            outcome = train.resume(run, device=device)
         except RunError as error:
             raise click.ClickException(f"{error} Or remove {run}.") from error
     else:
         options = load_options(recipe, *settings)
-        outcome = train.start(options, run.parent, run.name, device=device, say=say)
+        outcome = train.start(options, run.parent, run.name, device=device)
     if outcome.exit_code:
         raise SystemExit(outcome.exit_code)
     (run / "done").touch()

@@ -73,7 +73,6 @@ def main() -> None:
                 dataroot=data,
                 runs_dir=told.folder / "runs",
                 device="cpu",
-                say=lambda line: None,
             )
             results[name].append(figures(outcome.folder))
     for step in results["from nothing"][0]:

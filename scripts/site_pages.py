@@ -40,7 +40,7 @@ GROUPS = {
         *("register_model", "register_network", "register_loss", "load_plugin"),
         *("Model", "Parts", "Clock", "Play", "Generated"),
     ],
-    "Errors": ["I2iError"],
+    "Progress and errors": ["reporting", "Reporter", "I2iError"],
 }
 """The names of `i2i.__all__`, in the order of the page; those that are missing come at the end."""
 

@@ -45,9 +45,9 @@ def train_one(options: Any, run: Path, device: str = "cpu") -> float:
 
     began = processor_seconds()
     if run.exists():
-        outcome = session.resume(run, device=device, say=lambda line: None)
+        outcome = session.resume(run, device=device)
     else:
-        outcome = session.start(options, run.parent, run.name, device=device, say=lambda line: None)
+        outcome = session.start(options, run.parent, run.name, device=device)
     if outcome.exit_code:
         raise SystemExit(outcome.exit_code)
     return processor_seconds() - began

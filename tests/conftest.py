@@ -1,12 +1,16 @@
 """What all tests share: one thread, so that sums have one order, and a cache of their own."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from listening import hearing
 from PIL import Image
+
+from i2i.core.progress import Update, reporting
 
 torch.set_num_threads(1)
 
@@ -17,6 +21,35 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("I2I_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """The lines that i2i logs while the test runs."""
+    lines: list[str] = []
+    with hearing(lines.append):
+        yield lines
+
+
+class _Told:
+    """A reporter that keeps what it is told, whatever of."""
+
+    live = True
+
+    def __init__(self) -> None:
+        self.numbers: list[tuple[int, int]] = []
+
+    @contextlib.contextmanager
+    def task(self, label: str) -> Iterator[Update]:
+        yield lambda done, total, text="": self.numbers.append((done, total))
+
+
+@pytest.fixture
+def told() -> Iterator[list[tuple[int, int]]]:
+    """How much of how much was done, as the reporter is told while the test runs."""
+    reporter = _Told()
+    with reporting(reporter):
+        yield reporter.numbers
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ Run as a program, this file is one such process: `python ranks.py NAME FOLDER` c
 NAME in all processes together and leaves what it returns in FOLDER/RANK.pt.
 """
 
+import contextlib
+import logging
 import os
 import signal
 import socket
@@ -244,17 +246,22 @@ def scarce(processes: Any) -> dict[str, Any]:
     """Trainings whose memory suffices, or does not in one process or in all, and what they should
     come to."""
     from limits import CPU_ERROR, Limit
+    from listening import hearing
 
     from i2i.training.oom import OOMRetry
 
     torch.set_default_dtype(torch.float64)  # also of what is drawn
     last = processes.rank == processes.world - 1
     said: list[tuple[str, int]] = []
+    heard = contextlib.ExitStack()
+    logging.getLogger("i2i").setLevel(logging.INFO)  # of every process
 
     def rescued(images: int, first: int = 0) -> Callable[[Any], Any]:
         def by(trainer: Any) -> Any:
-            rescue = OOMRetry(
-                trainer, lambda line: said.append((line, trainer.gradient_accumulation))
+            rescue = OOMRetry(trainer)
+            heard.close()
+            heard.enter_context(
+                hearing(lambda line: said.append((line, trainer.gradient_accumulation)))
             )
             Limit(trainer.model, images, first, RuntimeError(CPU_ERROR))
             return rescue.step
@@ -275,12 +282,15 @@ def scarce(processes: Any) -> dict[str, Any]:
             ways["in four"] = play(name, settings, processes, "train.gradient_accumulation=4")
             ways["all are short"] = play(name, settings, processes, by=rescued(1 if last else 2))
         found[name] = ways
+    heard.close()
     return found | {"said": said}
 
 
 def runs(processes: Any) -> Any:
     """Whole runs in the folder WHERE; which positions were read, and what was said."""
     import shutil
+
+    from listening import hearing
 
     from i2i.data.kinds.unpaired import UnpairedImages
     from i2i.runs.folder import Run
@@ -303,7 +313,8 @@ def runs(processes: Any) -> Any:
     ]
     options = shrunk("cyclegan", *small, "train.keep_checkpoints=9", "train.batch_size=4")
     UnpairedImages.__getitem__ = recorded  # type: ignore[method-assign]
-    whole = train.start(options, where, "whole", device="cpu", say=said.append)
+    with hearing(said.append):
+        whole = train.start(options, where, "whole", device="cpu")
     UnpairedImages.__getitem__ = original  # type: ignore[method-assign]
     crashed = Run(where / "crashed")
     if processes.first:
@@ -311,12 +322,11 @@ def runs(processes: Any) -> Any:
         for path in crashed.checkpoints()[2:]:
             path.unlink()
     processes.barrier()
-    train.resume(crashed.folder, device="cpu", say=said.append)
-
     certain = shrunk("pix2pix", f"data.root={where / 'tiny-facades'}", *CERTAIN["pix2pix"])
-    train.start(certain, where, "two", device="cpu", say=said.append)
-    changes = {"train": {"steps": 8}}
-    train.resume(where / "one", changes, device="cpu", say=said.append)
+    with hearing(said.append):
+        train.resume(crashed.folder, device="cpu")
+        train.start(certain, where, "two", device="cpu")
+        train.resume(where / "one", {"train": {"steps": 8}}, device="cpu")
     return read, said
 
 
@@ -345,6 +355,7 @@ def fail(processes: Any) -> None:
 def run_short(processes: Any) -> list[str]:
     """A whole run in the folder WHERE; the memory of the last process is short."""
     from limits import limited_trainer
+    from listening import hearing
 
     from i2i.training import session as train
     from shrunk import shrunk
@@ -355,11 +366,12 @@ def run_short(processes: Any) -> list[str]:
         train.build_trainer = limited_trainer
     data = f"data.root={where / 'tiny-unpaired'}"
     options = shrunk("cyclegan", data, "train.steps=2", "train.batch_size=4")
-    train.start(options, where, "short", device="cpu", say=said.append)
-    said.append("resumed:")
-    processes.barrier()
-    for name in ("short", "alone"):
-        train.resume(where / name, {"train": {"steps": 3}}, device="cpu", say=said.append)
+    with hearing(said.append):
+        train.start(options, where, "short", device="cpu")
+        said.append("resumed:")
+        processes.barrier()
+        for name in ("short", "alone"):
+            train.resume(where / name, {"train": {"steps": 3}}, device="cpu")
     return said
 
 
@@ -372,7 +384,7 @@ def fail_in_memory(processes: Any) -> None:
     from shrunk import batch_for, shrunk
 
     trainer = build_trainer(shrunk("pix2pix", "train.batch_size=4"), processes=processes)
-    rescue = OOMRetry(trainer, lambda line: None)
+    rescue = OOMRetry(trainer)
     batch = batch_for(trainer.model)
 
     def limit(images: int, error: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from commands import complaint, invoke
+from listening import hearing
 from PIL import Image, ImageOps
 from torture import Nursery, differences, last, leave_alone, torture
 
@@ -30,21 +31,17 @@ from i2i.training.validation import Validation
 from shrunk import shrunk
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def on(root: Path, *settings: str) -> Options:
     return shrunk("pix2pix", f"data.root={root}", *settings)
 
 
 def begun(root: Path, runs: Path, *settings: str, name: str = "a") -> Run:
-    return Run(train.start(on(root, *settings), runs, name, device="cpu", say=silent).folder)
+    return Run(train.start(on(root, *settings), runs, name, device="cpu").folder)
 
 
 def goes_on_to_the_same_end(run: Run, facades: Path, tmp_path: Path, *settings: str) -> None:
     """Whether a run that ended early, resumed, ends like one that did not."""
-    train.resume(run.folder, device="cpu", say=silent)
+    train.resume(run.folder, device="cpu")
     begun(facades, tmp_path, *settings, name="whole")
     assert differences(last(tmp_path, "whole"), last(run.folder.parent, run.folder.name)) == []
 
@@ -54,7 +51,11 @@ def goes_on_to_the_same_end(run: Run, facades: Path, tmp_path: Path, *settings: 
 
 @pytest.mark.parametrize("error", [DataError("bad"), OSError("gone"), ValueError("a plug-in's")])
 def test_a_run_saves_before_an_error_between_steps_ends_it(
-    error: Exception, facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception,
+    facades: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: list[str],
 ) -> None:
     settings = ("train.steps=8", "train.save_every_steps=100", "train.validate_every_steps=100")
     read = PairedImages.__getitem__
@@ -64,11 +65,10 @@ def test_a_run_saves_before_an_error_between_steps_ends_it(
             raise error
         return read(self, position)
 
-    said: list[str] = []
     with monkeypatch.context() as patch:
         patch.setattr(PairedImages, "__getitem__", until)
         with pytest.raises(type(error)):
-            train.start(on(facades, *settings), tmp_path, "a", device="cpu", say=said.append)
+            train.start(on(facades, *settings), tmp_path, "a", device="cpu")
     run = Run(tmp_path / "a")
     assert run.latest() == run.checkpoint(3)
     assert any("saved after step 3" in s and f"--resume {run.folder}" in s for s in said)
@@ -88,7 +88,8 @@ def test_images_that_go_bad_are_replaced_and_counted(
                 (facades / "train" / name).write_bytes(b"no image")
 
     settings = ["train.steps=8", "data.cache=off", "data.skip_bad=true", f"data.workers={workers}"]
-    outcome = train.start(on(facades, *settings), tmp_path, "a", device="cpu", say=say)
+    with hearing(say):
+        outcome = train.start(on(facades, *settings), tmp_path, "a", device="cpu")
     assert outcome.steps == 8
     notes = [line for line in said if "(--skip-bad)" in line]
     assert [line.split()[-3] for line in notes] == ["1", "2"]
@@ -130,7 +131,7 @@ def test_a_domain_too_small_for_the_classifier_is_known_before_the_first_step(
         path.unlink()
     options = shrunk("stargan", f"data.root={domains}", "train.classifier_steps=5")
     with pytest.raises(DataError, match=r"1 images of 'blue'.*train\.classifier_steps=0"):
-        train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
+        train.start(options, tmp_path / "runs", "a", device="cpu")
     assert not (tmp_path / "runs").exists()
 
 
@@ -204,7 +205,7 @@ def test_an_error_within_a_step_names_the_last_checkpoint(
 
 @pytest.mark.parametrize("what", ["", "checkpoints", "samples"])
 def test_a_folder_that_is_removed_is_made_again(
-    what: str, facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     run, show = Run(tmp_path / "a"), Validation.show
 
@@ -214,8 +215,7 @@ def test_a_folder_that_is_removed_is_made_again(
         return show(self, trainer)
 
     monkeypatch.setattr(Validation, "show", removing)
-    said: list[str] = []
-    train.start(on(facades, "train.steps=6"), tmp_path, "a", device="cpu", say=said.append)
+    train.start(on(facades, "train.steps=6"), tmp_path, "a", device="cpu")
     assert load_checkpoint(run.latest())["step"] == 6
     assert (run.samples / "step-00000006.png").exists()
     assert run.options.exists()
@@ -229,7 +229,7 @@ def test_a_folder_that_is_removed_is_made_again(
 
 @pytest.mark.parametrize("named", [True, False])
 def test_the_last_checkpoint_has_a_second_chance(
-    named: bool, facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    named: bool, facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     full, elsewhere = tmp_path / "full", tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -241,20 +241,18 @@ def test_the_last_checkpoint_has_a_second_chance(
 
     monkeypatch.setattr(keeper, "save_checkpoint", moody)
     monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
-    said: list[str] = []
     outcome = train.start(
         on(facades),
         full,
         "a",
         device="cpu",
         rescue_dir=elsewhere / "rescue" if named else None,
-        say=said.append,
     )
     assert outcome.exit_code == 0
     (folder,) = (elsewhere / "rescue" if named else elsewhere).glob("a-rescued-*")
     assert any(f"--resume {folder}" in line for line in said)
     changes = {"train": {"steps": 5}}
-    assert train.resume(folder, changes, device="cpu", say=silent).steps == 5
+    assert train.resume(folder, changes, device="cpu").steps == 5
 
 
 def test_a_new_run_that_finds_no_room_leaves_no_folder(
@@ -321,9 +319,7 @@ def test_signals_of_terminals_and_schedulers_save(
         return show(self, trainer)
 
     monkeypatch.setattr(Validation, "show", interrupted)
-    outcome = train.start(
-        on(facades, "train.save_every_steps=100"), tmp_path, "a", device="cpu", say=silent
-    )
+    outcome = train.start(on(facades, "train.save_every_steps=100"), tmp_path, "a", device="cpu")
     assert (outcome.steps, outcome.exit_code) == (2, 128 + number)
     assert Run(outcome.folder).latest().name == "step-00000002.pt"
 
@@ -340,7 +336,7 @@ def test_a_run_that_is_trained_is_not_resumed(facades: Path, tmp_path: Path) -> 
     assert invoke("info", run.folder).exit_code == 0
     assert invoke("report", run.folder).exit_code == 0
     lock.release()
-    assert train.resume(run.folder, {"train": {"steps": 6}}, device="cpu", say=silent).steps == 6
+    assert train.resume(run.folder, {"train": {"steps": 6}}, device="cpu").steps == 6
 
 
 def test_unnamed_runs_of_the_same_second_get_a_name_each(
@@ -348,7 +344,7 @@ def test_unnamed_runs_of_the_same_second_get_a_name_each(
 ) -> None:
     monkeypatch.setattr(train, "new_name", lambda *about: "same")
     for _ in range(3):
-        train.start(on(facades, "train.steps=1"), tmp_path / "r", device="cpu", say=silent)
+        train.start(on(facades, "train.steps=1"), tmp_path / "r", device="cpu")
     assert sorted(p.name for p in (tmp_path / "r").iterdir()) == ["same", "same-2", "same-3"]
 
 
@@ -364,13 +360,14 @@ def test_a_finished_run_is_finished(facades: Path, tmp_path: Path) -> None:
     assert run.latest().stat().st_mtime_ns == before
 
 
-def test_a_run_that_ended_for_want_of_progress_is_finished(facades: Path, tmp_path: Path) -> None:
+def test_a_run_that_ended_for_want_of_progress_is_finished(
+    facades: Path, tmp_path: Path, said: list[str]
+) -> None:
     run = begun(facades, tmp_path, "train.patience=1", "train.steps=40", "schedule.name=constant")
     done = load_checkpoint(run.latest())["step"]
     if done == 40:
         pytest.skip("it became better each time")
-    said: list[str] = []
-    assert train.resume(run.folder, device="cpu", say=said.append).steps == done
+    assert train.resume(run.folder, device="cpu").steps == done
     assert any("finished already" in line and "--patience" in line for line in said)
 
 
@@ -392,7 +389,7 @@ def test_python_may_change_no_more_than_the_command(
     (section, values), *_ = change.items()
     (key,) = values
     with pytest.raises(RunError, match=rf"{section}\.{key} \(.* to .*\) cannot change"):
-        train.resume(run.folder, {**change}, device="cpu", say=silent)
+        train.resume(run.folder, {**change}, device="cpu")
     assert run.options.read_text() == before
 
 
@@ -401,20 +398,20 @@ def test_options_edited_by_hand_count_if_they_may(facades: Path, tmp_path: Path)
     text = run.options.read_text()
     assert "steps = 4\n" in text
     run.options.write_text(text.replace("steps = 4\n", "steps = 6\n", 1))
-    assert train.resume(run.folder, device="cpu", say=silent).steps == 6
+    assert train.resume(run.folder, device="cpu").steps == 6
     text = run.options.read_text()
     run.options.write_text(text.replace("learning_rate = 0.0002", "learning_rate = 0.1", 1))
     assert text != run.options.read_text()
     with pytest.raises(RunError, match=r"changed by hand: optimizer\.learning_rate"):
-        train.resume(run.folder, {"train": {"steps": 8}}, device="cpu", say=silent)
+        train.resume(run.folder, {"train": {"steps": 8}}, device="cpu")
     run.options.write_text("[[[")
     with pytest.raises(RunError, match=r"mend it, or remove it"):
-        train.resume(run.folder, {"train": {"steps": 8}}, device="cpu", say=silent)
+        train.resume(run.folder, {"train": {"steps": 8}}, device="cpu")
     run.options.unlink()  # which alone says where the data lies
     with pytest.raises(DataError, match=r"If the images have moved, .*--dataroot DIR"):
-        train.resume(run.folder, {"train": {"steps": 8}}, device="cpu", say=silent)
+        train.resume(run.folder, {"train": {"steps": 8}}, device="cpu")
     changes = {"train": {"steps": 8}, "data": {"root": str(facades)}}
-    assert train.resume(run.folder, changes, device="cpu", say=silent).steps == 8
+    assert train.resume(run.folder, changes, device="cpu").steps == 8
 
 
 @pytest.mark.parametrize(
@@ -445,31 +442,29 @@ def test_moved_data_and_other_data(
     assert f"say where to: i2i train --resume {run.folder} --dataroot DIR" in said
     changes = {"train": {"steps": 6}, "data": {"root": str(other)}}
     with pytest.raises(RunError, match=r"other does not hold the images .*begin a new run"):
-        train.resume(run.folder, changes, device="cpu", say=silent)
+        train.resume(run.folder, changes, device="cpu")
     monkeypatch.chdir(tmp_path)
     changes = {"train": {"steps": 6}, "data": {"root": "moved"}}
-    assert train.resume(run.folder, changes, device="cpu", say=silent).steps == 6
+    assert train.resume(run.folder, changes, device="cpu").steps == 6
     monkeypatch.chdir("/")
     changes = {"train": {"steps": 7}}
-    assert train.resume(run.folder, changes, device="cpu", say=silent).steps == 7
+    assert train.resume(run.folder, changes, device="cpu").steps == 7
 
 
-def test_images_changed_in_place_are_said(facades: Path, tmp_path: Path) -> None:
+def test_images_changed_in_place_are_said(facades: Path, tmp_path: Path, said: list[str]) -> None:
     run = begun(facades, tmp_path)
     path = facades / "train" / "0.png"
     ImageOps.invert(Image.open(path)).save(path)
-    said: list[str] = []
-    train.resume(run.folder, {"train": {"steps": 5}}, device="cpu", say=said.append)
+    train.resume(run.folder, {"train": {"steps": 5}}, device="cpu")
     assert any("not those that the run began with" in line for line in said)
 
 
-def test_resume_or_start(facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_or_start(
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
     def go(*settings: str) -> train.Outcome:
-        return train.resume_or_start(
-            on(facades, *settings), tmp_path, "a", device="cpu", say=said.append
-        )
+        return train.resume_or_start(on(facades, *settings), tmp_path, "a", device="cpu")
 
-    said: list[str] = []
     run = Run(tmp_path / "a")
     assert go().steps == 4
     assert go().exit_code == 0
@@ -493,12 +488,12 @@ def test_resume_or_start(facades: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_run_that_was_extended_is_done_again_to_the_bit(facades: Path, tmp_path: Path) -> None:
     run = begun(facades, tmp_path, "train.steps=3", "train.validate_every_steps=1")
-    train.resume(run.folder, {"train": {"steps": 5}}, device="cpu", say=silent)
-    train.resume(run.folder, {"train": {"steps": 7, "keep": 5}}, device="cpu", say=silent)
+    train.resume(run.folder, {"train": {"steps": 5}}, device="cpu")
+    train.resume(run.folder, {"train": {"steps": 7, "keep": 5}}, device="cpu")
     text = run.options.read_text()
     assert "# after step 3: train.steps = 3 became 5\n" in text
     assert "# after step 5: train.steps = 5 became 7\n" in text
-    outcome = train.replay(run.folder, tmp_path, device="cpu", say=silent)
+    outcome = train.replay(run.folder, tmp_path, device="cpu")
     assert (outcome.folder.name, outcome.steps) == ("a-again", 7)
     again, once = last(tmp_path, "a-again"), last(tmp_path, "a")
     assert differences(again, once) == []

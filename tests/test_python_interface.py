@@ -17,8 +17,7 @@ TINY = {
 }
 
 
-def test_train_resume_evaluate_and_use(facades: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_train_resume_evaluate_and_use(facades: Path, tmp_path: Path, said: list[str]) -> None:
     outcome = i2i.train(
         "pix2pix",
         "objective.l1=7",
@@ -27,13 +26,12 @@ def test_train_resume_evaluate_and_use(facades: Path, tmp_path: Path) -> None:
         name="mine",
         steps=2,
         device="cpu",
-        say=said.append,
         train={"save_every_steps": 1},
         **TINY,
     )
     assert outcome == i2i.Outcome(tmp_path / "runs" / "mine", 2, 0)
     assert said
-    again = i2i.resume(outcome.folder, {"steps": 3}, device="cpu", say=said.append)
+    again = i2i.resume(outcome.folder, {"steps": 3}, device="cpu")
     assert (again.folder, again.steps, again.exit_code) == (outcome.folder, 3, 0)
     options, model, _ = i2i.load_model(outcome.folder)
     assert (options.objective["l1"], options.train.batch_size, options.data.crop_size) == (7, 2, 16)

@@ -2,12 +2,15 @@
 
 import io
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from i2i.app.refusals import NotFoundError
+from i2i.core.progress import Update, reporting
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images import read as reading
 from i2i.doctor import Diagnosis, as_dict, examine
@@ -96,16 +99,30 @@ class Examinations:
             return self._all[number]
 
     def _run(self, examination: Examination) -> None:
-        def progress(done: int, total: int) -> None:
-            examination.done, examination.total = done, total
-
         try:
-            found = examine(examination.folder, cache=cache_folder(), progress=progress)
+            with reporting(_Noting(examination)):
+                found = examine(examination.folder, cache=cache_folder())
             examination.result.set_result(_shown(found, examination))
         except I2iError as error:
             examination.result.set_exception(error)
         except Exception as error:  # noqa: BLE001 (whoever waits is told)
             examination.result.set_exception(DataError(f"the folder cannot be examined: {error}"))
+
+
+class _Noting:
+    """A reporter that notes in an examination how far it is."""
+
+    live = True
+
+    def __init__(self, examination: Examination) -> None:
+        self.examination = examination
+
+    @contextmanager
+    def task(self, label: str) -> Iterator[Update]:
+        def note(done: int, total: int, text: str = "") -> None:
+            self.examination.done, self.examination.total = done, total
+
+        yield note
 
 
 def _shown(found: Diagnosis, examination: Examination) -> dict[str, Any]:

@@ -4,12 +4,15 @@ import importlib
 import sys
 from collections.abc import Iterator
 from keyword import iskeyword
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from i2i import __version__
 from i2i.errors import I2iError, ProcessError, did_you_mean, in_words
+
+if TYPE_CHECKING:
+    from i2i.core.console import Console
 
 COMMANDS = {
     "train": "Train a model on a folder of images, or go on with a run.",
@@ -39,6 +42,9 @@ COMMANDS = {
 
 TAKING_PLUGINS = COMMANDS.keys() - {"datasets", "import", "pull", "zoo", "completion"}
 """The commands that read recipes or checkpoints, which may need parts from outside."""
+
+_CONSOLE = "i2i.core.console"
+"""Where a click context keeps the console of the command."""
 
 
 class TypedPath(click.Path):
@@ -93,7 +99,8 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Image-to-image translation: from images of one kind to another, or from noise.
 
     \b
@@ -102,6 +109,17 @@ def cli() -> None:
       tensorboard --logdir runs                     watch
       i2i translate INPUT_DIR OUTPUT_DIR            use
     """
+    from i2i.core.console import Console
+
+    context.meta[_CONSOLE] = context.with_resource(Console())
+
+
+def console() -> "Console":
+    """That of the command which runs."""
+    from i2i.core.console import Console
+
+    found: Console = click.get_current_context().meta.get(_CONSOLE) or Console()
+    return found
 
 
 def main(args: list[str] | None = None) -> Any:

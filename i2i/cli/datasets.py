@@ -52,7 +52,6 @@ def get(name: str) -> None:
     be fetched by hand.
     """
     from i2i.config.recipes import shipped
-    from i2i.core.progress import progress_bar
     from i2i.data.catalogue.cache import cache_folder
     from i2i.data.catalogue.cards import catalogued, read_catalogue
     from i2i.data.catalogue.torchvision_names import TORCHVISION
@@ -70,7 +69,7 @@ def get(name: str) -> None:
             click.echo(card.notes.strip())
         if not card.archive and not card.by_hand:
             return
-    folder = catalogued(name, cards, cache_folder(), say=click.echo, bar=progress_bar)
+    folder = catalogued(name, cards, cache_folder())
     assert card is not None
     click.echo(f"The images are in {folder}")
     direction = "" if card.direction == "AtoB" else f" --direction {card.direction}"
@@ -87,7 +86,7 @@ def _get_named(name: str) -> None:
     from i2i.data.catalogue.torchvision_sets import find_named, torchvision_folder
 
     click.echo(f"{name}: {TORCHVISION[name].title}")
-    found = find_named(name, cache_folder(), click.echo)
+    found = find_named(name, cache_folder())
     held = "" if found.validation is None else f" + {len(found.validation)}"
     click.echo(f"images: {len(found.train)}{held}")
     if found.classes:
@@ -114,14 +113,12 @@ def check(context: click.Context, folder: Path, kind: Any) -> None:
     with 1 if training would refuse it: no known layout, images that are unreadable, have no
     partner, or differ from it in size. `i2i doctor` looks more closely.
     """
-    from i2i.core.progress import progress_bar
     from i2i.data.catalogue.cache import cache_folder
     from i2i.data.images.check import check_images
     from i2i.doctor import as_lines, survey, usability_findings
 
     found = survey(folder, None if kind == "auto" else kind)
-    with progress_bar("checking images") as progress:
-        checked = check_images(found.files, cache_folder(), progress=progress)
+    checked = check_images(found.files, cache_folder())
     click.echo(f"{found.kind}: {found.how}")
     for line in found.lines:
         click.echo(line)
@@ -153,11 +150,9 @@ def demo(folder: Path, kind: str, count: int, size: int) -> None:
     The same command always paints the same images. What is held out for validation shows other
     scenes than what is trained on, and always comes with the true answer.
     """
-    from i2i.core.progress import progress_bar
     from i2i.data.demo.sets import write_demo
 
-    with progress_bar(f"painting {kind} scenes") as progress:
-        write_demo(folder, kind, count, size, progress=progress)
+    write_demo(folder, kind, count, size)
     click.echo(f"painted into {folder}")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from i2i.cli import console
 from i2i.cli.estimates import estimate_lines
 from i2i.cli.shared import SizeType
 from i2i.core.size import AnySize
@@ -93,13 +94,13 @@ def command(
     this machine. Exits with 1 if there is anything worse than a note.
     """
     from i2i.config import Data
-    from i2i.core.progress import progress_bar
     from i2i.data.catalogue.cache import cache_folder
     from i2i.data.sources import find_root
-    from i2i.data.sources.source import silent, table_file
+    from i2i.data.sources.source import table_file
     from i2i.doctor import as_dict, as_text, examine, examine_run, is_run
     from i2i.runs.checkpoint import refuse_exported
 
+    console().aside = True
     refuse_exported(folder, "a run folder or a data set")
     if is_run(folder):
         given = [
@@ -129,7 +130,7 @@ def command(
     data = options.data if options else None
     folder, named = _locate(dataroot, None if kind == "auto" else kind, data)
     if dataroot_b is not None:
-        dataroot_b = find_root(str(dataroot_b), None, silent, data, side="B")
+        dataroot_b = find_root(str(dataroot_b), None, data, side="B")
     name_of_table = str(table) if table else options.data.table if options else ""
     table = table_file(name_of_table, folder) if name_of_table else None
     rules = data
@@ -137,37 +138,31 @@ def command(
         rules = (data or Data(load_size=16, crop_size=16)).model_copy(
             update={"split_table": split_table}
         )
-    with (
-        progress_bar("looking at images") as progress,
-        progress_bar("looking for copies") as comparing,
-    ):
-        how: dict[str, Any] = {
-            "crop_size": data.crop_size if data else size,
-            "resize": data.resize if data else None,
-            "fast": fast,
-            "copies": copies,
-            "cache": cache_folder(),
-            "progress": progress,
-            "comparing": comparing,
-        }
-        diagnosis = examine(
-            folder,
-            None if kind == "auto" else kind,
-            root_b=dataroot_b,
-            table=table,
-            domains=data.domains if data else (),
-            attributes=data.attributes if data else (),
-            named=named,
-            rules=rules,
-            split=split,
-            **how,
-        )
-        others = []
-        for more in data.more if data else ():
-            root, _ = _locate(more.root, diagnosis.survey.kind, data)
-            names: dict[str, Any] = {"domains": more.domains, "attributes": more.attributes}
-            beside = table_file(more.table, root) if more.table else None
-            others.append(examine(root, diagnosis.survey.kind, table=beside, **names, **how))
+    how: dict[str, Any] = {
+        "crop_size": data.crop_size if data else size,
+        "resize": data.resize if data else None,
+        "fast": fast,
+        "copies": copies,
+        "cache": cache_folder(),
+    }
+    diagnosis = examine(
+        folder,
+        None if kind == "auto" else kind,
+        root_b=dataroot_b,
+        table=table,
+        domains=data.domains if data else (),
+        attributes=data.attributes if data else (),
+        named=named,
+        rules=rules,
+        split=split,
+        **how,
+    )
+    others = []
+    for more in data.more if data else ():
+        root, _ = _locate(more.root, diagnosis.survey.kind, data)
+        names: dict[str, Any] = {"domains": more.domains, "attributes": more.attributes}
+        beside = table_file(more.table, root) if more.table else None
+        others.append(examine(root, diagnosis.survey.kind, table=beside, **names, **how))
     samples = sum(each.survey.samples for each in (diagnosis, *others))
     measured = None
     if options is not None and estimate is not False and not diagnosis.survey.problems:
@@ -211,13 +206,10 @@ def _locate(
     from i2i.data.kinds import all_kinds, find_kind
     from i2i.data.sources import find_root
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
     for each in all_kinds() if kind is None else [find_kind(kind)]:
-        if (named := each.find_named(dataroot, say)) is not None:
+        if (named := each.find_named(dataroot)) is not None:
             return torchvision_folder(dataroot, cache_folder()), named
-    return find_root(dataroot, kind, say, data), None
+    return find_root(dataroot, kind, data), None
 
 
 def _measure(

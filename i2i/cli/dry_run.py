@@ -1,7 +1,8 @@
 """`i2i train --dry-run`"""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import click
 
 from i2i.cli.estimates import batch_size_lines, estimate_lines
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from i2i.config import Options
 
 
-def dry_run(options: "Options", device_name: str, say: Callable[[str], None]) -> None:
+def dry_run(options: "Options", device_name: str) -> None:
     """Check the data of a run, and say what the run would take on this machine.
 
     Raises:
@@ -25,23 +26,23 @@ def dry_run(options: "Options", device_name: str, say: Callable[[str], None]) ->
 
     device = pick_device(device_name)
     options = resolve_options(options, data_kind(options))
-    options = resolve_monitor(options, "cpu", say)
+    options = resolve_monitor(options, "cpu")
     require_room(options)
     model = build_model(options)
     for notice in model.notices:
-        say(f"note: {notice}")
-    source = open_source(options, model.data, say)
+        click.echo(f"note: {notice}")
+    source = open_source(options, model.data)
     if source.validation_images:
-        measures = distance_of(options, "cpu", say), classifier_of(options, source, "cpu", say)
+        measures = distance_of(options, "cpu"), classifier_of(options, source, "cpu")
         require_measured(options, model, source.validation_batches(2)[0], *measures)
     for remark in remarks(options, model.data, source):
-        say(remark)
+        click.echo(remark)
     free = free_memory(device)
     measured = measure_apart(options, device)
     for line in estimate_lines(measured, options, source.images):
-        say(line)
+        click.echo(line)
     growing = measure_memory(options, device, measured)
     if growing is not None:
         for line in batch_size_lines(growing, free, source.images):
-            say(line)
-    say("Nothing was trained: leave out --dry-run to begin.")
+            click.echo(line)
+    click.echo("Nothing was trained: leave out --dry-run to begin.")

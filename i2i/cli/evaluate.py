@@ -1,7 +1,5 @@
 """`i2i evaluate`: what results are worth, in figures."""
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +203,7 @@ def command(
 
     wanted = tuple(name.strip() for name in measures.split(",")) if measures else ()
     require_measures(wanted)
-    with _progress() as progress, together() as processes:
+    with together() as processes:
         step, said = 0, ""
         if checkpoint is not None:
             from i2i.evaluation.runs import run_comparisons
@@ -219,8 +217,6 @@ def command(
                 device=device,
                 count=count,
                 processes=processes,
-                say=click.echo if processes.first else lambda line: None,
-                progress=progress,
             )
             comparisons, step = list(found.comparisons), found.step
             about: dict[str, Any] = {
@@ -245,7 +241,6 @@ def command(
                 count=count,
                 size=size,
                 span=span,
-                progress=progress,
             )
             about = {"result": str(result), "reference": str(reference)}
         require_possible(comparisons, wanted)
@@ -262,8 +257,6 @@ def command(
             weights=weights,
             device=device,
             seed=seed,
-            say=lambda line: click.echo(line, err=True),
-            progress=progress,
         )
         evaluations = [
             evaluate(each, tools, chosen)
@@ -318,33 +311,29 @@ def _protocol(
     from i2i.system.atomic import write_text
     from i2i.system.device import pick_device
 
-    model, options, source = open_run_data(checkpoint, **which, say=click.echo)
+    model, options, source = open_run_data(checkpoint, **which)
     if features == OWN_CLASSIFIER:
         raise OptionsError("--features classifier does not go with --protocol: name a network.")
-    with _progress() as progress:
-        tools = find_tools(
-            {"fid", "lpips"},
-            features=features,
-            weights=weights,
-            device=device,
-            seed=seed,
-            say=lambda line: click.echo(line, err=True),
-            progress=progress,
-        )
-        if tools.features is None:
-            raise OptionsError(tools.why)
-        assert not isinstance(tools.features, str)
-        pairs = evaluate_styles(
-            model,
-            options,
-            source,
-            tools.features,
-            tools.perceptual,
-            count=count,
-            seed=seed,
-            device=pick_device(device),
-            progress=progress,
-        )
+    tools = find_tools(
+        {"fid", "lpips"},
+        features=features,
+        weights=weights,
+        device=device,
+        seed=seed,
+    )
+    if tools.features is None:
+        raise OptionsError(tools.why)
+    assert not isinstance(tools.features, str)
+    pairs = evaluate_styles(
+        model,
+        options,
+        source,
+        tools.features,
+        tools.perceptual,
+        count=count,
+        seed=seed,
+        device=pick_device(device),
+    )
     click.echo(styles_table(pairs, tools.features, tools.perceptual))
     if json_file is not None:
         about = {
@@ -356,21 +345,3 @@ def _protocol(
         }
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_text(json_file, json.dumps(about, indent=2) + "\n")
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each kind of work, one after another."""
-    from i2i.core.progress import progress_bar
-
-    with contextlib.ExitStack() as stack:
-        current: tuple[str, Callable[[int, int], None]] = ("", lambda done, total: None)
-
-        def progress(what: str, done: int, total: int) -> None:
-            nonlocal current
-            if what != current[0]:
-                stack.close()
-                current = what, stack.enter_context(progress_bar(what))
-            current[1](done, total)
-
-        yield progress

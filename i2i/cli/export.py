@@ -113,14 +113,14 @@ def command(
                 "--direction, --domain, --seed and --reference mean nothing here: "
                 "all that the networks do goes along."
             )
-        export_bundle(checkpoint, target, average=average, say=click.echo, **bundle)
+        export_bundle(checkpoint, target, average=average, **bundle)
         return
     if (calibrate_on or max_loss is not None) and kind != "int8":
         raise click.UsageError("--calibrate-on and --max-loss go with --format int8.")
     if kind == "published":
         from i2i.export.published import export_published
 
-        export_published(checkpoint, target, average=average, say=click.echo)
+        export_published(checkpoint, target, average=average)
         return
     from i2i.export.onnx import MAX_LOSS, Style, export_int8, export_onnx
     from i2i.system.cpu import settle_threads
@@ -128,9 +128,7 @@ def command(
     settle_threads()
     style = Style(domain, seed, reference)
     if kind == "onnx":
-        export_onnx(
-            checkpoint, target, direction=direction, average=average, style=style, say=click.echo
-        )
+        export_onnx(checkpoint, target, direction=direction, average=average, style=style)
         return
     export_int8(
         checkpoint,
@@ -140,5 +138,4 @@ def command(
         style=style,
         calibrate_on=calibrate_on,
         max_loss=MAX_LOSS if max_loss is None else max_loss,
-        say=click.echo,
     )

@@ -92,7 +92,7 @@ def command(
                 "StyleGAN2 or R3GAN."
             )
         named = _split(domains or "", ",")
-        import_pickled(source, name, runs_dir=runs_dir, domains=named, say=click.echo)
+        import_pickled(source, name, runs_dir=runs_dir, domains=named)
         return
     import_published(
         source,
@@ -105,7 +105,6 @@ def command(
         attributes_2=_groups(attributes_2 or ""),
         no_dropout=no_dropout,
         evaluate=evaluate,
-        say=click.echo,
     )
 
 

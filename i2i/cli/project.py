@@ -84,5 +84,4 @@ def command(
         average=average,
         best=best,
         overwrite=overwrite,
-        say=click.echo,
     )

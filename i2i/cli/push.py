@@ -33,5 +33,5 @@ def command(checkpoint: Path, name: str, private: bool, **how: Any) -> None:
     """
     from i2i.export.sources.hub import push
 
-    where = push(checkpoint, name, private=private, **how, say=click.echo)
+    where = push(checkpoint, name, private=private, **how)
     click.echo(f"pushed to {where}; others use it as --checkpoint hub:{name}")

@@ -71,11 +71,11 @@ def command(file: Path, runs_dir: Path, index: int | None, list_: bool, device: 
     failed, done = [], []
     outcomes = (
         (
-            (trial, train_trial(sweep, trial, runs_dir, device=device, say=click.echo))
+            (trial, train_trial(sweep, trial, runs_dir, device=device))
             for trial in (found if index is None else found[index : index + 1])
         )
         if found
-        else optimise(sweep, runs_dir, device=device, say=click.echo)
+        else optimise(sweep, runs_dir, device=device)
     )
     for trial, outcome in outcomes:
         if outcome is None:

@@ -275,7 +275,6 @@ def command(
             rescue_dir=rescue_dir,
             tags=tags,
             note=note,
-            say=click.echo,
         )
     elif replay is not None:
         of_new_runs |= {"track": track, "tag": tags, "note": note}
@@ -285,7 +284,7 @@ def command(
             raise click.UsageError(
                 f"{', '.join(fixed)} cannot change in a run that is done again: leave it out."
             )
-        outcome = train.replay(replay, runs_dir, name, device=device, say=click.echo)
+        outcome = train.replay(replay, runs_dir, name, device=device)
     else:
         if resume_or_start and name is None:
             raise click.UsageError("--resume-or-start needs the --name of the run.")
@@ -315,9 +314,9 @@ def command(
 
             if launched():
                 raise click.UsageError("--dry-run measures one process: start it without torchrun.")
-            rehearse(options, device, click.echo)
+            rehearse(options, device)
             return
-        how: dict[str, Any] = {"device": device, "rescue_dir": rescue_dir, "say": click.echo}
+        how: dict[str, Any] = {"device": device, "rescue_dir": rescue_dir}
         how |= {"tags": tags, "note": note}
         if resume_or_start and name is not None:
             outcome = train.resume_or_start(options, runs_dir, name, **how)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from i2i.cli import console
 from i2i.cli.shared import SizeType, choosing_a_generator
 from i2i.cli.translating import (
     Styles,
@@ -297,6 +298,7 @@ def command(
     if skip_existing and sheet and (domain or checkpoints) and (target / "sheet.png").is_file():
         sheet = False
     told = Told(quiet=quiet or as_json or str(target) == "-")
+    console().quiet = told.quiet
     ways: list[tuple[str, Path | None]] = [("", checkpoint)]
     if checkpoints is not None:
         ways = list(several_checkpoints(checkpoint, runs_dir, checkpoints))
@@ -305,11 +307,6 @@ def command(
         results_folder(target),
         together() as processes,  # the images need no network of GPUs
     ):
-
-        def say(text: str) -> None:
-            # Below the progress bar, where there is one.
-            told.line(f"\n{text}" if sys.stderr.isatty() else text, err=True)
-
         far: dict[str, Any] = {} if strength is None else {"strength": strength}
         translators: list[tuple[str, Translator]] = []
         for name, way in ways:
@@ -323,7 +320,7 @@ def command(
                 best=best,
                 **far,
             )
-            translator.tile, translator.say = tile, say
+            translator.tile = tile
             if axis is not None:
                 translator.cut = translator.cut._replace(axis=axis)
             if window is not None:

@@ -93,7 +93,7 @@ def of_split(
     options, _ = open_checkpoint(checkpoint)
     kind = data_kind(options)
     options = elsewhere(options, str(dataroot), kind)
-    source = open_source(options, kind, lambda line: None)
+    source = open_source(options, kind)
     images = source.inputs(split, direction or options.data.direction)
     if not images:
         raise DataError(f"'{dataroot}' has no image in the split {split!r}.")
@@ -250,33 +250,17 @@ def translate_to(
     **options: Any,
 ) -> None:
     """Translate everything to a folder, and tell how it went."""
-    from i2i.core.progress import progress_bar
     from i2i.core.text import counted
     from i2i.inference.folder import translate_folder
 
-    done = (0, 0)
     try:
-        with contextlib.ExitStack() as stack:
-            progress = None if told.quiet else stack.enter_context(progress_bar("translating"))
-
-            def count(finished: int, total: int) -> None:
-                nonlocal done
-                done = (finished, total)
-                if progress is not None:
-                    progress(finished, total)
-
-            report = translate_folder(
-                translator,
-                source,
-                target,
-                labels=labels,
-                progress=count,
-                processes=processes,
-                **options,
-            )
-    except KeyboardInterrupt:
+        report = translate_folder(
+            translator, source, target, labels=labels, processes=processes, **options
+        )
+    except KeyboardInterrupt as stop:
+        done = ", ".join(getattr(stop, "__notes__", ["nothing done yet"]))
         click.echo(
-            f"\nstopped: {done[0]} of {done[1]} done; the same command with --skip-existing "
+            f"\nstopped: {done}; the same command with --skip-existing "
             "(without --overwrite) goes on",
             err=True,
         )

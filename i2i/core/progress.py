@@ -1,16 +1,23 @@
-"""Progress bars, on stderr alone, where they do not mix with what a command says.
+"""How far something is: whoever does it tells the reporter, which decides how that looks::
 
-They work on a terminal and in a notebook, whose cells understand a carriage return too.
+    with progress("checking images") as update:
+        for done, path in enumerate(paths, 1):
+            ...
+            update(done, len(paths))
+
+Lines for people go through `logging`, each module's to `logging.getLogger(__name__)`: what is worth
+knowing as `info`, what may be wrong as `warning`. The command line shows both on a
+`i2i.core.console.Console`; a program that embeds i2i gives a reporter and handlers of its own.
 """
 
 import contextlib
-import os
-import shutil
-import sys
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TextIO
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from typing import Protocol
 
 ENOUGH = 10
 """Steps before which nothing is said about the time that is left: the first ones are no measure."""
@@ -19,10 +26,73 @@ RECENT = 60.0
 """Seconds whose steps the time left is estimated from, or the last `ENOUGH` steps if those took
 longer."""
 
-INTERVAL = 0.2
-"""Seconds between two drawings."""
 
-WIDTH = 24
+class Update(Protocol):
+    """Is told how much is done, of how much altogether, and what else to show."""
+
+    def __call__(self, done: int, total: int, text: str = "") -> None: ...
+
+
+class Reporter(Protocol):
+    """Shows what is being done."""
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody watches; else long tasks log a line now and then."""
+
+    def task(self, label: str) -> AbstractContextManager[Update]:
+        """Begin to do something, and end it."""
+
+
+class Silent:
+    """The reporter of those who want none."""
+
+    live = False
+
+    def task(self, label: str) -> AbstractContextManager[Update]:
+        return contextlib.nullcontext(_ignore)
+
+
+def _ignore(done: int, total: int, text: str = "") -> None:
+    pass
+
+
+_SILENT: Reporter = Silent()
+_current: ContextVar[Reporter] = ContextVar("reporter", default=_SILENT)
+"""A thread begins with the silent one, so that several jobs in a program do not mix."""
+
+
+def reporter() -> Reporter:
+    """The reporter of this context."""
+    return _current.get()
+
+
+def progress(label: str) -> AbstractContextManager[Update]:
+    """Begin to do something, for the reporter of this context."""
+    return reporter().task(label)
+
+
+@contextlib.contextmanager
+def reporting(to: Reporter) -> Iterator[None]:
+    """Let a reporter show what is done from here on, in this thread or task."""
+    token = _current.set(to)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextlib.contextmanager
+def audible() -> Iterator[None]:
+    """Show lines and progress on the console, if the program has said nothing of where they go.
+
+    Whoever configures `logging` (a handler of the root or of "i2i") or gives a reporter decides it.
+    """
+    from i2i.core.console import Console
+
+    configured = logging.getLogger("i2i").hasHandlers() or reporter() is not _SILENT
+    with contextlib.nullcontext() if configured else Console():
+        yield
 
 
 def duration(seconds: float) -> str:
@@ -66,104 +136,3 @@ class Pace:
         if done == before:
             return None
         return (self.length - done) * (now - began) / (done - before)
-
-
-def can_draw(stream: TextIO) -> bool:
-    """Say whether a line on a stream can be written over: on a terminal, and in a notebook."""
-    if os.environ.get("RANK", "0") != "0":  # of several processes, the first has the terminal
-        return False
-    return stream.isatty() or _in_notebook()
-
-
-def _in_notebook() -> bool:
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None else None
-    return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
-
-
-class Bar:
-    """A line that shows how far something is.
-
-    Arguments:
-        label: what is done.
-        length: steps altogether.
-        stream: where to draw; by default stderr.
-        clock: seconds, from any moment on.
-    """
-
-    def __init__(
-        self,
-        label: str,
-        length: int,
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.label = label
-        self.length = length
-        self.pace = Pace(length, clock)
-        self.text = ""
-        self._clock = clock
-        self._stream = sys.stderr if stream is None else stream
-        self._drawn = 0
-        self._done = 0
-        self._last = -INTERVAL
-
-    def update(self, done: int, text: str | None = None) -> None:
-        """Show that so many steps are done, and a text behind; often calls cost nothing."""
-        self._done = done
-        self.text = self.text if text is None else text
-        self.pace.reached(done)
-        now = self._clock()
-        if now - self._last >= INTERVAL or done == self.length:
-            self._last = now
-            self._draw()
-
-    def clear(self) -> None:
-        """Make room for another line; the next update draws again."""
-        if self._drawn:
-            self._write("\r" + " " * self._drawn + "\r")
-            self._drawn = 0
-
-    def close(self) -> None:
-        if self._drawn:
-            self._draw()
-            self._write("\n")
-            self._drawn = 0
-
-    def _draw(self) -> None:
-        full = WIDTH * self._done // max(1, self.length)
-        left = self.pace.left()
-        parts = [
-            f"{self.label}  [{'#' * full}{'-' * (WIDTH - full)}]  {self._done}/{self.length}",
-            *([f"{duration(left)} left"] if left is not None and self._done < self.length else []),
-            *([self.text] if self.text else []),
-        ]
-        line, room = "  ".join(parts), shutil.get_terminal_size().columns - 1
-        # A longer line would not be written over but repeated.
-        line = line if len(line) <= room else line[: max(0, room - 1)] + "…"
-        self._write("\r" + line.ljust(self._drawn))
-        self._drawn = len(line)
-
-    def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # whoever listened has gone
-            self._stream.write(text)
-            self._stream.flush()
-
-
-@contextlib.contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to be called with how much is done and how much there is altogether."""
-    bar: Bar | None = None
-
-    def progress(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = Bar(label, total)
-        bar.length = bar.pace.length = total
-        bar.update(done)
-
-    try:
-        yield progress if can_draw(sys.stderr) else lambda done, total: None
-    finally:
-        if bar is not None:
-            bar.close()

@@ -185,7 +185,8 @@ def together(device: str = "cpu") -> Iterator[Processes]:
         processes.barrier()
         watch.start()
         _processes = processes
-        yield processes
+        with _only_the_first_speaks(processes):
+            yield processes
         processes.barrier()  # who fails after this does not concern the others
     except BaseException as error:
         failure = _failure(error, watch)
@@ -197,6 +198,19 @@ def together(device: str = "cpu") -> Iterator[Processes]:
         dist.destroy_process_group()
         gc.collect()  # some versions of torch abort at exit if groups are still referred to
         watch.stop()
+
+
+@contextlib.contextmanager
+def _only_the_first_speaks(processes: Processes) -> Iterator[None]:
+    """What all would say alike is logged once; warnings are everybody's own."""
+    logger = logging.getLogger("i2i")
+    level = logger.level
+    if not processes.first:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def launch(arguments: Sequence[str], processes: int, device: str) -> int:

@@ -35,8 +35,7 @@ def evaluate_folders(
         count: how many images of each folder are looked at.
         size: bring each image to this size: the side of a square, or (width, height).
         span: the values of black and white, for files of more than 8 bits.
-        tools: `features`, `weights`, `device`, `seed`, `say` and `progress`, as for
-            `i2i.evaluation.tools.find_tools`.
+        tools: `features`, `weights`, `device` and `seed`, as for `i2i.evaluation.tools.find_tools`.
 
     Returns:
         one evaluation, or one for each domain.

@@ -32,8 +32,6 @@ CLASSIFIER_BATCH = 64
 SHOWN = 5
 """Names in a note."""
 
-Progress = Callable[[str, int, int], None]
-
 
 def folder_comparisons(
     result: Path,
@@ -43,7 +41,6 @@ def folder_comparisons(
     count: int | None = None,
     size: AnySize | None = None,
     span: Span | None = None,
-    progress: Progress = lambda what, done, total: None,
 ) -> list[Comparison]:
     """Compare the images in a folder with the real ones in another.
 
@@ -62,14 +59,13 @@ def folder_comparisons(
         size: bring each image to this size: the side of a square, or (width, height).
         span: the values of black and white, for files of more than 8 bits; by default the least
             and the greatest value of the reference.
-        progress: told what is being done, and how much of how much is.
 
     Raises:
         DataError: a folder is not there, or has no images or no such domains, or an image
             cannot be read.
     """
     if not domains:
-        made, truth, pairs, notes = _both(result, reference, count, size, span, progress)
+        made, truth, pairs, notes = _both(result, reference, count, size, span)
         return [Comparison("", made, truth, pairs, notes=notes)]
     names = [
         each.name
@@ -81,11 +77,9 @@ def folder_comparisons(
             f"Domains are sub-folders of the same name in '{result}' and '{reference}', two at "
             f"least; there are: {', '.join(names) or 'none'}."
         )
-    sets = {
-        name: _both(result / name, reference / name, count, size, span, progress) for name in names
-    }
+    sets = {name: _both(result / name, reference / name, count, size, span) for name in names}
     real = {name: truth for name, (_, truth, _, _) in sets.items()}
-    judge = shared_classifier(lambda: (real, None), progress=progress)
+    judge = shared_classifier(lambda: (real, None))
     return [
         Comparison(name, made, truth, pairs, judge=Judge(judge, name), notes=notes)
         for name, (made, truth, pairs, notes) in sets.items()
@@ -99,7 +93,6 @@ def shared_classifier(
     load: Callable[[], tuple[Sets, Sets | None]],
     *,
     flip: bool = True,
-    progress: Progress = lambda what, done, total: None,
 ) -> Callable[[], Classifier]:
     """A function that trains a classifier when it is first called, or finds it in the cache.
 
@@ -107,7 +100,6 @@ def shared_classifier(
         load: returns those to learn from, by name, and those to measure the accuracy on, or
             None for a tenth of the first.
         flip: whether a mirrored image is one of the same kind.
-        progress: told of the training.
     """
 
     @cache
@@ -124,7 +116,6 @@ def shared_classifier(
             flip=flip,
             steps=CLASSIFIER_STEPS,
             batch_size=CLASSIFIER_BATCH,
-            progress=lambda done, total: progress("training a classifier", done, total),
         )
 
     return classifier
@@ -147,7 +138,6 @@ def _both(
     count: int | None,
     size: AnySize | None,
     span: Span | None,
-    progress: Progress,
 ) -> tuple[FolderImages, FolderImages, list[tuple[int, int]], list[str]]:
     """The images of two folders, which of them are partners, and what is to be said of them."""
     made, side, notes = _results(result)
@@ -160,7 +150,7 @@ def _both(
         others = list(real)
     numbers = {name: number for number, name in enumerate(others)}
     pairs = [(n, numbers[name]) for n, name in enumerate(chosen) if name in numbers]
-    truth = _images({name: real[name] for name in others}, size, None, progress)
+    truth = _images({name: real[name] for name in others}, size, None)
     span = span or span_of(truth.paths)
     truth.span = span
     if span is not None:
@@ -168,7 +158,7 @@ def _both(
             f"these are images of more than 8 bits, measured with {span[0]:.6g} for black and "
             f"{span[1]:.6g} for white (--span says other values)."
         )
-    results = _images({name: made[name] for name in chosen}, size, span, progress)
+    results = _images({name: made[name] for name in chosen}, size, span)
     return results, truth, pairs, notes
 
 
@@ -257,12 +247,8 @@ def _named(folder: Path) -> dict[str, Path]:
     }
 
 
-def _images(
-    paths: Mapping[str, Path], size: AnySize | None, span: Span | None, progress: Progress
-) -> FolderImages:
-    checked = check_images(
-        paths.values(), cache_folder(), progress=lambda d, n: progress("checking images", d, n)
-    )
+def _images(paths: Mapping[str, Path], size: AnySize | None, span: Span | None) -> FolderImages:
+    checked = check_images(paths.values(), cache_folder())
     usable = usable_images(list(paths.values()), checked)
     shapes = [(checked.sizes[path][1], checked.sizes[path][0]) for path in usable]
     return FolderImages(usable, list(paths), shapes, size, span)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from i2i.core.batch import to_bytes
+from i2i.core.progress import progress
 from i2i.errors import DataError, I2iError, OptionsError
 from i2i.evaluation.comparisons import Comparison
 from i2i.evaluation.figures import (
@@ -53,7 +54,6 @@ class Tools:
     perceptual: Perceptual | None = None
     why: str = "there is no network for it."
     seed: int = 0
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None
 
 
 def possible(comparison: Comparison, wanted: Sequence[str]) -> tuple[str, ...]:
@@ -184,11 +184,8 @@ class _Measuring:
 
     def _extract(self, images: ImageSet) -> Tensor:
         total = len(images)
-        return extract(
-            self.network,
-            images.batches(),
-            lambda done: self.tools.progress("describing images", done, total),
-        )
+        with progress("describing images") as update:
+            return extract(self.network, images.batches(), lambda done: update(done, total))
 
     def _remembered(self, images: ImageSet) -> Tensor:
         return remembered(
@@ -288,17 +285,18 @@ class _Measuring:
         pairs = self.comparison.pairs
         name, compare = self._per_image(kind)
         values = []
-        for done, (number, partner) in enumerate(pairs, 1):
-            part, its = slice(number, number + 1), slice(partner, partner + 1)
-            images = self.comparison.generated.signed(part)
-            truth = self.comparison.reference.signed(its)
-            if images.shape != truth.shape:
-                raise DataError(
-                    f"{self.comparison.generated.names[number]!r} has {_size(images)} and its "
-                    f"partner {_size(truth)}: bring all images to one size with --size."
-                )
-            values.append(compare(images, truth).item())
-            self.tools.progress(f"measuring {kind}", done, len(pairs))
+        with progress(f"measuring {kind}") as update:
+            for done, (number, partner) in enumerate(pairs, 1):
+                part, its = slice(number, number + 1), slice(partner, partner + 1)
+                images = self.comparison.generated.signed(part)
+                truth = self.comparison.reference.signed(its)
+                if images.shape != truth.shape:
+                    raise DataError(
+                        f"{self.comparison.generated.names[number]!r} has {_size(images)} and its "
+                        f"partner {_size(truth)}: bring all images to one size with --size."
+                    )
+                values.append(compare(images, truth).item())
+                update(done, len(pairs))
         self.each[name] = values
         finite = [value for value in values if math.isfinite(value)]
         if len(finite) == len(values):

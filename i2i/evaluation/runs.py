@@ -1,5 +1,6 @@
 """Comparisons for a run: what it makes of the held-out images of its data set."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -13,6 +14,7 @@ from torch import Tensor
 from i2i.config import Options
 from i2i.core.batch import Labelled, to_device
 from i2i.core.model import Clock, Model
+from i2i.core.progress import progress
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images.content_hash import Member
 from i2i.data.kinds import find_kind
@@ -36,12 +38,11 @@ from i2i.runs.folder import BEST, find_checkpoint
 from i2i.runs.opening import open_checkpoint
 from i2i.system.device import pick_device
 
+_log = logging.getLogger(__name__)
+
 BATCH = 8
 SAMPLES = 512
 CLASS_IMAGES = 60_000
-
-Say = Callable[[str], None]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,6 @@ class _Context:
     count: int | None
     load: Callable[..., Any]
     device: torch.device
-    progress: Progress
     processes: Processes
 
     def translator(self, **more: Any) -> Translator:
@@ -103,8 +103,6 @@ def run_comparisons(
     device: str = "auto",
     count: int | None = None,
     processes: Processes = ALONE,
-    say: Say = lambda line: None,
-    progress: Progress = lambda what, done, total: None,
 ) -> RunComparisons:
     """Translate the held-out images of a data set, in memory.
 
@@ -122,8 +120,6 @@ def run_comparisons(
         device: "auto", "cpu", "cuda", ...
         count: how many held-out images are looked at.
         processes: those that share the translating and sampling.
-        say: prints a line for a person.
-        progress: told what is being done, and how much of how much is.
 
     Raises:
         CheckpointError, DataError, OptionsError: the checkpoint or the data are not as they should
@@ -131,12 +127,12 @@ def run_comparisons(
     """
     require_split(split)
     path, why = find_checkpoint(checkpoint, runs_dir, best=best)
-    say(why)
+    _log.info(why)
     options, state = open_checkpoint(path)
     kind = data_kind(options)
     if dataroot is not None:
         options = elsewhere(options, dataroot, kind)
-    source = open_source(_unchanged(options), kind, say).evaluated(split)
+    source = open_source(_unchanged(options), kind).evaluated(split)
     if not source.validation_images:
         raise DataError(
             f"'{options.data.root}' has no image held out to evaluate with: name a data set that "
@@ -149,7 +145,7 @@ def run_comparisons(
         if of_kind.translates
         else partial(_sampler, path, average, device, processes)
     )
-    context = _Context(options, source, state, average, count, load, where, progress, processes)
+    context = _Context(options, source, state, average, count, load, where, processes)
     splits: Mapping[str, Sequence[Member]] = getattr(source, "splits", {})
     notes = seen_before(path.absolute().parent.parent, splits.get(split, ()), split)
     chosen = bool(best) or path.name == BEST
@@ -162,19 +158,19 @@ def run_comparisons(
 
 
 def open_run_data(
-    checkpoint: Path, *, dataroot: str | None, average: bool | None, best: bool | str, say: Say
+    checkpoint: Path, *, dataroot: str | None, average: bool | None, best: bool | str
 ) -> tuple[Model, Options, Source]:
     """Load the model of a run, with generators as they are used after training, and its data.
 
     Arguments are those of `run_comparisons`; the options are those of the run, with this data.
     """
     options, model, why = load_model(checkpoint, average=average, best=best)
-    say(why)
+    _log.info(why)
     if dataroot is not None:
         options = elsewhere(options, dataroot, model.data)
     for name in (*model.generators, *model.companions):
         inference_mode(options)(model.get_submodule(name))
-    return model, options, open_source(_unchanged(options), model.data, say)
+    return model, options, open_source(_unchanged(options), model.data)
 
 
 def _unchanged(options: Options) -> Options:
@@ -209,7 +205,7 @@ def _translations(context: _Context, kind: DataKind) -> Iterator[Comparison]:
             )
             return learnt, held
 
-        return shared_classifier(load, flip=data.flip, progress=context.progress)
+        return shared_classifier(load, flip=data.flip)
 
     error = cache(partial(_generated_error, context))  # one for all domains
     for each in kind.trials(
@@ -245,11 +241,12 @@ def _images(context: _Context) -> Iterator[Comparison]:
     sampler = context.sampler()
     held = first_labelled(context.source.validation, context.count)
     made = []
-    for at in range(0, len(held.images), SAMPLES):
-        seeds = range(at, min(at + SAMPLES, len(held.images)))
-        labels = held.labels[at : at + SAMPLES] if sampler.names else None
-        made.append(sampler.make(sampler.vectors(seeds), labels))
-        context.progress("sampling", seeds.stop, len(held.images))
+    with progress("sampling") as update:
+        for at in range(0, len(held.images), SAMPLES):
+            seeds = range(at, min(at + SAMPLES, len(held.images)))
+            labels = held.labels[at : at + SAMPLES] if sampler.names else None
+            made.append(sampler.make(sampler.vectors(seeds), labels))
+            update(seeds.stop, len(held.images))
     learnt = first_labelled(context.source.train, min(len(held.images), context.source.images))
     reference = TensorImages(*NamedImages.numbered(held.images))
     names = context.options.data.labels.names
@@ -283,7 +280,6 @@ def _class_judge(context: _Context, held: Labelled) -> Classifier:
         cache_folder(),
         held_out=(held.images, held.labels.argmax(dim=1)),
         flip=context.options.data.flip,
-        progress=lambda done, total: context.progress("training a classifier", done, total),
     )
 
 
@@ -297,11 +293,12 @@ def _translated(
     """Translate images; processes that work together share them, and all get everything."""
     begins, processes = range(0, len(images), BATCH), context.processes
     made = {}
-    for at in share(begins, processes.rank, processes.world):
-        part = slice(at, at + BATCH)
-        told = None if labels is None else labels[part]
-        made[at] = translator(images[part], domain, told)
-        context.progress("translating", at + len(made[at]), len(images))
+    with progress("translating") as update:
+        for at in share(begins, processes.rank, processes.world):
+            part = slice(at, at + BATCH)
+            told = None if labels is None else labels[part]
+            made[at] = translator(images[part], domain, told)
+            update(at + len(made[at]), len(images))
     everything = {at: part for each in processes.gather(made) for at, part in each.items()}
     return torch.cat([everything[at] for at in begins])
 

@@ -7,7 +7,7 @@ the domain. LPIPS is the mean over all pairs of the ten outputs of an image: how
 Both are means over the ordered pairs of domains.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any, Literal, get_args
@@ -19,6 +19,7 @@ from torch import Tensor
 from i2i.config import Options
 from i2i.core.batch import to_bytes, to_signed
 from i2i.core.model import Model
+from i2i.core.progress import progress
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.kinds.labelled_images import LabelledImages, first_labelled
 from i2i.data.sources import Source
@@ -33,7 +34,6 @@ OUTPUTS = 10
 BATCH = 16
 
 By = Literal["noise", "reference"]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,6 @@ def evaluate_styles(
     count: int | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
-    progress: Progress = lambda what, done, total: None,
 ) -> list[PairOfDomains]:
     """Measure all ordered pairs of domains, by noise and by references.
 
@@ -84,7 +83,6 @@ def evaluate_styles(
         count: held-out images of each domain, at most.
         seed: of noise and references.
         device: to compute on.
-        progress: told what is being done, and how much of how much is.
 
     Raises:
         OptionsError: the model has no styles.
@@ -104,31 +102,34 @@ def evaluate_styles(
     statistics = [extract(features, iter(images.split(BATCH))) for images in real]
     found: list[PairOfDomains] = []
     work = [(by, pair) for by in get_args(By) for pair in permutations(range(len(names)), 2)]
-    for done, (by, (of, to)) in enumerate(work):
-        progress("pairs of domains", done, len(work))
-        chance = np.random.default_rng((seed, get_args(By).index(by), of, to))
-        described, distances = [], []
-        for images in held[of].split(BATCH):
-            made = [
-                to_bytes(model.translate(to_signed(images.to(device)), style)).cpu()
-                for style in _styles(model, by, held[to], to, len(images), outputs, chance, device)
-            ]
-            described.append(extract(features, iter(made)))
-            if perceptual is not None:
-                apart = [perceptual(one, other) for one, other in combinations(made, 2)]
-                distances += [torch.stack(apart).mean(dim=0)] if apart else []
-        found.append(
-            PairOfDomains(
-                names[of],
-                names[to],
-                by,
-                len(held[of]),
-                len(real[to]),
-                frechet_distance(torch.cat(described), statistics[to]),
-                torch.cat(distances).mean().item() if distances else None,
+    with progress("pairs of domains") as update:
+        for done, (by, (of, to)) in enumerate(work):
+            update(done, len(work))
+            chance = np.random.default_rng((seed, get_args(By).index(by), of, to))
+            described, distances = [], []
+            for images in held[of].split(BATCH):
+                made = [
+                    to_bytes(model.translate(to_signed(images.to(device)), style)).cpu()
+                    for style in _styles(
+                        model, by, held[to], to, len(images), outputs, chance, device
+                    )
+                ]
+                described.append(extract(features, iter(made)))
+                if perceptual is not None:
+                    apart = [perceptual(one, other) for one, other in combinations(made, 2)]
+                    distances += [torch.stack(apart).mean(dim=0)] if apart else []
+            found.append(
+                PairOfDomains(
+                    names[of],
+                    names[to],
+                    by,
+                    len(held[of]),
+                    len(real[to]),
+                    frechet_distance(torch.cat(described), statistics[to]),
+                    torch.cat(distances).mean().item() if distances else None,
+                )
             )
-        )
-    progress("pairs of domains", len(work), len(work))
+        update(len(work), len(work))
     return found
 
 

@@ -1,13 +1,16 @@
 """The networks that measures need, as far as they are to be had."""
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from i2i.data.catalogue.cache import cache_folder
 from i2i.evaluation.measure import OWN_CLASSIFIER, Tools
-from i2i.metrics.features import Features, find_features
-from i2i.metrics.perceptual import Perceptual, find_perceptual
+from i2i.metrics.features import Features, choose_features
+from i2i.metrics.perceptual import Perceptual, choose_perceptual
 from i2i.system.device import pick_device
+
+_log = logging.getLogger(__name__)
 
 BY_FEATURES = {"fid", "kid", "precision-recall"}
 """The measures that compare features of a network."""
@@ -20,8 +23,6 @@ def find_tools(
     weights: Path | str | None = None,
     device: str = "auto",
     seed: int = 0,
-    say: Callable[[str], None] = lambda line: None,
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Tools:
     """Load what some measures need.
 
@@ -32,24 +33,23 @@ def find_tools(
         weights: a file with those of "inception".
         device: "auto", "cpu", "cuda", ...
         seed: of all that is drawn.
-        say: told what is missing, and why.
-        progress: told what is being done, and how much of how much is.
     """
     where = pick_device(device)
     why = "there is no network for it."
-
-    def note(line: str) -> None:
-        nonlocal why
-        why = line
-        say(line)
+    remarks: list[str] = []
 
     network: Features | None = None
     perceptual: Perceptual | None = None
     own = features == OWN_CLASSIFIER
     if BY_FEATURES.intersection(needed) and not own:
         file = None if weights is None else Path(weights)
-        network = find_features(features, weights=file, device=where, say=note)
+        network, remark = choose_features(features, weights=file, device=where)
+        remarks.append(remark)
     if "lpips" in needed:
-        perceptual = find_perceptual(network, device=where, say=note)
+        perceptual, remark = choose_perceptual(network, device=where)
+        remarks.append(remark)
+    for remark in filter(None, remarks):
+        _log.warning(remark)
+        why = remark
     chosen = OWN_CLASSIFIER if own else network
-    return Tools(cache_folder(), chosen, perceptual, why, seed, progress)
+    return Tools(cache_folder(), chosen, perceptual, why, seed)

@@ -1,8 +1,9 @@
 """A run as a bundle to hand on: weights, configuration, model card (`i2i.runs.bundle`)."""
 
 import hashlib
+import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from torch import Tensor, float16, float32
 
 from i2i.config import Options
 from i2i.core.model import Model
+from i2i.core.progress import audible
 from i2i.data.kinds import find_kind
 from i2i.errors import CheckpointError
 from i2i.export.card import model_card
@@ -20,7 +22,8 @@ from i2i.runs.opening import open_checkpoint, require_room
 from i2i.system import gate
 from i2i.system.atomic import write_text
 
-Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
+
 
 SHEET = "sheet.png"
 FILES = (CONFIG, WEIGHTS, CARD, SHEET)
@@ -33,6 +36,7 @@ OWN = {"train.init_from", "train.trackers", "train.track_checkpoints", "train.fr
 """Options that are about the run and not about its weights."""
 
 
+@audible()
 def export_bundle(
     checkpoint: Path,
     folder: Path,
@@ -44,7 +48,6 @@ def export_bundle(
     licence: str = "",
     title: str = "",
     sheet: bool = True,
-    say: Say = print,
 ) -> Path:
     """Write the weights of a checkpoint as a bundle.
 
@@ -58,7 +61,6 @@ def export_bundle(
         licence: of the weights, as an SPDX identifier, for the card.
         title: what the card calls it; by default the name of the run.
         sheet: whether the newest image grid of the run comes along. It shows validation images.
-        say: prints a line for a person.
 
     Returns:
         the folder.
@@ -67,7 +69,7 @@ def export_bundle(
         CheckpointError: the checkpoint cannot be read, or there is something in the folder.
     """
     path, why = find_checkpoint(checkpoint, Path(), best=best)
-    say(why)
+    _log.info(why)
     options, state = open_checkpoint(path)
     if average and not state["average"]:
         raise CheckpointError(f"{path} has no moving average: it was trained without one.")
@@ -97,9 +99,11 @@ def export_bundle(
         model_card(title, options, state, run, licence=licence, sheet=SHEET if pictured else ""),
     )
     size = (folder / WEIGHTS).stat().st_size
-    say(f"{folder}: {', '.join(kept)} in {dtype}, {size / 1e6:.2f} MB, SHA-256 {digest(folder)}")
+    _log.info(
+        f"{folder}: {', '.join(kept)} in {dtype}, {size / 1e6:.2f} MB, SHA-256 {digest(folder)}"
+    )
     if not licence:
-        say("note: the card states no licence; --licence apache-2.0 (or any other) does.")
+        _log.info("note: the card states no licence; --licence apache-2.0 (or any other) does.")
     return folder
 
 

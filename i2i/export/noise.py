@@ -1,9 +1,9 @@
 """Generators of images from noise as ONNX files."""
 
 import json
+import logging
 import tempfile
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,8 @@ from i2i.inference.onnx.libraries import library
 from i2i.inference.sampler import Sampler
 from i2i.system.gate import without_places
 
-Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
+
 
 MAX_DIFFERENCE = 1e-3
 """Of -1..1, between a written file and its network: an eighth of a step of 8 bits."""
@@ -70,14 +71,13 @@ class FromNoise(nn.Module):
         return tuple(made[name] for name in self.inputs)
 
 
-def export_sampler(sampler: Sampler, options: Options, target: Path, say: Say = print) -> Path:
+def export_sampler(sampler: Sampler, options: Options, target: Path) -> Path:
     """Write a generator of images from noise as an ONNX file that computes in fp32.
 
     Arguments:
         sampler: of it, on the processor.
         options: of the run, for the description in the file.
         target: a file NAME.onnx, or a folder for "generator.onnx"; made if it is not there.
-        say: prints a line for a person.
 
     Returns:
         the file.
@@ -117,8 +117,8 @@ def export_sampler(sampler: Sampler, options: Options, target: Path, say: Say = 
             )
         for path in sorted(Path(folder).iterdir(), reverse=True):  # large weights lie beside it
             path.replace(target.parent / path.name)
-    say(f"fp32: differs from torch by {apart:.1g} of -1..1 at most")
-    say(f"written: {target} ({', '.join(network.inputs)} -> {OUTPUT})")
+    _log.info(f"fp32: differs from torch by {apart:.1g} of -1..1 at most")
+    _log.info(f"written: {target} ({', '.join(network.inputs)} -> {OUTPUT})")
     return target
 
 

@@ -1,5 +1,6 @@
 """Generators of runs as ONNX files, in fp32 or with convolutions in int8."""
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from i2i.config import Options
 from i2i.core.model import Model
+from i2i.core.progress import audible
 from i2i.data.kinds import find_kind
 from i2i.data.sources import elsewhere, open_source
 from i2i.errors import CheckpointError, DataError, OptionsError
@@ -42,7 +44,8 @@ from i2i.runs.opening import open_checkpoint
 from i2i.system.cpu import best_precision
 from i2i.system.gate import without_places
 
-Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
+
 
 MAX_LOSS = 0.5
 """dB of PSNR that integers may cost."""
@@ -78,6 +81,7 @@ class _Generator:
         return self.description.input_channels + len(self.description.planes)
 
 
+@audible()
 def export_onnx(
     checkpoint: Path,
     target: Path,
@@ -85,7 +89,6 @@ def export_onnx(
     direction: str | None = None,
     average: bool | None = None,
     style: Style = NO_STYLE,
-    say: Say = print,
 ) -> Path:
     """Write a generator as an ONNX file that computes in fp32; one of images from noise as
     `i2i.export.noise` says.
@@ -98,7 +101,6 @@ def export_onnx(
             options.
         average: whether the moving average of the generator is written; by default if there is one.
         style: of a model of styles, the one that the file translates into.
-        say: prints a line for a person.
 
     Returns:
         the file.
@@ -117,18 +119,19 @@ def export_onnx(
                 f"{path} makes images from noise: it has no direction, domain or reference, and "
                 "takes its noise as an input of the file."
             )
-        say(why)
+        _log.info(why)
         sampler = load_sampler(path, average=average, device="cpu")
-        return export_sampler(sampler, options, target, say)
-    generator = _generator(checkpoint, direction, average, style, say)
+        return export_sampler(sampler, options, target)
+    generator = _generator(checkpoint, direction, average, style)
     target = _file(target, generator, "")
     with _workplace(target) as folder:
-        _write(generator, generator.network, folder / target.name, say)
+        _write(generator, generator.network, folder / target.name)
         _move(folder, target)
-    say(f"written: {target}")
+    _log.info(f"written: {target}")
     return target
 
 
+@audible()
 def export_int8(
     checkpoint: Path,
     target: Path,
@@ -138,7 +141,6 @@ def export_int8(
     style: Style = NO_STYLE,
     calibrate_on: str | None = None,
     max_loss: float = MAX_LOSS,
-    say: Say = print,
 ) -> Path:
     """Write a generator as an ONNX file whose convolutions compute in int8, if that costs little.
 
@@ -147,7 +149,7 @@ def export_int8(
     first and the last stay in fp32.
 
     Arguments:
-        checkpoint, target, direction, average, style, say: as for `export_onnx`; the file in a
+        checkpoint, target, direction, average, style: as for `export_onnx`; the file in a
             folder is "generator_int8.onnx".
         calibrate_on: a data set of the kind that the model was trained on; by default that of the
             run.
@@ -159,36 +161,36 @@ def export_int8(
         OptionsError: as for `export_onnx`; or the data has other labels than were learnt.
     """
     library("onnxruntime.quantization")
-    generator = _generator(checkpoint, direction, average, style, say)
+    generator = _generator(checkpoint, direction, average, style)
     target = _file(target, generator, "_int8")
-    images = _held_out(generator, calibrate_on, say)
+    images = _held_out(generator, calibrate_on)
     with _workplace(target) as folder:
         whole, phases = (folder / f"{name}-{target.name}" for name in ("fp32", "phases"))
-        _write(generator, generator.network, whole, say)
+        _write(generator, generator.network, whole)
         if len(list(folder.iterdir())) > 1:  # its weights lie beside it
             raise CheckpointError(
                 "a network of more than 2 GB cannot be made one of int8: take --format onnx."
             )
         _write(generator, in_phases(generator.network), phases)
-        done = _quantised(generator, phases, folder / target.name, images, max_loss, say)
+        done = _quantised(generator, phases, folder / target.name, images, max_loss)
         describe_file(
             folder / target.name, replace(generator.description, quantisation=done).to_metadata()
         )
-        _say_speeds(generator.network, whole, folder / target.name, images, say)
+        _say_speeds(generator.network, whole, folder / target.name, images)
         for path in (whole, phases):
             path.unlink()
         _move(folder, target)
-    say(f"written: {target}")
+    _log.info(f"written: {target}")
     return target
 
 
 def _generator(
-    checkpoint: Path, direction: str | None, average: bool | None, style: Style, say: Say
+    checkpoint: Path, direction: str | None, average: bool | None, style: Style
 ) -> _Generator:
     for name in ("onnx", "onnxscript", "onnxruntime"):
         library(name)
     path, why = find_checkpoint(checkpoint, Path())
-    say(why)
+    _log.info(why)
     options, model, _ = load_model(path, average=average)
     translator = build_translator(options, model, direction=direction)
     settled = settle_style(translator.conditioner, *style)
@@ -196,7 +198,7 @@ def _generator(
     for each in (network, *map(model.get_submodule, model.generators)):
         set_inference(each, norm=options.inference.norm, dropout=False)
     if options.inference.dropout and any(isinstance(m, nn.Dropout) for m in network.modules()):
-        say(
+        _log.info(
             "note: exported without dropout, which this model leaves on in use: a file draws no "
             "chances, and translates an image always alike."
         )
@@ -250,9 +252,7 @@ def _move(folder: Path, target: Path) -> None:
         path.replace(target.parent / path.name)
 
 
-def _write(
-    generator: _Generator, network: nn.Module, path: Path, say: Say = lambda line: None
-) -> None:
+def _write(generator: _Generator, network: nn.Module, path: Path) -> None:
     """Write a network in fp32 and compare what was written with the generator."""
     write_graph(network, generator.channels, path)
     describe_file(path, generator.description.to_metadata())
@@ -263,15 +263,15 @@ def _write(
             f"{apart:.2g} of -1..1, where {MAX_DIFFERENCE:g} was expected; try other versions of "
             "torch, onnxscript and onnxruntime."
         )
-    say(f"fp32: differs from torch by {apart:.1g} of -1..1 at most")
+    _log.info(f"fp32: differs from torch by {apart:.1g} of -1..1 at most")
 
 
-def _held_out(generator: _Generator, calibrate_on: str | None, say: Say) -> HeldOut:
+def _held_out(generator: _Generator, calibrate_on: str | None) -> HeldOut:
     options, kind = generator.options, generator.model.data
     try:
         if calibrate_on is not None:
             options = elsewhere(options, calibrate_on, kind)
-        source = open_source(options, kind, say)
+        source = open_source(options, kind)
     except DataError as error:
         if calibrate_on is not None:
             raise
@@ -284,7 +284,7 @@ def _held_out(generator: _Generator, calibrate_on: str | None, say: Say) -> Held
 
 
 def _quantised(
-    generator: _Generator, source: Path, target: Path, images: HeldOut, max_loss: float, say: Say
+    generator: _Generator, source: Path, target: Path, images: HeldOut, max_loss: float
 ) -> Quantisation:
     """Write the first scheme that costs little enough."""
     before = in_batches(generator.network, images.judged)
@@ -307,7 +307,7 @@ def _quantised(
             int8=images.quality(after).mean().item(),
             to_fp32=psnr(after, before, MOST).mean().item(),
         )
-        say(f"int8: {done}")
+        _log.info(f"int8: {done}")
         if done.loss < max_loss:
             return done
     raise CheckpointError(
@@ -317,7 +317,7 @@ def _quantised(
     )
 
 
-def _say_speeds(network: nn.Module, whole: Path, small: Path, images: HeldOut, say: Say) -> None:
+def _say_speeds(network: nn.Module, whole: Path, small: Path, images: HeldOut) -> None:
     networks: dict[str, Callable[[Tensor], Tensor]] = {"torch fp32": network}
     if best_precision(torch.device("cpu")) == "bf16":
         networks["torch bf16"] = in_bf16(network)
@@ -329,8 +329,10 @@ def _say_speeds(network: nn.Module, whole: Path, small: Path, images: HeldOut, s
     speeds = images_per_second(networks, images.judged, clock)
     height, width = images.judged.shape[-2:]
     threads = "1 thread" if alone else f"{torch.get_num_threads()} threads"
-    say(f"images per second on the processor ({width} x {height} pixels, one by one, {threads}):")
+    _log.info(
+        f"images per second on the processor ({width} x {height} pixels, one by one, {threads}):"
+    )
     longest = max(map(len, speeds))
     for name, speed in speeds.items():
         times = speed / speeds["torch fp32"]
-        say(f"  {name:{longest}} {speed:8.1f}  {times:.2f} x torch fp32")
+        _log.info(f"  {name:{longest}} {speed:8.1f}  {times:.2f} x torch fp32")

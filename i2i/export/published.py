@@ -4,10 +4,11 @@ Their weights have the same names as ours. What a file does not say, since it ho
 weights, is worked out (`i2i.export.recognition`) or taken from the recipe of the model.
 """
 
+import logging
 import re
 import shlex
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor
 from i2i.config import Options, read_options
 from i2i.config.recipes import merge, read_recipe
 from i2i.core.labels import LabelSet
+from i2i.core.progress import audible
 from i2i.data.kinds import find_kind
 from i2i.errors import CheckpointError
 from i2i.export.recognition import Architecture, recognise
@@ -28,7 +30,8 @@ from i2i.runs.opening import open_checkpoint
 from i2i.system import gate
 from i2i.system.atomic import replacing, write_text
 
-Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
+
 
 FILES: Mapping[str, Mapping[str, str]] = {
     "cyclegan": {
@@ -65,6 +68,7 @@ class _Network:
     weights: dict[str, Tensor]
 
 
+@audible()
 def import_published(
     source: Path,
     name: str,
@@ -77,7 +81,6 @@ def import_published(
     attributes_2: Sequence[Sequence[str]] = (),
     no_dropout: bool = False,
     evaluate: bool = False,
-    say: Say = print,
 ) -> Path:
     """Make a run of weights that the authors' code saved.
 
@@ -102,7 +105,6 @@ def import_published(
         evaluate: use the generator as their code does with --eval, that is normalise with the
             running statistics and without dropout. Otherwise as it does without: with the
             statistics of each image and with dropout, if there is any.
-        say: prints a line for a person.
 
     Returns:
         the folder of the run.
@@ -125,9 +127,9 @@ def import_published(
             f"{first.path} is a {first.architecture}: expected a generator, which lies beside it."
         )
     for network in networks.values():
-        say(f"{network.path.name}: {network.architecture}")
+        _log.info(f"{network.path.name}: {network.architecture}")
     if "patch_sampler" in networks and not _of_these_layers(networks):
-        say(
+        _log.info(
             f"note: {networks.pop('patch_sampler').path.name} is left out: it is for the features "
             "of other layers than the published ones, and which they are its weights do not tell."
         )
@@ -138,7 +140,7 @@ def import_published(
     if first.architecture.network == "unet" and re.search("_net_G_[AB]", first.path.name) is None:
         dropout = not no_dropout and arguments["downs"] > 5
         if dropout:
-            say("note: taken to have dropout, which the weights of a U-Net do not tell.")
+            _log.info("note: taken to have dropout, which the weights of a U-Net do not tell.")
     sets = [(domains, attributes), (domains_2, attributes_2)]
     options = _options(
         model_name, networks, dropout, evaluate, [each for each in sets if any(each)]
@@ -151,13 +153,12 @@ def import_published(
     state = {"options": options.to_dict(), "data": "", "best": None, "step": step, "model": weights}
     nothing: dict[str, Any] = {"optimizers": {}, "scalers": {}, "average": {}}
     save_checkpoint(run.checkpoint(step), state | nothing)
-    say(f"imported as {run.folder}")
+    _log.info(f"imported as {run.folder}")
     return run.folder
 
 
-def export_published(
-    checkpoint: Path, folder: Path, *, average: bool | None = None, say: Say = print
-) -> list[Path]:
+@audible()
+def export_published(checkpoint: Path, folder: Path, *, average: bool | None = None) -> list[Path]:
     """Write the networks of a checkpoint as files that the authors' code loads.
 
     The files are in the older of the two formats of PyTorch, which every version of it reads.
@@ -166,7 +167,6 @@ def export_published(
         checkpoint: a file or a run folder, whose newest checkpoint is taken.
         folder: where the files go; made if it is not there.
         average: whether the moving average of the generator is written; by default if there is one.
-        say: prints a line for a person.
 
     Returns:
         the files.
@@ -175,7 +175,7 @@ def export_published(
         CheckpointError: a network has no published counterpart, or a file is there already.
     """
     path, why = find_checkpoint(checkpoint, Path())
-    say(why)
+    _log.info(why)
     options, state = open_checkpoint(path)
     if options.model not in FILES:
         raise CheckpointError(
@@ -221,10 +221,10 @@ def export_published(
         raise CheckpointError(f"{folder} cannot be made: {error.strerror}.") from error
     for network in networks:
         _write(network)
-        say(f"{network.path}: {_flags(network.architecture, options)}")
+        _log.info(f"{network.path}: {_flags(network.architecture, options)}")
     if options.model == "stargan":
         back = ["i2i", "import", str(networks[0].path), "RUN_NAME", *_named(options)]
-        say(f"the names of the labels are not in the files; back with: {shlex.join(back)}")
+        _log.info(f"the names of the labels are not in the files; back with: {shlex.join(back)}")
     return [network.path for network in networks]
 
 

@@ -4,8 +4,9 @@ Their files are pickles, which are read without being run (`i2i.export.pickled`)
 is, and all of its options, follow from the shapes of the weights, whose names are ours.
 """
 
+import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from i2i.config import Options, read_options
 from i2i.config.recipes import merge, read_recipe
+from i2i.core.progress import audible
 from i2i.errors import CheckpointError
 from i2i.export.pickled import pickled_networks
 from i2i.models.build import build_model
@@ -21,20 +23,21 @@ from i2i.runs.checkpoint import save_checkpoint
 from i2i.runs.folder import Run, create_run, environment, refuse_existing
 from i2i.system.atomic import write_text
 
-Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
+
 Weights = Mapping[str, Tensor]
 
 INSTEAD = ("G_ema", "G")
 """The networks that can be the generator: the moving average first."""
 
 
+@audible()
 def import_pickled(
     source: Path,
     name: str,
     *,
     runs_dir: Path = Path("runs"),
     domains: Sequence[str] = (),
-    say: Say = print,
 ) -> Path:
     """Make a run of a published pickle of StyleGAN2 (stylegan2-ada-pytorch) or R3GAN.
 
@@ -46,7 +49,6 @@ def import_pickled(
         name: of the new run.
         runs_dir: the folder of the runs.
         domains: the names of the classes, of a generator that is told one; by default numbers.
-        say: prints a line for a person.
 
     Returns:
         the folder of the run.
@@ -87,11 +89,11 @@ def import_pickled(
     state = {"options": options.to_dict(), "data": "", "best": None, "step": 0, "model": weights}
     nothing: dict[str, Any] = {"optimizers": {}, "scalers": {}, "average": {}}
     save_checkpoint(run.checkpoint(0), state | nothing)
-    say(
+    _log.info(
         f"{source.name}: {chosen} is a {recipe} generator of {options.data.crop_size} pixels"
         + (f" and {len(options.data.labels.names)} classes" if options.data.labels.names else "")
     )
-    say(f"imported as {run.folder}")
+    _log.info(f"imported as {run.folder}")
     return run.folder
 
 

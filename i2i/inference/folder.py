@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from i2i.core.progress import progress
 from i2i.data.images import file as image_file
 from i2i.data.images import frames
 from i2i.data.images.file import HOLD_ALPHA, AnyPixels
@@ -96,7 +97,6 @@ def translate_folder(
     suffix: str | None = None,
     workers: int | None = None,
     labels: Callable[[Path], Tensor] | None = None,
-    progress: Callable[[int, int], None] | None = None,
     processes: Processes = ALONE,
 ) -> Report:
     """Translate every image under `source` to a file of the same name under `target`.
@@ -130,8 +130,6 @@ def translate_folder(
         workers: threads that read and as many that write; by default one per processor, 8 at most.
         labels: says what an image is like, (L,), where the translator is not to find out by
             itself.
-        progress: called with how many files are finished and how many there are; of videos their
-            frames count, as soon as their number is known.
         processes: those that share the work, each with a translator of its own. All check all of
             it before one of them begins, and the report is about what all have done.
 
@@ -199,9 +197,8 @@ def translate_folder(
     parts_done, parts = 0, 0  # of what is translated part after part
 
     def show_progress() -> None:
-        if progress is not None:
-            finished = translated + len(failed) - passed_over
-            progress(finished + parts_done, len(jobs) + parts)
+        finished = translated + len(failed) - passed_over
+        update(finished + parts_done, len(jobs) + parts)
 
     def fail(job: Job, error: Exception) -> None:
         failed.append(failure(job.source, error))
@@ -257,16 +254,20 @@ def translate_folder(
     readers = ThreadPoolExecutor(workers, "reader")
     writers = ThreadPoolExecutor(workers, "writer")
     try:
-        show_progress()
-        images = [job for job in jobs if job.stream is None]
-        works = measured(_read_ahead(images, read, readers, most, fail))
-        done = _compute(translator, _batches(works, batch_size), labels, fail, streamed.append)
-        for _ in _write_behind(done, write, writers, most, fail):
-            translated += 1
+        with progress("translating") as update:
             show_progress()
-        for job in jobs:
-            if job.stream is not None:
-                stream(job)
+            images = [job for job in jobs if job.stream is None]
+            works = measured(_read_ahead(images, read, readers, most, fail))
+            done = _compute(translator, _batches(works, batch_size), labels, fail, streamed.append)
+            for _ in _write_behind(done, write, writers, most, fail):
+                translated += 1
+                show_progress()
+            for job in jobs:
+                if job.stream is not None:
+                    stream(job)
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"{translated + len(failed) - passed_over} of {len(jobs)} done")
+        raise
     finally:
         # After an error or Ctrl-C, files that are being written are finished, and no others begun.
         readers.shutdown(cancel_futures=True)
@@ -320,7 +321,7 @@ def _remarks(translator: Translator, seen: list[_Seen], side: str | None) -> tup
     if places := sum(each.geo for each in seen):
         remarks.append(
             f"{places} of {len(seen)} images are GeoTIFF, and their results have neither the place "
-            "on earth nor the resolution: copy these from the originals (with GDAL, say)."
+            "on earth nor the resolution: copy these from the originals (with GDAL)."
         )
     return tuple(remarks)
 

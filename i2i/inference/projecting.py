@@ -1,6 +1,6 @@
 """Files of a projection: from an image and a checkpoint to what was found."""
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from i2i.core.batch import to_bytes, to_signed
+from i2i.core.progress import audible
 from i2i.data.augment.geometry import resize_pixels
 from i2i.data.images.read import read_image
 from i2i.errors import DataError, OptionsError
@@ -18,7 +19,10 @@ from i2i.models._noise import NoiseModel
 from i2i.runs.image_grid import image_grid
 from i2i.system.device import pick_device
 
+_log = logging.getLogger(__name__)
 
+
+@audible()
 def project(
     image: Path,
     target: Path,
@@ -34,7 +38,6 @@ def project(
     average: bool | None = None,
     best: bool | str = False,
     overwrite: bool = False,
-    say: Callable[[str], None] = print,
 ) -> Projection:
     """Find the latent of an image, and write it, what it makes, and the way there to a folder.
 
@@ -62,7 +65,7 @@ def project(
     sampler = build_sampler(options, model, device=where)
     labels = sampler.labels([0], label)
     wanted = square(image, options.data.output_channels, sampler.size)
-    say(why)
+    _log.info(why)
 
     network = model.get_submodule("discriminator").eval().to(where).requires_grad_(False)
 
@@ -81,7 +84,6 @@ def project(
         feature_weight=feature_weight,
         each_layer=each_layer,
         seed=seed,
-        say=say,
     )
     columns = {str(step): to_bytes(made)[None] for step, made in found.way}
     try:
@@ -92,7 +94,9 @@ def project(
         np.save(target / "latent.npy", found.latent.numpy())
     except OSError as error:
         raise DataError(f"'{target}' cannot be written: {error.strerror or error}.") from error
-    say(f"mean squared error {found.error:.4g} (of pixels in -1..1); sheet: {target / 'sheet.png'}")
+    _log.info(
+        f"mean squared error {found.error:.4g} (of pixels in -1..1); sheet: {target / 'sheet.png'}"
+    )
     return found
 
 

@@ -7,6 +7,7 @@ network is one that cannot be shipped; here images are compared as they are, at 
 by what the model's own discriminator sees in them, the features behind its score.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from i2i.core.latent import Latent
 from i2i.errors import OptionsError
 from i2i.networks import set_inference
 
+_log = logging.getLogger(__name__)
+
 DRAWN = 1000
 """Latent vectors that tell the average and the spread of styles."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,6 @@ class Projector:
         each_layer: bool = False,
         seed: int = 0,
         moments: int = 6,
-        say: Say = lambda line: None,
     ) -> Projection:
         """Find a latent of an image.
 
@@ -94,7 +94,6 @@ class Projector:
                 as the generator would never make. Only of generators with styles.
             seed: of the search.
             moments: how many images of the way are kept, beside the last.
-            say: prints a line for a person.
 
         Raises:
             OptionsError: a number makes no sense; each layer its own, where there are no styles.
@@ -142,7 +141,7 @@ class Projector:
                 best, found = distance.item(), place.detach().clone()
             adam.step()
             if (step + 1) % max(1, steps // 5) == 0:
-                say(f"step {step + 1} of {steps}: distance {distance.item():.4g}")
+                _log.info(f"step {step + 1} of {steps}: distance {distance.item():.4g}")
         if not math.isfinite(best):  # so few steps that none was in the last quarter
             found = place.detach()
         with torch.no_grad():

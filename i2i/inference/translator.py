@@ -7,12 +7,12 @@ too large for the memory are computed tile by tile, with the same result (`i2i.i
 
 import contextlib
 import io
+import logging
 import math
 import os
 import shutil
 import tempfile
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -35,6 +35,8 @@ from i2i.inference.tiles import SMALLEST_TILE, Plan, Region, Step, UntileableErr
 from i2i.networks.inference import drawing_from, inference_copy
 from i2i.system.cpu import note_threads, require_threads
 from i2i.system.memory import OUT_OF_MEMORY, free_memory, is_out_of_memory
+
+_log = logging.getLogger(__name__)
 
 SMALLEST = 8
 """Height and width that every network here can take, if they are multiples of its `multiple`."""
@@ -87,7 +89,6 @@ class Translator:
             "auto" for where the memory would not suffice otherwise, by an estimate or because it
             has run out. With dropout on, tiles of one size draw the same chances every time, but
             not those of the whole image.
-        say: is told when tiles are resorted to, once for every size.
         conditioner: what tells a network of many domains which of them is asked for.
         trained_size: shorter side that images had in the training before they were cropped, in
             pixels; None where that is not known.
@@ -95,7 +96,9 @@ class Translator:
         checkpoint: the file that it was made of.
         description: which checkpoint that is and why, in words.
 
-    `tile` and `say` may be changed at any time, and so may `cut`: how medical volumes become
+    That tiles are resorted to is logged, once for every size.
+
+    `tile` may be changed at any time, and so may `cut`: how medical volumes become
     images (`i2i.data.volumes.volume.Cut`).
     """
 
@@ -111,7 +114,6 @@ class Translator:
         precision: str = "fp32",
         seed: int = 0,
         tile: int | Literal["auto", "off"] = "auto",
-        say: Callable[[str], None] = warnings.warn,
         conditioner: Conditioner | None = None,
         trained_size: int | None = None,
         paired: bool = False,
@@ -132,7 +134,6 @@ class Translator:
         self.precision = precision
         self.seed = seed
         self.tile = tile
-        self.say = say
         self.conditioner = conditioner
         self.trained_size = trained_size
         self.paired = paired
@@ -601,7 +602,7 @@ class Translator:
             if text in self._told:
                 return
             self._told.add(text)
-        self.say(text)
+        _log.warning(text)
 
     def _shortage(self, images: Tensor, more: str = "") -> torch.OutOfMemoryError:
         height, width = images.shape[-2:]

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from i2i.core.progress import progress
 from i2i.errors import CheckpointError, DataError
 from i2i.metrics.features import fitted
 from i2i.system import gate
@@ -145,7 +146,6 @@ def train_classifier(
     flip: bool = True,
     seed: int = 0,
     device: torch.device | str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
 ) -> Classifier:
     """Train a classifier on real images.
 
@@ -165,7 +165,6 @@ def train_classifier(
         flip: whether a mirrored image is one of the same kind; not so for digits.
         seed: of everything random.
         device: to compute on.
-        progress: told how many steps are done, and of how many.
 
     Raises:
         DataError: there are no two labels, or one of them has fewer than two images.
@@ -195,16 +194,16 @@ def train_classifier(
         optimizer, learning_rate, total_steps=steps, pct_start=0.25
     )
     cells = [torch.nonzero(labels == label)[:, 0] for label in range(len(names))]
-    for step in range(steps):
-        chosen = _balanced(cells, batch_size, generator)
-        batch = _signed(_varied(images[chosen], flip, generator).to(device))
-        loss = F.cross_entropy(network(batch), labels[chosen].to(device), label_smoothing=0.05)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        if progress:
-            progress(step + 1, steps)
+    with progress("training a classifier") as update:
+        for step in range(steps):
+            chosen = _balanced(cells, batch_size, generator)
+            batch = _signed(_varied(images[chosen], flip, generator).to(device))
+            loss = F.cross_entropy(network(batch), labels[chosen].to(device), label_smoothing=0.05)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            update(step + 1, steps)
     network.eval().requires_grad_(False)
     classifier = Classifier(network, tuple(names), channels, size, 0.0, len(held_out[0]))
     accuracy = classifier.recognised(*held_out).float().mean().item()
@@ -219,7 +218,6 @@ def cached_classifier(
     *,
     held_out: tuple[Tensor, Tensor] | None = None,
     device: torch.device | str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> Classifier:
     """The classifier of `train_classifier`, from the cache if it was trained on the same before.
@@ -237,7 +235,7 @@ def cached_classifier(
         except CheckpointError:
             path.unlink()  # not written to its end
     classifier = train_classifier(
-        images, labels, names, held_out=held_out, device=device, progress=progress, **settings
+        images, labels, names, held_out=held_out, device=device, **settings
     )
     save_classifier(classifier, path)
     return classifier

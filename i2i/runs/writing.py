@@ -1,12 +1,14 @@
 """The folder of a run while it is trained."""
 
-from collections.abc import Callable
+import logging
 from typing import Any
 
 from i2i.errors import RunError
 from i2i.runs.folder import Run, create_run, record_environment, remove_run
 from i2i.runs.lock import RunLock, unwritable
 from i2i.system.atomic import write_text
+
+_log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -15,13 +17,11 @@ class RunFolder:
     Arguments:
         run: where.
         about: what the run runs on.
-        say: prints a line.
     """
 
-    def __init__(self, run: Run, about: dict[str, Any], say: Callable[[str], None]) -> None:
+    def __init__(self, run: Run, about: dict[str, Any]) -> None:
         self.run = run
         self.about = about
-        self._say = say
         self._lock: RunLock | None = None
         self._options = ""
 
@@ -100,7 +100,7 @@ class RunFolder:
                 try:
                     self._lock.renew()
                 except RunError as error:
-                    self._say(f"note: {error}")
-        self._say(
+                    _log.info(f"note: {error}")
+        _log.info(
             f"note: somebody has removed {self.run.folder} or a part of it; it is made again."
         )

@@ -1,5 +1,6 @@
 """From options to a trainer: here is where an option becomes an argument."""
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -30,6 +31,8 @@ from i2i.training.noise import InstanceNoise
 from i2i.training.pretrained import Begun, begin_from
 from i2i.training.schedule import Schedule, warmed_up
 from i2i.training.trainer import Trainer
+
+_log = logging.getLogger(__name__)
 
 
 def resolve_precision(options: Options, device: torch.device) -> Options:
@@ -148,7 +151,6 @@ def build_trainer(
     length: int | None = None,
     processes: Processes = ALONE,
     begun: Begun | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Trainer:
     """Build the trainer of a model. Given the same batches, its steps are those of `i2i train`.
 
@@ -164,7 +166,6 @@ def build_trainer(
             or 1 where it is not known.
         processes: those that train together.
         begun: what the weights of `model` are; without a model, as `train.init_from` says.
-        say: prints a line for a person.
 
     Raises:
         OptionsError: the model cannot be built, steps are to be recorded that cannot be, or the
@@ -177,7 +178,7 @@ def build_trainer(
     if length is None:
         length = train.steps or (run_length(options, images) if images else 1)
     if train.ema_decay:
-        say(averaging_note(train.ema_decay, train.ema_warmup, length))
+        _log.info(averaging_note(train.ema_decay, train.ema_warmup, length))
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if train.tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = train.tf32
@@ -185,7 +186,7 @@ def build_trainer(
     augment = options.data.augment.model_dump()
     if model is None:
         model = build_model(options)
-        begun = begin_from(model, options, say) if train.init_from else None
+        begun = begin_from(model, options) if train.init_from else None
     prepare = inference_mode(options)
     old: list[nn.Parameter] = []
     if begun is not None:
@@ -265,7 +266,7 @@ def build_trainer(
         historical_averaging=train.historical_averaging,
         length=length,
         processes=processes,
-        graphs=_graphs(options, device, processes, say),
+        graphs=_graphs(options, device, processes),
         check=check_for(
             model,
             input_channels=options.data.input_channels,
@@ -276,7 +277,7 @@ def build_trainer(
         ),
         sides=sides,
         prepare=prepare,
-        frozen=Frozen(model, train.freeze, prepare, say) if train.freeze else None,
+        frozen=Frozen(model, train.freeze, prepare) if train.freeze else None,
         about={
             "options": options.to_dict(),
             "data": "",
@@ -336,9 +337,7 @@ def _rate(options: Options, images: int | None) -> Callable[[int], float]:
     return learning_rate_schedule(options, images or 0)
 
 
-def _graphs(
-    options: Options, device: torch.device, processes: Processes, say: Callable[[str], None]
-) -> StepGraphs | None:
+def _graphs(options: Options, device: torch.device, processes: Processes) -> StepGraphs | None:
     """What records the steps, if they are to be recorded and can be."""
     train = options.train
     if train.graph is False or (train.graph == "auto" and device.type != "cuda"):
@@ -351,13 +350,13 @@ def _graphs(
     elif train.precision == "fp16" and options.optimizer.name == "rmsprop":
         against = "with rmsprop in fp16 Python must know whether a gradient overflowed"
     if against is None:
-        return StepGraphs(CudaRecorder(device), device, say)
+        return StepGraphs(CudaRecorder(device), device)
     if train.graph is True:
         raise OptionsError(
             f"train.graph (=true): steps cannot be replayed as CUDA graphs, since {against}; "
             "`auto` takes them where they can be had."
         )
-    say(f"note: steps are not replayed as CUDA graphs, since {against}.")
+    _log.info(f"note: steps are not replayed as CUDA graphs, since {against}.")
     return None
 
 

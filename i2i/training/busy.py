@@ -5,11 +5,14 @@ all do, often for milliseconds: beside one other program, two threads were measu
 as slow as one.
 """
 
+import logging
 import time
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+
+_log = logging.getLogger(__name__)
 
 BUSY = 1.5
 """How many times as fast one thread must be for it to be worth saying."""
@@ -56,7 +59,6 @@ class BusyWatch:
     whoever starts a run to choose (OMP_NUM_THREADS=1).
 
     Arguments:
-        say: prints a line.
         threads: of torch.
         gain: measures how many times as fast one thread would be.
         clock, cpu: seconds that have passed, and that this process has computed.
@@ -64,14 +66,12 @@ class BusyWatch:
 
     def __init__(
         self,
-        say: Callable[[str], None],
         threads: int | None = None,
         *,
         gain: Callable[[], float] = gain_of_one_thread,
         clock: Callable[[], float] = time.perf_counter,
         cpu: Callable[[], float] = time.process_time,
     ) -> None:
-        self.say = say
         self.threads = torch.get_num_threads() if threads is None else threads
         self._gain, self._clock, self._cpu = gain, clock, cpu
         self._busy = False
@@ -104,7 +104,7 @@ class BusyWatch:
         gain = self._gain()
         self._measured = self._clock()
         if gain >= BUSY and not self._busy:
-            self.say(
+            _log.info(
                 f"note: the processor is busy, another program uses it too.{seen} With one thread "
                 f"instead of {self.threads} (OMP_NUM_THREADS=1, when a run is started or resumed; "
                 f"sums are then added up in another order) it would be about {gain:.1f} times as "

@@ -6,8 +6,9 @@ planned. Whatever changed is in the history of the run, with the number of steps
 """
 
 import hashlib
+import logging
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from i2i.config.recipes import load_options, merge
 from i2i.data.images.check import CheckResult
 from i2i.errors import I2iError, RunError
 from i2i.runs.folder import Run
+
+_log = logging.getLogger(__name__)
 
 PLACES = ("data.root", "data.root_b", "data.table", "data.split_table", "data.more")
 """Where the data lies; it must be the same data."""
@@ -173,16 +176,13 @@ def contents(checked: CheckResult) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16] if found else ""
 
 
-def require_continuable(
-    state: Mapping[str, Any], about: Mapping[str, Any], run: Run, say: Callable[[str], None]
-) -> None:
+def require_continuable(state: Mapping[str, Any], about: Mapping[str, Any], run: Run) -> None:
     """Refuse to go on elsewhere than where a run was, or with other data.
 
     Arguments:
         state: the checkpoint.
         about: what the next one will say of itself.
         run: that goes on.
-        say: told if what was trained on has changed in its place.
 
     Raises:
         RunError: it cannot go on.
@@ -205,7 +205,7 @@ def require_continuable(
             f"with its own. Begin a new run from its weights: i2i train --init-from "
             f"{shlex.quote(str(run.folder))} --dataroot {shlex.quote(str(where))}"
         )
-    say(
+    _log.info(
         "note: the training images are not those that the run began with, so the best checkpoint "
         "is looked for anew."
     )
@@ -245,14 +245,12 @@ def why_over(
     return None
 
 
-def say_replanned(
-    state: Mapping[str, Any], options: Options, stop: int, say: Callable[[str], None]
-) -> None:
+def say_replanned(state: Mapping[str, Any], options: Options, stop: int) -> None:
     """Say if the learning rates will not be as if the run had been planned as it is now."""
     former = read_options(state["options"]).train
     length = (options.train.steps, options.train.epochs)
     if (former.steps, former.epochs) != length and options.schedule.name != "constant":
-        say(
+        _log.info(
             f"note: the {options.schedule.name} learning rate is now planned over {stop} steps, so "
             "from here on it differs from that of the shorter run."
         )

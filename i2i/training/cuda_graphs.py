@@ -22,12 +22,15 @@ optimizers, compiled networks, the choice of algorithms). No step is left out an
 recording computes nothing.
 """
 
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+_log = logging.getLogger(__name__)
 
 Losses = dict[str, Tensor]
 
@@ -92,18 +95,11 @@ class StepGraphs:
     Arguments:
         recorder: makes the recordings.
         device: where steps are computed.
-        say: prints a line for a person.
     """
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        device: torch.device,
-        say: Callable[[str], None] = lambda line: None,
-    ) -> None:
+    def __init__(self, recorder: Recorder, device: torch.device) -> None:
         self.recorder = recorder
         self.device = device
-        self.say = say
         self._kinds: dict[Hashable, _Kind] = {}
         self._failed: set[Hashable] = set()
         self._said: set[str] = set()
@@ -196,7 +192,7 @@ class StepGraphs:
     def _say_once(self, line: str) -> None:
         if line not in self._said:
             self._said.add(line)
-            self.say(f"note: {line}")
+            _log.info(f"note: {line}")
 
 
 class CudaRecorder:

@@ -39,7 +39,6 @@ class Frozen:
         model: whose weights.
         patterns: which.
         prepare: puts a generator into the mode in which it is used.
-        say: is told what each pattern means.
 
     Raises:
         OptionsError: a pattern matches nothing.
@@ -50,13 +49,12 @@ class Frozen:
         model: Model,
         patterns: Iterable[str],
         prepare: Callable[[nn.Module], Any],
-        say: Callable[[str], None] = _log.info,
     ) -> None:
         self._prepare = prepare
         names: set[str] = set()
         for pattern in patterns:
             found = frozen_names(model, pattern)
-            say(f"frozen: {pattern}: {_amount(model, found)}")
+            _log.info(f"frozen: {pattern}: {_amount(model, found)}")
             names |= found
         self.names = frozenset(names)
         for name, parameter in model.named_parameters():

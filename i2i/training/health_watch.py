@@ -1,10 +1,13 @@
 """Says what is wrong with a run while it goes on, and writes it down."""
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Iterable
 
 from i2i.runs.health import IMMEDIATE, TOO_EARLY, is_early, judged, not_judged, verdicts
 from i2i.runs.verdict import Verdict
 from i2i.training.monitor import MetricLogger
+
+_log = logging.getLogger(__name__)
 
 RECENT = 20
 """Rows of the log in which to look for what is seen at once."""
@@ -19,16 +22,12 @@ class HealthWatch:
     Arguments:
         journal: whose rows are judged.
         monitor: the measure that tells progress, and whether "lower" or "higher" is better.
-        say: prints a line.
     """
 
-    def __init__(
-        self, journal: MetricLogger, monitor: tuple[str, str] | None, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, journal: MetricLogger, monitor: tuple[str, str] | None) -> None:
         self.journal = journal
         self.monitor = monitor
         self.current: list[Verdict] = []
-        self._say = say
         self._said: set[tuple[str, str]] = set()
 
     def look(self) -> None:
@@ -50,7 +49,7 @@ class HealthWatch:
         for verdict in found:
             if (verdict.kind, verdict.player) not in self._said:
                 self._said.add((verdict.kind, verdict.player))
-                self._say(f"health: {verdict}")
+                _log.info(f"health: {verdict}")
 
     def summary(self) -> list[str]:
         """The state of things in the end, a line each."""

@@ -1,5 +1,6 @@
 """The loop around the steps: log, validate, save, stop."""
 
+import logging
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,8 @@ from i2i.training.oom import OutOfMemoryError
 from i2i.training.pace import Pace
 from i2i.training.trainer import Losses, Trainer
 from i2i.training.validation import Validation
+
+_log = logging.getLogger(__name__)
 
 
 def fit(
@@ -123,7 +126,7 @@ def fit(
                 measure = due and (step == stop or processes.of_first(budget.affords_another()))
                 if due and not measure and not skipped:
                     skipped = True
-                    monitor.say(
+                    _log.info(
                         f"step {step}: no validation, since the last took {budget.last or 0:.1f} s "
                         f"and all together may take {validation_share:.0%} of the time "
                         "(train.validation_share); from here on, some are left out"
@@ -153,7 +156,7 @@ def fit(
                     monitor.restart_clock()
                 if ends:
                     if step < stop:
-                        monitor.say(
+                        _log.info(
                             f"step {step}: no better validation in {count} of them, so the "
                             "training ends here (go on with a larger --patience)."
                         )
@@ -206,14 +209,14 @@ class _Watching:
             self.keeper.save_if_best(self.trainer, measured)
             self._tell_what_was_passed_over()
         except CheckpointError as error:
-            self.monitor.say(f"{error} The run goes on without it.")
+            _log.info(f"{error} The run goes on without it.")
         if self.health is not None:
             self.health.look()
 
     def _tell_what_was_passed_over(self) -> None:
         if self.keeper.passed_over and not self.told:
             self.told = True
-            self.monitor.say(
+            _log.info(
                 f"step {self.trainer.steps_done}: by the measure that decides this would be the "
                 f"best, but its outputs are plainly wrong ({', '.join(self.keeper.passed_over)}; "
                 "see docs/health.md), so best.pt stays"
@@ -259,9 +262,9 @@ def _save_before_leaving(
         _make_ready(trainer, monitor)
         path = keeper.save(trainer, last=True)
     except I2iError as error:
-        monitor.say(f"step {step}: {error}")
+        _log.info(f"step {step}: {error}")
         return
-    monitor.say(
+    _log.info(
         f"saved after step {step}, before an error ended the training; go on with: "
         f"i2i train --resume {shlex.quote(str(path.parent.parent))}{cure}"
     )
@@ -326,12 +329,12 @@ def _save(
     except CheckpointError as error:
         if last:
             raise
-        monitor.say(f"{error} The run goes on; saving is tried again later.")
+        _log.info(f"{error} The run goes on; saving is tried again later.")
         return
     monitor.last_good = str(path)
     monitor.journal.checkpoint(trainer.steps_done, path)
     if path.parent != keeper.run.best.parent:
-        monitor.say(
+        _log.info(
             f"{keeper.run.folder} takes no checkpoint any more, so the last one is {path}; to go "
             f"on with it: i2i train --resume {shlex.quote(str(path.parent.parent))}"
         )

@@ -6,8 +6,8 @@ step waits for the device. The same scalars go to `log.jsonl` and to the other t
 
 import contextlib
 import json
+import logging
 import math
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -15,12 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import click
 import torch
 from PIL import Image
 from torch import Tensor
 
-from i2i.core.progress import Bar, can_draw, duration
+from i2i.core.progress import Pace, Update, duration, progress, reporter
 from i2i.core.registry import TRACKERS
 from i2i.errors import I2iError, TrainingError
 from i2i.runs.folder import Run
@@ -30,6 +29,8 @@ from i2i.runs.trackers.json_lines import JsonLines
 from i2i.runs.verdict import Verdict
 from i2i.system.atomic import replacing, write_text
 from i2i.training.busy import BusyWatch
+
+_log = logging.getLogger(__name__)
 
 LINE_INTERVAL = 15.0
 """Seconds between two progress lines where there is no terminal."""
@@ -44,7 +45,6 @@ class MetricLogger:
     Arguments:
         run: whose folder it is.
         start: the step after which the run goes on.
-        say: prints a line.
         restore: makes the folder of the run again if it is gone.
         trackers: names of those that it has beside JSON lines.
         options: of the run by their dotted paths, for trackers.
@@ -57,7 +57,6 @@ class MetricLogger:
         self,
         run: Run,
         start: int,
-        say: Callable[[str], None] = click.echo,
         restore: Callable[[], object] = lambda: None,
         trackers: Sequence[str] = ("tensorboard",),
         options: Mapping[str, Any] = MappingProxyType({}),
@@ -66,7 +65,6 @@ class MetricLogger:
         self.restore = restore
         self.rows = read_log(run.log).rows if start and run.log.exists() else []
         """All scalars so far, a row for each line of the log."""
-        self._say = say
         self._kinds: dict[str, type[Tracker]] = find_trackers(trackers)
         self._trackers: dict[str, Tracker] = {}
         self._options = dict(options)
@@ -103,7 +101,7 @@ class MetricLogger:
 
     def _leave_out(self, title: str, error: Exception) -> None:
         self._trackers.pop(title, None)
-        self._say(f"{title} cannot be written any more ({error}); the run goes on without it.")
+        _log.info(f"{title} cannot be written any more ({error}); the run goes on without it.")
 
     def _require_folder(self) -> None:
         """Write all rows into new files if somebody has removed the old ones.
@@ -135,7 +133,7 @@ class MetricLogger:
             with replacing(self.run.samples / f"step-{step:08d}.png") as partial:
                 sheet.save(partial, format="PNG")
         except OSError as error:
-            self._say(f"The image grid could not be saved: {error}.")
+            _log.info(f"The image grid could not be saved: {error}.")
 
     def text(self, name: str, text: str) -> None:
         self._require_folder()
@@ -147,7 +145,7 @@ class MetricLogger:
         try:
             write_text(self.run.folder / "health.json", text + "\n")
         except OSError as error:
-            self._say(f"The verdict on the run could not be saved: {error}.")
+            _log.info(f"The verdict on the run could not be saved: {error}.")
         self.text("health", "\n\n".join(map(str, found)) or "Nothing to complain of.")
 
     def close(self) -> None:
@@ -175,9 +173,7 @@ class ProgressLogger:
         start, stop: the steps of this run.
         samples_before: how many images come before a step.
         terms: what is shown of each player while it trains; everything goes into the log.
-        say: prints a line.
         mean: what makes tensors their mean over all processes; called by `write` alone.
-        shown: whether to show a progress bar, on a terminal or in a notebook.
         busy: says when the processor is busy with something else.
         idle: whether the device has computed all that it was asked for. A device that is still
             busy when a batch has come did not wait for it, however long Python did; of one that is
@@ -192,9 +188,7 @@ class ProgressLogger:
         stop: int,
         samples_before: Callable[[int], int],
         terms: Collection[str],
-        say: Callable[[str], None] = click.echo,
         mean: Callable[[Tensor], Tensor] = lambda values: values,
-        shown: bool = True,
         idle: Callable[[], bool] = lambda: True,
         busy: BusyWatch | None = None,
     ) -> None:
@@ -205,34 +199,27 @@ class ProgressLogger:
         self.samples_before = samples_before
         self.terms = terms
         self.last_good: str = "none yet"
-        self._print = say
         self.busy = busy
-        if busy is not None:
-            busy.say = self.say
         self._step = start
         self._gathered: list[tuple[int, str, Tensor]] = []
         self._waited = 0.0
         self._busy_since = self._said = time.perf_counter()
         self._since = self._start = start
         self._text = ""
-        self._bar = Bar("training", stop - start)
-        self._drawn = shown and can_draw(sys.stderr)
+        self._pace = Pace(stop - start)
+        self._task = contextlib.ExitStack()
+        self._show: Update | None = None
 
     def __enter__(self) -> "ProgressLogger":
         if self.busy is not None:
             self.busy.begin()
+        if reporter().live:
+            self._show = self._task.enter_context(progress("training"))
         self._said = self._busy_since = time.perf_counter()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if self._drawn:
-            self._bar.close()
-
-    def say(self, line: str) -> None:
-        """Print a line, not into the middle of the bar."""
-        if self._drawn:
-            self._bar.clear()
-        self._print(line)
+        self._task.close()
 
     def batches(self, loader: Any) -> Iterator[Any]:
         """Hand on the batches of a loader; the time that the steps wait for them is counted."""
@@ -250,10 +237,10 @@ class ProgressLogger:
         """Take the losses of a step, without looking at them."""
         self._step = step
         self._gathered.extend((step, name, value) for name, value in losses.items())
-        if self._drawn:
-            self._bar.update(step - self._start, self._text)
+        if self._show is not None:
+            self._show(step - self._start, self.stop - self._start, self._text)
         else:
-            self._bar.pace.reached(step - self._start)
+            self._pace.reached(step - self._start)
 
     def write(self, rates: Mapping[str, float]) -> None:
         """Read what was gathered since the last time, check it, and write the means down.
@@ -279,11 +266,11 @@ class ProgressLogger:
         self._text = "  ".join(
             [f"{rate:.1f} images/s", *(f"{name} {value:.3g}" for name, value in terms.items())]
         )
-        if not self._drawn and (now - self._said > LINE_INTERVAL or self._step == self.stop):
+        if self._show is None and (now - self._said > LINE_INTERVAL or self._step == self.stop):
             self._said = now
-            left = self._bar.pace.left()
+            left = self._pace.left()
             remaining = "" if left is None else f"  {duration(left)} left"
-            self.say(f"step {self._step}/{self.stop}{remaining}  {self._text}")
+            _log.info(f"step {self._step}/{self.stop}{remaining}  {self._text}")
         if self.busy is not None:
             self.busy.look()
         self._since = self._step

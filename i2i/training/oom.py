@@ -1,6 +1,7 @@
 """A step for which the memory does not suffice is repeated in smaller pieces."""
 
 import gc
+import logging
 import tempfile
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from i2i.distributed.gradients import rehearsing
 from i2i.errors import TrainingError
 from i2i.system.memory import OUT_OF_MEMORY, is_out_of_memory
 from i2i.training.trainer import Losses, Trainer
+
+_log = logging.getLogger(__name__)
 
 MARGIN = 256 * 2**20
 """Bytes that are kept free in a rehearsal, for what carries gradients to other processes: what NCCL
@@ -43,18 +46,15 @@ class OOMRetry:
 
     Arguments:
         trainer: does the steps; its `gradient_accumulation` is what changes.
-        say: prints a line for a person.
         changed: told the new number of pieces.
     """
 
     def __init__(
         self,
         trainer: Trainer,
-        say: Callable[[str], None],
         changed: Callable[[int], None] = lambda pieces: None,
     ) -> None:
         self.trainer = trainer
-        self.say = say
         self.changed = changed
         self.pieces = trainer.gradient_accumulation
         self._proven: set[tuple[Hashable, int]] = set()  # kind of a step, pieces
@@ -178,7 +178,7 @@ class OOMRetry:
             if norms
             else "the gradients are those of the whole batch, unless a network compares images"
         )
-        self.say(
+        _log.info(
             f"note: {why} the run goes on, with train.gradient_accumulation = {self.pieces}: "
             f"{consequence}."
         )

@@ -9,7 +9,7 @@ channels and domains that are new.
 import hashlib
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def recipe_of(reference: str) -> dict[str, Any]:
     return recipe
 
 
-def begin_from(model: Model, options: Options, say: Callable[[str], None] = _log.info) -> Begun:
+def begin_from(model: Model, options: Options) -> Begun:
     """Let the networks of a new run begin with the weights that `train.init_from` names.
 
     Of generators it is the moving average that is taken, where there is one: what is used.
@@ -118,7 +118,6 @@ def begin_from(model: Model, options: Options, say: Callable[[str], None] = _log
     Arguments:
         model: with fresh weights.
         options: of the run.
-        say: is given a line for each thing that a person should know.
 
     Raises:
         CheckpointError: they cannot be read.
@@ -143,7 +142,7 @@ def begin_from(model: Model, options: Options, say: Callable[[str], None] = _log
             f"{listed(misfits, 5)}."
         )
     for line in _report(name, taken):
-        say(line)
+        _log.info(line)
     return Begun(name, _sha256(path), (*taken.partly, *taken.anew))
 
 

@@ -70,9 +70,9 @@ def _problems(trainer: Trainer, state: Mapping[str, Any]) -> Iterator[str]:
     if not _are_rates(state.get("rates", {})):
         yield f"its learning rates (={shortened(state['rates'])}) are no numbers"
     for player, history in trainer.histories.items():
-        found, own = state["histories"][player], history.state_dict()
-        if not _like(found.get("turns"), own["turns"]) or not _alike(
-            found.get("mean"), own["mean"]
+        past, ours = state["histories"][player], history.state_dict()
+        if not _like(past.get("turns"), ours["turns"]) or not _alike(
+            past.get("mean"), ours["mean"]
         ):
             yield f"the past of the {player} does not fit its networks"
     yield from _ranks(state.get("ranks", []), trainer.model.state_dict())

@@ -1,5 +1,6 @@
 """What a run is judged by while it trains: a distance, a classifier, a measure that decides."""
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -20,13 +21,14 @@ from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
 from i2i.metrics.features import find_features
 from i2i.models import find_model
 
-Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
+
 
 CLASSIFIER_IMAGES = 4000
 """Training images that the classifier learns from."""
 
 
-def resolve_monitor(options: Options, device: torch.device | str, say: Say) -> Options:
+def resolve_monitor(options: Options, device: torch.device | str) -> Options:
     """Write into the options of a new run which measure decides on its best checkpoint.
 
     Raises:
@@ -34,7 +36,7 @@ def resolve_monitor(options: Options, device: torch.device | str, say: Say) -> O
             of the measure is better, or `patience` has nothing to go by.
     """
     if options.train.monitor == "auto":
-        options = _settled(options, device, say)
+        options = _settled(options, device)
     monitor = options.train.monitored
     if options.train.patience is not None and monitor is None:
         raise OptionsError(
@@ -84,18 +86,18 @@ def require_measured(
         )
 
 
-def _settled(options: Options, device: torch.device | str, say: Say) -> Options:
+def _settled(options: Options, device: torch.device | str) -> Options:
     monitor: str | None = find_model(options.model).monitor
     if monitor == "domain_accuracy" and not _can_classify(options):
         monitor = "distance"
     if monitor == "distance":
-        distance = distance_of(options, device, say)
+        distance = distance_of(options, device)
         monitor = distance.name if distance else None
     changes = {"train": {"monitor": monitor or "none"}}
     return read_options(merge(options.to_dict(), changes))
 
 
-def distance_of(options: Options, device: torch.device | str, say: Say) -> Distance | None:
+def distance_of(options: Options, device: torch.device | str) -> Distance | None:
     """The distance between generated and real images, if one is wanted.
 
     Raises:
@@ -107,13 +109,13 @@ def distance_of(options: Options, device: torch.device | str, say: Say) -> Dista
             return None
         case "swd":
             return sliced_wasserstein(seed)
-    features = find_features(options.train.distance, device=device, say=say)
+    features = find_features(options.train.distance, device=device)
     assert features is not None  # only "auto" may find none
     return kernel(features, seed)
 
 
 def classifier_of(
-    options: Options, source: Source, device: torch.device | str, say: Say
+    options: Options, source: Source, device: torch.device | str
 ) -> Callable[[], Classifier] | None:
     """What gives a classifier of the domains, trained on real images when it is first asked for.
 
@@ -140,7 +142,7 @@ def classifier_of(
             raise DataError(
                 f"{error} It judges the validations; without it: --set train.classifier_steps=0."
             ) from error
-        say(
+        _log.info(
             f"a classifier of the domains is right on {trained.accuracy:.1%} of "
             f"{trained.held_out} held-out real images; it judges the translations"
         )

@@ -1,6 +1,7 @@
 """A whole training run: from options to a run folder, or on from where one stopped."""
 
 import contextlib
+import logging
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import torch
 from i2i.config import Layer, Options, read_options
 from i2i.config.recipes import flat, merge, settings_layer
 from i2i.core.plugins import keep_copies
+from i2i.core.progress import audible
 from i2i.core.signals import explain
 from i2i.data.images.content_hash import fingerprint
 from i2i.data.kinds import find_kind
@@ -77,7 +79,7 @@ from i2i.training.selection import classifier_of, distance_of, require_measured,
 from i2i.training.together import NoJournal, StopFlag
 from i2i.training.validation import Validation
 
-Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
 
 ECHO = 2.0
 """Seconds in which a signal is that of before: a scheduler and the launcher may both send it."""
@@ -92,6 +94,7 @@ class Outcome:
     exit_code: int
 
 
+@audible()
 def start(
     options: Options,
     runs_dir: Path | str = "runs",
@@ -102,7 +105,6 @@ def start(
     rescue_dir: Path | str | None = None,
     tags: Sequence[str] = (),
     note: str = "",
-    say: Say = print,
 ) -> Outcome:
     """Train a new model.
 
@@ -119,7 +121,6 @@ def start(
             system's folder for temporary files.
         tags, note: words to find the run again by (`i2i runs`), and a remark; kept beside what it
             runs on.
-        say: prints a line for a person.
 
     Raises:
         I2iError: the options, the data or the run folder are not as they should be, or a loss was
@@ -130,13 +131,13 @@ def start(
         run = Run(Path(runs_dir) / processes.of_first(own_name))
         if processes.first and name is not None:
             refuse_existing(run.folder)
-        say = _voice(say, processes)
-        settled = _settled(options, processes, say)
-        folder = RunFolder(run, {}, say)
-        training = _Training(folder, processes, device, rescue_dir, say, _label(tags, note))
+        settled = _settled(options, processes)
+        folder = RunFolder(run, {})
+        training = _Training(folder, processes, device, rescue_dir, _label(tags, note))
         return training.begin(settled, name is None)
 
 
+@audible()
 def resume(
     run_or_checkpoint: Path | str,
     changes: str | Layer | Sequence[str | Layer] | None = None,
@@ -145,7 +146,6 @@ def resume(
     rescue_dir: Path | str | None = None,
     tags: Sequence[str] = (),
     note: str = "",
-    say: Say = print,
 ) -> Outcome:
     """Go on with a run exactly where its newest checkpoint (or the one given) left it.
 
@@ -158,7 +158,6 @@ def resume(
             {"train.steps": 300}, or several of these.
         device: "auto", "cpu", "cuda", ...
         rescue_dir, tags, note: as for `start`; tags add to those that there are.
-        say: prints a line for a person.
 
     Raises:
         I2iError: as for `start`; somebody else trains the run; other options are to change.
@@ -172,11 +171,11 @@ def resume(
             processes,
             device,
             rescue_dir,
-            _voice(say, processes),
             label=_label(tags, note),
         )
 
 
+@audible()
 def resume_or_start(
     options: Options,
     runs_dir: Path | str,
@@ -186,13 +185,11 @@ def resume_or_start(
     rescue_dir: Path | str | None = None,
     tags: Sequence[str] = (),
     note: str = "",
-    say: Say = print,
 ) -> Outcome:
     """Go on with the run of this name if it has a checkpoint, otherwise begin it: what a job in a
     chain of jobs does, of which any may be the first. Arguments and errors are those of the two.
     """
     with together(device) as processes:
-        say = _voice(say, processes)
         folder = Path(runs_dir) / name
         if not processes.of_first(bool(Run(folder).checkpoints())):
             if processes.first:
@@ -205,11 +202,10 @@ def resume_or_start(
                 rescue_dir=rescue_dir,
                 tags=tags,
                 note=note,
-                say=say,
             )
 
         def settled(run: Run, former: Options) -> Options:
-            asked = _settled(options, processes, say)
+            asked = _settled(options, processes)
             asked = resolve_precision(asked, pick_device(processes.device(device)))
             return continued(run, former, changes_to(former, asked))
 
@@ -219,19 +215,18 @@ def resume_or_start(
             processes,
             device,
             rescue_dir,
-            say,
             shorter=True,
             label=_label(tags, note),
         )
 
 
+@audible()
 def replay(
     run_or_checkpoint: Path | str,
     runs_dir: Path | str = "runs",
     name: str | None = None,
     *,
     device: str = "auto",
-    say: Say = print,
 ) -> Outcome:
     """Do a run again from its beginning, with each change of its options at the step at which it
     was made. On the same machine and with as many processes, the weights are the same.
@@ -240,26 +235,22 @@ def replay(
         run_or_checkpoint: a run folder, or a checkpoint file.
         runs_dir, name: of the new run; by default named after the old one.
         device: "auto", "cpu", "cuda", ...
-        say: prints a line for a person.
     """
     with together(device) as processes:
-        say = _voice(say, processes)
         path, why = find_checkpoint(Path(run_or_checkpoint), Path())
         _, state = open_checkpoint(path)
-        say(f"doing again {why}")
+        _log.info(f"doing again {why}")
         parts = segments(state)
         name = name or f"{path.resolve().parent.parent.name}-again"
         run = Run(Path(runs_dir) / name)
         if processes.first:
             refuse_existing(run.folder)
-        first = _Training(RunFolder(run, {}, say), processes, device, None, say)
+        first = _Training(RunFolder(run, {}), processes, device, None)
         outcome = first.begin(parts[0][1], unique=False, until=parts[0][0])
         for end, options in parts[1:]:
             if outcome.exit_code:
                 break
-            outcome = _resume(
-                run.folder, partial(_as_told, options), processes, device, None, say, end
-            )
+            outcome = _resume(run.folder, partial(_as_told, options), processes, device, None, end)
         return outcome
 
 
@@ -269,7 +260,6 @@ def _resume(
     processes: Processes,
     device: str,
     rescue_dir: Path | str | None,
-    say: Say,
     until: int | None = None,
     shorter: bool = False,
     label: Mapping[str, Any] = MappingProxyType({}),
@@ -279,7 +269,7 @@ def _resume(
     if bundle_weights(path) is not None:
         raise _stateless(path, run_or_checkpoint)
     run = open_run(path.resolve().parent.parent)
-    folder = RunFolder(run, {}, say)
+    folder = RunFolder(run, {})
     if processes.first:
         folder.own()
     try:
@@ -289,9 +279,9 @@ def _resume(
         if not state["optimizers"]:
             raise _stateless(path, run_or_checkpoint)
         options = options_after(run, former)
-        options = resolve_monitor(options, "cpu", say)
-        say(f"resuming from {why}")
-        training = _Training(folder, processes, device, rescue_dir, say, label)
+        options = resolve_monitor(options, "cpu")
+        _log.info(f"resuming from {why}")
+        training = _Training(folder, processes, device, rescue_dir, label)
         return training.go_on(options, state, until, shorter)
     finally:
         folder.release()
@@ -323,11 +313,11 @@ def _as_told(options: Options, run: Run, former: Options) -> Options:
     return options
 
 
-def _settled(options: Options, processes: Processes, say: Say) -> Options:
+def _settled(options: Options, processes: Processes) -> Options:
     """The options with what only the data and the installed packages can tell. A collective."""
     settled = processes.in_turns(lambda: resolve_options(options, data_kind(options)))
     if processes.first:  # it may download something
-        settled = resolve_monitor(settled, "cpu", say)
+        settled = resolve_monitor(settled, "cpu")
     if settled.train.init_from:
         source = processes.in_turns(lambda: source_of(settled.train.init_from))
         train = settled.train.model_copy(update={"init_from": source})
@@ -343,7 +333,6 @@ class _Training:
         processes: that train together.
         device: the name of a device.
         rescue_dir: takes the last checkpoint if the folder does not.
-        say: prints a line.
         label: the tags and the note of the run, as far as they are new.
     """
 
@@ -353,7 +342,6 @@ class _Training:
         processes: Processes,
         device: str,
         rescue_dir: Path | str | None,
-        say: Say,
         label: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         settle_threads()
@@ -361,7 +349,6 @@ class _Training:
         self.processes = processes
         self.device = pick_device(processes.device(device))
         self.rescue_dir = None if rescue_dir is None else Path(rescue_dir)
-        self.say = say
         self.label = label
 
     def begin(self, options: Options, unique: bool, until: int | None = None) -> Outcome:
@@ -390,7 +377,7 @@ class _Training:
         unique: bool,
         shorter: bool = False,
     ) -> Outcome:
-        processes, device, say = self.processes, self.device, self.say
+        processes, device = self.processes, self.device
         run = self.folder.run
         options = resolve_precision(options, device)
         train = options.train
@@ -403,15 +390,15 @@ class _Training:
         metrics = find_measures(train.metrics, has_truth=find_kind(data_kind(options)).has_truth)
         model = build_model(options)
         for notice in model.notices:
-            say(f"note: {notice}")
+            _log.info(f"note: {notice}")
         with _telling_where_data_is(options, None if state is None else run):
-            source = processes.in_turns(lambda: open_source(options, model.data, say))
+            source = processes.in_turns(lambda: open_source(options, model.data))
         if state is None and processes.first:
             with contextlib.suppress(I2iError, OSError):  # it is the training that matters
                 for remark in remarks(options, model.data, source):
-                    say(remark)
+                    _log.info(remark)
             if line := without_gpu(options, device.type):
-                say(line)
+                _log.info(line)
         stop = run_length(options, source.images)
         about: dict[str, Any] = {
             "options": options.to_dict(),
@@ -421,17 +408,17 @@ class _Training:
         }
         begun = None if state is None else Begun.read(state.get("init"))
         if state is None and train.init_from:
-            begun = begin_from(model, options, say)
+            begun = begin_from(model, options)
         if begun is not None:
             about["init"] = begun.told()
         if state is not None:
-            require_continuable(state, about, run, say)
+            require_continuable(state, about, run)
             validated = bool(source.validation_images)
             why = why_over(state, options, stop, validated, shorter=shorter)
             if why is not None:
-                say(f"finished already: {run.folder} {why}")
+                _log.info(f"finished already: {run.folder} {why}")
                 return Outcome(run.folder, state["step"], 0)
-            say_replanned(state, options, stop, say)
+            say_replanned(state, options, stop)
         trainer = build_trainer(
             options,
             model,
@@ -440,11 +427,10 @@ class _Training:
             length=stop,
             processes=processes,
             begun=begun,
-            say=say,
         )
         growing = growth(options)
         if growing is not None and stop < growing.steps:
-            say(
+            _log.info(
                 f"note: the networks grow over {growing.steps} steps, the run ends after {stop}, "
                 f"at {growing.stages[growing.stage(stop - 1)].size} pixels: shorten growth.stages."
             )
@@ -455,11 +441,11 @@ class _Training:
             require_resumable(trainer, state, which)
             trainer.load_state_dict(state)
             if (changed := restore_own_state(model, state, processes)) is not None:
-                say(f"note: {changed}")
+                _log.info(f"note: {changed}")
         begin = trainer.steps_done
         validation = None
         if processes.first:
-            validation = _validation(options, source, device, metrics, say)
+            validation = _validation(options, source, device, metrics)
 
         keeper = CheckpointManager(
             run,
@@ -503,11 +489,10 @@ class _Training:
                 else:
                     self.folder.reopen(text, begin)
                 keeper.run = run = self.folder.run
-                record_splits(run.folder, source, say, source.sides)
+                record_splits(run.folder, source, source.sides)
                 journal = MetricLogger(
                     run,
                     0 if state is None else begin,
-                    say,
                     restore=self.folder.restore,
                     trackers=train.trackers,
                     options=flat(options.to_dict()),
@@ -520,16 +505,14 @@ class _Training:
                 stop=stop,
                 samples_before=before,
                 terms={name for each in model.objectives.values() for name in each.weights},
-                say=say,
                 mean=processes.mean,
-                shown=processes.first,
                 idle=partial(_idle, device),
-                busy=BusyWatch(say) if device.type == "cpu" and processes.first else None,
+                busy=BusyWatch() if device.type == "cpu" and processes.first else None,
             )
             if state is not None:
                 monitor.last_good = str(run.checkpoint(begin))
-            health = HealthWatch(journal, train.monitored, monitor.say)
-            say(
+            health = HealthWatch(journal, train.monitored)
+            _log.info(
                 f"training {options.model} on {_where(device, processes)} for {stop - begin} steps "
                 f"of {before(begin + 1) - before(begin)} ({train.precision}), run folder "
                 f"{run.folder}; to watch: "
@@ -553,7 +536,7 @@ class _Training:
                 journal.scalars(trainer.steps_done + 1, {"memory/gradient_accumulation": pieces})
 
             used = Resources(run.folder, device, begin)
-            rescue = OOMRetry(trainer, monitor.say, in_more_pieces)
+            rescue = OOMRetry(trainer, in_more_pieces)
             began = time.perf_counter()
             try:
                 over = fit(
@@ -568,7 +551,7 @@ class _Training:
                             pin_memory=device.type == "cuda",
                             rank=processes.rank,
                             world=processes.world,
-                            skipped=_Skipped(monitor.say) if options.data.skip_bad else None,
+                            skipped=_Skipped() if options.data.skip_bad else None,
                         ),
                         device,
                     ),
@@ -596,7 +579,7 @@ class _Training:
         if not over:
             code = 0 if interrupt.signal is None else interrupt.exit_code
             if code:
-                say(
+                _log.info(
                     f"stopped after step {steps} ({took}); go on with: i2i train --resume "
                     f"{shlex.quote(str(run.folder))}"
                 )
@@ -610,23 +593,22 @@ class _Training:
                 best += f", though its outputs show: {', '.join(keeper.best_flaws)}"
         if validation is not None:
             for line in health.summary():
-                say(line)
+                _log.info(line)
         sheets_in = f"; image grids in {run.samples}" if validation is not None else ""
-        say(f"done: {took}{best}{sheets_in}")
+        _log.info(f"done: {took}{best}{sheets_in}")
         return Outcome(run.folder, steps, 0)
 
 
 class _Skipped:
     """Says which images have become unreadable while they are trained on, and counts them."""
 
-    def __init__(self, say: Say) -> None:
-        self.say = say
+    def __init__(self) -> None:
         self.known: set[str] = set()
 
     def __call__(self, text: str) -> None:
         if text not in self.known:
             self.known.add(text)
-            self.say(f"note: {text} Others take its place (--skip-bad): {len(self.known)} so far.")
+            _log.info(f"note: {text} Others take its place (--skip-bad): {len(self.known)} so far.")
 
 
 def _validation(
@@ -634,10 +616,9 @@ def _validation(
     source: Source,
     device: torch.device,
     metrics: Mapping[str, Measure],
-    say: Say,
 ) -> Validation | None:
     if not source.validation_images:
-        say("note: there is no image left to validate with, so there will be no image grids.")
+        _log.info("note: there is no image left to validate with, so there will be no image grids.")
         return None
     return Validation(
         source.validation_batches(options.train.validation_images),
@@ -645,8 +626,8 @@ def _validation(
         sheet=options.train.visualize_images,
         sides=source.sides,
         seed=options.train.seed,
-        distance=distance_of(options, device, say),
-        classifier=classifier_of(options, source, device, say),
+        distance=distance_of(options, device),
+        classifier=classifier_of(options, source, device),
         metrics=metrics,
     )
 
@@ -678,15 +659,3 @@ def _where(device: torch.device, processes: Processes) -> str:
 def _workers(options: Options, processes: Processes) -> int:
     workers = options.data.workers
     return default_workers(processes.local_world) if workers == "auto" else workers
-
-
-def _voice(say: Say, processes: Processes) -> Say:
-    """`say` of the first process. If nobody listens any more (`i2i train | head`), the run goes on
-    in silence."""
-
-    def carefully(line: str) -> None:
-        if processes.first:
-            with contextlib.suppress(OSError):
-                say(line)
-
-    return carefully

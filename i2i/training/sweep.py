@@ -3,9 +3,10 @@
 import hashlib
 import itertools
 import json
+import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from i2i.core.signals import parse_monitor
 from i2i.errors import OptionsError, RunError, TrainingError, how_to_install
 from i2i.runs.folder import Run
 from i2i.runs.log import read_log
-from i2i.training.session import Outcome, Say, resume_or_start
+from i2i.training.session import Outcome, resume_or_start
+
+_log = logging.getLogger(__name__)
 
 REPEATS = ("train.seed", "data.fold", "data.split_seed")
 """Varied last, so that something is known of all variants if a sweep is cut short."""
@@ -124,13 +127,14 @@ def options_of(sweep: Sweep, trial: Trial) -> Options:
 
 
 def train_trial(
-    sweep: Sweep, trial: Trial, runs_dir: Path, *, device: str = "auto", say: Say = print
+    sweep: Sweep, trial: Trial, runs_dir: Path, *, device: str = "auto"
 ) -> Outcome | None:
     """Train a run, or go on with it; one that is over stays as it is.
 
     Returns:
         None if it failed: its training cannot go on, or somebody else trains it at present.
     """
+    _log.info(f"run {trial.name}")
     tags = [f"sweep:{sweep.name}", *([f"variant:{trial.variant}"] if trial.variant else [])]
     try:
         return resume_or_start(
@@ -139,15 +143,14 @@ def train_trial(
             trial.name,
             device=device,
             tags=tags,
-            say=lambda line: say(f"{trial.name}: {line}"),
         )
     except (TrainingError, RunError) as error:
-        say(f"{trial.name}: {error}")
+        _log.info(f"{trial.name}: {error}")
         return None
 
 
 def optimise(
-    sweep: Sweep, runs_dir: Path, *, device: str = "auto", say: Say = print
+    sweep: Sweep, runs_dir: Path, *, device: str = "auto"
 ) -> Iterator[tuple[Trial, Outcome | None]]:
     """Let Optuna propose the runs of a sweep, one after the other, by the best validation of those
     before. What is known is kept in `RUNS_DIR/NAME.optuna.log`, which several processes may share;
@@ -174,14 +177,14 @@ def optimise(
 
     def done(name: str, variant: str, own: Mapping[str, Any], number: int) -> Any:
         trial = Trial(name, variant, {**sweep.variants.get(variant, {}), **own})
-        outcome = train_trial(sweep, trial, runs_dir, device=device, say=say)
+        outcome = train_trial(sweep, trial, runs_dir, device=device)
         if outcome is None:
             study.tell(number, state=TrialState.FAIL)
         elif not outcome.exit_code:
             study.tell(number, best_validation(outcome.folder))
         return trial, outcome
 
-    direction = _direction(sweep, say)
+    direction = _direction(sweep)
     study = optuna.create_study(
         study_name=sweep.name, storage=storage, direction=direction, load_if_exists=True
     )
@@ -217,12 +220,12 @@ def _suggested(asked: Any, name: str, values: Sequence[Any] | Range) -> Any:
     return asked.suggest_float(name, values.low, values.high, log=values.log)
 
 
-def _direction(sweep: Sweep, say: Callable[[str], None]) -> Any:
+def _direction(sweep: Sweep) -> Any:
     """Whether the measure that decides is to be small or large."""
     from i2i.training.selection import resolve_monitor
 
     options = options_of(sweep, Trial("", "", next(iter(sweep.variants.values()), {})))
-    monitored = resolve_monitor(options, "cpu", say).train.monitored
+    monitored = resolve_monitor(options, "cpu").train.monitored
     if monitored is None:
         raise OptionsError(
             "method = 'optuna' needs a measure that decides which run is the best: set "

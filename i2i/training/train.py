@@ -1,6 +1,6 @@
 """A whole training in one call, for programs and notebooks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ def train(
     rescue_dir: Path | str | None = None,
     tags: Sequence[str] = (),
     note: str = "",
-    say: Callable[[str], None] = print,
     **more: Any,
 ) -> Outcome:
     """Train a new model, as `i2i train` does::
@@ -45,7 +44,6 @@ def train(
         device: "auto", "cpu", "cuda", ...
         rescue_dir: takes the last checkpoint if the disk of the run folder is full.
         tags, note: words to find the run again by, and a remark, as for `--tag` and `--note`.
-        say: is given each line that is said.
         more: changes by name: a table (`objective={"l1": 50}`), or what the command line has a flag
             for (`steps`, `epochs`, `batch_size`, `seed`, `precision`, `direction`, `workers`, ...).
 
@@ -70,5 +68,4 @@ def train(
         rescue_dir=rescue_dir,
         tags=tags,
         note=note,
-        say=say,
     )

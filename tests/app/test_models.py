@@ -121,7 +121,7 @@ def test_weights_that_were_handed_on_are_models_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Path(__file__).parent.parent / "version_0_1" / "pix2pix"
-    bundle = export_bundle(run, tmp_path / "handed-on", sheet=False, say=lambda text: None)
+    bundle = export_bundle(run, tmp_path / "handed-on", sheet=False)
     monkeypatch.setattr(models_module, "named_source", {Path("zoo:mine"): bundle}.get)
     models = Models(named_models([str(bundle), "zoo:mine"]), device="cpu")
     assert models.names() == {"handed-on": bundle, "mine": bundle}

@@ -19,7 +19,7 @@ from shrunk import shrunk
 
 
 def trained(options: Options, folder: Path) -> Path:
-    return train.start(options, folder, "run", device="cpu", say=lambda line: None).folder
+    return train.start(options, folder, "run", device="cpu").folder
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def noisy(source: Path, target: Path, *, scale: float = 20.0) -> Path:
 
 def run_of(recipe: str, dataroot: Path, folder: Path, *settings: str) -> Path:
     options = shrunk(recipe, f"data.root={dataroot}", *settings)
-    train.start(options, folder.parent, folder.name, device="cpu", say=lambda line: None)
+    train.start(options, folder.parent, folder.name, device="cpu")
     return folder
 
 

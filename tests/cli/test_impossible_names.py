@@ -52,7 +52,7 @@ def test_for_programs_too() -> None:
         load_translator(LONG)
     options = load_options("pix2pix", dataroot=LONG)
     with pytest.raises(DataError, match=r"5,000 letters"):
-        open_source(options, "paired", lambda line: None)
+        open_source(options, "paired")
 
 
 def test_a_run_that_is_not_there_but_another(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def said(*arguments: object) -> str:
 def trained(recipe: str, root: Path, runs: Path) -> Path:
     settings = [f"data.root={root}", "train.steps=2", "generator.init_gain=0.3"]
     options = shrunk(recipe, *settings)
-    return train.start(options, runs, recipe, device="cpu", say=lambda line: None).folder
+    return train.start(options, runs, recipe, device="cpu").folder
 
 
 @pytest.fixture

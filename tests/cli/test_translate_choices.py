@@ -23,7 +23,7 @@ def run(facades: Path, tmp_path: Path) -> Path:
     """A run with dropout, and all of its checkpoints."""
     deep = ("data.load_size=64", "data.crop_size=64", "generator.downs=6")  # which has dropout
     options = shrunk("pix2pix", f"data.root={facades}", "train.keep=all", *deep)
-    return train.start(options, tmp_path / "runs", "a", device="cpu", say=lambda line: None).folder
+    return train.start(options, tmp_path / "runs", "a", device="cpu").folder
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_half_way_between_an_image_and_its_translation(
 
 def test_the_label_lies_between(domains: Path, tmp_path: Path) -> None:
     options = shrunk("stargan", f"data.root={domains}", "data.domains=[]")
-    folder = train.start(options, tmp_path, "a", device="cpu", say=lambda line: None).folder
+    folder = train.start(options, tmp_path, "a", device="cpu").folder
     translator = load_translator(folder, device="cpu", strength=0.25)
     assert translator.conditioner is not None
     assert "of the labels" in translator.strength_said

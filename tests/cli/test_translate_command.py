@@ -13,8 +13,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from torch import Tensor, nn
 
+from i2i.cli import cli
 from i2i.cli.translate import command
 from i2i.errors import DataError, OptionsError
+from i2i.inference import folder
 from i2i.inference.folder import translate_folder
 from i2i.inference.translator import Translator
 
@@ -59,7 +61,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+    return CliRunner().invoke(cli, ["translate", *map(str, arguments)])
 
 
 def test_folder_is_translated_without_a_further_flag(
@@ -112,7 +114,7 @@ def test_tiles_are_asked_for(
 
     def watched(translator: Translator, *arguments: Any, **more: Any) -> Any:
         seen.append(translator.tile)
-        translator.say("too large")
+        translator._tell("too large")
         return translate_folder(translator, *arguments, **more)
 
     monkeypatch.setattr("i2i.inference.folder.translate_folder", watched)
@@ -161,7 +163,7 @@ def test_progress_is_drawn_on_a_terminal(
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    command.main([str(photos), str(tmp_path / "out")], standalone_mode=False)
+    cli.main(["translate", str(photos), str(tmp_path / "out")], standalone_mode=False)
     assert "0/2" in terminal.getvalue()
     assert "2/2" in terminal.getvalue()
 
@@ -246,12 +248,13 @@ def test_what_exists_is_left_out_when_told(asked: list[Any], photos: Path, tmp_p
 def test_ctrl_c_says_how_to_go_on(
     asked: list[Any], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*arguments: Any, progress: Any, **more: Any) -> None:
-        progress(0, 2)
-        progress(1, 2)
-        raise KeyboardInterrupt
+    def stopped(work: Any, *arguments: Any, **more: Any) -> None:
+        if work.job.source.name == "b.png":
+            raise KeyboardInterrupt
+        write(work, *arguments, **more)
 
-    monkeypatch.setattr("i2i.inference.folder.translate_folder", stopped)
+    write = folder._write
+    monkeypatch.setattr(folder, "_write", stopped)
     result = invoke(photos, tmp_path / "out")
     assert result.exit_code == 130
     assert "stopped: 1 of 2 done; the same command with --skip-existing" in result.stderr

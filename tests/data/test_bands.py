@@ -21,7 +21,6 @@ from i2i.data.images.probe import ImageInfo, look_at
 from i2i.data.loading.decoded_cache import in_memory
 from i2i.data.sides import sides_of
 from i2i.data.sources import open_source, resolve_options
-from i2i.data.sources.source import silent
 from i2i.errors import DataError, OptionsError
 
 RANDOM = np.random.default_rng(0)
@@ -71,7 +70,7 @@ def test_what_only_the_files_tell_is_measured(scenes: Path) -> None:
 
 def test_networks_get_all_of_it(scenes: Path) -> None:
     options = resolved(scenes, "data.A.channels=6", "data.B.range=[0, 100]")
-    source = open_source(options, "paired", silent)
+    source = open_source(options, "paired")
     pair = source.validation[0]
     assert pair.source.dtype == torch.uint16
     there = tifffile.imread(scenes / "val" / "A" / "0.tif").astype(np.float64)
@@ -85,7 +84,7 @@ def test_networks_get_all_of_it(scenes: Path) -> None:
 
 def test_two_domains_of_bands(scenes: Path) -> None:
     options = resolved(scenes, "data.A.channels=6", 'data.B.range="auto"', model="cyclegan")
-    sample = open_source(options, "unpaired", silent).train[0]
+    sample = open_source(options, "unpaired").train[0]
     assert (sample.a.shape, sample.a.dtype) == ((6, 16, 16), torch.uint16)
     assert (sample.b.shape, sample.b.dtype) == ((1, 16, 16), torch.float32)
 
@@ -95,14 +94,14 @@ def test_the_direction_is_that_of_the_batch(scenes: Path) -> None:
     options = resolved(scenes, *settings)
     assert (options.data.input_channels, options.data.output_channels) == (1, 6)
     assert sides_of(options).travels(0) == torch.float32
-    pair = open_source(options, "paired", silent).train[0]
+    pair = open_source(options, "paired").train[0]
     assert (len(pair.source), len(pair.target)) == (1, 6)
 
 
 def test_without_a_word_of_it_files_of_bands_are_refused(scenes: Path) -> None:
     options = resolved(scenes)
     with pytest.raises(DataError, match=r"6 bands of uint16 within 0..4095.*data.A.channels = 6"):
-        open_source(options, "paired", silent)
+        open_source(options, "paired")
 
 
 def test_another_number_of_bands_is_said(scenes: Path) -> None:
@@ -236,7 +235,7 @@ def test_grey_of_16_bits_is_no_longer_squeezed(tmp_path: Path) -> None:
                 Image.fromarray(values).save(tmp_path / split / side / f"{number}.png")
     options = resolved(tmp_path, "data.A.range=[0, 4095]", "data.B.range=[0, 4095]")
     assert (options.data.A.channels, options.data.A.dtype) == (1, "uint16")
-    pair = open_source(options, "paired", silent).validation[0]
+    pair = open_source(options, "paired").validation[0]
     with Image.open(tmp_path / "val" / "A" / "0.png") as image:
         there = np.asarray(image).astype(np.float64)
     back = (to_signed(pair.source)[0].double().numpy() + 1) / 2 * 4095

@@ -16,9 +16,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from listening import hearing
 from loopback import Answer, Server, serving
 from PIL import Image
 
+from i2i.core.progress import Update, reporting
 from i2i.data.catalogue.cards import Card, catalogued, dataset_folder, read_catalogue
 from i2i.data.catalogue.download import download
 from i2i.data.kinds.layouts import find_pairs
@@ -97,23 +99,27 @@ def visible(folder: Path) -> set[str]:
 TINY = {"trainA/1.jpg": b"horse", "trainB/1.jpg": b"zebra"}
 
 
-def test_a_name_is_downloaded_once(cards: Path, server: Server, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_name_is_downloaded_once(
+    cards: Path, server: Server, tmp_path: Path, said: list[str]
+) -> None:
     bars: list[str] = []
 
-    @contextmanager
-    def bar(label: str) -> Iterator[object]:
-        bars.append(label)
-        yield lambda done, total: bars.append(f"{label} {done}/{total}")
+    class Bars:
+        live = True
+
+        @contextmanager
+        def task(self, label: str) -> Iterator[Update]:
+            yield lambda done, total, text="": bars.append(f"{label} {done}/{total}")
 
     cache = tmp_path / "cache"
-    folder = catalogued("tiny", cards, cache, say=said.append, bar=bar)  # type: ignore[arg-type]
+    with reporting(Bars()):
+        folder = catalogued("tiny", cards, cache)
     assert folder == dataset_folder("tiny", cache)
     assert contents(folder) == TINY
     assert visible(folder.parent) == {"tiny"}  # neither the archive nor anything unfinished
     assert said == [f"downloading {server.url}"]
-    assert "downloading tiny (MB) 0/1" in bars
-    assert "unpacking tiny 14/14" in bars
+    assert "downloading tiny.zip (MB) 0/1" in bars
+    assert "unpacking tiny.zip 14/14" in bars
     assert catalogued("tiny", cards, cache) == folder
     assert len(server.asked) == 1
 
@@ -130,13 +136,12 @@ def test_a_tar(cards: Path, server: Server, tmp_path: Path) -> None:
     assert contents(catalogued("tiny", cards, tmp_path)) == TINY
 
 
-def test_several_at_once_download_once(cards: Path, server: Server, tmp_path: Path) -> None:
+def test_several_at_once_download_once(
+    cards: Path, server: Server, tmp_path: Path, said: list[str]
+) -> None:
     server.answers = [Answer(ZIP, no_length=True, stall=0.3)]
-    said: list[str] = []
     with ThreadPoolExecutor(4) as pool:
-        asked = [
-            pool.submit(catalogued, "tiny", cards, tmp_path, say=said.append) for _ in range(4)
-        ]
+        asked = [pool.submit(catalogued, "tiny", cards, tmp_path) for _ in range(4)]
         folders = {future.result() for future in asked}
     assert len(folders) == 1
     assert contents(folders.pop()) == TINY
@@ -165,7 +170,8 @@ def test_another_process_is_waited_for_until_it_is_done_or_dead(
             if dies:
                 other.kill()
 
-        assert contents(catalogued("tiny", cards, tmp_path, say=say)) == TINY
+        with hearing(say):
+            assert contents(catalogued("tiny", cards, tmp_path)) == TINY
     assert "waiting for another process" in said[0]
     assert len(server.asked) == (2 if dies else 1)
 
@@ -211,7 +217,7 @@ def test_a_bad_archive_leaves_nothing_behind(
 
 
 def test_without_a_network_an_archive_is_put_there_by_hand(
-    cards: Path, server: Server, tmp_path: Path
+    cards: Path, server: Server, tmp_path: Path, said: list[str]
 ) -> None:
     server.answers = [Answer(status=404)]
     with pytest.raises(DataError) as caught:
@@ -226,9 +232,9 @@ def test_without_a_network_an_archive_is_put_there_by_hand(
         catalogued("tiny", cards, tmp_path)
     assert place.read_bytes() == ZIP[:-30]
 
+    said.clear()
     place.write_bytes(ZIP)
-    said: list[str] = []
-    assert contents(catalogued("tiny", cards, tmp_path, say=said.append)) == TINY
+    assert contents(catalogued("tiny", cards, tmp_path)) == TINY
     assert said == [f"found {place}"]
     assert place.read_bytes() == ZIP  # it is the person's, not ours to remove
     assert len(server.asked) == 1

@@ -31,13 +31,13 @@ def truncated(path: Path, share: float = 0.5, **how: object) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Every image that is really looked at."""
     looked: list[Path] = []
-    look = check._look
+    look = check.look_at
 
     def counting(path: Path) -> object:
         looked.append(path)
         return look(path)
 
-    monkeypatch.setattr(check, "_look", counting)
+    monkeypatch.setattr(check, "look_at", counting)
     return looked
 
 
@@ -83,19 +83,14 @@ def test_missing_foreign_and_inconvertible_files_are_found(tmp_path: Path) -> No
     assert "1 band of float32 within 0..7" in bad[values]
 
 
-def test_progress_counts_every_image_once(tmp_path: Path) -> None:
+def test_progress_counts_every_image_once(tmp_path: Path, told: list[tuple[int, int]]) -> None:
     paths = [image(tmp_path / f"{i}.png") for i in range(5)]
-    steps: list[tuple[int, int]] = []
-
-    def note(done: int, total: int) -> None:
-        steps.append((done, total))
-
-    check_images([*paths, paths[0]], tmp_path / "cache", progress=note)
-    assert steps == [(done, 5) for done in (1, 2, 3, 4, 5)]
+    check_images([*paths, paths[0]], tmp_path / "cache")
+    assert told == [(done, 5) for done in (1, 2, 3, 4, 5)]
     paths.append(image(tmp_path / "new.png"))
-    steps.clear()
-    check_images(paths, tmp_path / "cache", progress=note)
-    assert steps == [(5, 6), (6, 6)]
+    told.clear()
+    check_images(paths, tmp_path / "cache")
+    assert told == [(5, 6), (6, 6)]
 
 
 def test_unchanged_good_images_are_not_decoded_again(tmp_path: Path, decoded: list[Path]) -> None:

@@ -94,23 +94,24 @@ def test_the_readme_gives_the_palette(written: Path) -> None:
         assert any(label in line and str(colour) in line for line in text.splitlines())
 
 
-def test_progress_counts_every_image(tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    write_demo(tmp_path / "demo", "unpaired", 3, SIZE, progress=lambda *now: seen.append(now))
+def test_progress_counts_every_image(tmp_path: Path, told: list[tuple[int, int]]) -> None:
+    write_demo(tmp_path / "demo", "unpaired", 3, SIZE)
     total = 3 + 3 + 8 + 8
     assert total == len(list(random_images(tmp_path / "demo")))
-    assert seen == sorted(seen)
-    assert seen[-1] == (total, total)
+    assert told == sorted(told)
+    assert told[-1] == (total, total)
 
 
-def test_a_broken_off_run_leaves_nothing(tmp_path: Path) -> None:
-    def interrupt(done: int, total: int) -> None:
+def test_a_broken_off_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: object) -> object:
         # Until it is complete, the data set is not where it will be.
         assert not (tmp_path / "demo").exists()
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        write_demo(tmp_path / "demo", "paired", 30, SIZE, progress=interrupt)
+    with monkeypatch.context() as patch:
+        patch.setattr(demo, "paint", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_demo(tmp_path / "demo", "paired", 30, SIZE)
     assert list(tmp_path.iterdir()) == []
     write_demo(tmp_path / "demo", "paired", 2, SIZE)
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
@@ -143,19 +144,16 @@ def test_mistakes_are_named_before_anything_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_cache_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[int, int]] = []
-
-    def note(done: int, total: int) -> None:
-        calls.append((done, total))
-
-    first = demo_folder("paired", tmp_path / "cache", count=2, size=SIZE, progress=note)
-    assert calls
+def test_the_cache_is_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[tuple[int, int]]
+) -> None:
+    first = demo_folder("paired", tmp_path / "cache", count=2, size=SIZE)
+    assert told
     assert first.parent == tmp_path / "cache"
-    calls.clear()
-    again = demo_folder("paired", tmp_path / "cache", count=2, size=SIZE, progress=note)
+    told.clear()
+    again = demo_folder("paired", tmp_path / "cache", count=2, size=SIZE)
     assert again == first
-    assert not calls
+    assert not told
     others = [
         demo_folder("unpaired", tmp_path / "cache", count=2, size=SIZE),
         demo_folder("paired", tmp_path / "cache", count=3, size=SIZE),

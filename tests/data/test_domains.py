@@ -188,10 +188,6 @@ def test_labels_without_examples(tmp_path: Path) -> None:
         attributes(tmp_path, [[1, 0], [1, 1]]).require_examples()
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def settled(root: Path, *settings: str) -> Options:
     return resolve_options(
         load_options("stargan", f"data.root={root}", *settings, size=16), "domains"
@@ -245,9 +241,8 @@ def test_labels_that_contradict_each_other(settings: list[str], message: str) ->
         load_options("stargan", *settings)
 
 
-def test_a_source_of_folders(domains: Path) -> None:
-    said: list[str] = []
-    source = open_source(settled(domains), "domains", said.append)
+def test_a_source_of_folders(domains: Path, said: list[str]) -> None:
+    source = open_source(settled(domains), "domains")
     assert (source.images, source.validation_images) == (15, 6)
     assert "4 of blue, 5 of green, 6 of red; 6 to validate with (their own split)" in said[0]
     (batch,) = source.validation_batches(6)
@@ -255,16 +250,15 @@ def test_a_source_of_folders(domains: Path) -> None:
 
 
 def test_a_source_of_plain_folders_holds_some_of_each_domain_out(domains: Path) -> None:
-    source = open_source(settled(domains / "train"), "domains", silent)
+    source = open_source(settled(domains / "train"), "domains")
     assert (source.images, source.validation_images) == (12, 3)
     (batch,) = source.validation_batches(3)
     assert batch.labels.sum(dim=0).tolist() == [1, 1, 1]
 
 
-def test_a_source_with_a_table(domains: Path) -> None:
-    said: list[str] = []
+def test_a_source_with_a_table(domains: Path, said: list[str]) -> None:
     table = "data.table=list_attr_celeba.txt"
-    source = open_source(settled(domains, table), "domains", said.append)
+    source = open_source(settled(domains, table), "domains")
     assert (source.images, source.validation_images) == (15, 6)
     assert "5 attributes" in said[-2]
     for position in range(15):
@@ -274,10 +268,10 @@ def test_a_source_with_a_table(domains: Path) -> None:
         assert mask.tolist() == [1]
     (domains / "train" / "red" / "0.png").rename(domains / "train" / "red" / "new.png")
     with pytest.raises(DataError, match=r"without a row.*\(1 of 21\):\n.*new\.png"):
-        open_source(settled(domains, table), "domains", silent)
+        open_source(settled(domains, table), "domains")
     said.clear()
     smaller = settled(domains, table, "data.skip_bad=true")
-    assert open_source(smaller, "domains", said.append).images == 14
+    assert open_source(smaller, "domains").images == 14
     assert any("left out 1 of 15" in line and "new.png: no row in" in line for line in said)
     assert any("1 of 21 rows" in line and "have no image" in line for line in said)
 
@@ -285,8 +279,8 @@ def test_a_source_with_a_table(domains: Path) -> None:
 def test_a_broken_image_is_named(domains: Path) -> None:
     (domains / "train" / "green" / "2.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"green/2\.png"):
-        open_source(settled(domains), "domains", silent)
-    assert open_source(settled(domains, "data.skip_bad=true"), "domains", silent).images == 14
+        open_source(settled(domains), "domains")
+    assert open_source(settled(domains, "data.skip_bad=true"), "domains").images == 14
 
 
 def test_references_are_pairs_of_one_domain(tmp_path: Path) -> None:

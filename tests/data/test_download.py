@@ -48,9 +48,11 @@ def left(target: Path) -> list[str]:
     return sorted(path.name for path in target.parent.iterdir())
 
 
-def test_a_file_arrives_and_nothing_else(server: Server, target: Path) -> None:
-    told: list[tuple[int, int]] = []
-    fetch(server, target, WHOLE, progress=lambda done, total: told.append((done, total)))
+def test_a_file_arrives_and_nothing_else(
+    server: Server, target: Path, told: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2i.data.catalogue.download.MEGABYTE", 1)
+    fetch(server, target, WHOLE)
     assert target.read_bytes() == CONTENT
     assert left(target) == ["images.zip"]
     assert told == sorted(told)

@@ -107,10 +107,7 @@ def test_validation_is_left_alone_and_a_resumed_run_is_the_same(
         "pix2pix", f"data.root={facades}", f"data.transforms={chosen}", "schedule.name=constant"
     )
     plain = shrunk("pix2pix", f"data.root={facades}")
-    sources = [
-        open_source(resolve_options(each, "paired"), "paired", lambda line: None)
-        for each in (options, plain)
-    ]
+    sources = [open_source(resolve_options(each, "paired"), "paired") for each in (options, plain)]
     for mine, theirs in zip(sources[0].validation[0], sources[1].validation[0], strict=True):
         assert torch.equal(mine, theirs)
     assert not torch.equal(sources[0].train[0].source, sources[1].train[0].source)
@@ -120,11 +117,10 @@ def test_validation_is_left_alone_and_a_resumed_run_is_the_same(
         state: dict[str, torch.Tensor] = torch.load(found, weights_only=True)["model"]
         return state
 
-    said: dict[str, Any] = {"device": "cpu", "say": lambda line: None}
-    whole = session.start(options, tmp_path, "whole", **said).folder
+    whole = session.start(options, tmp_path, "whole", device="cpu").folder
     half = options.model_copy(update={"train": options.train.model_copy(update={"steps": 2})})
-    begun = session.start(half, tmp_path, "begun", **said).folder
-    session.resume(begun, {"train": {"steps": 4}}, **said)
+    begun = session.start(half, tmp_path, "begun", device="cpu").folder
+    session.resume(begun, {"train": {"steps": 4}}, device="cpu")
     one, other = weights(whole), weights(begun)
     changed = [key for key in one if not torch.equal(one[key], other[key])]
     assert not changed

@@ -12,13 +12,9 @@ from i2i.training import session as train
 from shrunk import shrunk
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def said_of(options: Options, kind: str) -> list[str]:
     options = resolve_options(options, kind)
-    return remarks(options, kind, open_source(options, kind, silent))
+    return remarks(options, kind, open_source(options, kind))
 
 
 @pytest.mark.parametrize(
@@ -70,16 +66,15 @@ def test_each_data_set_of_several_is_looked_at(domains: Path, tmp_path: Path) ->
     assert lines[-1] == f"`i2i doctor {other}` says more."
 
 
-def test_a_run_says_it_once_and_a_resumed_one_does_not(facades: Path, tmp_path: Path) -> None:
+def test_a_run_says_it_once_and_a_resumed_one_does_not(
+    facades: Path, tmp_path: Path, said: list[str]
+) -> None:
     shutil.copy(facades / "train" / "0.png", facades / "val" / "9.png")
-    said: list[str] = []
-    outcome = train.start(
-        shrunk("pix2pix", f"data.root={facades}"), tmp_path, "a", device="cpu", say=said.append
-    )
+    outcome = train.start(shrunk("pix2pix", f"data.root={facades}"), tmp_path, "a", device="cpu")
     assert sum("TRAIN AND TEST OVERLAP" in line for line in said) == 1
     said.clear()
     changes = {"train": {"steps": 5}}
-    train.resume(outcome.folder, changes, device="cpu", say=said.append)
+    train.resume(outcome.folder, changes, device="cpu")
     assert not any("OVERLAP" in line for line in said)
 
 
@@ -91,4 +86,4 @@ def test_a_remark_that_cannot_be_made_ends_no_run(
 
     monkeypatch.setattr(train, "remarks", gone)
     options = shrunk("pix2pix", f"data.root={facades}")
-    assert train.start(options, tmp_path, "a", device="cpu", say=silent).exit_code == 0
+    assert train.start(options, tmp_path, "a", device="cpu").exit_code == 0

@@ -187,33 +187,32 @@ def settled(root: Path | str, *settings: str) -> Options:
     return resolve_options(options, "unconditional")
 
 
-def opened(root: Path | str, *settings: str) -> tuple[Source, list[str]]:
-    said: list[str] = []
-    return open_source(settled(root, *settings), "unconditional", said.append), said
+def opened(root: Path | str, *settings: str) -> Source:
+    return open_source(settled(root, *settings), "unconditional")
 
 
-def test_a_source_of_classes(tmp_path: Path) -> None:
+def test_a_source_of_classes(tmp_path: Path, said: list[str]) -> None:
     coloured(tmp_path, 20, 10, 10)
     assert settled(tmp_path).data.domains == ("blue", "green", "red")
-    source, said = opened(tmp_path)
+    source = opened(tmp_path)
     assert (source.images, source.validation_images) == (36, 4)
     assert "36 images to train on, 4 to validate with (held out" in said[-2]
     assert said[-2].endswith("classes: 3")
     (batch,) = source.validation_batches(4)
     assert batch.labels.argmax(dim=1).tolist() == [0, 1, 2, 2]
-    source, _ = opened(tmp_path, 'data.domains=["red"]')
+    source = opened(tmp_path, 'data.domains=["red"]')
     assert source.train[0].labels.tolist() == [1]
     assert source.images == 18
     paint(tmp_path / "test" / "red", 3)
-    source, said = opened(tmp_path)
+    source = opened(tmp_path)
     assert (source.images, source.validation_images) == (40, 3)
     assert "(their own split)" in said[-2]
 
 
-def test_a_source_without_classes(tmp_path: Path) -> None:
+def test_a_source_without_classes(tmp_path: Path, said: list[str]) -> None:
     paint(tmp_path, 10)
     assert settled(tmp_path).data.domains == ()
-    source, said = opened(tmp_path, "data.output_channels=1")
+    source = opened(tmp_path, "data.output_channels=1")
     assert said[-2].endswith("classes: none")
     assert source.train[0].images.shape == (1, 16, 16)
     assert source.train[0].labels.shape == (0,)
@@ -229,12 +228,12 @@ def test_tables_are_for_others(tmp_path: Path) -> None:
         settled(tmp_path, f'data.more=[{{root="{tmp_path}"}}]')
 
 
-def test_a_broken_image_is_named(tmp_path: Path) -> None:
+def test_a_broken_image_is_named(tmp_path: Path, said: list[str]) -> None:
     coloured(tmp_path, 3, 3, 3)
     (tmp_path / "train" / "green" / "2.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"green/2\.png"):
         opened(tmp_path)
-    source, said = opened(tmp_path, "data.skip_bad=true")
+    source = opened(tmp_path, "data.skip_bad=true")
     assert source.images + source.validation_images == 8
     assert "left out 1 of 9" in said[0]
     for position in range(5):
@@ -255,6 +254,6 @@ def test_the_embedded_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(demo, "demo_folder", small)
     assert settled("demo").data.domains == ("autumn", "day", "night", "sketch", "winter")
-    source, _ = opened("demo")
+    source = opened("demo")
     assert set(written) == {"domains"}
     assert (source.images, source.validation_images) == (20, 40)

@@ -23,11 +23,10 @@ def mean_colours(images: torch.Tensor) -> list[float]:
     ],
 )
 def test_a_model_of_one_way_is_given_what_it_translates_first(
-    recipe: str, direction: str, first: str, unpaired: Path
+    recipe: str, direction: str, first: str, unpaired: Path, said: list[str]
 ) -> None:
-    said: list[str] = []
     options = shrunk(recipe, f"data.root={unpaired}", f"data.direction={direction}")
-    source = open_source(options, "unpaired", said.append)
+    source = open_source(options, "unpaired")
     for dataset in (source.train, source.validation):
         colours = [mean_colours(image) for image in dataset[0]]
         redder = [colour[0] > colour[2] for colour in colours]

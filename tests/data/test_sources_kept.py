@@ -29,25 +29,24 @@ def pairs(tmp_path: Path) -> PairedImages:
 
 @pytest.mark.parametrize("here", [1, 2, 8])
 def test_processes_of_a_machine_share_half_of_its_free_memory(
-    pairs: PairedImages, here: int, monkeypatch: pytest.MonkeyPatch
+    pairs: PairedImages, here: int, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     monkeypatch.setattr(module, "free_memory", lambda device: FREE)
     monkeypatch.setattr(processes, "_processes", Processes(1, 16, 1, here))
-    said: list[str] = []
-    keep_decoded(pairs, [], Data(load_size=20, crop_size=16, cache="memory"), said.append)
+    keep_decoded(pairs, [], Data(load_size=20, crop_size=16, cache="memory"))
     assert pairs.kept is not None
     assert pairs.kept.limit == FREE // 2 // here
     assert "kept in memory" in said[0]
 
 
 def test_images_that_do_not_fit_a_share_of_the_memory_go_to_the_disk(
-    pairs: PairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pairs: PairedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     monkeypatch.setenv("I2I_CACHE", str(tmp_path))
     for here, where in ((1, "memory"), (200, "decoded")):
         monkeypatch.setattr(module, "free_memory", lambda device: FREE)
         monkeypatch.setattr(processes, "_processes", Processes(1, 400, 1, here))
-        said: list[str] = []
+        said.clear()
         keep_decoded(
             pairs, [tmp_path / "a.png"], Data(load_size=20, crop_size=16, cache="auto"), said.append
         )

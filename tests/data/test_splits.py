@@ -25,13 +25,12 @@ KINDS = {
 }
 
 
-def opened(recipe: str, root: Path, *settings: str, said: list[str] | None = None) -> Source:
+def opened(recipe: str, root: Path, *settings: str) -> Source:
     options = load_options(
         recipe, "data.workers=0", "data.cache=off", *settings, size=16, dataroot=root
     )
     kind = KINDS[recipe]
-    say = (lambda line: None) if said is None else said.append
-    return open_source(resolve_options(options, kind), kind, say)
+    return open_source(resolve_options(options, kind), kind)
 
 
 def data_of(recipe: str, root: Path, count: int = 20) -> Path:
@@ -89,7 +88,7 @@ def test_images_to_test_with_are_listed_and_not_used(tmp_path: Path) -> None:
 
 def test_the_run_knows_what_it_was_trained_on(facades: Path, tmp_path: Path) -> None:
     options = shrunk("pix2pix", f"data.root={facades}")
-    folder = train.start(options, tmp_path, "a", device="cpu", say=lambda line: None).folder
+    folder = train.start(options, tmp_path, "a", device="cpu").folder
     written = json.loads((folder / SPLITS_FILE).read_text())
     assert written["version"] == 1
     assert {split: len(members) for split, members in written["splits"].items()} == {
@@ -139,7 +138,7 @@ def test_an_older_checkpoint_holds_out_what_it_held_out(tmp_path: Path) -> None:
 def test_nothing_starts_without_a_data_root(recipe: str, tmp_path: Path) -> None:
     options = shrunk(recipe)
     with pytest.raises(OptionsError, match=r"data\.root is empty"):
-        train.start(options, tmp_path / "runs", device="cpu", say=lambda line: None)
+        train.start(options, tmp_path / "runs", device="cpu")
     assert not (tmp_path / "runs").exists()
 
 
@@ -173,13 +172,12 @@ def test_a_place_is_read_as_it_is_typed(tmp_path: Path, monkeypatch: pytest.Monk
         resolve_options(load_options("pix2pix", dataroot="https://x.org/a.zip"), "paired")
 
 
-def test_what_is_left_out_is_named_once(tmp_path: Path) -> None:
+def test_what_is_left_out_is_named_once(tmp_path: Path, said: list[str]) -> None:
     root = data_of("cyclegan", tmp_path, 6)
     (root / "trainA" / "3.png").write_bytes(b"")
     (root / "trainA" / "4.mat").touch()
     (root / "testA").mkdir()
-    said: list[str] = []
-    opened("cyclegan", root, "data.skip_bad=true", said=said)
+    opened("cyclegan", root, "data.skip_bad=true")
     text = "\n".join(said)
     assert text.count("trainA/3.png") == 1
     assert "left out 1 of 6 that cannot be used" in text
@@ -188,12 +186,11 @@ def test_what_is_left_out_is_named_once(tmp_path: Path) -> None:
     assert "note: of A there is only 1 to validate with" in text
 
 
-def test_two_folders_train_and_are_named(tmp_path: Path) -> None:
+def test_two_folders_train_and_are_named(tmp_path: Path, said: list[str]) -> None:
     root = data_of("cyclegan", tmp_path, 4)
     (root / "trainA").rename(root / "Summer")
     (root / "trainB").rename(root / "Winter")
-    said: list[str] = []
-    assert opened("cyclegan", root, said=said).images == 3
+    assert opened("cyclegan", root).images == 3
     assert "data: A is 'Summer', B is 'Winter'" in said
 
 

@@ -28,12 +28,8 @@ from i2i.data.sources import open_source, resolve_options
 from i2i.errors import DataError
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def found(name: str, cache: Path) -> FoundImages:
-    return find_named(name, cache, silent)
+    return find_named(name, cache)
 
 
 @pytest.mark.parametrize("named", TORCHVISION.values(), ids=TORCHVISION)
@@ -91,15 +87,14 @@ def test_mnist(own_cache: Path) -> None:
     assert [int(held.read(n, 1)[1, 1, 0]) for n in range(len(held))] == [50, 70]
 
 
-def test_classes_become_names_of_folders(own_cache: Path) -> None:
+def test_classes_become_names_of_folders(own_cache: Path, said: list[str]) -> None:
     write_mnist(own_cache, "FashionMNIST")
     options = load_options(
         "pix2pix", "data.root=fashion-mnist", "generator.downs=2", "data.output_channels=1", size=32
     )
     options = resolve_options(options, "unconditional")
     assert options.data.domains == ("T-shirt-top", "Trouser", "Pullover", "Dress")
-    said: list[str] = []
-    source = open_source(options, "unconditional", said.append)
+    source = open_source(options, "unconditional")
     assert said[-2].startswith("data: fashion-mnist (torchvision's FashionMNIST), 5 images")
     (batch,) = source.validation_batches(2)
     assert batch.images.shape == (2, 1, 32, 32)
@@ -236,14 +231,15 @@ def test_cifar(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cifar.train.read(0, 3)[5, 5].tolist() == [200, 0, 0]
 
 
-def test_what_cannot_be_downloaded(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_downloaded(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
     def offline(self: object) -> None:
         raise URLError("no route to host")
 
     monkeypatch.setattr(datasets.MNIST, "download", offline)
-    said: list[str] = []
     with pytest.raises(DataError) as caught:
-        find_named("kmnist", own_cache, said.append)
+        find_named("kmnist", own_cache)
     folder = own_cache / "torchvision" / "KMNIST"
     assert said == [f"downloading kmnist into {folder}"]
     assert "'kmnist' cannot be had (<urlopen error no route to host>)" in str(caught.value)
@@ -251,12 +247,13 @@ def test_what_cannot_be_downloaded(own_cache: Path, monkeypatch: pytest.MonkeyPa
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_downloaded(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_downloaded(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
     monkeypatch.setattr(datasets.MNIST, "download", lambda self: write_mnist(own_cache))
-    said: list[str] = []
-    assert len(find_named("mnist", own_cache, said.append).train) == 5
+    assert len(find_named("mnist", own_cache).train) == 5
     assert len(said) == 1
-    find_named("mnist", own_cache, said.append)
+    find_named("mnist", own_cache)
     assert len(said) == 1
 
 

@@ -11,7 +11,6 @@ from clips import frames_of, make_clip
 from i2i.config.recipes import load_options
 from i2i.data.images.read import list_images, read_image
 from i2i.data.sources import open_source, resolve_options
-from i2i.data.sources.source import silent
 from i2i.data.unpacked import Unpacking, group_of, unpacked
 from i2i.data.unpacked.groups import patient_of
 from i2i.errors import DataError
@@ -133,7 +132,7 @@ def test_disk_that_is_too_small_is_said_before(
 def open_clips(root: Path, **settings: object) -> Any:
     said = [f"{key}={value}" for key, value in settings.items()]
     options = load_options("cyclegan-quick", f"data.root={root}", *said, size=16)
-    return open_source(resolve_options(options, "unpaired"), "unpaired", silent)
+    return open_source(resolve_options(options, "unpaired"), "unpaired")
 
 
 def test_frames_of_a_video_are_on_one_side_of_a_split(tmp_path: Path) -> None:

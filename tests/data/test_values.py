@@ -109,7 +109,7 @@ def test_black_and_flat_images_are_no_label_maps(tmp_path: Path) -> None:
 
 def settled_source(root: Path, recipe: str, kind: str) -> object:
     options = load_options(recipe, "data.workers=0", size=16, dataroot=root)
-    return open_source(resolve_options(options, kind), kind, lambda line: None)
+    return open_source(resolve_options(options, kind), kind)
 
 
 @pytest.mark.parametrize(

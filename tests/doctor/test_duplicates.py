@@ -160,7 +160,7 @@ def test_many_equal_fingerprints_are_one_cluster() -> None:
 
 
 def test_of_very_many_fingerprints_those_that_agree_in_some_bits_are_compared(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, told: list[tuple[int, int]]
 ) -> None:
     """Copies with up to 25 bits changed, mirrored or not, are found by the tables of bits; nothing
     else is: independent fingerprints differ in 128 bits, give or take 8."""
@@ -173,11 +173,8 @@ def test_of_very_many_fingerprints_those_that_agree_in_some_bits_are_compared(
         if copy % 2:
             rows[300 + copy, 1::2] ^= 1
     rows[:, 0] = 1
-    told: list[tuple[int, int]] = []
-    clusters, turned, complete = near_clusters(
-        [np.packbits(row).tobytes().hex() for row in rows],
-        progress=lambda done, total: told.append((done, total)),
-    )
+    prints = [np.packbits(row).tobytes().hex() for row in rows]
+    clusters, turned, complete = near_clusters(prints)
     assert complete
     assert sorted(c for c in clusters if len(c) > 1) == [[n, 300 + n] for n in range(100)]
     assert {clusters[at][0] % 2 for at in turned} == {1}

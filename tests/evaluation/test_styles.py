@@ -57,7 +57,7 @@ class Colours(nn.Module):
 
 def run_on(root: Path, recipe: str = "stargan-v2") -> tuple[Any, Options, Source]:
     options = resolve_options(shrunk(recipe, f"data.root={root}", "data.domains=[]"), "domains")
-    return build_model(options), options, open_source(options, "domains", lambda line: None)
+    return build_model(options), options, open_source(options, "domains")
 
 
 def painting(model: StarGANv2, mapping: nn.Module) -> StarGANv2:
@@ -124,7 +124,7 @@ def test_the_protocol_on_the_command_line(
     options = shrunk(
         "stargan-v2", f"data.root={domains}", "train.steps=1", "train.save_every_steps=1"
     )
-    run = train.start(options, tmp_path, "run", device="cpu", say=lambda line: None).folder
+    run = train.start(options, tmp_path, "run", device="cpu").folder
     tools = Tools(tmp_path, MeanColours(), MeanDistance())
     monkeypatch.setattr("i2i.evaluation.tools.find_tools", lambda *arguments, **more: tools)
     file = tmp_path / "figures.json"

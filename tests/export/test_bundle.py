@@ -40,7 +40,7 @@ def image() -> Image.Image:
 @pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan", "stargan", "stargan-v2"])
 def test_a_bundle_translates_as_its_checkpoint_does(tmp_path: Path, recipe: str) -> None:
     path = trained(tmp_path, recipe)
-    bundle = export_bundle(path, tmp_path / "bundle", say=lambda line: None)
+    bundle = export_bundle(path, tmp_path / "bundle")
     domain = {"domain": "green"} if recipe.startswith("stargan") else {}
     one, other = load_translator(path, **domain), load_translator(bundle, **domain)
     assert (np.asarray(one(image())) == np.asarray(other(image()))).all()
@@ -50,7 +50,7 @@ def test_a_bundle_translates_as_its_checkpoint_does(tmp_path: Path, recipe: str)
 
 def test_what_is_stored_in_16_bits_differs_by_its_rounding_alone(tmp_path: Path) -> None:
     path = trained(tmp_path, "cyclegan")
-    bundle = export_bundle(path, tmp_path / "b", dtype="float16", say=lambda line: None)
+    bundle = export_bundle(path, tmp_path / "b", dtype="float16")
     stored = load_file(bundle / "model.safetensors")
     state = load_checkpoint(path)
     exact = state["model"] | state["average"]
@@ -70,7 +70,7 @@ def test_what_is_stored_in_16_bits_differs_by_its_rounding_alone(tmp_path: Path)
 
 def test_the_generators_alone_suffice_for_use_and_noise_models_sample(tmp_path: Path) -> None:
     path = trained(tmp_path, "dcgan")
-    export_bundle(path, tmp_path / "b", networks="generators", say=lambda line: None)
+    export_bundle(path, tmp_path / "b", networks="generators")
     assert all(k.startswith("generator.") for k in load_file(tmp_path / "b" / "model.safetensors"))
     one, other = load_sampler(path), load_sampler(tmp_path / "b")
     assert torch.equal(*(sampler.make(sampler.vectors([3, 4])) for sampler in (one, other)))
@@ -97,7 +97,7 @@ def test_the_command_writes_a_card_and_nothing_of_this_machine(tmp_path: Path) -
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return export_bundle(trained(tmp_path, "pix2pix"), tmp_path / "b", say=lambda line: None)
+    return export_bundle(trained(tmp_path, "pix2pix"), tmp_path / "b")
 
 
 def refused(bundle: Path) -> str:

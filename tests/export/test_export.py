@@ -89,7 +89,7 @@ def test_the_lines_of_the_docs_translate_as_we_do(
     code, _ = re.findall("```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     options = shrunk("pix2pix-quick")
     run = checkpoint_of(options, tmp_path / "runs" / "a" / "checkpoints" / "step-00000000.pt")
-    export_onnx(run, tmp_path / "facades.onnx", say=lambda line: None)
+    export_onnx(run, tmp_path / "facades.onnx")
     monkeypatch.chdir(tmp_path)
     translate = load_translator("facades.onnx")
     for size in ((21, 18), (16, 16), (5, 33), (1, 9)):
@@ -235,7 +235,7 @@ def test_integers_that_cost_too_much_are_not_written(facades: Path, tmp_path: Pa
 def test_a_model_of_domains(domains: Path, photos: Path, tmp_path: Path) -> None:
     options = shrunk("stargan", f"data.root={domains}")
     checkpoint = checkpoint_of(options, tmp_path / "weights.pt")
-    file = export_onnx(checkpoint, tmp_path / "stargan.onnx", say=lambda line: None)
+    file = export_onnx(checkpoint, tmp_path / "stargan.onnx")
     assert "exported:   from weights.pt\n" in describe_checkpoint(file)
     about = describe_checkpoint(checkpoint)
     assert "in use:     instance norm by the statistics of the image, dropout off" in about
@@ -254,12 +254,11 @@ def test_a_model_of_domains(domains: Path, photos: Path, tmp_path: Path) -> None
     assert len(list((tmp_path / "all" / "green").rglob("*.png"))) == 4
 
 
-def test_a_model_that_translates_both_ways(unpaired: Path, tmp_path: Path) -> None:
+def test_a_model_that_translates_both_ways(unpaired: Path, tmp_path: Path, said: list[str]) -> None:
     options = shrunk("cyclegan", f"data.root={unpaired}", "data.output_channels=1")
     checkpoint = checkpoint_of(options, tmp_path / "weights.pt")
     assert "in use:     dropout off" in describe_checkpoint(checkpoint)  # nothing to choose
-    said: list[str] = []
-    file = export_int8(checkpoint, tmp_path, direction="BtoA", max_loss=20, say=said.append)
+    file = export_int8(checkpoint, tmp_path, direction="BtoA", max_loss=20)
     assert file == tmp_path / "generator_BtoA_int8.onnx"
     description = ExportedNetwork(file).description
     assert (description.direction, description.made_from) == ("BtoA", "weights.pt")
@@ -269,14 +268,15 @@ def test_a_model_that_translates_both_ways(unpaired: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
-def test_a_model_of_one_way(unpaired: Path, tmp_path: Path, direction: str) -> None:
+def test_a_model_of_one_way(
+    unpaired: Path, tmp_path: Path, direction: str, said: list[str]
+) -> None:
     options = shrunk("cut", f"data.root={unpaired}", f"data.direction={direction}")
     checkpoint = checkpoint_of(options, tmp_path / "weights.pt")
-    said: list[str] = []
-    file = export_int8(checkpoint, tmp_path, max_loss=20, say=said.append)
+    file = export_int8(checkpoint, tmp_path, max_loss=20)
     assert file == tmp_path / "generator_int8.onnx"
     assert any("PSNR of images of the target domain" in line for line in said)
-    exact = export_onnx(checkpoint, tmp_path / "exact.onnx", say=said.append)
+    exact = export_onnx(checkpoint, tmp_path / "exact.onnx")
     assert ExportedNetwork(exact).description.direction == direction
     theirs, ours = load_translator(exact), load_translator(checkpoint)
     images = torch.rand(2, 3, 10, 19) * 2 - 1
@@ -299,7 +299,7 @@ def test_what_cannot_be_exported_is_refused(
     with pytest.raises(OptionsError, match="direction"):
         export_onnx(checkpoint, tmp_path / "a.onnx", direction="BtoA")
     with pytest.raises(DataError, match="--calibrate-on"):
-        export_int8(checkpoint, tmp_path / "a.onnx", say=lambda line: None)
+        export_int8(checkpoint, tmp_path / "a.onnx")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(OptionsError, match=r"pip install 'i2i-toolkit\[onnx\]'"):
         export_onnx(checkpoint, tmp_path / "a.onnx")

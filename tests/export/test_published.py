@@ -61,7 +61,6 @@ def resnet() -> Weights:
 
 def take(source: Path, tmp_path: Path, name: str = "taken", **arguments: Any) -> dict[str, Any]:
     """Import and return the checkpoint."""
-    arguments = {"say": lambda line: None} | arguments
     folder = import_published(source, name, runs_dir=tmp_path / "runs", **arguments)
     assert folder == tmp_path / "runs" / name
     return load_checkpoint(open_run(folder).latest())
@@ -203,12 +202,11 @@ def test_cut_is_told_from_pix2pix_by_its_generator(tmp_path, named):
     assert relative_error(translator(images), published(images).detach()) < 1e-5
 
 
-def test_a_patch_sampler_of_unknown_layers_is_left_out(tmp_path):
+def test_a_patch_sampler_of_unknown_layers_is_left_out(tmp_path, said):
     cut_folder(tmp_path / "horses")
     other = PatchSampler([3, 8], width=5).state_dict()
     save(other, tmp_path / "horses" / "latest_net_F.pth")
-    said: list[str] = []
-    state = take(tmp_path / "horses", tmp_path, say=said.append)
+    state = take(tmp_path / "horses", tmp_path)
     assert any("latest_net_F.pth is left out" in line for line in said)
     assert {key.split(".")[0] for key in state["model"]} == {"generator", "discriminator"}
 
@@ -263,10 +261,9 @@ def test_files_of_every_age_are_read(tmp_path, legacy):
     assert all(torch.equal(ours[key], value) for key, value in unet().items())
 
 
-def test_dropout_of_a_unet_is_a_question_of_where_it_comes_from(tmp_path):
+def test_dropout_of_a_unet_is_a_question_of_where_it_comes_from(tmp_path, said):
     file = save(unet(), tmp_path / "facades.pth")
-    said: list[str] = []
-    dropout = [take(file, tmp_path, "a", say=said.append)["options"]["generator"]["dropout"]]
+    dropout = [take(file, tmp_path, "a")["options"]["generator"]["dropout"]]
     assert any("taken to have dropout" in line for line in said)
     for name, source, arguments in (
         ("b", file, {"no_dropout": True}),
@@ -417,13 +414,10 @@ def test_labels_get_other_names_in_a_new_run(tmp_path):
         take(folder, tmp_path, "other", domains=["a"])
 
 
-def test_a_run_on_two_data_sets_goes_to_the_authors_code_and_back(tmp_path):
+def test_a_run_on_two_data_sets_goes_to_the_authors_code_and_back(tmp_path, said):
     more = 'data.more=[{attributes=["male", "young", "old"], groups=[["young", "old"]]}]'
     folder, _ = trained("stargan", tmp_path, more)
-    said: list[str] = []
-    generator, discriminator = export_published(
-        folder, tmp_path / "my out", average=False, say=said.append
-    )
+    generator, discriminator = export_published(folder, tmp_path / "my out", average=False)
     flags = {line.split(": ", 1)[0]: line.split(": ", 1)[1] for line in said[1:]}
     # Their solver builds G(conv_dim, c_dim + c2_dim + 2, ...) and D(..., c_dim + c2_dim, ...).
     assert flags[str(generator)].endswith("--dataset Both --c_dim 3 --c2_dim 3")
@@ -464,7 +458,7 @@ def test_a_run_is_never_replaced(tmp_path):
 
 
 def export(run: Path, folder: Path, **arguments: Any) -> list[Path]:
-    return export_published(run, folder, say=lambda line: None, **arguments)
+    return export_published(run, folder, **arguments)
 
 
 @pytest.mark.parametrize("kind", ["pix2pix", "cyclegan", "cut"])
@@ -534,11 +528,10 @@ def test_an_exported_file_is_of_the_format_that_every_pytorch_reads(tmp_path):
     assert type(loaded) is OrderedDict
 
 
-def test_flags_for_the_authors_code_are_printed(tmp_path):
+def test_flags_for_the_authors_code_are_printed(tmp_path, said):
     def flags(weights: Weights, name: str, **arguments: Any) -> str:
         take(save(weights, tmp_path / f"{name}.pth"), tmp_path, name, **arguments)
-        said: list[str] = []
-        export_published(tmp_path / "runs" / name, tmp_path / name, say=said.append)
+        export_published(tmp_path / "runs" / name, tmp_path / name)
         return said[-1].split(": ", 1)[1]
 
     assert flags(unet(), "a") == (

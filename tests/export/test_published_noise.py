@@ -98,13 +98,14 @@ def r3gan(classes: int = 0) -> tuple[R3GANGenerator, R3GANDiscriminator]:
 
 @pytest.mark.parametrize("make", [stylegan2, r3gan])
 @pytest.mark.parametrize("classes", [0, 3])
-def test_a_pickle_becomes_a_run(make: Any, classes: int, written: Any, tmp_path: Path) -> None:
+def test_a_pickle_becomes_a_run(
+    make: Any, classes: int, written: Any, tmp_path: Path, said: list[str]
+) -> None:
     generator, discriminator = make(classes)
     other, _ = make(classes)
     path = written("some.pkl", G=other, D=discriminator, G_ema=generator)
-    said: list[str] = []
     names = ["a", "b", "c"][:classes]
-    run = import_pickled(path, "x", runs_dir=tmp_path, domains=names, say=said.append)
+    run = import_pickled(path, "x", runs_dir=tmp_path, domains=names)
     assert f"some.pkl: G_ema is a {make.__name__} generator of" in said[0]
     sampler, _ = load_sampler(run, device="cpu")
     assert sampler.names == tuple(names)
@@ -120,7 +121,7 @@ def test_a_pickle_becomes_a_run(make: Any, classes: int, written: Any, tmp_path:
 
 def test_a_generator_without_skips_alone(written: Any, tmp_path: Path) -> None:
     generator, _ = stylegan2(architecture="orig")
-    run = import_pickled(written("orig.pkl", G_ema=generator), "x", runs_dir=tmp_path, say=print)
+    run = import_pickled(written("orig.pkl", G_ema=generator), "x", runs_dir=tmp_path)
     sampler, _ = load_sampler(run, device="cpu")
     assert torch.equal(sampler([3]), Sampler(generator, sampler.latent, size=32)([3]))
 
@@ -201,7 +202,7 @@ def test_a_tensor_stays_within_its_storage(
 def test_what_is_no_such_file(written: Any, tmp_path: Path) -> None:
     def refused(path: Path, match: str) -> None:
         with pytest.raises(CheckpointError, match=match):
-            import_pickled(path, "x", runs_dir=tmp_path / "runs", say=print)
+            import_pickled(path, "x", runs_dir=tmp_path / "runs")
         assert not (tmp_path / "runs" / "x").exists()
 
     (tmp_path / "cut.pkl").write_bytes(b"\x80\x04\x95")
@@ -219,4 +220,4 @@ def test_what_is_no_such_file(written: Any, tmp_path: Path) -> None:
     refused(written("nan.pkl", G=generator), "b8.conv1.bias holds values that are not finite")
     path = written("none.pkl", G=stylegan2()[0])
     with pytest.raises(CheckpointError, match=r"2 domains are named .* told no classes"):
-        import_pickled(path, "x", runs_dir=tmp_path, domains=["a", "b"], say=print)
+        import_pickled(path, "x", runs_dir=tmp_path, domains=["a", "b"])

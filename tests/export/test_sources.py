@@ -69,7 +69,7 @@ def test_those_of_our_own_are_used_by_name_without_a_network(tmp_path: Path) -> 
 
 
 def test_published_weights_are_fetched_once_and_verified(tmp_path: Path) -> None:
-    export_published(checkpoint(tmp_path), tmp_path / "files", say=lambda line: None)
+    export_published(checkpoint(tmp_path), tmp_path / "files")
     content = (tmp_path / "files" / "latest_net_G.pth").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
 
@@ -163,7 +163,7 @@ def test_what_goes_wrong_with_a_hub_is_a_sentence(
 
 
 def test_a_bundle_is_pushed_as_it_is(tmp_path: Path, hub: Hub) -> None:
-    folder = export_bundle(checkpoint(tmp_path), tmp_path / "b", say=lambda line: None)
+    folder = export_bundle(checkpoint(tmp_path), tmp_path / "b")
     (folder / "README.md").write_text("mine")
     assert invoke("push", folder, "someone/mine").exit_code == 0
     assert hub.repositories["someone/mine"]["README.md"] == b"mine"

@@ -83,17 +83,17 @@ def test_windows_are_those_of_the_whole_image(how: dict[str, Any], tmp_path: Pat
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_parts_are_equal_to_the_whole(dtype: type, tmp_path: Path) -> None:
+def test_parts_are_equal_to_the_whole(
+    dtype: type, tmp_path: Path, told: list[tuple[int, int]]
+) -> None:
     pixels = values(203, 150, 4, dtype)  # neither a multiple of the tiles nor of the network's 4
     geo = [SCALE, PLACE, KEYS]
     save(tmp_path / "a.tif", pixels, STORED["tiles"], extratags=geo)
     translator = network(4)
-    seen: list[tuple[int, int]] = []
     report = translate_folder(
         translator,
         tmp_path / "a.tif",
         tmp_path / "b.tif",
-        progress=lambda *at: seen.append(at),
     )
     assert report.failed == ()
     translator.tile = "off"
@@ -110,7 +110,7 @@ def test_parts_are_equal_to_the_whole(dtype: type, tmp_path: Path) -> None:
     difference = np.abs(found.astype(int) - expected)
     assert difference.max() <= (1 if dtype == np.uint8 else 3)  # the sums are in another order
     assert tags == {33550: SCALE[3], 33922: PLACE[3], 34735: KEYS[3]}
-    assert seen[-1][0] == seen[-1][1] > 20
+    assert told[-1][0] == told[-1][1] > 20
 
 
 def test_opacity_that_the_network_does_not_see_is_copied(tmp_path: Path) -> None:

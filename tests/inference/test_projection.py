@@ -95,7 +95,7 @@ def test_the_middle_of_an_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize("recipe", ["stylegan2-quick", "cgan"])
 def test_the_command_writes_what_it_found(recipe: str, domains: Path, tmp_path: Path) -> None:
     options = shrunk(recipe, f"data.root={domains}", "train.steps=2")
-    run = train.start(options, tmp_path / "runs", "r", device="cpu", say=lambda line: None).folder
+    run = train.start(options, tmp_path / "runs", "r", device="cpu").folder
     image = next((domains / "test" / "red").iterdir())
 
     def i2i(*more: str) -> tuple[int, str]:

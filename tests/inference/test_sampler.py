@@ -164,7 +164,7 @@ def test_images_of_a_generator_that_has_not_grown_up_are_enlarged() -> None:
 def test_average_or_raw_weights(domains: Path, tmp_path: Path) -> None:
     settings = [f"data.root={domains}", "train.ema_decay=0.5", "train.steps=3"]
     options = shrunk("dcgan", *settings)
-    outcome = train.start(options, tmp_path, "a", device="cpu", say=lambda line: None)
+    outcome = train.start(options, tmp_path, "a", device="cpu")
     state = load_checkpoint(Run(outcome.folder).latest())
     name = "generator.main.0.weight"
     for average, key in ((None, "average"), (True, "average"), (False, "model")):
@@ -180,7 +180,7 @@ def test_average_or_raw_weights(domains: Path, tmp_path: Path) -> None:
 
 def test_what_has_no_average_says_so(domains: Path, tmp_path: Path) -> None:
     options = shrunk("dcgan", f"data.root={domains}", "train.steps=1")
-    outcome = train.start(options, tmp_path, "a", device="cpu", say=lambda line: None)
+    outcome = train.start(options, tmp_path, "a", device="cpu")
     with pytest.raises(CheckpointError, match="no moving average"):
         load_sampler(outcome.folder, device="cpu", average=True)
 

@@ -103,7 +103,7 @@ def test_tiles_change_nothing(recipe: str) -> None:
 def run(domains: Path, tmp_path: Path) -> Path:
     short = ("train.steps=1", "train.save_every_steps=1")
     options = shrunk("stargan-v2", f"data.root={domains}", WIDE, *short)
-    return train.start(options, tmp_path, "run", device="cpu", say=lambda line: None).folder
+    return train.start(options, tmp_path, "run", device="cpu").folder
 
 
 def pixels_of(path: Path) -> np.ndarray:
@@ -157,7 +157,7 @@ def test_styles_on_the_command_line(run: Path, domains: Path, tmp_path: Path) ->
 
 def test_a_model_without_styles_says_so(domains: Path, tmp_path: Path) -> None:
     options = shrunk("stargan", f"data.root={domains}", "train.steps=1", "train.save_every_steps=1")
-    run = train.start(options, tmp_path, "run", device="cpu", say=lambda line: None).folder
+    run = train.start(options, tmp_path, "run", device="cpu").folder
     source = next((domains / "test" / "red").iterdir())
     flags = ("--domain", "green", "--seed", 1, "--device", "cpu")
     found = complaint("translate", source, tmp_path / "out", "--checkpoint", run, *flags)

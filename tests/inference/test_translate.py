@@ -32,7 +32,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_whole_tree_is_translated(tmp_path: Path) -> None:
+def test_whole_tree_is_translated(tmp_path: Path, told: list[tuple[int, int]]) -> None:
     source, target = tmp_path / "in", tmp_path / "new" / "out"
     images = {
         f"{i % 3}/part {i % 2}/{i:03}.{('png', 'bmp', 'tif')[i % 3]}": noise(4 + i % 5, 6 + i % 4)
@@ -41,17 +41,14 @@ def test_whole_tree_is_translated(tmp_path: Path) -> None:
     for name, pixels in images.items():
         save(pixels, source / name)
     (source / "notes.txt").write_text("no image")
-    calls: list[tuple[int, int]] = []
-    report = translate_folder(
-        negative(), source, target, progress=lambda *numbers: calls.append(numbers)
-    )
+    report = translate_folder(negative(), source, target)
     assert files(target) == sorted(images)
     for name, pixels in images.items():
         np.testing.assert_array_equal(load(target / name), 255 - pixels)
     assert report.translated == 120
     assert [failure.path.name for failure in report.failed] == ["notes.txt"]
     assert report.per_second == pytest.approx(120 / report.seconds)
-    assert calls == [(done, 120) for done in range(121)]
+    assert told == [(done, 120) for done in range(121)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
@@ -86,22 +83,21 @@ def test_large_images_are_not_stacked(tmp_path: Path, monkeypatch: pytest.Monkey
     assert sizes == {8: [2, 2, 1], 16: [1] * 5}
 
 
-def test_unreadable_images_are_reported_and_the_others_done(photos: Path, tmp_path: Path) -> None:
+def test_unreadable_images_are_reported_and_the_others_done(
+    photos: Path, tmp_path: Path, told: list[tuple[int, int]]
+) -> None:
     (photos / "empty.jpg").touch()
     (photos / "text.png").write_text("not an image")
     whole = save(noise(64, 64), photos / "deep" / "cut.png").read_bytes()
     (photos / "deep" / "cut.png").write_bytes(whole[: len(whole) // 2])
-    calls: list[tuple[int, int]] = []
-    report = translate_folder(
-        negative(), photos, tmp_path / "out", progress=lambda *numbers: calls.append(numbers)
-    )
+    report = translate_folder(negative(), photos, tmp_path / "out")
     assert files(tmp_path / "out") == ["a.png", "b.png", "deep/er/c.png"]
     assert report.translated == 3
     bad = [photos / "deep" / "cut.png", photos / "empty.jpg", photos / "text.png"]
     assert [failure.path for failure in report.failed] == bad
     assert all(failure.reason for failure in report.failed)
     assert not any("cannot be read" in failure.reason for failure in report.failed)
-    assert calls[-1] == (6, 6)
+    assert told[-1] == (6, 6)
 
 
 def test_images_that_exceed_the_memory_are_reported(photos: Path, tmp_path: Path) -> None:

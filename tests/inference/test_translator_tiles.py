@@ -19,13 +19,12 @@ from i2i.networks import initialise
 from i2i.networks.resnet import ResNet
 
 
-def generator(**arguments: Any) -> tuple[Translator, list[str]]:
-    """A translator with a small ResNet, and what it has said."""
+def generator(**arguments: Any) -> Translator:
+    """A translator with a small ResNet."""
     torch.manual_seed(0)
     network = ResNet(3, 3, width=4, blocks=1, norm="instance")
     initialise(network, "kaiming")
-    said: list[str] = []
-    return translator(network, say=said.append, **arguments), said
+    return translator(network, **arguments)
 
 
 def limit_memory(
@@ -45,9 +44,9 @@ def limit_memory(
     return taken
 
 
-def test_a_number_asks_for_tiles_where_a_image_is_larger() -> None:
-    translate_tiled, said = generator(tile=64)
-    translate_whole, _ = generator(tile="off")
+def test_a_number_asks_for_tiles_where_a_image_is_larger(said: list[str]) -> None:
+    translate_tiled = generator(tile=64)
+    translate_whole = generator(tile="off")
     for size in ((61, 47), (97, 150), (65, 20)):
         image = torch.rand(2, 3, *size) * 2 - 1
         difference = (translate_tiled(image) - translate_whole(image)).abs().max()
@@ -60,16 +59,18 @@ def test_a_number_asks_for_tiles_where_a_image_is_larger() -> None:
 def test_tiles_of_no_size_are_refused(tile: Any) -> None:
     with pytest.raises(OptionsError, match=re.escape(f"tile (={tile!r}) must be auto, off, or")):
         generator(tile=tile)
-    translate_one, _ = generator()
+    translate_one = generator()
     with pytest.raises(OptionsError, match="at least 16"):
         translate_one.tile = tile
 
 
-def test_large_images_are_estimated_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_estimated_before(
+    monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
     monkeypatch.setattr(module, "SMALL", 100 * 100)
     monkeypatch.setattr(module, "free_memory", lambda device: 3_000_000)
-    translate_one, said = generator()
-    translate_whole, _ = generator(tile="off")
+    translate_one = generator()
+    translate_whole = generator(tile="off")
     taken = limit_memory(monkeypatch, 10**6)
     small, large = torch.rand(3, 100, 100), torch.rand(3, 301, 402)
     assert torch.equal(translate_one(small), translate_whole(small))
@@ -87,10 +88,10 @@ def test_large_images_are_estimated_before(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_batch_that_is_too_large_together_is_computed_one_by_one(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     monkeypatch.setattr(module, "SMALL", 0)
-    translate_one, said = generator()
+    translate_one = generator()
     one = translate_one._estimate(torch.zeros(1, 3, 100, 100))
     monkeypatch.setattr(module, "free_memory", lambda device: 2 * one)
     images = torch.rand(4, 3, 100, 100)
@@ -98,17 +99,17 @@ def test_a_batch_that_is_too_large_together_is_computed_one_by_one(
     result = translate_one(images)
     assert taken[0] == 3 * 106 * 106
     assert said == []
-    torch.testing.assert_close(result, generator(tile="off")[0](images), atol=1e-5, rtol=0)
+    torch.testing.assert_close(result, generator(tile="off")(images), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
 def test_short_memory_leads_to_smaller_and_smaller_tiles(
-    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception], said: list[str]
 ) -> None:
     image = torch.rand(3, 150, 200)
-    expected = generator(tile="off")[0](image)
+    expected = generator(tile="off")(image)
     limit_memory(monkeypatch, 4 * 60 * 60, error)
-    translate_one, said = generator()
+    translate_one = generator()
     torch.testing.assert_close(translate_one(image), expected, atol=1e-5, rtol=0)
     assert said == [
         "Out of memory with 200 x 150 pixels at once: they are computed in tiles of 100 x 100.",
@@ -126,18 +127,22 @@ def test_short_memory_leads_to_smaller_and_smaller_tiles(
         translate_one(image)
 
 
-def test_a_batch_is_divided_before_its_images_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_divided_before_its_images_are(
+    monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
     images = torch.rand(4, 3, 40, 40)
-    expected = generator(tile="off")[0](images)
+    expected = generator(tile="off")(images)
     limit_memory(monkeypatch, 4 * 50 * 50)
-    translate_one, said = generator()
+    translate_one = generator()
     torch.testing.assert_close(translate_one(images), expected, atol=1e-5, rtol=0)
     assert said == []
 
 
-def test_memory_that_is_short_for_everything_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_is_short_for_everything_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
     limit_memory(monkeypatch, 10)
-    translate_one, said = generator()
+    translate_one = generator()
     with pytest.raises(torch.OutOfMemoryError, match=r"100 x 90 pixels .* not even in tiles"):
         translate_one(torch.rand(3, 90, 100))
     assert len(said) == 2
@@ -172,7 +177,7 @@ def test_kept_values_go_to_a_file_where_memory_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = torch.rand(3, 150, 200)
-    expected = generator(tile="off")[0](image)
+    expected = generator(tile="off")(image)
     monkeypatch.setattr(module, "free_memory", lambda device: 100_000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     files = 0
@@ -184,12 +189,12 @@ def test_kept_values_go_to_a_file_where_memory_is_short(
         return map_file(*arguments, **more)
 
     monkeypatch.setattr(torch, "from_file", counted)
-    torch.testing.assert_close(generator(tile=64)[0](image), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(generator(tile=64)(image), expected, atol=1e-5, rtol=0)
     assert files > 2
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(torch.OutOfMemoryError, match=re.escape(str(tmp_path))):
-        generator(tile=64)[0](image)
+        generator(tile=64)(image)
 
 
 def test_dropout_in_tiles_is_repeatable_and_leaves_the_random_state_alone() -> None:
@@ -207,8 +212,8 @@ def test_dropout_in_tiles_is_repeatable_and_leaves_the_random_state_alone() -> N
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_in_tiles(precision: str) -> None:
     image = torch.rand(3, 100, 120)
-    exact = generator()[0](image)
-    half, _ = generator(precision=precision, tile=64)
+    exact = generator()(image)
+    half = generator(precision=precision, tile=64)
     difference = (half(image) - exact).abs()
     assert half(image).dtype == torch.float32
     assert 0 < difference.mean() < 0.02
@@ -218,8 +223,8 @@ def test_half_precision_in_tiles(precision: str) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_tiles_on_cuda() -> None:
     image = torch.rand(3, 150, 200)
-    expected = generator(tile="off")[0](image)
-    translate_one, _ = generator(tile=64, device="cuda")
+    expected = generator(tile="off")(image)
+    translate_one = generator(tile=64, device="cuda")
     torch.testing.assert_close(translate_one(image), expected, atol=1e-3, rtol=0)
     translate_one.tile = "auto"
     torch.testing.assert_close(translate_one(image), expected, atol=1e-3, rtol=0)

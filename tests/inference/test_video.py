@@ -177,14 +177,15 @@ def test_few_frames_are_in_memory_however_long_the_video(
     assert most <= 8 + 4 + 3 * 4 + 1  # ahead, computed, waiting to be written
 
 
-def test_progress_counts_frames_and_finished_videos_are_left_out(tmp_path: Path) -> None:
+def test_progress_counts_frames_and_finished_videos_are_left_out(
+    tmp_path: Path, told: list[tuple[int, int]]
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("a.mp4", "b.mp4"):
         make_clip(folder / name, sound=None)
-    seen: list[tuple[int, int]] = []
-    translate_folder(translator(), folder, tmp_path / "out", progress=lambda *at: seen.append(at))
-    assert seen[-1] == (50, 50)  # two files of 24 frames
+    translate_folder(translator(), folder, tmp_path / "out")
+    assert told[-1] == (50, 50)  # two files of 24 frames
     (tmp_path / "out" / "b.mp4").unlink()
     again = translate_folder(translator(), folder, tmp_path / "out", skip_existing=True)
     assert (again.translated, again.skipped) == (1, 1)

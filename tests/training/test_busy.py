@@ -1,7 +1,5 @@
 """A processor that is busy with something else is noticed, and no more than noticed."""
 
-from collections.abc import Callable
-
 import torch
 
 from i2i.training.busy import INTERVAL, BusyWatch, gain_of_one_thread
@@ -24,9 +22,8 @@ class Machine:
         return self.gain
 
 
-def watch(machine: Machine, say: Callable[[str], None], threads: int = 2) -> BusyWatch:
+def watch(machine: Machine, threads: int = 2) -> BusyWatch:
     return BusyWatch(
-        say,
         threads,
         gain=machine.measure,
         clock=lambda: machine.wall,
@@ -34,18 +31,18 @@ def watch(machine: Machine, say: Callable[[str], None], threads: int = 2) -> Bus
     )
 
 
-def test_a_busy_processor_is_said_at_the_start() -> None:
-    machine, said = Machine(), list[str]()
+def test_a_busy_processor_is_said_at_the_start(said: list[str]) -> None:
+    machine = Machine()
     machine.gain = 8.8
-    watch(machine, said.append).begin()
+    watch(machine).begin()
     (line,) = said
     assert "instead of 2 (OMP_NUM_THREADS=1" in line
     assert "about 8.8 times as fast" in line
 
 
-def test_an_idle_processor_is_measured_once() -> None:
-    machine, said = Machine(), list[str]()
-    watching = watch(machine, said.append)
+def test_an_idle_processor_is_measured_once(said: list[str]) -> None:
+    machine = Machine()
+    watching = watch(machine)
     watching.begin()
     for _ in range(10):
         machine.pass_by(INTERVAL, 0.9)
@@ -54,9 +51,9 @@ def test_an_idle_processor_is_measured_once() -> None:
     assert machine.measured == 1
 
 
-def test_that_it_becomes_busy_is_said_once_each_time() -> None:
-    machine, said = Machine(), list[str]()
-    watching = watch(machine, said.append)
+def test_that_it_becomes_busy_is_said_once_each_time(said: list[str]) -> None:
+    machine = Machine()
+    watching = watch(machine)
     watching.begin()
     machine.gain = 4.0
     for share, lines in ((0.9, 0), (0.2, 1), (0.2, 1), (0.9, 1), (0.25, 2)):
@@ -66,9 +63,9 @@ def test_that_it_becomes_busy_is_said_once_each_time() -> None:
     assert "computed for 240 s in 600 s with 2 threads" in said[0]
 
 
-def test_waiting_for_images_is_not_taken_for_it() -> None:
-    machine, said = Machine(), list[str]()
-    watching = watch(machine, said.append)
+def test_waiting_for_images_is_not_taken_for_it(said: list[str]) -> None:
+    machine = Machine()
+    watching = watch(machine)
     watching.begin()
     machine.pass_by(INTERVAL, 0.1)
     watching.look()
@@ -85,10 +82,10 @@ def test_waiting_for_images_is_not_taken_for_it() -> None:
     assert machine.measured == 2
 
 
-def test_one_thread_has_nobody_to_wait_for() -> None:
-    machine, said = Machine(), list[str]()
+def test_one_thread_has_nobody_to_wait_for(said: list[str]) -> None:
+    machine = Machine()
     machine.gain = 9.0
-    watching = watch(machine, said.append, threads=1)
+    watching = watch(machine, threads=1)
     watching.begin()
     machine.pass_by(INTERVAL, 0.1, threads=1)
     watching.look()

@@ -75,18 +75,15 @@ def outside() -> Iterator[None]:
 
 @pytest.mark.usefixtures("outside")
 def test_a_run_tells_its_trackers_everything_and_outlives_one_that_fails(
-    tmp_path: Path, facades: Path
+    tmp_path: Path, facades: Path, said: list[str]
 ) -> None:
-    said: list[str] = []
     settings = (
         f"data.root={facades}",
         'train.trackers=["hearing", "failing"]',
         'train.metrics=["darkest", "bias", "l1"]',
         "train.monitor=darkest",
     )
-    done = session.start(
-        shrunk("pix2pix", *settings), tmp_path, "run", device="cpu", say=said.append
-    )
+    done = session.start(shrunk("pix2pix", *settings), tmp_path, "run", device="cpu")
     assert (done.steps, done.exit_code) == (4, 0)
     assert sum("the server is gone" in line for line in said) == 1
     run = Run(done.folder)
@@ -140,7 +137,7 @@ def test_what_is_not_there_is_said_in_a_sentence(look: Callable[[], object], mes
 def test_a_metric_that_fails_is_said_before_the_first_step(tmp_path: Path, facades: Path) -> None:
     options = shrunk("pix2pix", f"data.root={facades}", 'train.metrics=["broken"]')
     with pytest.raises(OptionsError, match=r"'broken'.*fails on images of .*ZeroDivisionError"):
-        session.start(options, tmp_path, "run", device="cpu", say=lambda line: None)
+        session.start(options, tmp_path, "run", device="cpu")
     assert not (tmp_path / "run").exists()
 
 

@@ -26,10 +26,6 @@ from i2i.training.validation import Validation
 from shrunk import shrunk
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def rows(folder: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [row for row in lines if any(name.startswith("validation/") for name in row)]
@@ -56,9 +52,9 @@ def on(root: Path, recipe: str, *settings: str) -> Options:
 def test_which_measure_decides(
     recipe: str, settings: tuple[str, ...], expected: tuple[str, str] | None
 ) -> None:
-    settled = resolve_monitor(load_options(recipe, *settings), "cpu", silent)
+    settled = resolve_monitor(load_options(recipe, *settings), "cpu")
     assert settled.train.monitored == expected
-    assert resolve_monitor(settled, "cpu", silent) == settled
+    assert resolve_monitor(settled, "cpu") == settled
     assert parse_monitor(settled.train.monitor) == expected
 
 
@@ -101,9 +97,10 @@ def test_features_of_a_set_that_is_gone_are_not_those_of_another() -> None:
         del reference
 
 
-def test_an_unpaired_run_is_judged_for_each_direction(unpaired: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    outcome = train.start(on(unpaired, "cyclegan"), tmp_path, "a", device="cpu", say=said.append)
+def test_an_unpaired_run_is_judged_for_each_direction(
+    unpaired: Path, tmp_path: Path, said: list[str]
+) -> None:
+    outcome = train.start(on(unpaired, "cyclegan"), tmp_path, "a", device="cpu")
     row = rows(outcome.folder)[-1]
     directions = [row[f"validation/swd-reference_{way}"] for way in ("AtoB", "BtoA")]
     assert row["validation/swd-reference"] == pytest.approx(sum(directions) / 2)
@@ -117,10 +114,11 @@ def test_an_unpaired_run_is_judged_for_each_direction(unpaired: Path, tmp_path: 
     assert "best:       swd-reference" in describe_checkpoint(Run(outcome.folder).latest())
 
 
-def test_domain_accuracy_by_a_classifier_of_the_real_domains(domains: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_domain_accuracy_by_a_classifier_of_the_real_domains(
+    domains: Path, tmp_path: Path, said: list[str]
+) -> None:
     options = on(domains, "stargan", "train.classifier_steps=60")
-    outcome = train.start(options, tmp_path, "a", device="cpu", say=said.append)
+    outcome = train.start(options, tmp_path, "a", device="cpu")
     (line,) = (line for line in said if "a classifier of the domains is right on" in line)
     assert "of 6 held-out real images" in line
     for row in rows(outcome.folder):
@@ -130,18 +128,17 @@ def test_domain_accuracy_by_a_classifier_of_the_real_domains(domains: Path, tmp_
 
 
 def test_a_run_ends_when_it_gets_no_better(
-    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     worse = iter(range(100))
     measure = Validation.measure
     monkeypatch.setattr(
         Validation, "measure", lambda self, t: measure(self, t) | {"l1": float(next(worse))}
     )
-    said: list[str] = []
     options = on(
         facades, "pix2pix", "train.steps=40", "train.patience=3", "train.save_every_steps=40"
     )
-    outcome = train.start(options, tmp_path, "a", device="cpu", say=said.append)
+    outcome = train.start(options, tmp_path, "a", device="cpu")
     assert (outcome.steps, outcome.exit_code) == (8, 0)  # best at step 2, then 4, 6, 8
     assert any("no better validation in 3" in line for line in said)
     assert said[-1].startswith("done: 8 steps")
@@ -149,9 +146,9 @@ def test_a_run_ends_when_it_gets_no_better(
     assert load_checkpoint(Run(outcome.folder).best)["step"] == 2
     # It can be resumed with more patience.
     changes = {"train.patience": 5}
-    assert train.resume(outcome.folder, changes, device="cpu", say=silent).steps == 12
+    assert train.resume(outcome.folder, changes, device="cpu").steps == 12
     said.clear()
-    again = train.resume(outcome.folder, "train.patience=6", device="cpu", say=said.append)
+    again = train.resume(outcome.folder, "train.patience=6", device="cpu")
     assert again.steps == 14
     explained = "mean absolute difference from the truth (0..2; lower is better)"
     assert f"best validation l1 0, {explained}" in said[-1]
@@ -161,7 +158,7 @@ def test_too_dear_validations_are_left_out_but_for_the_first_and_the_last(
     facades: Path, tmp_path: Path
 ) -> None:
     options = on(facades, "pix2pix", "train.steps=12", "train.validation_share=1e-6")
-    outcome = train.start(options, tmp_path, "a", device="cpu", say=silent)
+    outcome = train.start(options, tmp_path, "a", device="cpu")
     assert [row["step"] for row in rows(outcome.folder)] == [2, 12]
 
 
@@ -170,14 +167,14 @@ def test_validation_changes_nothing(domains: Path, tmp_path: Path) -> None:
     states = []
     for every in (1, 4):
         options = on(domains, "cgan", f"train.validate_every_steps={every}")
-        outcome = train.start(options, tmp_path, f"{every}", device="cpu", say=silent)
+        outcome = train.start(options, tmp_path, f"{every}", device="cpu")
         states.append(load_checkpoint(Run(outcome.folder).latest())["model"])
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
 
 
 def test_which_checkpoint_is_taken_and_why(facades: Path, tmp_path: Path) -> None:
-    outcome = train.start(on(facades, "pix2pix"), tmp_path, "a", device="cpu", say=silent)
+    outcome = train.start(on(facades, "pix2pix"), tmp_path, "a", device="cpu")
     run = Run(outcome.folder)
     last, why = find_checkpoint(run.folder, tmp_path)
     assert "--best" not in why
@@ -197,12 +194,11 @@ def test_which_checkpoint_is_taken_and_why(facades: Path, tmp_path: Path) -> Non
 
 
 def test_verdicts_are_said_once_written_down_and_summed_up(
-    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     verdict = Verdict("no progress", "", 2, 4, "It stands still.", "Try more.", {"l1": 1.0})
     monkeypatch.setattr("i2i.training.health_watch.verdicts", lambda rows, monitor=None: [verdict])
-    said: list[str] = []
-    outcome = train.start(on(facades, "pix2pix"), tmp_path, "a", device="cpu", say=said.append)
+    outcome = train.start(on(facades, "pix2pix"), tmp_path, "a", device="cpu")
     expected = "health: no progress since step 2: It stands still. Try more."
     assert said.count(expected) == 2  # when it was first seen, and in the end
     (written,) = json.loads((outcome.folder / "health.json").read_text())
@@ -212,7 +208,7 @@ def test_verdicts_are_said_once_written_down_and_summed_up(
 def test_a_generator_that_makes_one_image_is_seen_in_the_log(domains: Path, tmp_path: Path) -> None:
     """Whole runs made to fail are in tests/training/test_health.py; here the signal itself."""
     options = on(domains, "dcgan", "generator.init_gain=1e-9", "optimizer.learning_rate=1e-12")
-    outcome = train.start(options, tmp_path, "a", device="cpu", say=silent)
+    outcome = train.start(options, tmp_path, "a", device="cpu")
     assert rows(outcome.folder)[-1]["validation/health/diversity"] < 0.01
 
 
@@ -226,7 +222,7 @@ def test_images_are_compared_in_their_own_colours(tmp_path: Path) -> None:
                 pixels = generator.integers(0, 256, (20, 20), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.png")
     options = on(tmp_path / "grey", "dcgan-mnist", "data.domains=[]")
-    outcome = train.start(options, tmp_path, "a", device="cpu", say=silent)
+    outcome = train.start(options, tmp_path, "a", device="cpu")
     assert np.isfinite(rows(outcome.folder)[-1]["validation/swd-reference"])
     assert isinstance(sliced_wasserstein(), Distance)
 
@@ -234,11 +230,11 @@ def test_images_are_compared_in_their_own_colours(tmp_path: Path) -> None:
 def test_what_cannot_decide_is_said_before_the_first_step(facades: Path, tmp_path: Path) -> None:
     options = on(facades, "pix2pix", "train.monitor=psnrr")
     with pytest.raises(OptionsError, match=r"monitor \(='psnrr'\).*Did you mean 'psnr'"):
-        train.start(options, tmp_path, "a", device="cpu", say=silent)
+        train.start(options, tmp_path, "a", device="cpu")
     assert not (tmp_path / "a").exists()
     options = on(facades, "pix2pix", "train.monitor=none", "train.patience=3")
     with pytest.raises(OptionsError, match=r"train\.patience \(=3\) needs a measure"):
-        train.start(options, tmp_path, "a", device="cpu", say=silent)
+        train.start(options, tmp_path, "a", device="cpu")
 
 
 def test_a_last_image_is_not_validated_alone(domains: Path, tmp_path: Path) -> None:
@@ -246,11 +242,11 @@ def test_a_last_image_is_not_validated_alone(domains: Path, tmp_path: Path) -> N
     for number in range(3):
         shutil.copy(domains / "test" / "red" / "0.png", domains / "test" / "red" / f"x{number}.png")
     options = on(domains, "infogan")  # 9 images, in batches of 8
-    outcome = train.start(options, tmp_path, "nine", device="cpu", say=silent)
+    outcome = train.start(options, tmp_path, "nine", device="cpu")
     assert len(rows(outcome.folder)) == 2
     for name in ("green", "blue"):
         shutil.rmtree(domains / "test" / name)
     for path in sorted((domains / "test" / "red").iterdir())[1:]:
         path.unlink()
-    outcome = train.start(options, tmp_path, "one", device="cpu", say=silent)
+    outcome = train.start(options, tmp_path, "one", device="cpu")
     assert len(rows(outcome.folder)) == 2

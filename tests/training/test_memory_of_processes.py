@@ -102,7 +102,7 @@ def test_a_run_in_two_processes_remembers_the_pieces(
     # In one process, whose 4 pieces the shares of two do not have.
     monkeypatch.setattr(train, "build_trainer", limited_trainer)
     options = shrunk("cyclegan", f"data.root={unpaired}", "train.steps=2", "train.batch_size=4")
-    alone = train.start(options, tmp_path, "alone", device="cpu", say=lambda line: None)
+    alone = train.start(options, tmp_path, "alone", device="cpu")
     assert "gradient_accumulation = 4" in (alone.folder / "options.toml").read_text()
 
     command = ranks.__file__, ranks.run_short.__name__, tmp_path

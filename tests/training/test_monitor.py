@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from i2i.core.console import Console
 from i2i.errors import TrainingError
 from i2i.runs.folder import Run, create_run
 from i2i.training.monitor import MetricLogger, ProgressLogger
@@ -20,21 +21,19 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-def monitor_of(run: Run, said: list[str]) -> ProgressLogger:
-    journal = MetricLogger(run, 0, said.append)
+def monitor_of(run: Run) -> ProgressLogger:
+    journal = MetricLogger(run, 0)
     return ProgressLogger(
         journal,
         start=0,
         stop=4,
         samples_before=lambda step: 2 * step,
         terms={"l1", "real", "fake"},
-        say=said.append,
     )
 
 
-def test_means_go_to_json_lines_and_tensorboard(run: Run) -> None:
-    said: list[str] = []
-    monitor = monitor_of(run, said)
+def test_means_go_to_json_lines_and_tensorboard(run: Run, said: list[str]) -> None:
+    monitor = monitor_of(run)
     with monitor:
         for step, value in enumerate([1.0, 3.0], start=1):
             monitor.gather(step, {"generator/l1": torch.tensor(value)})
@@ -63,7 +62,7 @@ def test_means_go_to_json_lines_and_tensorboard(run: Run) -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_names_step_term_and_checkpoint(run: Run, bad: float) -> None:
-    monitor = monitor_of(run, [])
+    monitor = monitor_of(run)
     monitor.last_good = "checkpoints/step-1.pt"
     for step, value in enumerate([1.0, 2.0, bad, bad], start=1):
         terms = {"d/real": torch.tensor(1.0), "g/l1": torch.tensor(value)}
@@ -73,9 +72,10 @@ def test_a_loss_that_is_not_finite_names_step_term_and_checkpoint(run: Run, bad:
     monitor.journal.close()
 
 
-def test_a_failing_writer_never_ends_a_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    journal = MetricLogger(run, 0, said.append)
+def test_a_failing_writer_never_ends_a_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    journal = MetricLogger(run, 0)
     board = journal._trackers["TensorBoard"]
 
     def broken(*arguments: object) -> None:
@@ -95,10 +95,9 @@ def test_a_failing_writer_never_ends_a_run(run: Run, monkeypatch: pytest.MonkeyP
     board.close()
 
 
-def test_a_log_that_cannot_be_opened_is_left_out(run: Run) -> None:
-    said: list[str] = []
+def test_a_log_that_cannot_be_opened_is_left_out(run: Run, said: list[str]) -> None:
     run.log.mkdir()
-    journal = MetricLogger(run, 0, said.append)
+    journal = MetricLogger(run, 0)
     journal.scalars(1, {"x": 1.0})
     journal.close()
     assert "log.jsonl" in said[0]
@@ -137,7 +136,7 @@ def test_waiting_for_data_is_counted(run: Run) -> None:
             time.sleep(0.05)
             yield number
 
-    monitor = monitor_of(run, [])
+    monitor = monitor_of(run)
     for step, _ in enumerate(monitor.batches(slow()), start=1):
         monitor.gather(step, {"x/y": torch.tensor(1.0)})
     monitor.write({})
@@ -155,7 +154,7 @@ def test_a_busy_device_did_not_wait_for_data(run: Run, monkeypatch: pytest.Monke
             yield number
 
     monkeypatch.setattr(time, "perf_counter", lambda: now)
-    monitor = monitor_of(run, [])
+    monitor = monitor_of(run)
     answers = iter([False, True, False, False])  # when a batch has come, and at the end
     monitor.idle = lambda: next(answers)
     for step, _ in enumerate(monitor.batches(slow()), start=1):
@@ -168,7 +167,7 @@ def test_a_busy_device_did_not_wait_for_data(run: Run, monkeypatch: pytest.Monke
 
 def test_a_gradient_that_overflows_is_written_down_and_ends_nothing(run: Run) -> None:
     """In fp16 it does now and then, and the step is left out."""
-    monitor = monitor_of(run, [])
+    monitor = monitor_of(run)
     monitor.gather(1, {"critic/gradient_norm": torch.tensor(float("inf"))})
     monitor.write({})
     monitor.journal.close()
@@ -180,9 +179,9 @@ def test_a_terminal_shows_a_bar_that_fits(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
-    monitor = monitor_of(run, [])
+    monitor = monitor_of(run)
     many = {f"generator_{number}/l1": torch.tensor(float(number)) for number in range(20)}
-    with monitor:
+    with Console(), monitor:
         for step in (1, 2, 3, 4):
             monitor.gather(step, many)
             monitor.write({})

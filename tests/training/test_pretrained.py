@@ -249,12 +249,11 @@ def test_a_run_that_began_from_another_goes_on_exactly(tmp_path: Path, facades: 
         )
 
     said: list[str] = []
-    quiet = said.append
-    whole = start(options(4), tmp_path / "runs", "whole", device="cpu", say=quiet).folder
-    part = start(options(2), tmp_path / "runs", "part", device="cpu", say=quiet).folder
+    whole = start(options(4), tmp_path / "runs", "whole", device="cpu").folder
+    part = start(options(2), tmp_path / "runs", "part", device="cpu").folder
     for file in source.iterdir():
         file.unlink()
-    resume(part, "train.steps=4", device="cpu", say=quiet)
+    resume(part, "train.steps=4", device="cpu")
     one, other = (
         load_checkpoint(run / "checkpoints" / "step-00000004.pt") for run in (whole, part)
     )
@@ -276,7 +275,7 @@ def test_a_run_that_began_from_another_goes_on_exactly(tmp_path: Path, facades: 
 
 def export_of(tmp_path: Path) -> Path:
     saved(tmp_path / "a.pt", shrunk("pix2pix", "data.input_channels=1"))
-    return export_bundle(tmp_path / "a.pt", tmp_path / "source", say=lambda line: None)
+    return export_bundle(tmp_path / "a.pt", tmp_path / "source")
 
 
 def test_the_command_names_what_is_missing(tmp_path: Path, facades: Path) -> None:

@@ -62,18 +62,14 @@ def test_what_a_session_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_run_keeps_all_of_it(facades: Path, tmp_path: Path) -> None:
     options = shrunk("pix2pix", f"data.root={facades}")
-    outcome = train.start(
-        options, tmp_path, "a", device="cpu", tags=["paper"], note="first", say=lambda line: None
-    )
+    outcome = train.start(options, tmp_path, "a", device="cpu", tags=["paper"], note="first")
     about = json.loads((outcome.folder / "environment.json").read_text())
     assert (about["tags"], about["note"]) == (["paper"], "first")
     assert about["images"] == {"train": 7, "val": 3, "test": 0}
     assert len(about["data"]) == 32
     (session,) = sessions(outcome.folder)
     assert (session["from step"], session["to step"]) == (0, 4)
-    longer = train.resume(
-        outcome.folder, "train.steps=6", device="cpu", tags=["more"], say=lambda line: None
-    )
+    longer = train.resume(outcome.folder, "train.steps=6", device="cpu", tags=["more"])
     assert json.loads((longer.folder / "environment-00000004.json").read_text())["tags"] == ["more"]
     assert [each["to step"] for each in sessions(outcome.folder)] == [4, 6]
 

@@ -150,10 +150,9 @@ def test_optuna_goes_on_where_it_was(
         "[vary]\nobjective.l1 = {low = 1, high = 100, log = true}\ntrain.seed = [3, 4]\n",
     )
     runs = tmp_path / "runs"
-    said: list[str] = []
-    first = next(iter(module.optimise(sweep, runs, device="cpu", say=said.append)))
+    first = next(iter(module.optimise(sweep, runs, device="cpu")))
     assert first[0].name == "o-000"
-    rest = list(module.optimise(sweep, runs, device="cpu", say=said.append))
+    rest = list(module.optimise(sweep, runs, device="cpu"))
     assert [trial.name for trial, _ in rest] == ["o-001"]
-    assert list(module.optimise(sweep, runs, device="cpu", say=said.append)) == []
+    assert list(module.optimise(sweep, runs, device="cpu")) == []
     assert rest[0][0].settings["train.seed"] in (3, 4)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from commands import complaint
+from listening import hearing
 
 from i2i.config import Options
 from i2i.config.recipes import load_options
@@ -29,8 +30,9 @@ def run(tmp_path: Path, facades: Path, tracker: str) -> Path:
         "train.steps=2",
     )
     said: list[str] = []
-    folder = start(options, tmp_path / "runs", "tracked", device="cpu", say=said.append).folder
-    resume(folder, "train.steps=4", device="cpu", say=said.append)
+    with hearing(said.append):
+        folder = start(options, tmp_path / "runs", "tracked", device="cpu").folder
+        resume(folder, "train.steps=4", device="cpu")
     assert not [line for line in said if "goes on without it" in line], said
     return folder
 

@@ -1,8 +1,10 @@
 """Whole runs: what they leave behind, and that a resumed run is the same run."""
 
+import io
 import json
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 
 from i2i.config import Options
 from i2i.config.recipes import load_options, recipes
+from i2i.core.console import Console
 from i2i.core.registry import LOSSES
 from i2i.errors import CheckpointError, DataError, OptionsError, RunError, TrainingError
 from i2i.inference.load import describe_checkpoint, load_sampler, load_translator
@@ -22,10 +25,6 @@ from i2i.training import checkpoints as keeper
 from i2i.training import session as train
 from i2i.training.validation import Validation
 from shrunk import shrunk
-
-
-def silent(line: str) -> None:
-    pass
 
 
 def on(root: Path, recipe: str = "pix2pix", *settings: str) -> Options:
@@ -64,13 +63,13 @@ def test_every_recipe_trains_resumes_bit_for_bit_and_is_of_use(
     options = on(
         root, recipe, f"train.steps={steps}", "train.save_every_steps=1", "train.keep_checkpoints=9"
     )
-    outcome = train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
+    outcome = train.start(options, tmp_path / "runs", "a", device="cpu")
     assert (outcome.steps, outcome.exit_code) == (steps, 0)
     run = Run(outcome.folder)
     whole = load_checkpoint(run.latest())
     for path in run.checkpoints()[steps // 2 :]:
         path.unlink()
-    assert train.resume(outcome.folder, device="cpu", say=silent).steps == steps
+    assert train.resume(outcome.folder, device="cpu").steps == steps
     assert_same_state(whole, load_checkpoint(run.latest()))
     if kind == "unconditional":
         sampler, why = load_sampler(outcome.folder, device="cpu")
@@ -103,7 +102,7 @@ def test_resumed_run_is_the_same_run(
         facades, "pix2pix", "train.steps=8", "train.save_every_steps=1", "train.keep_checkpoints=9"
     )
     options = load_options_again(options, *settings)
-    whole = train.start(options, tmp_path, "whole", device="cpu", say=silent)
+    whole = train.start(options, tmp_path, "whole", device="cpu")
     # A crash after `cut` steps: what came later never happened, half a line of the log is left.
     crashed = Run(tmp_path / "crashed")
     shutil.copytree(whole.folder, crashed.folder)
@@ -112,7 +111,7 @@ def test_resumed_run_is_the_same_run(
             path.unlink()
     with crashed.log.open("a") as log:
         log.write('{"step": 9, "gen')
-    train.resume(crashed.folder, device="cpu", say=silent)
+    train.resume(crashed.folder, device="cpu")
     one, other = (load_checkpoint(Run(f).latest()) for f in (whole.folder, crashed.folder))
     assert_same_state(one, other)
     logs = [
@@ -154,21 +153,20 @@ def test_what_keeps_a_game_in_balance_is_resumed_too(
     root = request.getfixturevalue("facades" if recipe == "pix2pix" else "domains")
     settings = [*TRICKS, *more, f"train.gradient_accumulation={pieces}", "train.batch_size=4"]
     settings += ["train.steps=6", "train.save_every_steps=3", "train.keep_checkpoints=9"]
-    outcome = train.start(on(root, recipe, *settings), tmp_path, "a", device="cpu", say=silent)
+    outcome = train.start(on(root, recipe, *settings), tmp_path, "a", device="cpu")
     run = Run(outcome.folder)
     whole = load_checkpoint(run.latest())
     assert whole["histories"].keys() == whole["optimizers"].keys()
     run.latest().unlink()
-    assert train.resume(outcome.folder, device="cpu", say=silent).steps == 6
+    assert train.resume(outcome.folder, device="cpu").steps == 6
     assert_same_state(whole, load_checkpoint(run.latest()))
 
 
 def test_a_run_that_ends_before_the_networks_have_grown_says_so(
-    domains: Path, tmp_path: Path
+    domains: Path, tmp_path: Path, said: list[str]
 ) -> None:
-    said: list[str] = []
     options = on(domains, "progan", "train.steps=3")
-    outcome = train.start(options, tmp_path, "a", device="cpu", say=said.append)
+    outcome = train.start(options, tmp_path, "a", device="cpu")
     (note,) = [line for line in said if "note: the networks grow" in line]
     assert "over 6 steps, the run ends after 3, at 8 pixels" in note
     about = describe_checkpoint(Run(outcome.folder).latest())
@@ -177,12 +175,12 @@ def test_a_run_that_ends_before_the_networks_have_grown_says_so(
 
 
 def test_a_description_says_what_is_drawn_from_what(domains: Path, tmp_path: Path) -> None:
-    outcome = train.start(on(domains, "infogan"), tmp_path, "a", device="cpu", say=silent)
+    outcome = train.start(on(domains, "infogan"), tmp_path, "a", device="cpu")
     about = describe_checkpoint(Run(outcome.folder).latest())
     assert "uniform noise and the codes category, continuous1, continuous2\n" in about
     assert "classes:    red, green, blue" in about
     assert "batch norm by running statistics" in about
-    outcome = train.start(on(domains, "cgan"), tmp_path, "b", device="cpu", say=silent)
+    outcome = train.start(on(domains, "cgan"), tmp_path, "b", device="cpu")
     assert "uniform noise, told the class\n" in describe_checkpoint(Run(outcome.folder).latest())
 
 
@@ -198,10 +196,10 @@ def load_options_again(options: Options, *settings: str) -> Options:
 
 def test_n_steps_and_an_extension_equal_2n_steps(facades: Path, tmp_path: Path) -> None:
     constant = on(facades, "pix2pix", "schedule.name=constant", "train.steps=6")
-    whole = train.start(constant, tmp_path, "whole", device="cpu", say=silent)
+    whole = train.start(constant, tmp_path, "whole", device="cpu")
     half = on(facades, "pix2pix", "schedule.name=constant", "train.steps=3")
-    first = train.start(half, tmp_path, "half", device="cpu", say=silent)
-    train.resume(first.folder, {"train": {"steps": 6}}, device="cpu", say=silent)
+    first = train.start(half, tmp_path, "half", device="cpu")
+    train.resume(first.folder, {"train": {"steps": 6}}, device="cpu")
     one, other = (load_checkpoint(Run(f).latest()) for f in (whole.folder, first.folder))
     assert_same_state(one["model"], other["model"])
     assert_same_state(one["optimizers"], other["optimizers"])
@@ -216,7 +214,6 @@ def test_workers_change_nothing(facades: Path, tmp_path: Path) -> None:
                     tmp_path,
                     f"w{workers}",
                     device="cpu",
-                    say=silent,
                 ).folder
             ).latest()
         )
@@ -225,12 +222,11 @@ def test_workers_change_nothing(facades: Path, tmp_path: Path) -> None:
     assert_same_state(states[0]["model"], states[1]["model"])
 
 
-def test_the_run_folder_holds_everything(facades: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_the_run_folder_holds_everything(facades: Path, tmp_path: Path, said: list[str]) -> None:
     options = on(
         facades, "pix2pix", "train.steps=6", "train.keep_checkpoints=2", "train.monitor=l1"
     )
-    outcome = train.start(options, tmp_path, "a", device="cpu", say=said.append)
+    outcome = train.start(options, tmp_path, "a", device="cpu")
     run = Run(outcome.folder)
     assert [p.name for p in run.checkpoints()] == ["step-00000004.pt", "step-00000006.pt"]
     assert run.best.exists()
@@ -250,61 +246,63 @@ def test_the_run_folder_holds_everything(facades: Path, tmp_path: Path) -> None:
     assert "trained:    6 steps of 2" in about
 
 
-def test_without_a_validation_split_some_is_held_out(facades: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_without_a_validation_split_some_is_held_out(
+    facades: Path, tmp_path: Path, said: list[str]
+) -> None:
     shutil.rmtree(facades / "val")
-    train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
+    train.start(on(facades), tmp_path, "a", device="cpu")
     assert any(
         "6 pairs to train on, 1 to validate with (held out from the 7" in line for line in said
     )
 
 
-def test_a_single_pair_is_trained_on_without_validation(facades: Path, tmp_path: Path) -> None:
+def test_a_single_pair_is_trained_on_without_validation(
+    facades: Path, tmp_path: Path, said: list[str]
+) -> None:
     shutil.rmtree(facades / "val")
     for path in sorted((facades / "train").iterdir())[1:]:
         path.unlink()
-    said: list[str] = []
-    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu")
     assert outcome.steps == 4
     assert any("no image left to validate with" in line for line in said)
     assert not Run(outcome.folder).best.exists()
 
 
-def test_what_cannot_start_leaves_no_folder(facades: Path, tmp_path: Path) -> None:
+def test_what_cannot_start_leaves_no_folder(facades: Path, tmp_path: Path, said: list[str]) -> None:
     runs = tmp_path / "runs"
     (facades / "train" / "3.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"3\.png"):
-        train.start(on(facades), runs, "a", device="cpu", say=silent)
+        train.start(on(facades), runs, "a", device="cpu")
     bad = on(facades, "pix2pix", "data.skip_bad=true", "objective.l3=1")
     with pytest.raises(OptionsError, match=r"objective\.l3"):
-        train.start(bad, runs, "a", device="cpu", say=silent)
+        train.start(bad, runs, "a", device="cpu")
     assert not runs.exists()
-    said: list[str] = []
     good = on(facades, "pix2pix", "data.skip_bad=true")
-    train.start(good, runs, "a", device="cpu", say=said.append)
+    train.start(good, runs, "a", device="cpu")
     (left_out,) = (line for line in said if line.startswith("left out"))
     assert left_out.startswith("left out 1 of 7 that cannot be used (--skip-bad):\n")
     assert "3.png" in left_out
 
 
 def test_what_cannot_be_resumed(facades: Path, tmp_path: Path) -> None:
-    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=silent)
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu")
     with pytest.raises(RunError, match="exists already"):
-        train.start(on(facades), tmp_path, "a", device="cpu", say=silent)
+        train.start(on(facades), tmp_path, "a", device="cpu")
     with pytest.raises(RunError, match=r"has done 4 steps and is to be 3 long.*extend"):
-        train.resume(outcome.folder, {"train": {"steps": 3}}, device="cpu", say=silent)
+        train.resume(outcome.folder, {"train": {"steps": 3}}, device="cpu")
     older = Run(outcome.folder).checkpoint(2)
     with pytest.raises(RunError, match=r"newer checkpoints.*step-00000004\.pt"):
-        train.resume(older, {"train": {"steps": 9}}, device="cpu", say=silent)
+        train.resume(older, {"train": {"steps": 9}}, device="cpu")
     with pytest.raises(CheckpointError, match="neither a run folder"):
-        train.resume(tmp_path / "b", device="cpu", say=silent)
+        train.resume(tmp_path / "b", device="cpu")
 
 
-def test_changed_images_and_a_replanned_schedule_are_said(facades: Path, tmp_path: Path) -> None:
-    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=silent)
+def test_changed_images_and_a_replanned_schedule_are_said(
+    facades: Path, tmp_path: Path, said: list[str]
+) -> None:
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu")
     shutil.copy(facades / "train" / "1.png", facades / "train" / "new.png")
-    said: list[str] = []
-    train.resume(outcome.folder, {"train": {"steps": 5}}, device="cpu", say=said.append)
+    train.resume(outcome.folder, {"train": {"steps": 5}}, device="cpu")
     assert any("not those that the run began with" in line for line in said)
     assert any("linear learning rate is now planned over 5 steps" in line for line in said)
 
@@ -316,7 +314,7 @@ def test_a_loss_that_explodes_ends_the_run_and_saves_nothing_more(
     with pytest.raises(
         TrainingError, match=r"step \d+: .* is (nan|inf|-inf).*last good checkpoint"
     ):
-        train.start(explosive, tmp_path, "a", device="cpu", say=silent)
+        train.start(explosive, tmp_path, "a", device="cpu")
     for path in Run(tmp_path / "a").checkpoints():
         weights = load_checkpoint(path)["model"].values()
         assert all(w.isfinite().all() for w in weights if w.is_floating_point())
@@ -358,13 +356,13 @@ def test_weights_that_are_not_finite_are_never_saved(
     with pytest.raises(
         TrainingError, match=r"step 1: \d+ weights are no longer finite \(generator"
     ):
-        train.start(options, tmp_path, "a", device="cpu", say=silent)
+        train.start(options, tmp_path, "a", device="cpu")
     assert Run(tmp_path / "a").checkpoints() == []
     assert not Run(tmp_path / "a").best.exists()
 
 
 def test_a_full_disk_does_not_end_a_run_before_its_end(
-    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     written: list[str] = []
 
@@ -375,8 +373,7 @@ def test_a_full_disk_does_not_end_a_run_before_its_end(
         save_checkpoint(path, state)
 
     monkeypatch.setattr(keeper, "save_checkpoint", moody)
-    said: list[str] = []
-    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu")
     assert outcome.exit_code == 0
     # Before a validation and, with what it found, after it.
     each = ["step-0000000{}.pt", "best.pt", "step-0000000{}.pt"]
@@ -385,15 +382,20 @@ def test_a_full_disk_does_not_end_a_run_before_its_end(
     assert load_checkpoint(Run(outcome.folder).best)["step"] == 4
 
 
-def test_a_listener_that_goes_away_does_not_end_a_run(facades: Path, tmp_path: Path) -> None:
-    def gone(line: str) -> None:
-        raise BrokenPipeError
+def test_a_listener_that_goes_away_does_not_end_a_run(
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
 
-    assert train.start(on(facades), tmp_path, "a", device="cpu", say=gone).exit_code == 0
+    monkeypatch.setattr(sys, "stdout", Gone())
+    with Console():
+        assert train.start(on(facades), tmp_path, "a", device="cpu").exit_code == 0
 
 
 def test_a_signal_in_the_last_step_is_no_reason_to_resume(
-    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     show = Validation.show
 
@@ -403,8 +405,7 @@ def test_a_signal_in_the_last_step_is_no_reason_to_resume(
         return show(self, trainer)
 
     monkeypatch.setattr(Validation, "show", interrupted)
-    said: list[str] = []
-    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=said.append)
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu")
     assert (outcome.steps, outcome.exit_code) == (4, 0)
     assert said[-1].startswith("done: 4 steps")
 
@@ -412,11 +413,11 @@ def test_a_signal_in_the_last_step_is_no_reason_to_resume(
 def test_the_last_good_checkpoint_of_a_resumed_run_is_the_one_it_came_from(
     facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = train.start(on(facades), tmp_path, "a", device="cpu", say=silent)
+    outcome = train.start(on(facades), tmp_path, "a", device="cpu")
     changes = {"train": {"steps": 9, "save_every_steps": 9}}
     poison(monkeypatch)
     with pytest.raises(TrainingError, match=r"last good checkpoint: .*step-00000004\.pt"):
-        train.resume(outcome.folder, changes, device="cpu", say=silent)
+        train.resume(outcome.folder, changes, device="cpu")
 
 
 def test_a_run_can_be_resumed_from_elsewhere(
@@ -424,18 +425,18 @@ def test_a_run_can_be_resumed_from_elsewhere(
 ) -> None:
     monkeypatch.chdir(facades.parent)
     options = on(Path(facades.name), "pix2pix")
-    outcome = train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
+    outcome = train.start(options, tmp_path / "runs", "a", device="cpu")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert train.resume(outcome.folder, {"train": {"steps": 5}}, say=silent).steps == 5
+    assert train.resume(outcome.folder, {"train": {"steps": 5}}).steps == 5
     monkeypatch.chdir(outcome.folder / "checkpoints")
     here = Path("step-00000005.pt")
-    assert train.resume(here, {"train": {"steps": 6}}, device="cpu", say=silent).steps == 6
+    assert train.resume(here, {"train": {"steps": 6}}, device="cpu").steps == 6
 
 
 def test_the_moving_average_is_what_travels(facades: Path, tmp_path: Path) -> None:
     options = on(facades, "pix2pix", "train.ema_decay=0.5", "generator.dropout=false")
-    outcome = train.start(options, tmp_path, "a", device="cpu", say=silent)
+    outcome = train.start(options, tmp_path, "a", device="cpu")
     state = load_checkpoint(Run(outcome.folder).latest())
     averaged, _ = load_translator(outcome.folder, device="cpu")
     raw, _ = load_translator(outcome.folder, device="cpu", average=False)
@@ -444,7 +445,7 @@ def test_the_moving_average_is_what_travels(facades: Path, tmp_path: Path) -> No
     assert torch.equal(averaged.network.state_dict()[key], mean)
     assert torch.equal(raw.network.state_dict()[key], state["model"][name])
     assert not torch.equal(mean, state["model"][name])
-    plain = train.start(on(facades), tmp_path, "b", device="cpu", say=silent)
+    plain = train.start(on(facades), tmp_path, "b", device="cpu")
     with pytest.raises(CheckpointError, match="no moving average"):
         load_translator(plain.folder, device="cpu", average=True)
 
@@ -454,6 +455,6 @@ def test_cyclegan_with_a_single_image_on_a_side(unpaired: Path, tmp_path: Path) 
         shutil.rmtree(unpaired / f"test{side}")
     for path in sorted((unpaired / "trainA").iterdir())[1:]:
         path.unlink()
-    outcome = train.start(on(unpaired, "cyclegan"), tmp_path, "a", device="cpu", say=silent)
+    outcome = train.start(on(unpaired, "cyclegan"), tmp_path, "a", device="cpu")
     assert outcome.steps == 4
     assert len(list(Run(outcome.folder).samples.iterdir())) == 3

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_train import assert_same_state, silent
+from test_train import assert_same_state
 
 from i2i.config import Options
 from i2i.config.recipes import load_options
@@ -39,13 +39,13 @@ def with_a_table(root: Path) -> Options:
 
 
 def test_the_checkpoint_knows_its_domains(domains: Path, tmp_path: Path) -> None:
-    outcome = train.start(on(domains), tmp_path / "runs", "a", device="cpu", say=silent)
+    outcome = train.start(on(domains), tmp_path / "runs", "a", device="cpu")
     run = Run(outcome.folder)
     found = ("blue", "green", "red")
     assert load_options(str(run.folder / "options.toml")).data.domains == found
     assert load_checkpoint(run.latest())["options"]["data"]["domains"] == list(found)
     shutil.copytree(domains / "train" / "red", domains / "train" / "purple")
-    resumed = train.resume(run.folder, {"train": {"steps": 6}}, device="cpu", say=silent)
+    resumed = train.resume(run.folder, {"train": {"steps": 6}}, device="cpu")
     assert resumed.steps == 6
     shutil.rmtree(domains)
     assert "domains:    blue, green, red" in describe_checkpoint(run.latest())
@@ -62,21 +62,21 @@ def test_several_data_sets_resume_from_another_folder(
     shutil.move(domains / "list_attr_celeba.txt", "mine.txt")
     settings = ("data.table=mine.txt", 'data.attributes=["Male", "Young"]', "train.steps=2")
     options = on(Path(domains.name), *settings, f'data.more=[{{root="{domains.name}"}}]')
-    outcome = train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
+    outcome = train.start(options, tmp_path / "runs", "a", device="cpu")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     longer = {"train": {"steps": 3}}
-    assert train.resume(outcome.folder, longer, device="cpu", say=silent).steps == 3
+    assert train.resume(outcome.folder, longer, device="cpu").steps == 3
 
 
 def test_several_data_sets_resume_exactly(domains: Path, tmp_path: Path) -> None:
-    whole = train.start(with_a_table(domains), tmp_path, "whole", device="cpu", say=silent)
+    whole = train.start(with_a_table(domains), tmp_path, "whole", device="cpu")
     crashed = Run(tmp_path / "crashed")
     shutil.copytree(whole.folder, crashed.folder)
     for path in crashed.checkpoints():
         if path > crashed.checkpoint(3):
             path.unlink()
-    train.resume(crashed.folder, device="cpu", say=silent)
+    train.resume(crashed.folder, device="cpu")
     one, other = (load_checkpoint(Run(f).latest()) for f in (whole.folder, crashed.folder))
     assert one["step"] == 7
     assert_same_state(one, other)
@@ -87,7 +87,7 @@ def test_several_data_sets_resume_exactly(domains: Path, tmp_path: Path) -> None
 
 def test_workers_get_the_same_data_set(domains: Path) -> None:
     options = resolve_options(with_a_table(domains), "domains")
-    source = open_source(options, "domains", silent)
+    source = open_source(options, "domains")
     again = pickle.loads(pickle.dumps(source.train))
     for position in range(40):
         for one, other in zip(source.train[position], again[position], strict=True):
@@ -98,5 +98,5 @@ def test_what_cannot_start_leaves_no_folder(domains: Path, tmp_path: Path) -> No
     for path in (domains / "train" / "green").iterdir():
         path.unlink()
     with pytest.raises(DataError, match=r"no image in '.*green'"):
-        train.start(on(domains), tmp_path / "runs", "a", device="cpu", say=silent)
+        train.start(on(domains), tmp_path / "runs", "a", device="cpu")
     assert not (tmp_path / "runs").exists()

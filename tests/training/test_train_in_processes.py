@@ -39,10 +39,6 @@ SMALL = [
 ]
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def certain(root: Path) -> Any:
     return shrunk("pix2pix", f"data.root={root}", *ranks.CERTAIN["pix2pix"])
 
@@ -72,7 +68,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 @pytest.mark.slow
 def test_runs_in_two_processes(facades: Path, unpaired: Path, tmp_path: Path) -> None:
     assert facades.parent == unpaired.parent == tmp_path
-    train.start(certain(facades), tmp_path, "one", device="cpu", say=silent)
+    train.start(certain(facades), tmp_path, "one", device="cpu")
     environment = {"WHERE": str(tmp_path)}
     ends = ranks.finish(ranks.start(2, ranks.__file__, "runs", tmp_path, environment=environment))
     assert [code for code, _ in ends] == [0, 0], ends
@@ -108,9 +104,9 @@ def test_runs_in_two_processes(facades: Path, unpaired: Path, tmp_path: Path) ->
 
     # Two processes then one, and one then two, make the run of one; on each side half of the steps.
     changes = {"train": {"steps": 8}}
-    train.resume(tmp_path / "two", changes, device="cpu", say=silent)
-    expected = train.start(certain(facades), tmp_path, "expected", device="cpu", say=silent)
-    train.resume(expected.folder, changes, device="cpu", say=silent)
+    train.resume(tmp_path / "two", changes, device="cpu")
+    expected = train.start(certain(facades), tmp_path, "expected", device="cpu")
+    train.resume(expected.folder, changes, device="cpu")
     assert_same_run(tmp_path / "two", expected.folder)
     assert_same_run(tmp_path / "one", expected.folder)
 
@@ -144,7 +140,7 @@ def assert_whole(run: Run) -> None:
     """The last checkpoint can be gone on with."""
     done = load_checkpoint(run.latest())["step"]
     changes = {"train": {"steps": done + 1}, "data": {"skip_bad": True}}
-    assert train.resume(run.folder, changes, device="cpu", say=silent).steps == done + 1
+    assert train.resume(run.folder, changes, device="cpu").steps == done + 1
 
 
 @pytest.mark.slow
@@ -274,7 +270,7 @@ def test_more_gpus_than_there_are_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_two_processes_translate_the_same_files_as_one(facades: Path, tmp_path: Path) -> None:
-    outcome = train.start(certain(facades), tmp_path / "runs", "a", device="cpu", say=silent)
+    outcome = train.start(certain(facades), tmp_path / "runs", "a", device="cpu")
     source = tmp_path / "source"
     (source / "below").mkdir(parents=True)
     generator = np.random.default_rng(0)
@@ -306,7 +302,7 @@ def test_two_processes_translate_the_same_files_as_one(facades: Path, tmp_path: 
 @pytest.mark.slow
 def test_two_processes_sample_and_evaluate_as_one(domains: Path, tmp_path: Path) -> None:
     options = shrunk("cgan", f"data.root={domains}")
-    outcome = train.start(options, tmp_path / "runs", "a", device="cpu", say=silent)
+    outcome = train.start(options, tmp_path / "runs", "a", device="cpu")
     given = ["--checkpoint", outcome.folder, "--device", "cpu"]
     measures = ["--measures", "swd-reference,generated-error", "--json"]
     jobs = [("sample", ["--count", 19]), ("evaluate", [*measures, "figures.json"])]

@@ -56,11 +56,11 @@ def test_a_loop_of_ones_own_does_what_a_training_does(
         *length,
         size=16,
     )
-    outcome = train.start(options, tmp_path / "runs", "run", device="cpu", say=lambda line: None)
+    outcome = train.start(options, tmp_path / "runs", "run", device="cpu")
     trained = load_checkpoint(Run(outcome.folder).latest())
 
     options = resolve_options(options, data_kind(options))
-    source = open_source(options, "paired", lambda line: None)
+    source = open_source(options, "paired")
     trainer = i2i.build_trainer(options, i2i.build_model(options), images=source.images)
     batches = make_loader(
         source.train,
@@ -413,10 +413,9 @@ def test_an_average_with_a_warmup_soon_forgets_the_fresh_weights() -> None:
     assert fresh.mean[0].item() < 1e-6 < 0.9 < 0.999**100
 
 
-def test_that_the_average_is_shown_is_said() -> None:
-    lines: list[str] = []
-    build_trainer(shrunk("pix2pix", "train.ema_decay=0.999", "train.steps=300"), say=lines.append)
-    assert "moving average" in lines[0]
-    assert "after 300 steps it still holds 74% of the fresh weights" in lines[0]
+def test_that_the_average_is_shown_is_said(said: list[str]) -> None:
+    build_trainer(shrunk("pix2pix", "train.ema_decay=0.999", "train.steps=300"))
+    assert "moving average" in said[0]
+    assert "after 300 steps it still holds 74% of the fresh weights" in said[0]
     assert "fresh" not in averaging_note(0.999, True, 300)
     assert "fresh" not in averaging_note(0.99, False, 1000)

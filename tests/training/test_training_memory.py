@@ -60,7 +60,7 @@ def state_of(trainer: Trainer) -> list[torch.Tensor]:
     ],
 )
 def test_the_run_goes_on_as_one_with_so_many_pieces(
-    recipe: str, failing: int, share: float
+    recipe: str, failing: int, share: float, said: list[str]
 ) -> None:
     """Whatever had moved before the memory ran out; batch norm included.
 
@@ -79,9 +79,8 @@ def test_the_run_goes_on_as_one_with_so_many_pieces(
         trial.step(batch)
     first = calls[-1] + int(share * (counter.calls - calls[-1]))
 
-    said: list[str] = []
     changes: list[int] = []
-    rescue = OOMRetry(trainer, said.append, changes.append)
+    rescue = OOMRetry(trainer, changes.append)
     Limit(trainer.model, 1, first, RuntimeError(CPU_ERROR))
     for step, batch in enumerate(batches):
         rescue.step(batch)
@@ -99,10 +98,9 @@ def test_the_run_goes_on_as_one_with_so_many_pieces(
     ("recipe", "told"),
     [("pix2pix", "statistics from 1 images instead of 2"), ("cyclegan", "of the whole batch")],
 )
-def test_what_the_pieces_change_is_said_once(recipe: str, told: str) -> None:
+def test_what_the_pieces_change_is_said_once(recipe: str, told: str, said: list[str]) -> None:
     trainer = build_trainer(shrunk(recipe))
-    said: list[str] = []
-    rescue = OOMRetry(trainer, said.append)
+    rescue = OOMRetry(trainer)
     Limit(trainer.model, 1, 0, torch.OutOfMemoryError("CUDA out of memory."))
     for step in range(3):
         rescue.step(batch_for(trainer.model, seed=step))
@@ -113,7 +111,7 @@ def test_what_the_pieces_change_is_said_once(recipe: str, told: str) -> None:
 
 def test_what_cannot_be_cut_further_says_what_helps() -> None:
     trainer = build_trainer(shrunk("pix2pix"))
-    rescue = OOMRetry(trainer, lambda line: None)
+    rescue = OOMRetry(trainer)
     Limit(trainer.model, 0, 0, RuntimeError(CPU_ERROR))
     with pytest.raises(TrainingError, match=r"step 1: .* piece of 1 of the 2 .*checkpointing"):
         rescue.step(batch_for(trainer.model))
@@ -121,7 +119,7 @@ def test_what_cannot_be_cut_further_says_what_helps() -> None:
 
 def test_memory_that_is_taken_away_later_leads_to_the_checkpoint() -> None:
     trainer = build_trainer(shrunk("pix2pix"))
-    rescue = OOMRetry(trainer, lambda line: None)
+    rescue = OOMRetry(trainer)
     for step in range(2):
         rescue.step(batch_for(trainer.model, seed=step))
     Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
@@ -132,7 +130,7 @@ def test_memory_that_is_taken_away_later_leads_to_the_checkpoint() -> None:
 def test_the_second_step_is_not_trusted_either() -> None:
     """In the first one, the optimizers had allocated nothing yet."""
     trainer = build_trainer(shrunk("pix2pix"))
-    rescue = OOMRetry(trainer, lambda line: None)
+    rescue = OOMRetry(trainer)
     rescue.step(batch_for(trainer.model))
     Limit(trainer.model, 1, 0, RuntimeError(CPU_ERROR))
     rescue.step(batch_for(trainer.model))
@@ -155,7 +153,7 @@ def test_a_step_in_fp16_that_breaks_off_between_scaling_and_moving_is_wiped_out(
         raise RuntimeError(CPU_ERROR)
 
     optimizer.step = once  # type: ignore[method-assign, assignment]
-    OOMRetry(trainer, lambda line: None).step(batch)
+    OOMRetry(trainer).step(batch)
     assert trainer.gradient_accumulation == 2
     other.gradient_accumulation = 2
     other.step(batch)
@@ -183,7 +181,7 @@ def test_the_state_is_kept_only_while_the_memory_may_not_suffice(
         original(state, file)
 
     monkeypatch.setattr(torch, "save", save)
-    rescue = OOMRetry(trainer, lambda line: None)
+    rescue = OOMRetry(trainer)
     for step in range(12):
         rescue.step(batch_for(trainer.model, seed=step))
     assert kept == uncertain
@@ -192,7 +190,7 @@ def test_the_state_is_kept_only_while_the_memory_may_not_suffice(
 def test_steps_unlike_any_other_are_no_proof_until_all_players_have_moved() -> None:
     trainer = build_trainer(shrunk("wgan-gp"))
     trainer.model.graph_key = lambda clock: None  # type: ignore[method-assign]
-    rescue = OOMRetry(trainer, lambda line: None)
+    rescue = OOMRetry(trainer)
     for step in range(4):  # of the critic alone
         rescue.step(batch_for(trainer.model, seed=step))
     generator = trainer.model.get_submodule("generator")
@@ -215,14 +213,14 @@ def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = build_trainer(shrunk("pix2pix"))
     monkeypatch.setattr(tempfile, "TemporaryFile", Full)
     with pytest.raises(TrainingError, match=r"step 1: the state .* could not be kept .* TMPDIR"):
-        OOMRetry(trainer, lambda line: None).step(batch_for(trainer.model))
+        OOMRetry(trainer).step(batch_for(trainer.model))
 
 
 def test_other_errors_pass() -> None:
     trainer = build_trainer(shrunk("pix2pix"))
     Limit(trainer.model, 0, 0, RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        OOMRetry(trainer, print).step(batch_for(trainer.model))
+        OOMRetry(trainer).step(batch_for(trainer.model))
 
 
 RUN_UNDER_A_LIMIT = """
@@ -242,7 +240,7 @@ options = load_options(
     "train.batch_size=8", size=64,
 )
 trainer = build_trainer(options, images=400)
-rescue = OOMRetry(trainer, print)
+rescue = OOMRetry(trainer)
 batch = batch_for(trainer.model, count=8, size=64)
 build_trainer(options, images=8).step(type(batch)(*(t[:1] for t in batch)))  # needed at first
 with open("/proc/self/statm") as file:
@@ -272,12 +270,11 @@ def test_a_real_limit_of_the_memory_does_not_end_the_run() -> None:
 
 
 def test_a_run_remembers_the_pieces(
-    unpaired: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unpaired: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     monkeypatch.setattr(train, "build_trainer", limited_trainer)
-    said: list[str] = []
     options = shrunk("cyclegan", f"data.root={unpaired}", "train.steps=2")
-    run = train.start(options, tmp_path, "run", device="cpu", say=said.append).folder
+    run = train.start(options, tmp_path, "run", device="cpu").folder
     assert sum("train.gradient_accumulation = 2" in line for line in said) == 1
     assert "gradient_accumulation = 2" in (run / "options.toml").read_text()
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
@@ -287,5 +284,5 @@ def test_a_run_remembers_the_pieces(
     state = load_checkpoint(Run(run).latest())
     assert state["options"]["train"]["gradient_accumulation"] == 2
     said.clear()
-    train.resume(run, {"train": {"steps": 3}}, device="cpu", say=said.append)
+    train.resume(run, {"train": {"steps": 3}}, device="cpu")
     assert not any("did not suffice" in line for line in said)

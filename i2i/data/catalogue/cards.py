@@ -8,11 +8,11 @@ served by hand.
 
 import contextlib
 import hashlib
+import logging
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import IO, Any, TypeVar, get_origin, get_type_hints
@@ -24,8 +24,8 @@ from i2i.data.images.read import require_folder
 from i2i.errors import DataError, did_you_mean
 from i2i.system import gate
 
-Say = Callable[[str], None]
-Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+_log = logging.getLogger(__name__)
+
 """Given a label, a context with a function for how much is done and how much there is."""
 
 
@@ -90,8 +90,6 @@ def catalogued(
     cache: Path,
     *,
     kind: str | None = None,
-    say: Say = lambda line: None,
-    bar: Bar = lambda label: contextlib.nullcontext(lambda done, total: None),
 ) -> Path:
     """Return the folder of a data set of the catalogue; on first use it is downloaded.
 
@@ -100,8 +98,6 @@ def catalogued(
         cards: the folder of the cards.
         cache: where data sets are kept.
         kind: "paired", "unpaired", "domains" or "unconditional": what is wanted.
-        say: prints a line for a person.
-        bar: makes a progress bar.
 
     Raises:
         DataError: there is no such data set, it is of another kind, or it cannot be had.
@@ -130,10 +126,10 @@ def catalogued(
             f"The data set {name!r} is of the kind {' or '.join(card.kinds)}; {kind} is wanted "
             f"here.{hint}"
         )
-    return fetch(card, cache, say, bar)
+    return fetch(card, cache)
 
 
-def fetch(card: Card, cache: Path, say: Say, bar: Bar) -> Path:
+def fetch(card: Card, cache: Path) -> Path:
     """Return the folder of a data set, made from its archive if it is not there yet.
 
     Several processes may ask for the same one: the first fetches it and the others wait.
@@ -149,9 +145,9 @@ def fetch(card: Card, cache: Path, say: Say, bar: Bar) -> Path:
         raise DataError(card.by_hand.replace("{folder}", str(folder)).rstrip())
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with only_one(folder.with_name(f".{card.name}.lock"), say):
+        with only_one(folder.with_name(f".{card.name}.lock")):
             if not folder.is_dir():
-                _make(folder, card.archive, say, bar)
+                _make(folder, card.archive)
     except OSError as error:
         raise DataError(
             f"'{folder}' cannot be made: {error.strerror or error}. The environment variable "
@@ -160,26 +156,20 @@ def fetch(card: Card, cache: Path, say: Say, bar: Bar) -> Path:
     return folder
 
 
-def _make(folder: Path, archive: Archive, say: Say, bar: Bar) -> None:
+def _make(folder: Path, archive: Archive) -> None:
     file = folder.with_name(f"{folder.name}.{archive.format}")
     downloaded = not file.is_file()
     if downloaded:
-        say(f"downloading {archive.urls[0]}")
-        with bar(f"downloading {folder.name} (MB)") as progress:
-
-            def in_megabytes(done: int, total: int) -> None:
-                progress(done // 10**6, max(1, total // 10**6))
-
-            download(archive.urls, file, size=archive.bytes, progress=in_megabytes)
+        _log.info(f"downloading {archive.urls[0]}")
+        download(archive.urls, file, size=archive.bytes)
     else:
-        say(f"found {file}")
+        _log.info(f"found {file}")
         require_space(folder.parent, file.stat().st_size)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     try:
         _verify(file, archive)
-        with bar(f"unpacking {folder.name}") as progress:
-            unpack(file, unfinished, progress=progress)
+        unpack(file, unfinished)
         if not (unfinished / archive.root).is_dir():
             holds = ", ".join(sorted(path.name for path in unfinished.iterdir())[:10])
             raise DataError(f"'{file}' holds no folder {archive.root!r}; it holds: {holds}.")
@@ -210,13 +200,13 @@ def _verify(file: Path, archive: Archive) -> None:
 
 
 @contextlib.contextmanager
-def only_one(lock: Path, say: Say) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
     """Wait until no other process is here. The system lifts the lock of a process that dies."""
     with lock.open("ab") as file:
         waiting = False
         while not _try_lock(file):
             if not waiting:
-                say("waiting for another process that fetches the same data set")
+                _log.info("waiting for another process that fetches the same data set")
             waiting = True
             time.sleep(0.1)
         yield

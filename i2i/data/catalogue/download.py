@@ -14,15 +14,14 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from i2i.core.progress import Update, progress
 from i2i.errors import DataError
 from i2i.system import gate
-
-Progress = Callable[[int, int], None]
 
 ATTEMPTS = 4
 """Attempts in a row that bring nothing new before an address is given up."""
@@ -34,6 +33,8 @@ BACK_OFF = 1.0
 """Seconds before the second attempt; doubled each time."""
 
 _CHUNK = 2**20
+
+MEGABYTE = 10**6
 
 
 class _FetchError(Exception):
@@ -58,7 +59,6 @@ def download(
     target: Path,
     *,
     size: int | None = None,
-    progress: Progress | None = None,
     attempts: int = ATTEMPTS,
     timeout: float = TIMEOUT,
     back_off: float = BACK_OFF,
@@ -71,7 +71,6 @@ def download(
         urls: addresses of the same file, tried one after the other.
         target: where it is put; its folder is made if need be.
         size: how many bytes it must have, where that is known.
-        progress: is told how many bytes there are, and how many there will be.
         attempts: in a row without any progress, for each address.
         timeout: of the connection and of each read, in seconds.
         back_off: seconds before the second attempt, doubled with each further one.
@@ -84,15 +83,16 @@ def download(
     problems = []
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        for url in urls:
-            try:
-                _fetch(url, part, size, progress, attempts, timeout, back_off)
-            except _FetchError as error:
-                problems.append(f"  {url}: {error}")
-                continue
-            part.replace(target)
-            _note_of(part).unlink(missing_ok=True)
-            return
+        with progress(f"downloading {target.name} (MB)") as update:
+            for url in urls:
+                try:
+                    _fetch(url, part, size, update, attempts, timeout, back_off)
+                except _FetchError as error:
+                    problems.append(f"  {url}: {error}")
+                    continue
+                part.replace(target)
+                _note_of(part).unlink(missing_ok=True)
+                return
     except OSError as error:
         raise DataError(f"'{target}' cannot be written: {error.strerror or error}.") from error
     if _size(part) and _read_note(part).validator:
@@ -118,7 +118,7 @@ def _fetch(
     url: str,
     part: Path,
     size: int | None,
-    progress: Progress | None,
+    update: Update,
     attempts: int,
     timeout: float,
     back_off: float,
@@ -126,7 +126,7 @@ def _fetch(
     furthest = failures = 0
     while True:
         try:
-            return _attempt(url, part, size, progress, timeout)
+            return _attempt(url, part, size, update, timeout)
         except _BrokenError as error:
             # Measured against the furthest so far: a server that breaks off at the same place
             # and has to start over each time makes no progress.
@@ -137,9 +137,7 @@ def _fetch(
         time.sleep(back_off * 2 ** (failures - 1))
 
 
-def _attempt(
-    url: str, part: Path, size: int | None, progress: Progress | None, timeout: float
-) -> None:
+def _attempt(url: str, part: Path, size: int | None, update: Update, timeout: float) -> None:
     """Ask once for what is missing; at the end `part` is complete."""
     assert url.startswith(("http://", "https://"))
     note = _read_note(part)
@@ -171,7 +169,7 @@ def _attempt(
             raise _FetchError(problem) from error
         raise _BrokenError(problem) from error
     with answer:
-        _receive(answer, url, part, have, note, size, progress)
+        _receive(answer, url, part, have, note, size, update)
 
 
 def _receive(
@@ -181,7 +179,7 @@ def _receive(
     have: int,
     note: _Note,
     size: int | None,
-    progress: Progress | None,
+    update: Update,
 ) -> None:
     now = _Note(url, _validator(answer.headers), _length(answer, have))
     if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
@@ -213,8 +211,8 @@ def _receive(
                 break
             file.write(chunk)
             have += len(chunk)
-            if progress and total:
-                progress(have, total)
+            if total:
+                update(have // MEGABYTE, max(1, total // MEGABYTE))
     if total is None and have == end:
         part.unlink()
         raise _FetchError(f"the file does not end within {end} bytes")

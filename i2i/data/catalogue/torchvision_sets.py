@@ -5,7 +5,8 @@ nothing large is sent to it.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from i2i.data.images.read import Pixels, reason, to_pixels
 from i2i.data.kinds.image_set import FoundImages, ImageSet, Integers
 from i2i.errors import DataError
 
-Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
 
 
 class TorchvisionStore:
@@ -91,40 +92,39 @@ def torchvision_folder(name: str, cache: Path) -> Path:
     return cache / "torchvision" / TORCHVISION[name].maker
 
 
-def find_named(name: str, cache: Path, say: Say) -> FoundImages:
+def find_named(name: str, cache: Path) -> FoundImages:
     """Return a data set of `TORCHVISION`; on first use torchvision downloads it.
 
     Arguments:
         name: of the data set.
         cache: where data sets are kept.
-        say: prints a line for a person.
 
     Raises:
         DataError: it cannot be had; says where to put the files by hand.
     """
     named, root = TORCHVISION[name], torchvision_folder(name, cache)
-    train = _store(name, named, named.splits[0], root, say)
+    train = _store(name, named, named.splits[0], root)
     layout = f"torchvision's {named.maker}"
     found = _whole(train, train.classes)
     if named.splits[1] is None:
         return FoundImages(layout, found, None)
-    validation = _store(name, named, named.splits[1], root, say)
+    validation = _store(name, named, named.splits[1], root)
     return FoundImages(layout, found, _whole(validation, train.classes))
 
 
-def _store(name: str, named: Named, arguments: Arguments, root: Path, say: Say) -> TorchvisionStore:
+def _store(name: str, named: Named, arguments: Arguments, root: Path) -> TorchvisionStore:
     store = TorchvisionStore(named, arguments, root)
     try:
         _ = store.dataset
     except Exception as missing:  # from archives, pickles and optional packages comes anything
         if not named.downloads:
             raise DataError(_by_hand(name, named, root, missing)) from missing
-        _download(name, named, arguments, root, say)
+        _download(name, named, arguments, root)
     return store
 
 
-def _download(name: str, named: Named, arguments: Arguments, root: Path, say: Say) -> None:
-    say(f"downloading {name} into {root}")
+def _download(name: str, named: Named, arguments: Arguments, root: Path) -> None:
+    _log.info(f"downloading {name} into {root}")
     try:
         root.mkdir(parents=True, exist_ok=True)
         _make(named, arguments, root, download=True)

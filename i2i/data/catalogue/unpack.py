@@ -22,9 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from i2i.core.progress import progress
 from i2i.errors import DataError
-
-Progress = Callable[[int, int], None]
 
 MOST_BYTES = 20 * 10**9
 """The largest data set of the catalogue is 8 GB."""
@@ -77,7 +76,6 @@ def unpack(
     *,
     most_bytes: int = MOST_BYTES,
     most_files: int = MOST_FILES,
-    progress: Progress | None = None,
 ) -> None:
     """Unpack a .zip or .tar.gz into the new folder `target` and test thereby that it is whole.
 
@@ -89,7 +87,6 @@ def unpack(
         most_bytes: limit to the unpacked size; above 100 MB there is another one, 20 times the
             size of the archive.
         most_files: limit to the number of members.
-        progress: is told how much is done and how much there is altogether.
 
     Raises:
         DataError: the archive is not whole, is too large, or has a member that is no plain file or
@@ -103,18 +100,18 @@ def unpack(
     target.mkdir(parents=True)
     try:
         unpacked = 0
-        for count, member in enumerate(members(archive), start=1):
-            parts = _parts(member)
-            tree.add(member.name, parts, member.folder)
-            unpacked += member.size
-            if unpacked > most_bytes or count > most_files:
-                raise _refusal(
-                    member.name,
-                    f"is beyond the limit of {most_files} files and {most_bytes / 1e9:.3g} GB",
-                )
-            _write(member, target.joinpath(*parts))
-            if progress:
-                progress(member.done, member.total)
+        with progress(f"unpacking {archive.name}") as update:
+            for count, member in enumerate(members(archive), start=1):
+                parts = _parts(member)
+                tree.add(member.name, parts, member.folder)
+                unpacked += member.size
+                if unpacked > most_bytes or count > most_files:
+                    raise _refusal(
+                        member.name,
+                        f"is beyond the limit of {most_files} files and {most_bytes / 1e9:.3g} GB",
+                    )
+                _write(member, target.joinpath(*parts))
+                update(member.done, member.total)
     except BaseException as error:
         shutil.rmtree(target, ignore_errors=True)
         # What is beyond the end of a file is an invalid argument to the system.

@@ -5,19 +5,23 @@ the seed of its scene. Training uses the even seeds and the held-out part the od
 two never share a scene, and the held-out scenes are the same however many there are to train on.
 """
 
+import logging
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
 
+from i2i.core.progress import progress
 from i2i.data.demo.painter import LABELS, PAINTER_VERSION, SMALLEST, paint
 from i2i.errors import DataError, did_you_mean
 from i2i.system.cpu import cores
 
 KINDS = ("paired", "unpaired", "domains")
+
+_log = logging.getLogger(__name__)
 
 DOMAINS = {
     "day": "photo",
@@ -36,8 +40,6 @@ def write_demo(
     kind: str,
     count: int,
     size: int,
-    *,
-    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write a data set of painted scenes, images of `size` x `size` pixels, into `folder`.
 
@@ -49,8 +51,7 @@ def write_demo(
     - "domains": train/<domain> of different scenes, test/<domain> of the same, for `DOMAINS`.
 
     There are `count` scenes to train on in each domain and max(8, count // 8) held out. `folder`
-    appears when it is complete and not before. `progress` is told how many images are done
-    and how many there are.
+    appears when it is complete and not before.
 
     Raises:
         DataError: an unknown kind, no scenes, images too small to paint, or a folder that is not
@@ -71,7 +72,7 @@ def write_demo(
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
-        _write_images(unfinished, _plan(kind, count), size, progress)
+        _write_images(unfinished, _plan(kind, count), size, kind)
         (unfinished / README).write_text(_readme(kind, count, size), encoding="utf-8")
         if folder.is_dir():
             folder.rmdir()
@@ -86,7 +87,6 @@ def demo_folder(
     *,
     count: int = 400,
     size: int = 256,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Return a folder under `cache` with the data set that `write_demo` writes, made if need be."""
     folder = cache / f"demo-{kind}-{count}-{size}px-v{PAINTER_VERSION}"
@@ -95,8 +95,9 @@ def demo_folder(
         return (folder / README).is_file()
 
     if not finished():
+        _log.info("data set: the embedded one, which is painted now (up to a minute)")
         try:
-            write_demo(folder, kind, count, size, progress=progress)
+            write_demo(folder, kind, count, size)
         except (DataError, OSError):
             # Another process may have been faster; what it wrote is the same.
             if not finished():
@@ -129,7 +130,7 @@ def _write_images(
     folder: Path,
     plan: dict[int, dict[str, str]],
     size: int,
-    progress: Callable[[int, int], None] | None,
+    kind: str,
 ) -> None:
     for name in {name for images in plan.values() for name in images}:
         (folder / name).mkdir(parents=True)
@@ -146,10 +147,10 @@ def _write_images(
     pool = ThreadPoolExecutor(min(4, cores()))
     try:
         done, total = 0, sum(map(len, plan.values()))
-        for written in pool.map(write, plan.items()):
-            done += written
-            if progress:
-                progress(done, total)
+        with progress(f"painting {kind} scenes") as update:
+            for written in pool.map(write, plan.items()):
+                done += written
+                update(done, total)
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -6,11 +6,12 @@ modification has changed; bad ones are looked at every time, since what is mende
 disk) need not show in the file.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from i2i.core.progress import progress
 from i2i.data.images.facts_cache import Memory
 from i2i.data.images.probe import ImageInfo, look_at
 from i2i.data.kinds.layouts import PairFiles, first_few
@@ -59,7 +60,6 @@ def check_images(
     paths: Iterable[Path],
     cache: Path | None = None,
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> CheckResult:
     """Decode every image that is not known yet and say which are unreadable; raises nothing.
 
@@ -68,27 +68,24 @@ def check_images(
         cache: A folder to remember good images in; it is made where it is missing. A file in it
             that is broken is ignored and rewritten.
         workers: How many threads decode; by default four more than there are cores.
-        progress: Told how many images are done, and of how many.
     """
     paths = list(dict.fromkeys(paths))
     memory = Memory(cache, paths, ImageInfo, _VERSION) if cache and paths else None
     good = memory.recall(paths) if memory else {}
     unknown = [path for path in paths if path not in good]
-    done = len(good)
-    if progress and done:
-        progress(done, len(paths))
-
     bad = {}
     pool = ThreadPoolExecutor(workers)
     try:
-        for path, found in zip(unknown, pool.map(_look, unknown), strict=True):
-            if isinstance(found, ImageInfo):
-                good[path] = found
-            else:
-                bad[path] = found
-            done += 1
-            if progress:
-                progress(done, len(paths))
+        with progress("checking images") as update:
+            if good:
+                update(len(good), len(paths))
+            seen = zip(unknown, pool.map(look_at, unknown), strict=True)
+            for done, (path, found) in enumerate(seen, len(good) + 1):
+                if isinstance(found, ImageInfo):
+                    good[path] = found
+                else:
+                    bad[path] = found
+                update(done, len(paths))
     finally:
         pool.shutdown(cancel_futures=True)  # so that Ctrl-C need not wait for all the others
 
@@ -162,7 +159,3 @@ def mismatch(pair: PairFiles, checked: CheckResult) -> str:
     if a and b and a != b:
         return f"{pair.a} is {a[0]}x{a[1]}, {pair.b} is {b[0]}x{b[1]}"
     return ""
-
-
-def _look(path: Path) -> ImageInfo | str:
-    return look_at(path)

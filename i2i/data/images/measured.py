@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from i2i.core.progress import progress_bar
+from i2i.core.progress import progress
 from i2i.core.scale import DTYPES
 from i2i.data.images.arrays import read_array, to_bands
 from i2i.errors import DataError
@@ -56,7 +56,7 @@ def measure(
     first: dict[str, Path] = {}
     bounds: list[npt.NDArray[Any]] = []
     samples: list[npt.NDArray[Any]] = []
-    with ThreadPoolExecutor() as pool, progress_bar("measuring values") as update:
+    with ThreadPoolExecutor() as pool, progress("measuring values") as update:
 
         def look(file: tuple[Path, int | None]) -> npt.NDArray[Any]:
             path, half = file

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from i2i.core.progress import progress
 from i2i.core.text import counted, of
 from i2i.data.images.probe import FINGERPRINT_BITS, ImageInfo, mirrored
 from i2i.data.inspection.finding import Finding, Severity
@@ -38,8 +39,6 @@ NEIGHBOURS = 32
 SECONDS = 120.0
 """Most time that the search for near copies takes, of all sides together."""
 
-Progress = Callable[[int, int], None]
-
 _BLOCK = 256  # rows that are compared at once: few enough to stay in the cache of a processor
 
 Groups = list[tuple[Path, ...]]
@@ -67,7 +66,6 @@ def find_alike(
     *,
     near: bool = True,
     seconds: float = SECONDS,
-    progress: Progress | None = None,
 ) -> Alike:
     """Find the groups of two or more images that are the same.
 
@@ -77,7 +75,6 @@ def find_alike(
         looks: what is known of the images.
         near: also those that are not the same byte by byte.
         seconds: after which the search for those ends, whatever was found by then.
-        progress: told how much of it is done.
     """
     by_digest: dict[str, list[Path]] = defaultdict(list)
     for path, look in looks.items():
@@ -89,7 +86,7 @@ def find_alike(
         return Alike(exact, exact)
     copies = {paths[0]: paths for paths in by_digest.values()}
     clusters, turned, complete = near_clusters(
-        [looks[path].print for path in first], seconds=seconds, progress=progress
+        [looks[path].print for path in first], seconds=seconds
     )
     groups = {
         at: tuple(path for i in cluster for path in copies[first[i]])
@@ -106,7 +103,6 @@ def near_clusters(
     threshold: int = NEAR,
     *,
     seconds: float = SECONDS,
-    progress: Progress | None = None,
 ) -> tuple[list[list[int]], set[int], bool]:
     """Put fingerprints together that differ in `threshold` bits at most, directly or via others.
 
@@ -118,7 +114,6 @@ def near_clusters(
     Arguments:
         prints, threshold: what is compared how.
         seconds: after which the search ends.
-        progress: told how much of it is done.
 
     Returns:
         the clusters, of one or more, as positions in `prints`; which of them hold an image that is
@@ -134,17 +129,17 @@ def near_clusters(
     turned: set[int] = set()  # some member of each cluster that holds a mirrored image
     search = _all_pairs if len(places) <= EXACT_UP_TO else _likely_pairs
     end, complete = time.monotonic() + seconds, True
-    for done, total, mirror, i, j in search(words, flipped, threshold):
-        if mirror:
-            # A symmetric image is near its mirror image, and so are its copies.
-            apart = ~_near(words[i], words[j], threshold)
-            turned.update(i[apart].tolist())
-        _join(label, i, j)
-        if progress:
-            progress(done, total)
-        if time.monotonic() > end and done < total:
-            complete = False
-            break
+    with progress("looking for copies") as update:
+        for done, total, mirror, i, j in search(words, flipped, threshold):
+            if mirror:
+                # A symmetric image is near its mirror image, and so are its copies.
+                apart = ~_near(words[i], words[j], threshold)
+                turned.update(i[apart].tolist())
+            _join(label, i, j)
+            update(done, total)
+            if time.monotonic() > end and done < total:
+                complete = False
+                break
     clusters: dict[int, list[int]] = defaultdict(list)
     for name, equal in zip(label.tolist(), places.values(), strict=True):
         clusters[name] += equal
@@ -220,7 +215,7 @@ def _likely_pairs(
 
 
 def duplicate_findings(
-    survey: Survey, looks: Mapping[Path, ImageInfo], *, near: bool, progress: Progress | None = None
+    survey: Survey, looks: Mapping[Path, ImageInfo], *, near: bool
 ) -> list[Finding]:
     """Say which images are in a data set more than once, and where that matters.
 
@@ -233,13 +228,12 @@ def duplicate_findings(
         sides[part.name if kind.has_truth else ""].append(part)
     findings = []
     complete = True
-    for number, (side, parts) in enumerate(sides.items()):
+    for side, parts in sides.items():
         where = {path: part for part in parts for path in part.images if path in looks}
         alike = find_alike(
             {path: looks[path] for path in where},
             near=near,
             seconds=SECONDS / len(sides),
-            progress=_share_of(progress, number, len(sides)),
         )
         complete &= alike.complete
         of_side = f" of {side}" if side else ""
@@ -257,13 +251,6 @@ def duplicate_findings(
             )
         )
     return findings + _same_partners(survey, looks)
-
-
-def _share_of(progress: Progress | None, number: int, count: int) -> Progress | None:
-    """What tells of one of several searches, each of which is 100 of the whole."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(100 * number + 100 * done // total, 100 * count)
 
 
 def _near(

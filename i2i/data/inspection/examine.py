@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from i2i.config import Data
+from i2i.core.progress import progress
 from i2i.core.size import AnySize
 from i2i.data.images.check import CheckResult, check_images
 from i2i.data.images.probe import ImageInfo, look_at
-from i2i.data.inspection.duplicates import Progress, duplicate_findings
+from i2i.data.inspection.duplicates import duplicate_findings
 from i2i.data.inspection.finding import Diagnosis, Finding, Tables, worst_first
 from i2i.data.inspection.stored import check_stored
 from i2i.data.inspection.survey import Survey, survey
@@ -44,8 +45,6 @@ def examine(
     copies: bool = True,
     cache: Path | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
-    comparing: Progress | None = None,
 ) -> Diagnosis:
     """Say what is in a data set and what is wrong with it.
 
@@ -61,8 +60,6 @@ def examine(
         copies: whether to look for images that are there more than once.
         cache: a folder to remember good images in, which training shares.
         workers: how many threads decode.
-        progress: told how many images are done, and of how many.
-        comparing: told how much of the search for copies is done.
 
     Raises:
         DataError: `root` is no folder.
@@ -80,11 +77,11 @@ def examine(
     if split is not None:
         found = found.only(split)
     if found.stored:
-        checked = check_stored(found, progress)
+        checked = check_stored(found)
     elif fast:
-        checked = _glance(found.files, workers, progress)
+        checked = _glance(found.files, workers)
     else:
-        checked = check_images(found.files, cache, workers, progress)
+        checked = check_images(found.files, cache, workers)
     return diagnose(
         found,
         checked,
@@ -92,7 +89,6 @@ def examine(
         resize=resize,
         complete=not fast,
         copies=copies,
-        comparing=comparing,
     )
 
 
@@ -104,13 +100,12 @@ def diagnose(
     resize: str | None = None,
     complete: bool = True,
     copies: bool = True,
-    comparing: Progress | None = None,
 ) -> Diagnosis:
     """Draw the conclusions from what was seen; for the arguments see `examine`."""
     looks = checked.looks
     findings = [
         *usability_findings(found, checked),
-        *(duplicate_findings(found, looks, near=complete, progress=comparing) if copies else ()),
+        *(duplicate_findings(found, looks, near=complete) if copies else ()),
         *_quality_findings(found, checked, crop_size, resize),
     ]
     return Diagnosis(
@@ -136,7 +131,6 @@ def brief(
     attributes: Sequence[str] = (),
     rules: Data | None = None,
     copies: bool = True,
-    comparing: Progress | None = None,
 ) -> list[str]:
     """What a person should know before a training, in a few lines; nothing if all is well.
 
@@ -155,7 +149,7 @@ def brief(
     looks = {path: checked.looks[path] for path in found.files if path in checked.looks}
     sizes = {path: (look.width, look.height) for path, look in looks.items()}
     found_there = [
-        *(duplicate_findings(found, looks, near=True, progress=comparing) if copies else ()),
+        *(duplicate_findings(found, looks, near=True) if copies else ()),
         *_quality_findings(found, CheckResult(sizes, {}, looks), crop_size, resize),
     ]
     bad = [finding for finding in worst_first(found_there) if finding.severity != "note"]
@@ -179,20 +173,20 @@ def _quality_findings(
     ]
 
 
-def _glance(paths: Sequence[Path], workers: int | None, progress: Progress | None) -> CheckResult:
+def _glance(paths: Sequence[Path], workers: int | None) -> CheckResult:
     """What the heads of the files say."""
     looks: dict[Path, ImageInfo] = {}
     bad: dict[Path, str] = {}
     pool = ThreadPoolExecutor(workers)
     try:
         seen = pool.map(lambda path: look_at(path, decode=False), paths)
-        for done, (path, look) in enumerate(zip(paths, seen, strict=True), 1):
-            if isinstance(look, ImageInfo):
-                looks[path] = look
-            else:
-                bad[path] = look
-            if progress:
-                progress(done, len(paths))
+        with progress("looking at images") as update:
+            for done, (path, look) in enumerate(zip(paths, seen, strict=True), 1):
+                if isinstance(look, ImageInfo):
+                    looks[path] = look
+                else:
+                    bad[path] = look
+                update(done, len(paths))
     finally:
         pool.shutdown(cancel_futures=True)
     return CheckResult(

@@ -1,9 +1,8 @@
 """Images that are no files of their own, such as those in MNIST's format."""
 
-from collections.abc import Callable
-
 import numpy as np
 
+from i2i.core.progress import progress
 from i2i.data.images.check import CheckResult
 from i2i.data.images.content_hash import hash_pixels
 from i2i.data.images.probe import FLAT, ImageInfo
@@ -12,16 +11,16 @@ from i2i.data.kinds.image_set import ImageStore
 from i2i.errors import DataError
 
 
-def check_stored(survey: Survey, progress: Callable[[int, int], None] | None = None) -> CheckResult:
+def check_stored(survey: Survey) -> CheckResult:
     """Look at all images of a survey that are no files; nothing of it is remembered."""
     found = CheckResult()
-    for done, (path, (store, index)) in enumerate(survey.stored.items(), 1):
-        try:
-            found.looks[path] = look_at_stored(store, index, survey.store_layout)
-        except DataError as error:
-            found.bad[path] = str(error)
-        if progress:
-            progress(done, len(survey.stored))
+    with progress("checking images") as update:
+        for done, (path, (store, index)) in enumerate(survey.stored.items(), 1):
+            try:
+                found.looks[path] = look_at_stored(store, index, survey.store_layout)
+            except DataError as error:
+                found.bad[path] = str(error)
+            update(done, len(survey.stored))
     found.sizes.update({path: (look.width, look.height) for path, look in found.looks.items()})
     return found
 

@@ -1,6 +1,7 @@
 """Labelled images, by folders or by tables of attributes: for StarGAN and its like."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -37,7 +38,6 @@ from i2i.data.kinds.layouts import (
 from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
-    Say,
     Source,
     fingerprint,
     geometry,
@@ -45,10 +45,11 @@ from i2i.data.sources.source import (
     members_of,
     readable,
     say_not_used,
-    silent,
     table_file,
 )
 from i2i.errors import DataError, OptionsError
+
+_log = logging.getLogger(__name__)
 
 
 class Parts(NamedTuple):
@@ -80,17 +81,16 @@ class Domains(DataKind):
     def labels(self, options: Options) -> dict[str, Any]:
         data = options.data
         found = [
-            _label_names(each, find_root(each.root, self.name, silent, data))
-            for each in (data, *data.more)
+            _label_names(each, find_root(each.root, self.name, data)) for each in (data, *data.more)
         ]
         more = zip(data.more, found[1:], strict=True)
         return found[0] | {"more": [of.model_dump() | names for of, names in more]}
 
-    def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
+    def open(self, options: Options, checked: CheckResult) -> Source:
         data, seed = options.data, options.train.seed
-        roots = [find_root(each.root, self.name, say, data) for each in (data, *data.more)]
+        roots = [find_root(each.root, self.name, data) for each in (data, *data.more)]
         parts = [
-            (_attributed if each.table else _foldered)(each, folder, options, say, checked)
+            (_attributed if each.table else _foldered)(each, folder, options, checked)
             for each, folder in zip((data, *data.more), roots, strict=True)
         ]
         by_split = {split: [getattr(each, split) for each in parts] for split in Parts._fields}
@@ -108,12 +108,12 @@ class Domains(DataKind):
             **common,
         )
         files = [path for each in sets for path in each.images]
-        keep_decoded(train, files, data, say, train.channels)
+        keep_decoded(train, files, data, train.channels)
         evaluation = evaluation_geometry(data.crop_size, data.resize)
         validation = LabelledImages(held, evaluation, **common)
 
         def view(split: str) -> LabelledImages:
-            usable = _readable(by_split[split], data, say, checked)
+            usable = _readable(by_split[split], data, checked)
             return LabelledImages(usable, evaluation, **common)
 
         def listed(split: str) -> list[Path]:
@@ -362,21 +362,19 @@ def _found_names(data: LabelledData, root: Path) -> dict[str, Any]:
     return {"domains": list(found.images)}
 
 
-def _foldered(
-    data: LabelledData, root: Path, options: Options, say: Say, checked: CheckResult
-) -> Parts:
+def _foldered(data: LabelledData, root: Path, options: Options, checked: CheckResult) -> Parts:
     """The labelled images to train on, to validate and to test with, of one data set."""
     division = Division(options.data, [root])
     found, own = _own(root, data.domains, division)
-    say_not_used([root], found.notes, say)
+    say_not_used([root], found.notes)
 
     def usable(images: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
-        return {name: readable(p, options.data, say, checked) for name, p in images.items()}
+        return {name: readable(p, options.data, checked) for name, p in images.items()}
 
     own[:2] = map(usable, own[:2])  # what is to be tested with is checked when that is done
     divided = division.divide(*own)
     numbers = ", ".join(f"{len(images)} of {name}" for name, images in divided.train.items())
-    _say_divided(root, found.layout, f"images to train on: {numbers};", divided, say)
+    _say_divided(root, found.layout, f"images to train on: {numbers};", divided)
 
     def labelled(images: Mapping[str, Sequence[Path]]) -> LabelledFiles:
         identity = np.eye(len(data.domains), dtype=bool)
@@ -387,27 +385,24 @@ def _foldered(
     return Parts(*(labelled(images) for images in divided[:3]))
 
 
-def _attributed(
-    data: LabelledData, root: Path, options: Options, say: Say, checked: CheckResult
-) -> Parts:
+def _attributed(data: LabelledData, root: Path, options: Options, checked: CheckResult) -> Parts:
     """The labelled images to train on, to validate and to test with, of one data set."""
     division = Division(options.data, [root])
     table = read_table(table_file(data.table, root), data.attributes)
     found = find_attributed(root, table, drop_unlisted=options.data.skip_bad)
-    say_not_used([root], (), say)
+    say_not_used([root], ())
     left_out(
         dict.fromkeys(found.unlisted, f"no row in {table.path}"),
         len(found.train) + len(found.unlisted),
-        say,
     )
     if found.unseen:
-        say(f"note: {found.unseen} of {len(table.rows)} rows in {table.path} have no image")
+        _log.info(f"note: {found.unseen} of {len(table.rows)} rows in {table.path} have no image")
     values = found.train | (found.validation or {}) | found.test
-    usable = partial(readable, data=options.data, say=say, checked=checked)
+    usable = partial(readable, data=options.data, checked=checked)
     divided = _divide_attributed(found, division, usable)
     numbers = counted(len(divided.train[""]), "image", "images")
     attributes = f", {len(table.names)} attributes"
-    _say_divided(root, found.layout, f"{numbers} to train on,", divided, say, attributes)
+    _say_divided(root, found.layout, f"{numbers} to train on,", divided, attributes)
 
     def labelled(images: Mapping[str, Sequence[Path]]) -> LabelledFiles:
         paths = tuple(everything(images))
@@ -418,12 +413,12 @@ def _attributed(
 
 
 def _readable(
-    sets: Sequence[LabelledFiles], data: Data, say: Say, checked: CheckResult
+    sets: Sequence[LabelledFiles], data: Data, checked: CheckResult
 ) -> list[LabelledFiles]:
     """Those of the images that can be read."""
     kept = []
     for each in sets:
-        usable = {*readable(each.images, data, say, checked)}
+        usable = {*readable(each.images, data, checked)}
         places = [at for at, path in enumerate(each.images) if path in usable]
         images = tuple(each.images[at] for at in places)
         kept.append(replace(each, images=images, labels=each.labels[places]))
@@ -431,11 +426,11 @@ def _readable(
 
 
 def _say_divided(
-    root: Path, layout: str, numbers: str, divided: Divided[Path], say: Say, more: str = ""
+    root: Path, layout: str, numbers: str, divided: Divided[Path], more: str = ""
 ) -> None:
     for note in divided.notes:
-        say(f"note: {note}")
-    say(
+        _log.info(f"note: {note}")
+    _log.info(
         f"data: {root} ({layout}), {numbers} {len([*everything(divided.val)])} to validate with "
         f"({divided.how}){more}"
     )

@@ -28,7 +28,7 @@ from i2i.data.images.check import CheckResult
 from i2i.data.inspection.finding import Severity
 from i2i.data.inspection.survey import Survey, Wanted
 from i2i.data.kinds.image_set import FoundImages
-from i2i.data.sources.source import Say, Source, geometry
+from i2i.data.sources.source import Source, geometry
 from i2i.errors import OptionsError
 
 
@@ -131,12 +131,11 @@ class DataKind(ABC):
     """Whether labels may stand in a table, `data.table`."""
 
     @abstractmethod
-    def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
+    def open(self, options: Options, checked: CheckResult) -> Source:
         """Find the images, check every one of them, and make data sets of them.
 
         Arguments:
             options: of the run, settled.
-            say: prints a line for a person.
             checked: learns of every image that is looked at.
 
         Raises:
@@ -205,7 +204,7 @@ class DataKind(ABC):
         """
         return {}
 
-    def find_named(self, dataroot: str, say: Say) -> FoundImages | None:
+    def find_named(self, dataroot: str) -> FoundImages | None:
         """The images of a data set that has a name and no folder, or None if there is none.
 
         Raises:

@@ -1,6 +1,7 @@
 """Images and what they should become: for pix2pix and its like."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,7 +38,6 @@ from i2i.data.sides import LEFT, RIGHT, SideReader, halves, readers
 from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
-    Say,
     Source,
     check,
     fingerprint,
@@ -46,9 +46,10 @@ from i2i.data.sources.source import (
     left_out,
     members_of,
     say_not_used,
-    silent,
 )
 from i2i.errors import DataError, OptionsError
+
+_log = logging.getLogger(__name__)
 
 Direction = Literal["AtoB", "BtoA"]
 
@@ -96,7 +97,7 @@ class Paired(DataKind):
         )
 
     def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
-        root = find_root(options.data.root, self.name, silent)
+        root = find_root(options.data.root, self.name)
         if self.has_split(root, "train"):
             pairs = self.find(root, "train", drop_orphans=True).pairs
         else:
@@ -106,23 +107,23 @@ class Paired(DataKind):
             "B": [(pair.b, None) if pair.b else (pair.a, RIGHT) for pair in pairs],
         }
 
-    def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
+    def open(self, options: Options, checked: CheckResult) -> Source:
         data = options.data
-        root = find_root(data.root, self.name, say, data)
+        root = find_root(data.root, self.name, data)
         division = Division(data, [root], lambda pair: pair.a)
         found, own = self._own(root, division, data.skip_bad)
-        say_not_used([root], (f"{each}: not used" for each in lonely_sides(root)), say)
+        say_not_used([root], (f"{each}: not used" for each in lonely_sides(root)))
         orphans = (*found.orphans_a, *found.orphans_b)
-        left_out(dict.fromkeys(orphans, "no partner"), 2 * len(found.pairs) + len(orphans), say)
+        left_out(dict.fromkeys(orphans, "no partner"), 2 * len(found.pairs) + len(orphans))
         reading = readers(data, root)
-        usable = partial(_usable, data=data, say=say, checked=checked, readers=reading)
+        usable = partial(_usable, data=data, checked=checked, readers=reading)
         # What is to be tested with is checked when that is done.
         own[:2] = [usable(pairs) if pairs else pairs for pairs in own[:2]]
         divided = division.divide(*({"": pairs} for pairs in own))
         train, validation, test = (each.get("", []) for each in divided[:3])
         for note in divided.notes:
-            say(f"note: {note}")
-        say(
+            _log.info(f"note: {note}")
+        _log.info(
             f"data: {root} ({found.layout}), {counted(len(train), 'pair', 'pairs')} to train on, "
             f"{len(validation)} to validate with ({divided.how})"
         )
@@ -135,7 +136,7 @@ class Paired(DataKind):
         images = PairedImages(
             train, geometry(data, letters=letters, paired=True), shuffle=True, **common
         )
-        keep_decoded(images, _files(train), data, say, *images.readers)
+        keep_decoded(images, _files(train), data, *images.readers)
         parts = {"train": train, "val": validation, "test": test}
         evaluation = evaluation_geometry(data.crop_size, data.resize, label_sides(data))
         return Source(
@@ -249,7 +250,6 @@ def _files(pairs: Iterable[PairFiles]) -> list[Path]:
 def _usable(
     pairs: Sequence[PairFiles],
     data: Data,
-    say: Say,
     checked: CheckResult,
     readers: Mapping[str, SideReader],
 ) -> list[PairFiles]:
@@ -275,7 +275,7 @@ def _usable(
         pair.a: found.bad.get(pair.a) or found.bad.get(pair.b or pair.a) or mismatch(pair, found)
         for pair in pairs
     }
-    left_out({path: reason for path, reason in why.items() if reason}, len(pairs), say)
+    left_out({path: reason for path, reason in why.items() if reason}, len(pairs))
     return usable
 
 

@@ -7,7 +7,8 @@ what has been trained on, whatever it is called and wherever it lies.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from i2i.data.images.content_hash import Member, Splits
 from i2i.errors import I2iError, RunError
 from i2i.system.atomic import write_text
 from i2i.system.gate import RefusedError, parse_json, read_text
+
+_log = logging.getLogger(__name__)
 
 SPLITS_FILE = "split.json"
 VERSION = 1
@@ -27,14 +30,12 @@ SIDES = ("A", "B")
 """What two domains are called where nobody has named them."""
 
 
-def record_splits(
-    run: Path, source: Splits, say: Callable[[str], None], sides: tuple[str, str] = SIDES
-) -> None:
+def record_splits(run: Path, source: Splits, sides: tuple[str, str] = SIDES) -> None:
     """Write the splits of a source into the folder of a run, or say why that is not possible."""
     try:
         write_splits(run, source.splits, sides)
     except (I2iError, OSError) as error:  # it is the training that matters
-        say(f"note: which images are trained on could not be written down: {error}")
+        _log.info(f"note: which images are trained on could not be written down: {error}")
 
 
 def write_splits(

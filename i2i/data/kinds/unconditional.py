@@ -1,5 +1,6 @@
 """Images that are looked at one by one: for models that make images from noise."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -35,15 +36,15 @@ from i2i.data.loading.order import EpochOrder
 from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
-    Say,
     Source,
     geometry,
     members_of,
     readable,
     say_not_used,
-    silent,
 )
 from i2i.errors import DataError, OptionsError
+
+_log = logging.getLogger(__name__)
 
 
 @register_data_kind("unconditional")
@@ -72,19 +73,19 @@ class Unconditional(DataKind):
                 )
 
     def labels(self, options: Options) -> dict[str, Any]:
-        found = self._find(options.data, silent)
+        found = self._find(options.data)
         names = found.train.of_classes(options.data.domains).classes or found.classes
         return {"domains": list(names)}
 
-    def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
+    def open(self, options: Options, checked: CheckResult) -> Source:
         data, seed = options.data, options.train.seed
-        found = self._find(data, say)
+        found = self._find(data)
         if isinstance(found.train.store, FileStore):
-            say_not_used([found.train.store.root], found.notes, say)
+            say_not_used([found.train.store.root], found.notes)
         train, validation, test, how = _divided(
-            found, data, say, partial(_usable, data=data, say=say, checked=checked)
+            found, data, partial(_usable, data=data, checked=checked)
         )
-        say(
+        _log.info(
             f"data: {data.root} ({found.layout}), {counted(len(train), 'image', 'images')} to "
             "train on, "
             f"{len(validation)} to validate with ({how}), classes: {len(train.classes) or 'none'}"
@@ -95,7 +96,7 @@ class Unconditional(DataKind):
         if not isinstance(train.store, ByteStore):  # which is read as it is, in no time
             store = train.store
             files = [store.paths[i] for i in train.indices] if isinstance(store, FileStore) else []
-            keep_decoded(samples, files, data, say, samples.channels, train.fingerprint)
+            keep_decoded(samples, files, data, samples.channels, train.fingerprint)
         parts = {"train": train, "val": validation, "test": test}
         return Source(
             train=samples,
@@ -106,20 +107,18 @@ class Unconditional(DataKind):
             members=partial(_members, parts, checked),
             views={
                 "train": partial(SingleImages, train, evaluation, **common),
-                "test": lambda: SingleImages(
-                    _usable(test, data, say, checked), evaluation, **common
-                ),
+                "test": lambda: SingleImages(_usable(test, data, checked), evaluation, **common),
             },
         )
 
-    def find_named(self, dataroot: str, say: Say) -> FoundImages | None:
+    def find_named(self, dataroot: str) -> FoundImages | None:
         if dataroot in TORCHVISION and not Path(dataroot).is_dir():
-            return find_named(dataroot, cache_folder(), say)
+            return find_named(dataroot, cache_folder())
         return None
 
-    def _find(self, data: Data, say: Say) -> FoundImages:
-        named = self.find_named(data.root, say)
-        return named or _in_folder(find_root(data.root, self.name, say, data))
+    def _find(self, data: Data) -> FoundImages:
+        named = self.find_named(data.root)
+        return named or _in_folder(find_root(data.root, self.name, data))
 
     def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
         if has_idx(root):
@@ -174,7 +173,6 @@ def _places(of: int, images: ImageSet) -> dict[str, list[_Place]]:
 def _divided(
     found: FoundImages,
     data: Data,
-    say: Say,
     usable: Callable[[ImageSet], ImageSet] = lambda images: images,
 ) -> tuple[ImageSet, ImageSet, ImageSet, str]:
     """The images to train on, to validate with and to test with, and how they were chosen."""
@@ -190,7 +188,7 @@ def _divided(
     own = [_places(at, images) for at, images in enumerate(sets)]
     divided = division.divide(own[0], own[1], own[1] if alike else own[2])
     for note in divided.notes:
-        say(f"note: {note}")
+        _log.info(f"note: {note}")
 
     def taken(parts: Mapping[str, Sequence[_Place]]) -> ImageSet:
         places = [*everything(parts)]
@@ -223,13 +221,13 @@ def _in_folder(root: Path) -> FoundImages:
     return find_idx(root, cache_folder()) if has_idx(root) else find_images(root)
 
 
-def _usable(images: ImageSet, data: Data, say: Say, checked: CheckResult) -> ImageSet:
+def _usable(images: ImageSet, data: Data, checked: CheckResult) -> ImageSet:
     """Check the images that are files; those in an array have been checked as a whole."""
     store = images.store
     if not isinstance(store, FileStore) or not len(images):
         return images
     paths = [store.paths[index] for index in images.indices]
-    usable = set(readable(paths, data, say, checked))
+    usable = set(readable(paths, data, checked))
     return images.take([place for place, path in enumerate(paths) if path in usable])
 
 
@@ -257,7 +255,7 @@ def _survey(
     sets, how = [named.train, held, test], named.layout
     if rules is not None and says_anything(rules):
         data = rules.model_copy(update={"domains": tuple(names)})
-        *sets, how = _divided(named, data, silent)
+        *sets, how = _divided(named, data)
     for split, images in zip(SPLITS, sets, strict=True):
         if images is None or not len(images):
             found = found.without(split)

@@ -1,6 +1,7 @@
 """Images of two kinds that do not belong together: for CycleGAN and its like."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,7 +35,6 @@ from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
     FEW,
-    Say,
     Source,
     fingerprint,
     geometry,
@@ -42,9 +42,10 @@ from i2i.data.sources.source import (
     members_of,
     readable,
     say_not_used,
-    silent,
 )
 from i2i.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 
 @register_data_kind("unpaired")
@@ -65,47 +66,47 @@ class TwoDomains(DataKind):
     def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
         data = options.data
         root_b = Path(data.root_b) if data.root_b else None
-        found = find_unpaired(find_root(data.root, self.name, silent), "train", root_b)
+        found = find_unpaired(find_root(data.root, self.name), "train", root_b)
         assert found is not None
         return {
             letter: [(path, None) for path in paths]
             for letter, paths in (("A", found.a), ("B", found.b))
         }
 
-    def open(self, options: Options, say: Say, checked: CheckResult) -> Source:
+    def open(self, options: Options, checked: CheckResult) -> Source:
         data = options.data
-        root = find_root(data.root, self.name, say, data)
-        root_b = find_root(data.root_b, self.name, say, data, side="B") if data.root_b else None
+        root = find_root(data.root, self.name, data)
+        root_b = find_root(data.root_b, self.name, data, side="B") if data.root_b else None
         roots = [root, *([root_b] if root_b else [])]
         division = Division(data, roots)
         found, own = _own(root, root_b, division)
         lonely = [] if root_b else lonely_sides(root)
-        say_not_used(roots, (f"{each}: not used" for each in lonely), say)
+        say_not_used(roots, (f"{each}: not used" for each in lonely))
         if found.names != ("A", "B"):
-            say(f"data: A is {found.names[0]!r}, B is {found.names[1]!r}")
+            _log.info(f"data: A is {found.names[0]!r}, B is {found.names[1]!r}")
         reading = readers(data, root, both_ways=self.both_ways(options))
 
         def usable(sides: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
             return {
-                side: readable(images, data, say, checked, reading[side])
+                side: readable(images, data, checked, reading[side])
                 for side, images in sides.items()
             }
 
         own[:2] = map(usable, own[:2])  # what is to be tested with is checked when that is done
         divided = division.divide(*own)
         for note in divided.notes:
-            say(f"note: {note}")
+            _log.info(f"note: {note}")
         sides = [divided.train[side] for side in "AB"]
         # A single image is trained on and validated with.
         validation = [divided.val.get(side) or divided.train[side] for side in "AB"]
-        say(
+        _log.info(
             f"data: {root} ({found.layout}), {counted(len(sides[0]), 'image', 'images')} of A "
             f"and {len(sides[1])} of B to train on, {len(validation[0])} and {len(validation[1])} "
             f"to validate with ({divided.how})"
         )
         for name, side in zip(found.names, validation, strict=True):
             if len(side) < FEW:
-                say(
+                _log.info(
                     f"note: of {name} there {'is' if len(side) == 1 else 'are'} only {len(side)} "
                     "to validate with: how different results are from each other cannot be "
                     "measured."
@@ -124,7 +125,7 @@ class TwoDomains(DataKind):
             "test": divided.test,
         }
         train = UnpairedImages(sides, geometry(data, letters=letters), shuffle=True, **common)
-        keep_decoded(train, [path for side in sides for path in side], data, say, *train.readers)
+        keep_decoded(train, [path for side in sides for path in side], data, *train.readers)
         evaluation = evaluation_geometry(data.crop_size, data.resize, label_sides(data))
         held_out = UnpairedImages(validation, evaluation, **common)
 

@@ -10,7 +10,7 @@ from i2i.data.kinds import find_kind
 from i2i.data.sides import measured
 from i2i.data.sources.remarks import remarks
 from i2i.data.sources.root import DEMO, find_root
-from i2i.data.sources.source import Say, Source
+from i2i.data.sources.source import Source
 from i2i.errors import OptionsError
 
 __all__ = [
@@ -24,13 +24,12 @@ __all__ = [
 ]
 
 
-def open_source(options: Options, kind: str, say: Say) -> Source:
+def open_source(options: Options, kind: str) -> Source:
     """Find the images of a run, check every one of them, and make data sets of them.
 
     Arguments:
         options: of the run.
         kind: the name of what the model learns from (`i2i.data.kinds`).
-        say: prints a line for a person.
 
     Raises:
         DataError: the folder or images in it are not as they should be.
@@ -39,7 +38,7 @@ def open_source(options: Options, kind: str, say: Say) -> Source:
     of_kind = find_kind(kind)
     of_kind.require_meaning(options)
     checked = CheckResult()
-    return replace(of_kind.open(options, say, checked), checked=checked)
+    return replace(of_kind.open(options, checked), checked=checked)
 
 
 def resolve_options(options: Options, kind: str) -> Options:

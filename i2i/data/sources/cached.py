@@ -1,5 +1,6 @@
 """Where decoded images are kept for the epochs after the first."""
 
+import logging
 import math
 import shutil
 from collections.abc import Iterable
@@ -18,25 +19,23 @@ from i2i.data.loading.decoded_cache import (
     make_room,
     on_disk,
 )
-from i2i.data.sources.source import Say
 from i2i.distributed.processes import processes_here
 from i2i.system.memory import free_memory
+
+_log = logging.getLogger(__name__)
 
 SHARE = 0.5
 """Of the memory, or the disk, that is free: the most that decoded images may take. Memory is
 divided among the processes of a job on this machine; a file on the disk they share."""
 
 
-def keep_decoded(
-    train: Decoding, files: Iterable[Path], data: Data, say: Say, *about: object
-) -> None:
+def keep_decoded(train: Decoding, files: Iterable[Path], data: Data, *about: object) -> None:
     """Let a data set keep the images that it decodes, as the options ask.
 
     Arguments:
         train: the data set.
         files: all that it reads, in its order.
         data: the options.
-        say: prints a line for a person.
         about: what else its decoded images depend on, beside the options of their size.
     """
     if data.cache == "off":
@@ -51,11 +50,11 @@ def keep_decoded(
         kept, where = _on_disk(train, files, data, needed, *about), f"{_folder()}"
     train.kept = kept
     if kept is None:
-        say("note: decoded images cannot be kept here, so every epoch reads the files again")
+        _log.info("note: decoded images cannot be kept here, so every epoch reads the files again")
         return
     size = f"{math.ceil(needed / 2**20)} MiB"
     part = f", of which {kept.limit / 2**20:.0f} fit" if kept.limit < needed else ""
-    say(f"data: decoded images are kept in {where} (about {size}{part})")
+    _log.info(f"data: decoded images are kept in {where} (about {size}{part})")
 
 
 def _folder() -> Path:

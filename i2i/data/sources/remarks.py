@@ -1,10 +1,9 @@
 """What a person should know of the data of a run before it starts."""
 
 from i2i.config import LabelledData, Options
-from i2i.core.progress import progress_bar
 from i2i.data.inspection.examine import brief
 from i2i.data.sources.root import find_root
-from i2i.data.sources.source import Source, silent, table_file
+from i2i.data.sources.source import Source, table_file
 
 
 def remarks(options: Options, kind: str, source: Source) -> list[str]:
@@ -25,23 +24,21 @@ def remarks(options: Options, kind: str, source: Source) -> list[str]:
         return []
     data = options.data
     lines = []
-    root_b = find_root(data.root_b, kind, silent, data, side="B") if data.root_b else None
+    root_b = find_root(data.root_b, kind, data, side="B") if data.root_b else None
     each: LabelledData
     for each in (data, *data.more):
-        root = find_root(each.root, kind, silent, data)
-        with progress_bar("looking for copies") as comparing:
-            lines += brief(
-                root,
-                kind,
-                source.checked,
-                crop_size=data.crop_size,
-                resize=data.resize,
-                root_b=root_b,
-                table=table_file(each.table, root) if each.table else None,
-                domains=each.domains,
-                attributes=each.attributes,
-                rules=data,
-                copies=data.look_for_copies,
-                comparing=comparing,
-            )
+        root = find_root(each.root, kind, data)
+        lines += brief(
+            root,
+            kind,
+            source.checked,
+            crop_size=data.crop_size,
+            resize=data.resize,
+            root_b=root_b,
+            table=table_file(each.table, root) if each.table else None,
+            domains=each.domains,
+            attributes=each.attributes,
+            rules=data,
+            copies=data.look_for_copies,
+        )
     return lines

@@ -4,12 +4,10 @@ from pathlib import Path
 
 from i2i.config import Data
 from i2i.config.recipes import shipped
-from i2i.core.progress import progress_bar
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.catalogue.cards import catalogued
 from i2i.data.images.read import require_folder, typed_path
 from i2i.data.kinds import find_kind
-from i2i.data.sources.source import Say
 from i2i.data.unpacked import Unpacking, unpacked
 from i2i.errors import DataError, in_words
 
@@ -17,9 +15,7 @@ DEMO = "demo"
 """The dataroot that stands for the embedded data set."""
 
 
-def find_root(
-    dataroot: str, kind: str | None, say: Say, data: Data | None = None, *, side: str = ""
-) -> Path:
+def find_root(dataroot: str, kind: str | None, data: Data | None = None, *, side: str = "") -> Path:
     """Return the folder of a data set; what is not there yet is downloaded or painted.
 
     Where videos or medical volumes lie in it, it is a folder of links in which they are images
@@ -28,7 +24,6 @@ def find_root(
     Arguments:
         dataroot: the folder, or a name.
         kind: what is wanted; None for whatever there is.
-        say: prints a line for a person.
         data: says how videos and volumes become images; by default one by one, all in full.
         side: "B" where all of it is domain B.
 
@@ -44,26 +39,10 @@ def find_root(
     except OSError as error:  # a name that is too long, say
         raise DataError(f"There is no such data set: {in_words(error)}") from error
     if dataroot != DEMO:
-        return catalogued(
-            dataroot, shipped("datasets"), cache_folder(), kind=kind, say=say, bar=progress_bar
-        )
+        return catalogued(dataroot, shipped("datasets"), cache_folder(), kind=kind)
     from i2i.data.demo.sets import demo_folder
 
-    announced = False
-    with progress_bar("painting the embedded data set") as bar:
-
-        def progress(done: int, total: int) -> None:
-            nonlocal announced
-            if not announced:  # only now is it known that it was not there
-                say("data set: the embedded one, which is painted now (up to a minute)")
-                announced = True
-            bar(done, total)
-
-        return demo_folder(
-            find_kind(kind or "paired").demo,
-            cache_folder(),
-            progress=progress,
-        )
+    return demo_folder(find_kind(kind or "paired").demo, cache_folder())
 
 
 def _unpacking(data: Data) -> Unpacking:

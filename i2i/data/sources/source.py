@@ -1,6 +1,7 @@
 """What a run learns from, whatever its kind, and how its images are checked."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,6 @@ from typing import Any
 from torch.utils.data import Dataset, default_collate
 
 from i2i.config import Data
-from i2i.core.progress import progress_bar
 from i2i.data.augment.geometry import JointGeometry, ResizedCrop
 from i2i.data.augment.transforms import UserTransforms
 from i2i.data.catalogue.cache import cache_folder
@@ -25,7 +25,8 @@ from i2i.data.kinds.layouts import first_few
 from i2i.data.sides import SideReader
 from i2i.errors import DataError
 
-Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
+
 
 FEW = 4
 """Different held-out images below which measures of how different they are mean nothing."""
@@ -132,7 +133,6 @@ def label_sides(data: Data) -> str:
 def readable(
     paths: Sequence[Path],
     data: Data,
-    say: Say,
     checked: CheckResult,
     reader: SideReader | None = None,
 ) -> list[Path]:
@@ -147,23 +147,24 @@ def readable(
         require_full_range(usable, checked.looks)
     else:
         reader.require_known(usable)
-    left_out({path: checked.bad[path] for path in paths if path in checked.bad}, len(paths), say)
+    left_out({path: checked.bad[path] for path in paths if path in checked.bad}, len(paths))
     return usable
 
 
 def check(paths: Iterable[Path], checked: CheckResult) -> CheckResult:
     """Decode the images that are not known to be good; `checked` learns of it too."""
-    with progress_bar("checking images") as progress:
-        found = check_images(paths, cache_folder(), progress=progress)
+    found = check_images(paths, cache_folder())
     checked.update(found)
     return found
 
 
-def left_out(why: Mapping[Path, str], total: int, say: Say) -> None:
+def left_out(why: Mapping[Path, str], total: int) -> None:
     """Say what `--skip-bad` leaves out, and why."""
     if why:
         lines = [f"{path}: {reason}" for path, reason in why.items()]
-        say(f"left out {len(why)} of {total} that cannot be used (--skip-bad):\n{first_few(lines)}")
+        _log.info(
+            f"left out {len(why)} of {total} that cannot be used (--skip-bad):\n{first_few(lines)}"
+        )
 
 
 def members_of(
@@ -193,15 +194,15 @@ def _below(path: Path, roots: Sequence[Path]) -> str:
     return path.as_posix()
 
 
-def say_not_used(roots: Sequence[Path], notes: Iterable[str], say: Say) -> None:
+def say_not_used(roots: Sequence[Path], notes: Iterable[str]) -> None:
     """Say what lies in the folders of a data set and is not learnt from."""
     for note in notes:
-        say(f"note: {note}")
+        _log.info(f"note: {note}")
     for folder in results_in(roots):
-        say(f"note: '{folder}' holds results of i2i and is left out.")
+        _log.info(f"note: '{folder}' holds results of i2i and is left out.")
     others = passed_over(roots)
     if others:
-        say(
+        _log.info(
             f"note: {len(others)} files of kinds that are not read are passed over "
             f"({counted_by_suffix(others)}), the first is '{others[0]}'."
         )
@@ -211,10 +212,6 @@ def table_file(table: str, root: Path) -> Path:
     """The table of attributes of a data set: below its root, or else where its name says."""
     beside = Path(table)
     return beside if beside.is_file() and not (root / beside).is_file() else root / beside
-
-
-def silent(line: str) -> None:
-    """Print nothing."""
 
 
 def fingerprint(names: Iterable[str]) -> str:

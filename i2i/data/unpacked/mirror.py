@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from i2i.core.progress import progress_bar
+from i2i.core.progress import progress
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images import sixteen_bit as sixteen
 from i2i.data.images.read import list_files
@@ -70,12 +70,12 @@ def unpacked(root: Path, how: Unpacking, side: str = "") -> Path:
     if not things:
         return root
     folder = cache_folder() / "unpacked"
-    with progress_bar("taking videos and volumes apart") as progress:
+    with progress("taking videos and volumes apart") as update:
         for number, thing in enumerate(things):
-            progress(number, len(things))
+            update(number, len(things))
             if not thing.place.is_dir():
                 thing.unpack()
-        progress(len(things), len(things))
+        update(len(things), len(things))
     inside = {path for thing in things for path in thing.files}
     others = [path for path in files if path not in inside]
     links = _named(root, things, others)

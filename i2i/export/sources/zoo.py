@@ -11,10 +11,8 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from i2i.config.recipes import shipped
-from i2i.core.progress import progress_bar
 from i2i.core.registry import register_weight_source
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.catalogue.cards import checked, only_one, read_card_table
@@ -111,39 +109,33 @@ def fetched(card: ZooCard) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(folder.with_name(f".{card.name}.lock"), _log.info):
+    with only_one(folder.with_name(f".{card.name}.lock")):
         if folder.is_dir():
             return folder
         # Under the name that `import_published` knows generators by.
         file = folder.with_name(f"{card.name}.{told.format}")
         if not file.is_file():
             _log.info("downloading %s", told.urls[0])
-            with progress_bar(f"downloading {card.name} (MB)") as bar:
-                download(told.urls, file, size=told.bytes, progress=_in_megabytes(bar))
+            download(told.urls, file, size=told.bytes)
         _verify(file, told, card)
         unfinished = folder.with_name(f".{card.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
             generator = file
             if told.format == "zip":
-                unpack(file, unfinished / "files", progress=None)
+                unpack(file, unfinished / "files")
                 generator = unfinished / "files" / told.generator
             import_published(
                 generator,
                 card.name,
                 runs_dir=unfinished,
                 attributes=[group.split("|") for group in card.attributes],
-                say=_log.info,
             )
             (unfinished / card.name).replace(folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         file.unlink()
     return folder
-
-
-def _in_megabytes(bar: Any) -> Any:
-    return lambda done, total: bar(done // 10**6, max(1, total // 10**6))
 
 
 def _own(name: str) -> Path:
