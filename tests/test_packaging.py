@@ -42,6 +42,10 @@ def test_wheel_and_sdist_ship_the_same_with_the_data_inside_the_package(tmp_path
         shipped = {path.name for path in (ROOT / folder).glob("*.toml")}
         assert shipped
         assert shipped == {n.split("/")[-1] for n in names if f"shipped/{folder}/" in n}
+    cards = {path.name for path in (ROOT / "models").glob("*.toml")}
+    shipped = {n.removeprefix("i2i/shipped/models/") for n in names if "shipped/models/" in n}
+    assert cards <= shipped
+    assert {"landscape/config.json", "landscape/model.safetensors"} <= shipped
     assert {"i2i/py.typed", "i2i/__init__.pyi"} <= names
     assert {f"i2i/report/page.{kind}" for kind in ("html", "css", "js")} <= names
     assert {"i2i/report/curves.js", "i2i/app/static/app.html", "i2i/app/static/app.js"} <= names
