@@ -25,6 +25,7 @@ from i2i.core.labels import Asked
 from i2i.data.images.file import AnyPixels
 from i2i.data.kinds import find_kind
 from i2i.errors import CheckpointError, I2iError, OptionsError, did_you_mean
+from i2i.export.sources.zoo import from_zoo, read_zoo
 from i2i.inference.load import load_exported, load_sampler, load_translator
 from i2i.inference.onnx.description import is_exported
 from i2i.inference.onnx.session import ExportedNetwork
@@ -450,3 +451,9 @@ def named_models(words: Iterable[str]) -> dict[str, Path]:
             raise OptionsError(f"two models are called {name!r}: say NAME={path} for one of them.")
         found[name] = path
     return found
+
+
+def zoo_models() -> dict[str, Path]:
+    """The weights that come with i2i, by their names: zoo:NAME."""
+    own = (name for name, card in read_zoo().items() if card.download is None)
+    return {f"zoo:{name}": from_zoo(name) for name in own}

@@ -54,7 +54,8 @@ def command(
 ) -> None:
     """Look at runs, try models and start trainings in a browser.
 
-    What is named can be tried as the runs of the folder can, weights of the zoo (zoo:NAME) too.
+    What is named can be tried as the runs of the folder can, and so can the weights that come with
+    i2i (`i2i zoo`).
     Without --host nobody but this machine can reach it.
     """
     from i2i.app.limits import Limits
@@ -63,14 +64,14 @@ def command(
     require_libraries()
     own_token = settle_token(token, host)
     from i2i.app import web
-    from i2i.app.models import Models, named_models
+    from i2i.app.models import Models, named_models, zoo_models
     from i2i.app.service import Service
     from i2i.app.shelf import Shelf
     from i2i.app.trainings import Places
     from i2i.system.cpu import settle_threads
     from i2i.system.device import pick_device
 
-    named = named_models(models)
+    named = zoo_models() | named_models(models)
     pick_device(device)  # it complains before there is a page
     settle_threads()
     limits = Limits(bytes=2**28, pixels=2**26, seconds=600, per_client=256)

@@ -8,7 +8,7 @@ import pytest
 from app_server import KnownModels, Negative, sampler, translator
 
 from i2i.app import models as models_module
-from i2i.app.models import Models, Wanted, named_models, weight_of
+from i2i.app.models import Models, Wanted, named_models, weight_of, zoo_models
 from i2i.app.refusals import BusyError, NotFoundError
 from i2i.errors import OptionsError
 from i2i.export.bundle import export_bundle
@@ -132,4 +132,12 @@ def test_weights_that_were_handed_on_are_models_too(
         assert model.translator.input_channels == 3
     with pytest.raises(NotFoundError), models.use(Wanted("mine", "4")):
         pass
+    models.close()
+
+
+def test_the_weights_of_the_package_are_there_at_once() -> None:
+    models = Models(zoo_models(), device="cpu")
+    assert "zoo:seasons" in models.names()
+    for name in models.names():
+        assert models.describe(name)["makes"] in ("translations", "samples")
     models.close()
