@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from run_folder import make_run
 from test_serve import ask, noise
 
+from i2i.app import trainings as module
 from i2i.app import web
 from i2i.app.limits import Limits
 from i2i.app.models import Models
@@ -174,7 +176,9 @@ def test_a_form_names_nothing_that_is_not_offered(
     assert trainings.to_list() == []
 
 
-def test_a_training_is_begun_stopped_and_goes_on(tmp_path: Path, data: Path) -> None:
+def test_a_training_is_begun_stopped_and_goes_on(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "runs").mkdir()
     shelf = Shelf(tmp_path / "runs")
     trainings = Trainings(shelf, Places([data.parent]))
@@ -198,10 +202,13 @@ def test_a_training_is_begun_stopped_and_goes_on(tmp_path: Path, data: Path) -> 
     assert (stopped["state"], stopped["has_checkpoint"]) == ("stopped", True)
     with pytest.raises(RunError, match="not being trained"):
         trainings.stop("run")
-    number = trainings.resume("run", stopped["steps"] + 2)
-    assert trainings.wait(number, 120) == 0, trainings.to_list()
-    assert shelf.summary("run")["steps"] == stopped["steps"] + 2
-    assert shelf.summary("run")["state"] == "done"
+    monkeypatch.setattr(
+        module, "_TRAIN", (sys.executable, "-c", "import sys; print(*sys.argv[1:])")
+    )
+    for steps, longer in ((None, ""), (200000, " --steps 200000")):
+        number = trainings.resume("run", steps)
+        assert trainings.wait(number, 60) == 0
+        assert trainings.to_list()[0]["output"] == [f"--resume {tmp_path / 'runs' / 'run'}{longer}"]
     with pytest.raises(RunError, match="already"):
         trainings.start(form)
     trainings.close()

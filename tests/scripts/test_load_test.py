@@ -23,9 +23,9 @@ def load_test() -> ModuleType:
 def test_no_request_is_lost_and_none_is_answered_with_the_image_of_another(
     load_test: ModuleType,
 ) -> None:
-    found = load_test.load(seconds=4, clients=16)
-    assert found["requests"]["right"] > 20
-    assert found["requests"]["refused"] > 5
+    found = load_test.load(seconds=2, clients=9)  # two of which are malformed, and one rude
+    assert found["requests"]["right"] > 5
+    assert found["requests"]["refused"] > 0
     assert found["lost_or_wrong"] == 0, found["requests"]
     assert found["active_at_the_end"] == 0
     assert found["memory_last_quarter"] < found["memory_first_quarter"] + 100
