@@ -75,6 +75,11 @@ def in_words(error: OSError) -> str:
     return f"{' -> '.join(map(repr, names))}: {error.strerror}."
 
 
+def reason(error: Exception) -> str:
+    """Why something failed, without the number that the system gives it."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def how_to_install(extra: str) -> str:
     """The command that brings what an extra of the package is for."""
     return f"pip install '{DISTRIBUTION}[{extra}]'"

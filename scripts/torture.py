@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from torture import Nursery, differences, last, leave_alone, torture
+from torture import differences, last, leave_alone, torture
 
 
 def main() -> int:
@@ -26,17 +26,10 @@ def main() -> int:
     parser.add_argument("arguments", nargs="+", help="of `i2i train`, after --")
     asked = parser.parse_args()
     runs = asked.runs or Path(tempfile.mkdtemp(prefix="torture-"))
-    with Nursery(runs) as nursery:
-        leave_alone(nursery, asked.arguments, runs, "whole")
-        happened = torture(
-            nursery,
-            asked.arguments,
-            runs,
-            "killed",
-            kills=asked.kills,
-            longest=asked.longest,
-            seed=asked.seed,
-        )
+    leave_alone(asked.arguments, runs, "whole")
+    happened = torture(
+        asked.arguments, runs, "killed", kills=asked.kills, longest=asked.longest, seed=asked.seed
+    )
     print("\n".join(happened))
     found = differences(last(runs, "whole"), last(runs, "killed"))
     print("\n".join(found) or f"the same to the bit after {asked.kills} kills ({runs})")

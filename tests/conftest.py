@@ -1,6 +1,7 @@
 """What all tests share: one thread, so that sums have one order, and a cache of their own."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,12 @@ from listening import hearing
 from PIL import Image
 
 from i2i.core.progress import Update, reporting
+from i2i.metrics import distance
 
 torch.set_num_threads(1)
+
+# What a shell starts in the background ignores Ctrl-C, and so would what the tests start and stop.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +26,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("I2I_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def few_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let validations look at fewer patches, which take most of the time of small trainings."""
+    monkeypatch.setattr(distance, "PATCHES", 2**9)
+    monkeypatch.setattr(distance, "PROJECTIONS", 16)
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forks
 import torch
+from forks import Fork
 from torch import nn
 
 HERE = Path(__file__).parent
@@ -29,7 +30,7 @@ def free_port() -> int:
 
 def start(
     world: int, *command: str | Path, environment: dict[str, str] | None = None
-) -> list[subprocess.Popen[str]]:
+) -> list[Fork]:
     """Start `python COMMAND` in `world` processes that find each other."""
     shared = {
         "MASTER_ADDR": "127.0.0.1",
@@ -38,25 +39,15 @@ def start(
         "LOCAL_WORLD_SIZE": str(world),
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE), *sys.path]),
-        "PYTHONWARNINGS": "ignore",
+        **(environment or {}),
     }
     return [
-        subprocess.Popen(
-            [sys.executable, *map(str, command)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ
-            | shared
-            | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-            | (environment or {}),
-            start_new_session=True,
-        )
+        forks.start(*command, environment=shared | {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}"})
         for rank in range(world)
     ]
 
 
-def finish(processes: list[subprocess.Popen[str]], timeout: float = 100) -> list[tuple[int, str]]:
+def finish(processes: list[Fork], timeout: float = 100) -> list[tuple[int, str]]:
     """The exit code and what was said on stderr, of each."""
     try:
         ends = [(process.communicate(timeout=timeout)[1], process) for process in processes]
@@ -65,7 +56,7 @@ def finish(processes: list[subprocess.Popen[str]], timeout: float = 100) -> list
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    return [(process.returncode, said) for said, process in ends]
+    return [(process.wait(), said) for said, process in ends]
 
 
 def results(work: Callable[..., Any], world: int, folder: Path) -> list[Any]:

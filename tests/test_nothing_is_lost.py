@@ -13,7 +13,7 @@ import pytest
 from commands import complaint, invoke
 from listening import hearing
 from PIL import Image, ImageOps
-from torture import Nursery, differences, last, leave_alone, torture
+from torture import differences, last, leave_alone, torture
 
 from i2i.config import Options
 from i2i.data.kinds.paired import PairedImages
@@ -515,8 +515,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
         *("train.save_every_steps=10", "train.log_every_steps=5", "train.validation_share=1"),
     ):
         arguments += ["--set", setting]
-    with Nursery(tmp_path) as nursery:
-        leave_alone(nursery, arguments, tmp_path, "whole")
-        happened = torture(nursery, arguments, tmp_path, "killed", kills=6, longest=0.9, seed=5)
+    leave_alone(arguments, tmp_path, "whole")
+    happened = torture(arguments, tmp_path, "killed", kills=6, longest=0.9, seed=5)
     assert happened[0].startswith("SIGKILL")
     assert differences(last(tmp_path, "whole"), last(tmp_path, "killed")) == []

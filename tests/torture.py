@@ -1,19 +1,17 @@
 """Trainings that are killed again and again, and what is left of them."""
 
 import contextlib
-import json
 import math
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import forks
 import torch
 
 from i2i.runs.checkpoint import load_checkpoint
@@ -22,80 +20,15 @@ from i2i.runs.lock import read_owner
 
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-"""Sums over other numbers of threads have another order."""
 
-
-_NURSERY = """
-import json, os, sys
-import kornia, torch._dynamo, torch.utils.tensorboard  # what takes long
-import i2i.cli.train, i2i.training.session
-from i2i.cli import main
-
-for line in sys.stdin:
-    arguments, said = json.loads(line)
-    child = os.fork()
-    if not child:
-        os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        os.dup2(0, 1)
-        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-        sys.exit(main(arguments))
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Nursery:
-    """Starts many `i2i`, each a process group of its own, which are forked after the imports.
-
-    So they cost what they compute, and none is killed before it is `i2i`.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._said = folder / "said.txt"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _NURSERY],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | ONE_THREAD,
-            start_new_session=True,
-        )
-
-    def __enter__(self) -> "Nursery":
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._process.communicate(timeout=60)
-
-    def start(self, arguments: Sequence[str]) -> int:
-        """Begin one, and return the number of its process."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([list(arguments), str(self._said)]) + "\n")
-        self._process.stdin.flush()
-        return self._next()
-
-    def wait(self) -> tuple[int, str]:
-        """The exit code of the one that was started (that of a signal is negative), and what it
-        complained of."""
-        code = self._next()
-        return code, self._said.read_text(errors="replace")
-
-    def _next(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
-
-
-def leave_alone(nursery: Nursery, arguments: Sequence[str], runs: Path, name: str) -> None:
+def leave_alone(arguments: Sequence[str], runs: Path, name: str) -> None:
     """Do the same training without any kill."""
-    nursery.start(["train", *arguments, "--runs-dir", str(runs), "--name", name])
-    code, said = nursery.wait()
-    assert code == 0, said
+    process = forks.start("-m", "i2i", "train", *arguments, "--runs-dir", runs, "--name", name)
+    _, said = process.communicate(timeout=math.inf)
+    assert process.returncode == 0, said
 
 
 def torture(
-    nursery: Nursery,
     arguments: Sequence[str],
     runs: Path,
     name: str,
@@ -108,7 +41,6 @@ def torture(
     """Run `i2i train ... --name NAME --resume-or-start` to its end, killed at random times.
 
     Arguments:
-        nursery: starts the processes.
         arguments: of `i2i train`.
         runs, name: of the run.
         kills: how often; the first ones come before anything has been saved.
@@ -127,15 +59,16 @@ def torture(
         chosen = signals[number] if number < len(signals) else dice.choice(signals)
         after = dice.uniform(0, longest)
         command = ["train", *arguments, "--runs-dir", str(runs), "--name", name]
-        process = nursery.start([*command, "--resume-or-start"])
+        process = forks.start("-m", "i2i", *command, "--resume-or-start")
         if number < kills:
             # From the moment at which it owns the folder, so that most of the time is training.
-            _wait(process, partial(_owns, process, run))
-            _wait(process, partial(_has_computed, process, _computed(process) + after))
+            _wait(process.pid, partial(_owns, process.pid, run))
+            _wait(process.pid, partial(_has_computed, process.pid, _computed(process.pid) + after))
             with contextlib.suppress(ProcessLookupError):  # it has come to its end
                 # SIGKILL as the system or a scheduler sends it: to all, so that nobody cleans up.
-                (os.killpg if chosen == signal.SIGKILL else os.kill)(process, chosen)
-        code, said = nursery.wait()
+                (os.killpg if chosen == signal.SIGKILL else os.kill)(process.pid, chosen)
+        _, said = process.communicate(timeout=math.inf)
+        code = process.wait()
         assert "Traceback" not in said, said
         # 1: Ctrl-C while the data is still looked at.
         expected = {0, -chosen, 128 + chosen, 1} if number < kills else {0}

@@ -13,6 +13,7 @@ from i2i.core.size import AnySize
 
 _FOR_RESUME = (
     *("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad", "patience"),
+    "threads",
 )
 
 
@@ -136,6 +137,11 @@ has a folder for each, in train/ or not; or a table of attributes."""
 )
 @click.option("--workers", help="Processes that read images: a number, or auto.")
 @click.option(
+    "--threads",
+    help="Threads that compute on the processor: a number, or auto, which takes fewer than there "
+    "are cores where these are busy.",
+)
+@click.option(
     "--keep",
     type=click.Choice(["auto", "memory", "disk", "off"]),
     help="Where decoded images are kept for later epochs.",
@@ -239,9 +245,10 @@ def command(
     for flag, value in given.items():
         section, key = SHORT[flag].split(".")
         changes = merge(changes, {section: {key: value}})
-    workers = changes.get("data", {}).get("workers", "")
-    if workers.isdigit():
-        changes["data"]["workers"] = int(workers)
+    for section, key in (("data", "workers"), ("train", "threads")):
+        number = changes.get(section, {}).get(key, "")
+        if number.isdigit():
+            changes[section][key] = int(number)
 
     if track:
         changes = merge(changes, {"train": {"trackers": ["tensorboard", *track]}})

@@ -9,6 +9,7 @@ from i2i.config.options import Options
 from i2i.config.parts import Network, game_section, network_section
 from i2i.config.renamed import NEUTRAL, with_new_words
 from i2i.config.section import Section
+from i2i.core.model import known_terms, unknown_terms
 from i2i.core.plugins import require_plugins
 from i2i.core.registry import MODELS, networks
 from i2i.errors import OptionsError, closest, did_you_mean
@@ -53,6 +54,7 @@ def read_options(layer: Layer) -> Options:
         hint = _hint([key], known, sections)
         shown = shortened(key).strip("'")
         problems.append(f"{shown} is no option.{hint} Known here: {', '.join(known)}.")
+    problems += _unknown_names(name, tables)
     whole = {**tables, "networks": chosen, "game": game}
     options = _read(Options, whole, "", sections, problems)
     if problems:
@@ -80,6 +82,33 @@ def _without_neutral(table: Any, section: type[Section]) -> Any:
         for key, value in table.items()
         if key in section.model_fields or key not in NEUTRAL or value != NEUTRAL[key]
     }
+
+
+def _unknown_names(name: str, tables: Layer) -> Iterator[str]:
+    """A sentence for each key that should be a term, a player or a network of a model."""
+    model = MODELS.find(name)
+    terms = known_terms(model.terms, model.comparisons)
+    for table in ("objective", "every", "anneal.objective"):
+        yield from unknown_terms(table, _keys(tables, table), terms)
+    learning = [network for networks in model.players.values() for network in networks]
+    for table, wrong, known in (
+        ("optimizer.player_learning_rates", f"names no player of {name}", [*model.players]),
+        ("optimizer.networks", f"is no network of {name} that learns", learning),
+    ):
+        for key in _keys(tables, table):
+            if key not in known:
+                yield (
+                    f"{table}.{shortened(key)[1:-1]} {wrong}.{did_you_mean(key, known)} They are: "
+                    f"{', '.join(known)}."
+                )
+
+
+def _keys(tables: Layer, path: str) -> list[str]:
+    """The keys of a table; none where it is no table, which is a problem of its own."""
+    table: Any = tables
+    for key in path.split("."):
+        table = table.get(key) if isinstance(table, Mapping) else None
+    return [key for key in table if isinstance(key, str)] if isinstance(table, Mapping) else []
 
 
 def _network_section(role: str, table: Any, problems: list[str]) -> type[Network] | None:

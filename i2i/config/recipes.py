@@ -127,6 +127,7 @@ SHORT = {
     "steps": "train.steps",
     "epochs": "train.epochs",
     "precision": "train.precision",
+    "threads": "train.threads",
     "seed": "train.seed",
     "patience": "train.patience",
     "init_from": "train.init_from",

@@ -92,6 +92,11 @@ class Train(Section):
     precision: PrecisionName = Field(
         "fp32", description="auto: bf16 if the device has instructions for it, else fp32"
     )
+    threads: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = Field(
+        "auto",
+        description="that compute on the processor; auto: one for each core, or fewer where they "
+        "are busy when the run begins; it then keeps that number",
+    )
     tf32: bool = Field(True, description="let fp32 matrix products on a GPU use TF32")
     checkpointing: bool = Field(
         False, description="compute what generators keep for the backward pass a second time"

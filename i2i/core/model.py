@@ -12,7 +12,7 @@ paper, and the trainer needs to know nothing of any model::
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
@@ -156,10 +156,32 @@ class Objective:
         return weight if every == 1 else weight * every
 
 
+Terms = Mapping[str, tuple[str, ...]]
+"""Player -> the names, or the endings of names, of the terms of its objective."""
+
+
+def known_terms(terms: Terms, comparisons: Terms = MappingProxyType({})) -> list[str]:
+    """The terms that a weight can be given to: those of a model, and every registered loss before
+    the endings of its comparisons."""
+    named = [name for names in terms.values() for name in names]
+    compared = [
+        name + ending for endings in comparisons.values() for ending in endings for name in LOSSES
+    ]
+    return list(dict.fromkeys(named + compared))
+
+
+def unknown_terms(table: str, names: Iterable[str], known: Sequence[str]) -> list[str]:
+    """A sentence for each name in a table of a recipe that is no term of its model."""
+    return [
+        f"{table}.{name[:80]} is no term of this model.{did_you_mean(name, known)} Its terms are: "
+        f"{', '.join(known)}."
+        for name in names
+        if name not in known
+    ]
+
+
 def objectives(
-    terms: Mapping[str, tuple[str, ...]],
-    weights: Mapping[str, float],
-    comparisons: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    terms: Terms, weights: Mapping[str, float], comparisons: Terms = MappingProxyType({})
 ) -> dict[str, Objective]:
     """Deal the weights of a recipe out to the players: one objective for each.
 
@@ -172,18 +194,9 @@ def objectives(
     Raises:
         OptionsError: a weight names no term, or no term has a weight.
     """
-    compared = {
-        player: [name + ending for ending in endings for name in LOSSES]
-        for player, endings in comparisons.items()
-    }
-    known = list(dict.fromkeys(name for names in terms.values() for name in names))
-    known += [name for names in compared.values() for name in names]
-    for name in weights:
-        if name not in known:
-            raise OptionsError(
-                f"objective.{name} is no term of this model.{did_you_mean(name, known)} "
-                f"Its terms are: {', '.join(known)}."
-            )
+    known = known_terms(terms, comparisons)
+    if problems := unknown_terms("objective", weights, known):
+        raise OptionsError("\n".join(problems))
     if not any(weights.values()):
         raise OptionsError(
             f"every weight in [objective] is zero: give one of {', '.join(known)} a weight."
@@ -191,7 +204,11 @@ def objectives(
     return {
         player: Objective(
             {name: float(weights.get(name, 0.0)) for name in names}
-            | {name: float(weights[name]) for name in compared.get(player, ()) if name in weights}
+            | {
+                name: float(weights[name])
+                for name in known_terms({}, {player: comparisons.get(player, ())})
+                if name in weights
+            }
         )
         for player, names in terms.items()
     }
@@ -355,13 +372,9 @@ class Model(nn.Module, ABC):
         Raises:
             OptionsError: a name is no term of this model.
         """
-        known = [name for objective in self.objectives.values() for name in objective.weights]
-        for name in every:
-            if name not in known:
-                raise OptionsError(
-                    f"every.{name} is no term of this model.{did_you_mean(name, known)} "
-                    f"Its terms are: {', '.join(dict.fromkeys(known))}."
-                )
+        known = known_terms(self.terms, self.comparisons)
+        if problems := unknown_terms("every", every, known):
+            raise OptionsError("\n".join(problems))
         for player, objective in self.objectives.items():
             objective.every = {
                 name: turns

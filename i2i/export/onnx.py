@@ -18,7 +18,7 @@ from i2i.core.model import Model
 from i2i.core.progress import audible
 from i2i.data.kinds import find_kind
 from i2i.data.sources import elsewhere, open_source
-from i2i.errors import CheckpointError, DataError, OptionsError
+from i2i.errors import CheckpointError, DataError, OptionsError, reason
 from i2i.export.graph import describe_file, largest_difference, write_graph
 from i2i.export.noise import export_sampler
 from i2i.export.phases import in_phases
@@ -242,8 +242,12 @@ def _file(target: Path, generator: _Generator, ending: str) -> Path:
 @contextmanager
 def _workplace(target: Path) -> Iterator[Path]:
     """A folder beside the target, for what is not complete yet."""
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
-        yield Path(folder)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent)
+    except OSError as error:
+        raise CheckpointError(f"{target} cannot be written: {reason(error)}.") from error
+    with folder as name:
+        yield Path(name)
 
 
 def _move(folder: Path, target: Path) -> None:

@@ -463,10 +463,11 @@ def _fill(options: Options, networks: Mapping[str, _Network]) -> dict[str, Tenso
         try:
             module.load_state_dict(network.weights)
         except RuntimeError as error:
+            alone = network.architecture.role == "generator"
             raise CheckpointError(
                 f"{network.path} ({network.architecture}) does not go with {first.path.name} "
-                f"({first.architecture}) in one {options.model}: give the file of a generator by "
-                "itself."
+                f"({first.architecture}) in one {options.model}: "
+                + ("give the file of one of them alone." if alone else "move it elsewhere.")
             ) from error
         for key, value in network.weights.items():
             if not value.isfinite().all():

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any, Literal
 
@@ -93,7 +94,7 @@ def recognise(weights: Weights, source: str) -> tuple[Architecture, dict[str, Te
             "expected a generator or discriminator of pix2pix, CycleGAN, StarGAN or CUT."
         )
     if best.differences:
-        raise CheckpointError(f"{source} does not fit the {best.architecture}: {best.explain()}.")
+        raise CheckpointError(f"{source} does not fit {best.explain()}.")
     return best.architecture, best.weights
 
 
@@ -110,12 +111,15 @@ class _Comparison:
         return len(self.missing) + len(self.left_over) + len(self.misshapen)
 
     def explain(self) -> str:
+        """What does not fit to which network, whose arguments follow from what is missing, too."""
+        network = self.architecture
+        named = f"a {network.network} {network.role}" if self.missing else f"the {network}"
         lists = {
             "missing": self.missing,
             "left over": self.left_over,
             "of another shape": self.misshapen,
         }
-        return "; ".join(
+        return f"{named}: " + "; ".join(
             f"{what}: {', '.join(names[:4])}{f' and {len(names) - 4} more' * (len(names) > 4)}"
             for what, names in lists.items()
             if names
@@ -123,16 +127,11 @@ class _Comparison:
 
 
 def _compare(architecture: Architecture, weights: Weights) -> _Comparison:
-    with torch.device("meta"):
-        network = architecture.build()
-    unused = {
-        f"{name}.{buffer}"
-        for name, module in network.named_modules()
-        if isinstance(module, nn.InstanceNorm2d) and not module.track_running_stats
-        for buffer in _BUFFERS
-    }
+    channels = (tuple(each) if isinstance(each, list) else each for each in architecture.channels)
+    arguments = tuple(architecture.arguments.items())
+    kind: Any = architecture.kind  # a class, whose hash mypy takes for that of its instances
+    expected, unused = _layout(kind, tuple(channels), arguments)
     kept = {name: tensor for name, tensor in weights.items() if name not in unused}
-    expected = network.state_dict()
     if not any(name.endswith(COUNTER) for name in kept):
         kept |= {name: torch.tensor(0) for name in expected if name.endswith(COUNTER)}
     return _Comparison(
@@ -141,15 +140,32 @@ def _compare(architecture: Architecture, weights: Weights) -> _Comparison:
         missing=[name for name in expected if name not in kept],
         left_over=[name for name in kept if name not in expected],
         misshapen=[
-            f"{name} (is {_shape(kept[name])}, expected {_shape(tensor)})"
-            for name, tensor in expected.items()
-            if name in kept and kept[name].shape != tensor.shape
+            f"{name} (is {_shape(kept[name].shape)}, expected {_shape(shape)})"
+            for name, shape in expected.items()
+            if name in kept and kept[name].shape != shape
         ],
     )
 
 
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "a single number"
+@lru_cache(maxsize=128)
+def _layout(
+    kind: type[nn.Module], channels: tuple[Any, ...], arguments: tuple[tuple[str, Any], ...]
+) -> tuple[dict[str, torch.Size], frozenset[str]]:
+    """The shapes of a network's weights, and the buffers that instance normalisation without
+    running statistics once had. The same networks are tried for many a file."""
+    with torch.device("meta"):
+        network = kind(*channels, **dict(arguments))
+    unused = frozenset(
+        f"{name}.{buffer}"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.InstanceNorm2d) and not module.track_running_stats
+        for buffer in _BUFFERS
+    )
+    return {name: tensor.shape for name, tensor in network.state_dict().items()}, unused
+
+
+def _shape(shape: torch.Size) -> str:
+    return "x".join(map(str, shape)) or "a single number"
 
 
 def _candidates(weights: Weights) -> Iterator[Architecture]:

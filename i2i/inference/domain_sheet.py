@@ -44,11 +44,11 @@ def overview(
     """
     if translator.conditioner is None:
         raise OptionsError("a sheet of all domains needs a model of many domains.")
-    images, failed = chosen_images(translator, translator.conditioner.size, source, count)
+    images, names, failed = chosen_images(translator, translator.conditioner.size, source, count)
     columns = {"input": images}
     for domain in translator.conditioner.labels.targets:
         columns[domain] = translator(images, domain=domain)
-    return image_grid(columns), failed
+    return image_grid(columns, names), failed
 
 
 def styles_overview(
@@ -80,7 +80,7 @@ def styles_overview(
     """
     styler = translator.conditioner
     assert isinstance(styler, Styler)
-    chosen, failed = chosen_images(translator, styler.size, source, images)
+    chosen, rows, failed = chosen_images(translator, styler.size, source, images)
     above = torch.ones_like(chosen[:1])
     every = domain is None or (domain == "all" and "all" not in styler.labels.names)
     columns = {"input": torch.cat([above, chosen])}
@@ -94,14 +94,14 @@ def styles_overview(
             columns[f"{word} {name}".rstrip()] = torch.cat([top, translator(chosen, domain=word)])
     if not references:
         columns = {name: column[1:] for name, column in columns.items()}
-    return image_grid(columns), failed
+    return image_grid(columns, rows), failed
 
 
 def chosen_images(
     translator: Translator, size: Size, source: Path, count: int
-) -> tuple[Tensor, list[Failure]]:
-    """Some images from all over a folder, (N, C, H, W) of `size` in -1..1, and those that were
-    met and could not be read."""
+) -> tuple[Tensor, list[str], list[Failure]]:
+    """Some images from all over a folder, (N, C, H, W) of `size` in -1..1, their names below it,
+    and those that were met and could not be read."""
     paths = [source] if source.is_file() else list_images(source)
     if not paths:
         raise DataError(f"There is no image in '{source}'.")
@@ -109,24 +109,26 @@ def chosen_images(
     bounds = [number * len(paths) // count for number in range(count + 1)]
     failed: list[Failure] = []
     chosen = [
-        pixels
+        found
         for begin, end in pairwise(bounds)
-        if (pixels := _first_readable(paths[begin:end], translator.input_channels, failed))
-        is not None
+        if (found := _first_readable(paths[begin:end], translator.input_channels, failed))
     ]
     if not chosen:
         path, reason = failed[0]
         raise DataError(f"No image of '{source}' can be read: {path}: {reason}.")
     geometry = evaluation_geometry(size, "shorter side")
-    images = to_signed(to_tensor([geometry(0, 0, pixels)[0] for pixels in chosen]))
-    return images, failed
+    images = to_signed(to_tensor([geometry(0, 0, pixels)[0] for _, pixels in chosen]))
+    below = source.parent if source.is_file() else source
+    return images, [path.relative_to(below).as_posix() for path, _ in chosen], failed
 
 
-def _first_readable(paths: Sequence[Path], channels: int, failed: list[Failure]) -> Pixels | None:
+def _first_readable(
+    paths: Sequence[Path], channels: int, failed: list[Failure]
+) -> tuple[Path, Pixels] | None:
     """The first of some images that can be read; those before it are added to `failed`."""
     for path in paths:
         try:
-            return read_image(path, channels)
+            return path, read_image(path, channels)
         except DataError as error:
             failed.append(failure(path, error))
     return None

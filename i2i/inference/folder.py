@@ -25,7 +25,7 @@ from i2i.data.images import frames
 from i2i.data.images.file import HOLD_ALPHA, AnyPixels
 from i2i.data.images.frames import Frames
 from i2i.distributed.processes import ALONE, Processes, share
-from i2i.errors import CheckpointError, DataError, OptionsError
+from i2i.errors import CheckpointError, DataError, OptionsError, reason
 from i2i.inference.jobs import Failure, Job, check_places, failure, plan
 from i2i.inference.results import ExistsError, Results
 from i2i.inference.streams import StreamOptions
@@ -473,6 +473,6 @@ def _save(results: Results, path: Path, save: Callable[[Path], None], *, overwri
         results.write(path, save, overwrite=overwrite)
     except (OSError, ValueError) as error:
         raise DataError(
-            f"'{path}' cannot be written ({error}): make room, mend the permissions, or choose "
-            "another output or format; --skip-existing goes on with what is not done yet."
+            f"'{path}' cannot be written ({reason(error)}): make room, mend the permissions, or "
+            "choose another output or format; --skip-existing goes on with what is not done yet."
         ) from error

@@ -109,8 +109,8 @@ def checkpoints_overview(
     Returns:
         the sheet, and the images that were met and could not be read.
     """
-    images, failed = chosen_images(translators[0][1], Size.of(size), source, IMAGES)
+    images, rows, failed = chosen_images(translators[0][1], Size.of(size), source, IMAGES)
     columns: dict[str, torch.Tensor] = {"input": images}
     for name, translator in translators:
         columns[name] = translator(images, domain=domain)
-    return image_grid(columns), failed
+    return image_grid(columns, rows), failed

@@ -9,10 +9,9 @@ derivative of the image with respect to the styles and y an image of normal nois
 where a is the moving average of these lengths.
 """
 
-import torch
 from torch import Tensor
 
-from i2i.losses.precision import at_least_float32
+from i2i.losses.precision import at_least_float32, inner_gradient
 
 
 def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
@@ -29,8 +28,7 @@ def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
     """
     height, width = images.shape[2:]
     changed = (at_least_float32(images) * noise).sum() / (height * width) ** 0.5
-    (gradient,) = torch.autograd.grad(changed, ws, create_graph=True)
-    return at_least_float32(gradient).square().sum(dim=2).mean(dim=1).sqrt()
+    return inner_gradient(changed, ws).square().sum(dim=2).mean(dim=1).sqrt()
 
 
 def path_length_penalty(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from i2i.losses.discriminator_outputs import tell_real_scores
-from i2i.losses.precision import at_least_float32, inner_scale
+from i2i.losses.precision import at_least_float32, inner_gradient
 
 
 def gradient_penalty(
@@ -99,8 +99,8 @@ def squared_slopes(scores: Tensor, images: Tensor) -> Tensor:
         (N,), float32 or float64, differentiable with respect to the discriminator's weights.
     """
     total = at_least_float32(scores).sum()
-    (gradient,) = torch.autograd.grad(total, images, create_graph=True)
-    return at_least_float32(gradient).square().sum(dim=tuple(range(1, gradient.ndim)))
+    slopes = inner_gradient(total, images)
+    return slopes.square().sum(dim=tuple(range(1, slopes.ndim)))
 
 
 def drift(scores: Tensor) -> Tensor:
@@ -116,11 +116,4 @@ def _gradient(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Return the gradient of each image's summed scores, (N, C * H * W)."""
     images = images.requires_grad_()
     scores = at_least_float32(critic(images)).sum()
-    scale = inner_scale.get()
-    if scale is None:
-        (gradient,) = torch.autograd.grad(scores, images, create_graph=True)
-        return at_least_float32(gradient).flatten(start_dim=1)
-    # As torch's notes on automatic mixed precision have it for gradient penalties.
-    factor = scale()
-    (gradient,) = torch.autograd.grad(scores * factor, images, create_graph=True)
-    return (at_least_float32(gradient) / factor).flatten(start_dim=1)
+    return inner_gradient(scores, images).flatten(start_dim=1)

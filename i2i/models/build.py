@@ -16,7 +16,7 @@ from i2i.core.model import Model, Parts
 from i2i.core.registry import networks
 from i2i.core.size import Size
 from i2i.data.kinds import find_kind
-from i2i.errors import OptionsError, did_you_mean
+from i2i.errors import OptionsError
 from i2i.losses import Adversarial
 from i2i.models import find_model
 from i2i.networks import has_dropout, initialise, set_inference
@@ -158,19 +158,6 @@ def build_model(options: Options) -> Model:
             "of a batch: discriminator.norm = 'none' or 'layer' goes with it.",
         )
     model.notices += _idle_dropout(options, model)
-    for player in options.optimizer.player_learning_rates:
-        if player not in model.players:
-            raise OptionsError(
-                f"optimizer.player_learning_rates.{player} names no player of {options.model}."
-                f"{did_you_mean(player, model.players)} They are: {', '.join(model.players)}."
-            )
-    known = [name for names in model.players.values() for name in names]
-    for name in options.optimizer.networks:
-        if name not in known:
-            raise OptionsError(
-                f"optimizer.networks.{name} is no network of {options.model} that learns."
-                f"{did_you_mean(name, known)} They are: {', '.join(known)}."
-            )
     size = options.data.cropped
     for name in model.generators if find_kind(model.data).translates else ():
         multiple = getattr(model.get_submodule(name), "multiple", 1)

@@ -65,7 +65,7 @@ KINDS: Mapping[str, str] = {
     "colours shifted": PATTERNS["colours shifted"],
     "worse than its input": r"validation/copying/[^/]+",
     "not recognised": r"validation/domain_accuracy",
-    "not finite": r".+",
+    "not finite": r"(?!.*\bpsnr$).+",  # which is infinite for equal images; l1 would tell, too
     "exploding gradients": r"[^/]+/gradient_norm\w*",
     "no progress": r"validation/[^/]+",
     "discriminator over-fits": r"validation/[^/]+/score_real\w*",
@@ -178,6 +178,8 @@ def not_judged(rows: Iterable[Mapping[str, Any]], *, monitor: Decisive = None) -
 
 def _not_finite(series: Series) -> Iterator[Verdict]:
     for name, points in series.items():
+        if re.fullmatch(KINDS["not finite"], name) is None:
+            continue
         broken = [step for step, value in points if not math.isfinite(value)]
         gradient = re.fullmatch(KINDS["exploding gradients"], name) is not None
         recent = [s for s, _ in points[-TRAINING_ROWS:]] if gradient else [s for s, _ in points]

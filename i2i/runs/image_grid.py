@@ -14,7 +14,7 @@ GAP = 4
 COLUMNS = 8
 """Images in a row of a contact sheet, at least."""
 LABEL = 24
-"""Characters of the name of a row, at most."""
+"""Characters of a line of the name of a row, at most."""
 PAPER = 255
 VISIBLE = 96
 """Pixels: smaller images are enlarged, by as much as fits into this."""
@@ -25,8 +25,8 @@ def image_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image
 
     Arguments:
         columns: name -> (N, C, H, W), bytes or in -1..1, with 1 or 3 channels, N the same in all.
-        rows: what stands left of each row, N or none; of a long name the end, which tells files
-            apart.
+        rows: what stands left of each row, at most N; of a long line the end, which tells files
+            apart. Rows before those that are named have no name.
     """
     largest = max(max(images.shape[-2:]) for images in columns.values())
     shown = {name: _as_colour(visible(images, largest)) for name, images in columns.items()}
@@ -34,14 +34,14 @@ def image_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image
     heading = 20
     widths = [max(images.shape[2], int(font.getlength(name)) + 2) for name, images in shown.items()]
     count = len(next(iter(shown.values())))
-    assert len(rows) in (0, count), (len(rows), count)
-    labels = [row if len(row) <= LABEL else f"…{row[1 - LABEL :]}" for row in rows]
-    margin = max((int(font.getlength(label)) + GAP for label in labels), default=0)
+    assert len(rows) <= count, (len(rows), count)
+    lines = [[_end(line) for line in row.split("\n")] for row in rows]
+    margin = max((int(font.getlength(each)) + GAP for row in lines for each in row), default=0)
     height = max(images.shape[1] for images in shown.values())
     size = (margin + sum(widths) + GAP * (len(widths) + 1), heading + count * (height + GAP))
     sheet = Image.new("RGB", size, (PAPER, PAPER, PAPER))
     draw = ImageDraw.Draw(sheet)
-    for row, label in enumerate(labels):
+    for row, label in enumerate(map("\n".join, lines), count - len(lines)):
         middle = heading + row * (height + GAP) + height // 2
         draw.text((GAP, middle), label, fill=0, font=font, anchor="lm")
     left = margin + GAP
@@ -76,6 +76,10 @@ def visible(images: Tensor, size: int | None = None) -> Tensor:
     """
     repeat = max(1, VISIBLE // (size or max(images.shape[-2:])))
     return images.repeat_interleave(repeat, -2).repeat_interleave(repeat, -1)
+
+
+def _end(line: str) -> str:
+    return line if len(line) <= LABEL else f"…{line[1 - LABEL :]}"
 
 
 def _as_colour(images: Tensor) -> np.ndarray:

@@ -1,6 +1,8 @@
 """What the processor of this machine offers to this process: cores, arithmetic in few bits."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -22,13 +24,29 @@ def cores() -> int:
     return count if quota is None else max(1, min(count, int(quota)))
 
 
+def threads_set_by_hand() -> bool:
+    """Whether the environment says how many threads are to compute."""
+    return any(name in os.environ for name in _SET_BY_HAND)
+
+
+@contextlib.contextmanager
+def own_threads() -> Iterator[None]:
+    """Settle the threads of torch for as long as the block lasts, whatever it makes of them."""
+    threads = torch.get_num_threads()
+    settle_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def settle_threads() -> None:
     """Let torch compute with no more threads than there are cores for this process.
 
     It counts the cores of the host, of which a container may have only some. Whoever has set
     OMP_NUM_THREADS or MKL_NUM_THREADS knows better.
     """
-    if not any(name in os.environ for name in _SET_BY_HAND):
+    if not threads_set_by_hand():
         torch.set_num_threads(min(cores(), torch.get_num_threads()))
 
 

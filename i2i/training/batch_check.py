@@ -1,5 +1,6 @@
 """Is a batch what a model learns from? Answered before a step, without waiting for a device."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from i2i.core.sides import Sides
 from i2i.data.kinds import find_kind
 from i2i.errors import DataError
 
+_log = logging.getLogger(__name__)
+
 TOLERANCE = 0.01
 """How far beyond -1..1 a value may be: resampling overshoots a little, other ranges by far."""
 
@@ -25,7 +28,8 @@ class BatchCheck:
 
     Floating point numbers become those of the weights. Values are looked at where that waits for
     nothing: on the CPU in every batch, on another device in the first one. Bytes are always right.
-    Floats of 0..1 pass, since bright images in -1..1 look the same.
+    Floats of 0..1 pass, since bright images in -1..1 look the same, but it is said once if nothing
+    in the first batch is darker than the middle.
 
     Arguments:
         kind: the named tuple that a batch is.
@@ -74,8 +78,15 @@ class BatchCheck:
         for name, part in parts.items():
             if not isinstance(part, Tensor):
                 raise DataError(f"{name} of the batch is {_described(part)}: {self.wanted}.")
+        ranges: list[tuple[float, float]] = []
         for name, channels in self.channels.items():
-            parts[name] = self._images(name, parts[name], channels, dtype)
+            parts[name] = self._images(name, parts[name], channels, dtype, ranges)
+        if not self._seen and ranges and 0 <= min(ranges)[0] < max(high for _, high in ranges):
+            _log.warning(
+                "note: no value of the first batch is below 0, as if images were in 0..1: %s "
+                "(2 * x - 1 maps 0..1 to it).",
+                self.wanted,
+            )
         for name, columns in self.columns.items():
             part = parts[name]
             if part.ndim != 2 or (columns is not None and part.shape[1] != columns):
@@ -97,7 +108,16 @@ class BatchCheck:
         self._seen = True
         return self.kind(**parts)
 
-    def _images(self, name: str, images: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
+    def _images(
+        self,
+        name: str,
+        images: Tensor,
+        channels: int,
+        dtype: torch.dtype,
+        ranges: list[tuple[float, float]],
+    ) -> Tensor:
+        """The images as `dtype`; to `ranges` the least and the greatest value are added, if they
+        are floating point numbers that have been looked at."""
         if name in self.maps and images.dtype == torch.uint8:
             channels = self.maps[name].channels
         if not to_signed(images[:0]).is_floating_point():
@@ -119,6 +139,8 @@ class BatchCheck:
                     f"{most:.4g}: {self.wanted} (x / 127.5 - 1 maps 0..255 to it, 2 * x - 1 maps "
                     "0..1)."
                 )
+            if name not in self.maps:
+                ranges.append((least, most))
         return images.to(dtype)
 
 

@@ -36,6 +36,7 @@ MAY_CHANGE = (
     *("train.save_every_steps", "train.save_every_minutes", "train.visualize_every_minutes"),
     *("train.keep_checkpoints", "train.keep", "train.keep_every"),
     *("train.trackers", "train.track_checkpoints"),
+    "train.threads",  # which then adds up in another order
 )
 """What may be another in a run that goes on."""
 
@@ -152,7 +153,7 @@ def changes_to(former: Options, asked: Options) -> dict[str, Any]:
         {
             name: values
             for name, values in differences(former.to_dict(), asked.to_dict()).items()
-            if name not in FOUND_OUT
+            if name not in FOUND_OUT and values[1] != "auto"
         }
     )
 

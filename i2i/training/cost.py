@@ -142,7 +142,8 @@ def measure_apart(
         if device.type != "cpu":
             return measure(options, device=device, steps=steps)
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            threads = torch.get_num_threads()
+            asked = options.train.threads
+            threads = torch.get_num_threads() if asked == "auto" else asked
             return pool.submit(_measure_with, options, steps, threads).result()
     except (torch.OutOfMemoryError, MemoryError, BrokenProcessPool) as error:
         raise TrainingError(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from i2i.core.progress import Pace, Update, duration, progress, reporter
 from i2i.core.registry import TRACKERS
-from i2i.errors import I2iError, TrainingError
+from i2i.errors import I2iError, TrainingError, reason
 from i2i.runs.folder import Run
 from i2i.runs.log import read_log
 from i2i.runs.trackers import Tracker
@@ -101,7 +101,8 @@ class MetricLogger:
 
     def _leave_out(self, title: str, error: Exception) -> None:
         self._trackers.pop(title, None)
-        _log.info(f"{title} cannot be written any more ({error}); the run goes on without it.")
+        why = reason(error)
+        _log.info(f"{title} cannot be written any more ({why}); the run goes on without it.")
 
     def _require_folder(self) -> None:
         """Write all rows into new files if somebody has removed the old ones.

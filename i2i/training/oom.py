@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from i2i.distributed.gradients import rehearsing
-from i2i.errors import TrainingError
+from i2i.errors import TrainingError, reason
 from i2i.system.memory import OUT_OF_MEMORY, is_out_of_memory
 from i2i.training.trainer import Losses, Trainer
 
@@ -224,7 +224,8 @@ def _undoing(trainer: Trainer) -> Iterator[Callable[[], None]]:
                 raise
             raise TrainingError(
                 f"step {trainer.steps_done + 1}: the state before it could not be kept in "
-                f"{tempfile.gettempdir()} ({error}): let TMPDIR name a folder with more room."
+                f"{tempfile.gettempdir()} ({reason(error)}): let TMPDIR name a folder with "
+                "more room."
             ) from error
 
         def undo() -> None:

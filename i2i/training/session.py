@@ -44,7 +44,7 @@ from i2i.runs.folder import (
 from i2i.runs.opening import open_checkpoint, require_room
 from i2i.runs.provenance import Resources, code_states
 from i2i.runs.writing import RunFolder
-from i2i.system.cpu import settle_threads
+from i2i.system.cpu import own_threads
 from i2i.system.device import pick_device
 from i2i.training.advice import without_gpu
 from i2i.training.build import (
@@ -54,7 +54,7 @@ from i2i.training.build import (
     run_length,
     samples_before,
 )
-from i2i.training.busy import BusyWatch
+from i2i.training.busy import BusyWatch, resolve_threads
 from i2i.training.checkpoints import CheckpointManager
 from i2i.training.continuation import (
     changes_to,
@@ -344,7 +344,6 @@ class _Training:
         rescue_dir: Path | str | None,
         label: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        settle_threads()
         self.folder = folder
         self.processes = processes
         self.device = pick_device(processes.device(device))
@@ -354,7 +353,8 @@ class _Training:
     def begin(self, options: Options, unique: bool, until: int | None = None) -> Outcome:
         """Train a new run, in a folder of its own."""
         try:
-            return self._train(options, None, until, unique)
+            with own_threads():
+                return self._train(options, None, until, unique)
         except CheckpointError:
             run = self.folder.run
             if self.processes.first and not run.checkpoints() and not run.best.exists():
@@ -367,7 +367,8 @@ class _Training:
         self, options: Options, state: dict[str, Any], until: int | None, shorter: bool
     ) -> Outcome:
         """Train a run whose folder is owned already."""
-        return self._train(options, state, until, False, shorter)
+        with own_threads():
+            return self._train(options, state, until, False, shorter)
 
     def _train(
         self,
@@ -380,6 +381,10 @@ class _Training:
         processes, device = self.processes, self.device
         run = self.folder.run
         options = resolve_precision(options, device)
+        may_use = torch.get_num_threads() if options.train.threads == "auto" else None
+        options = resolve_threads(
+            options, device, new=state is None, processes=processes.local_world
+        )
         train = options.train
         # The pieces of a run that goes on may have been found by fewer processes (`OOMRetry`).
         pieces = train.gradient_accumulation if state is None else 1
@@ -507,7 +512,9 @@ class _Training:
                 terms={name for each in model.objectives.values() for name in each.weights},
                 mean=processes.mean,
                 idle=partial(_idle, device),
-                busy=BusyWatch() if device.type == "cpu" and processes.first else None,
+                busy=(
+                    BusyWatch(most=may_use) if device.type == "cpu" and processes.first else None
+                ),
             )
             if state is not None:
                 monitor.last_good = str(run.checkpoint(begin))
@@ -624,6 +631,11 @@ def _validation(
         source.validation_batches(options.train.validation_images),
         inference_mode(options),
         sheet=options.train.visualize_images,
+        rows=(
+            source.validation_names(options.train.visualize_images)
+            if find_kind(data_kind(options)).translates
+            else ()
+        ),
         sides=source.sides,
         seed=options.train.seed,
         distance=distance_of(options, device),

@@ -1,5 +1,6 @@
 """How the model does on images that it does not learn from."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from i2i.errors import OptionsError
 from i2i.metrics.classifier import Classifier
 from i2i.metrics.distance import Distance
 from i2i.metrics.health import health_signals
-from i2i.metrics.images import l1_distance, psnr, ssim_index
+from i2i.metrics.images import l1_distance, mean_psnr, psnr, ssim_index
 from i2i.metrics.measures import Measure
 from i2i.runs.image_grid import image_grid
 from i2i.training.as_used import as_used
@@ -33,6 +34,7 @@ class Validation:
         batches: what `model.validation_step` takes, as byte images; kept in memory.
         prepare: puts a network into the mode in which it will be used.
         sheet: how many images the image grid shows.
+        rows: what these images are, for its rows; none if nobody knows.
         sides: what the domains A and B are called there.
         seed: of the random numbers that the generators may draw (dropout).
         distance: between sets of images, for what has no truth to be compared with.
@@ -49,6 +51,7 @@ class Validation:
         prepare: Callable[[nn.Module], None],
         *,
         sheet: int,
+        rows: Sequence[str] = (),
         sides: tuple[str, str] = ("A", "B"),
         seed: int = 0,
         distance: Distance | None = None,
@@ -69,6 +72,7 @@ class Validation:
         self.references: dict[str, Tensor] = {}
         self._copying: dict[str, float] | None = None
         self.sheet_batch = _first(batches, sheet)
+        self.rows = list(rows)[: len(self.sheet_batch[0])]
 
     def measure(self, trainer: Trainer) -> dict[str, float]:
         """Each measure over all images, and what they tell as a set."""
@@ -173,17 +177,19 @@ class Validation:
             if each.paired and len(copies) == 1:
                 images = to_signed(each.outputs), to_signed(each.references)
                 found |= {
-                    name: measure(*images).mean().item()
-                    for name, measure in (("l1", l1_distance), ("psnr", psnr), ("ssim", ssim_index))
+                    "l1": l1_distance(*images).mean().item(),
+                    "psnr": mean_psnr(psnr(*images)).item(),
+                    "ssim": ssim_index(*images).mean().item(),
                 }
-        return {f"copying/{name}": value for name, value in found.items()}
+        # The PSNR of inputs that are their own truths is infinite.
+        return {f"copying/{name}": v for name, v in found.items() if math.isfinite(v)}
 
     def show(self, trainer: Trainer) -> Image.Image:
         """The image grid."""
         with self._as_used(trainer):
             columns = trainer.pictures(self._to(trainer, self.sheet_batch))
         return image_grid(
-            {with_sides(name, self.sides): images for name, images in columns.items()}
+            {with_sides(name, self.sides): images for name, images in columns.items()}, self.rows
         )
 
     def _to(self, trainer: Trainer, batch: Any) -> Any:

@@ -4,14 +4,14 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import forks
 import pytest
 from click.testing import CliRunner, Result
+from forks import Fork
 
 from i2i.cli import COMMANDS, cli, main
 from i2i.config.recipes import recipes
@@ -30,12 +30,11 @@ def i2i(*arguments: str | Path) -> Result:
 
 def fails(*arguments: str | Path) -> str:
     """Run as the program does; returns what it says on failing with exit code 2."""
-    done = subprocess.run(
-        [sys.executable, "-m", "i2i", *map(str, arguments)], capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    return done.stderr
+    process = forks.start("-m", "i2i", *arguments)
+    _, said = process.communicate()
+    assert process.returncode == 2
+    assert "Traceback" not in said
+    return said
 
 
 def test_train_resume_info(facades: Path, tmp_path: Path) -> None:
@@ -140,30 +139,23 @@ def test_every_command_has_help(command: str) -> None:
 
 
 def interrupted(
-    send: Callable[[subprocess.Popen[str]], None], facades: Path, runs: Path, workers: int
+    send: Callable[[Fork], None], facades: Path, runs: Path, workers: int
 ) -> tuple[int, str, str]:
     """Start a long run named a, send it a signal after a few steps; exit code, stdout, stderr."""
     given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", runs, *SMALL]
     given += ["--name", "a", "--steps", "100000", "--set", "train.log_every_steps=1"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "i2i", *map(str, given), "--workers", str(workers)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    ) as process:
-        log = Run(runs / "a").log
-        deadline = time.monotonic() + 60
-        while not (log.exists() and len(log.read_text().splitlines()) >= 3):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        send(process)
-        said, errors = process.communicate(timeout=60)
+    process = forks.start("-m", "i2i", *given, "--workers", str(workers))
+    log = Run(runs / "a").log
+    deadline = time.monotonic() + 60
+    while not (log.exists() and len(log.read_text().splitlines()) >= 3):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    send(process)
+    said, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
     assert "once more to leave at once" in errors
-    return process.returncode, said, errors
+    return process.wait(), said, errors
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

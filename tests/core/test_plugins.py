@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forks
 import numpy as np
 import pytest
 import torch
@@ -24,9 +25,7 @@ SMALL = ("--size", "16", "--steps", "4", "--batch-size", "2", "--device", "cpu")
 
 def run_i2i(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """In a process of its own: what is registered here must not help there."""
-    return subprocess.run(
-        [sys.executable, "-m", "i2i", *arguments], capture_output=True, text=True, cwd=cwd
-    )
+    return forks.run("-m", "i2i", *arguments, cwd=cwd)
 
 
 @pytest.fixture

@@ -448,6 +448,13 @@ def test_networks_that_do_not_belong_together_are_refused(tmp_path):
     shutil.copy(save(resnet(), tmp_path / "another.pth"), tmp_path / "mixed" / "latest_net_G_B.pth")
     with pytest.raises(CheckpointError, match=r"G_B\.pth .* does not go with latest_net_G_A\.pth"):
         take(tmp_path / "mixed", tmp_path)
+    discriminator = PatchGAN(1, width=2, layers=1, norm="batch").state_dict()
+    save(resnet(), tmp_path / "latest_net_G.pth")
+    beside = save(discriminator, tmp_path / "latest_net_D.pth")
+    with pytest.raises(CheckpointError, match=r"D\.pth .* in one pix2pix: move it elsewhere"):
+        take(tmp_path / "latest_net_G.pth", tmp_path)
+    beside.unlink()
+    take(tmp_path / "latest_net_G.pth", tmp_path)
 
 
 def test_a_run_is_never_replaced(tmp_path):

@@ -199,3 +199,14 @@ def test_counters_that_older_versions_did_not_keep_are_added(name):
 def test_foreign_weights_are_refused(weights):
     with pytest.raises(CheckpointError, match="a file holds the weights of no published network"):
         recognise(weights, "a file")
+
+
+def test_what_follows_from_a_missing_weight_is_not_claimed():
+    """Without its last layer nobody knows how many classes a discriminator tells apart."""
+    discriminator = StarGANDiscriminator(3, width=4, layers=2, classes=5, size=16)
+    weights = {k: w for k, w in discriminator.state_dict().items() if k != "conv2.weight"}
+    with pytest.raises(CheckpointError) as raised:
+        recognise(weights, "100-D.ckpt")
+    assert str(raised.value) == (
+        "100-D.ckpt does not fit a stargan discriminator: missing: conv2.weight."
+    )

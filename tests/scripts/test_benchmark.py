@@ -1,10 +1,9 @@
 """The benchmark's figures agree with each other and with arithmetic."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import forks
 import pytest
 
 SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "benchmark.py"
@@ -30,8 +29,8 @@ def test_figures_of_a_small_model(tmp_path: Path) -> None:
     arguments = ["--device", "cpu", "--models", "wgan", "--modes", "fp32", "--turns", "9"]
     arguments += ["--size", "16", "--width", "8", "--json", str(tmp_path / "out.json")]
     arguments += ["--other", f"{tmp_path / 'theirs.py'}:step_of"]
-    command = [sys.executable, str(SCRIPT), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = forks.run(SCRIPT, *arguments)
+    assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "out.json").read_text())
     (row,) = told["rows"]
     assert (row["size"], row["batch_size"]) == (16, 8)
@@ -53,8 +52,7 @@ def test_one_that_cannot_be_measured_leaves_the_others(tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     arguments = ["--device", "cpu", "--models", "wgan", "--modes", "no,fp32", "--turns", "1"]
     arguments += ["--size", "16", "--width", "4", "--json", str(target)]
-    command = [sys.executable, str(SCRIPT), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = forks.run(SCRIPT, *arguments)
     assert done.returncode == 1
     assert "could not be measured: wgan no" in done.stderr
     assert "--modes (=no) are fp32" in done.stderr

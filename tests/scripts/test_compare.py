@@ -2,13 +2,12 @@
 
 import json
 import math
-import subprocess
-import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 
 SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "compare.py"
@@ -57,14 +56,14 @@ def test_it_trains_each_value_with_each_seed_once(tmp_path: Path) -> None:
     arguments += ["--set", "data.workers=0", "--set", "generator.width=4"]
     arguments += ["--set", "discriminator.width=4", "--set", "train.validation_images=4"]
     arguments += ["--json", str(tmp_path / "out.json")]
-    command = [sys.executable, str(SCRIPT), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = forks.run(SCRIPT, *arguments)
+    assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "out.json").read_text())
     assert [len(runs) for runs in told["runs"].values()] == [2, 2]
     measures = {row["measure"]: row for row in told["measures"]}
     assert {"l1", "psnr", "ssim"} <= measures.keys()
     assert not any(name.startswith(("discriminator", "health")) for name in measures)
     assert len({run["l1"] for runs in told["runs"].values() for run in runs}) == 4
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    again = forks.run(SCRIPT, *arguments)
     assert again.stdout == done.stdout
     assert "training" not in again.stderr

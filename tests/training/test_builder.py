@@ -38,13 +38,32 @@ def test_images_too_small_for_the_discriminator_are_named_before_anything_is_mad
     build_model(load_options("pix2pix", size=16))
 
 
-def test_unknown_models_terms_and_players() -> None:
-    with pytest.raises(OptionsError, match="Did you mean 'pix2pix'"):
-        build_model(shrunk("pix2pix", "model=pix2pics"))
-    with pytest.raises(OptionsError, match=r"objective\.L1 is no term.*Did you mean 'l1'"):
-        build_model(shrunk("pix2pix", "objective.L1=3"))
-    with pytest.raises(OptionsError, match=r"player_learning_rates\.critic names no player"):
-        build_model(shrunk("pix2pix", "optimizer.player_learning_rates.critic=1"))
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model=pix2pics", r"Did you mean 'pix2pix'"),
+        ("objective.L1=3", r"objective\.L1 is no term of this model\. Did you mean 'l1'"),
+        (
+            "objective.l1_cycle_A=3",
+            r"objective\.l1_cycle_A is no term .*Its terms are: adversarial",
+        ),
+        ("every.tv=3", r"every\.tv is no term"),
+        ("anneal.objective.tv=3", r"anneal\.objective\.tv is no term"),
+        ("optimizer.player_learning_rates.critic=1", r"rates\.critic names no player of pix2pix"),
+        ("optimizer.networks.critic.learning_rate=1", r"networks\.critic is no network of pix2pix"),
+    ],
+)
+def test_names_that_a_model_does_not_know_are_refused_with_the_options(
+    setting: str, message: str
+) -> None:
+    """Before anything is built, wherever options come from, and all at once."""
+    with pytest.raises(OptionsError, match=message):
+        load_options("pix2pix", setting)
+    with pytest.raises(OptionsError, match=message) as raised:
+        load_options("pix2pix", setting, "objective.nonsense=1", "train.steps=-1")
+    if "model" not in setting:
+        assert "objective.nonsense is no term" in str(raised.value)
+        assert "train.steps (=-1)" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +102,6 @@ def test_a_network_may_have_settings_of_its_own() -> None:
     trainer.step(batch_for(trainer.model))
     trainer.step(batch_for(trainer.model))
     assert sorted(group["lr"] for group in groups) == [5e-5, 5e-5, 0.125]
-    with pytest.raises(OptionsError, match=r"networks\.critic is no network of pix2pix"):
-        build_model(shrunk("pix2pix", "optimizer.networks.critic.learning_rate=1"))
 
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])

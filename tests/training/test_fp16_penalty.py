@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from i2i.losses import gradient_penalty, r1
+from i2i.losses.path_length import path_lengths
+from i2i.losses.penalty import squared_slopes
 from i2i.losses.precision import inner_scale
 from i2i.training.build import build_trainer
 from i2i.training.precision import INNER_SCALE, Precision
@@ -25,9 +27,18 @@ def test_small_gradients_do_not_vanish(slope: float) -> None:
     with precision.autocast():
         penalty = r1(critic(slope), images)
         distance = gradient_penalty(critic(slope), images, -images, target=0.0)
+        shown = images.clone().requires_grad_()
+        slopes = squared_slopes(critic(slope)(shown), shown)
+        styles = torch.ones(2, 3, 4, requires_grad=True)
+        made = critic(slope)(styles[:, None, :, :])
+        lengths = path_lengths(made, styles, torch.ones_like(made))
     # Of 16 pixels, each with the gradient `slope`.
     assert penalty.item() == pytest.approx(16 * slope**2 / 2, rel=0.02)
     assert distance.item() == pytest.approx(16 * slope**2, rel=0.02)
+    torch.testing.assert_close(slopes, torch.full((2,), 16 * slope**2), rtol=0.02, atol=0)
+    # Each of the 4 numbers of a style has the gradient slope / sqrt(3 * 4).
+    expected = torch.full((2,), slope * (4 / 12) ** 0.5)
+    torch.testing.assert_close(lengths, expected, rtol=0.02, atol=0)
     assert inner_scale.get() is None
 
 

@@ -268,6 +268,10 @@ def test_a_loss_that_is_not_finite_is_no_noise(value: float | None) -> None:
     assert verdict.since == 3000
 
 
+def test_the_psnr_of_equal_images_is_no_fault() -> None:
+    assert verdicts(log(validate=after(0, {"validation/psnr": math.inf})), monitor=L1) == []
+
+
 def test_gradients_that_overflow_now_and_then_are_as_fp16_does_it() -> None:
     def now_and_then(step: int) -> Row:
         return {"generator/gradient_norm": None} if step % 500 == 0 else {}

@@ -1,7 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import torch
+from PIL import Image
 
+from i2i.config.recipes import load_options
+from i2i.data.sources import open_source, resolve_options
+from i2i.models.build import data_kind
 from i2i.runs.image_grid import contact_sheet, image_grid, visible
+from i2i.training.session import start
+from shrunk import shrunk
 
 
 def test_images_stand_in_columns_and_rows() -> None:
@@ -45,3 +53,34 @@ def test_rows_have_names_beside_them_and_images_are_where_they_were() -> None:
     beside = named[:, :margin].mean(axis=(1, 2))
     assert (beside[20:120] < 255).any()
     assert (beside[124:224] < 255).any()
+    last = np.asarray(image_grid({"a": images}, ["second\nand its domain"]))
+    beside = last[:, : last.shape[1] - plain.shape[1]].mean(axis=(1, 2))
+    assert (beside[20:120] == 255).all()  # what comes before those that are named
+    assert (beside[124:174] < 255).any()
+    assert (beside[174:224] < 255).any()  # the second line
+
+
+def test_a_data_set_names_what_it_validates_with(
+    facades: Path, unpaired: Path, domains: Path
+) -> None:
+    """In the order of the rows of a sheet: pairs, files of both sides, files and domains."""
+    for options, expected in (
+        (shrunk("pix2pix", f"data.root={facades}"), ["0", "1", "2"]),
+        (shrunk("cyclegan", f"data.root={unpaired}"), ["0.png\n0.png", "1.png\n1.png"]),
+        (
+            shrunk("stargan", f"data.root={domains}"),
+            ["0.png\nred", "0.png\ngreen", "0.png\nblue", "1.png\nred", "1.png\ngreen"],
+        ),
+        (load_options("dcgan", dataroot=unpaired / "trainA"), []),
+    ):
+        kind = data_kind(options)
+        source = open_source(resolve_options(options, kind), kind)
+        assert source.validation_names(5) == expected
+
+
+def test_a_sheet_may_have_fewer_rows_than_are_asked_for(facades: Path, tmp_path: Path) -> None:
+    few = ("train.validation_images=2", "train.visualize_images=8", "train.steps=1")
+    options = shrunk("pix2pix", f"data.root={facades}", *few)
+    outcome = start(options, tmp_path, "a", device="cpu")
+    with Image.open(outcome.folder / "samples" / "step-00000001.png") as sheet:
+        assert sheet.height == 20 + 2 * (96 + 4)

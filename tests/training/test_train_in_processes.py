@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forks
 import numpy as np
 import pytest
 import ranks
 import torch
 from click.testing import CliRunner
+from forks import Fork
 from PIL import Image
 
 from i2i.cli import cli
@@ -37,6 +39,9 @@ SMALL = [
     *("--set", "discriminator.width=2", "--set", "discriminator.layers=1"),
     *("--set", "train.save_every_steps=2"),
 ]
+
+
+QUIET = {"PYTHONWARNINGS": "ignore"}
 
 
 def certain(root: Path) -> Any:
@@ -111,12 +116,18 @@ def test_runs_in_two_processes(facades: Path, unpaired: Path, tmp_path: Path) ->
     assert_same_run(tmp_path / "one", expected.folder)
 
 
-def wait_for(log: Path, lines: int, process: subprocess.Popen[str]) -> None:
+def wait_for(log: Path, lines: int, process: Fork) -> None:
     deadline = time.monotonic() + 90
     while not (log.exists() and len(log.read_text().splitlines()) >= lines):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def children(process: Fork) -> list[int]:
+    """The processes that a process has started."""
+    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(number) for number in text.split()]
 
 
 def spoil(root: Path) -> None:
@@ -125,9 +136,7 @@ def spoil(root: Path) -> None:
         (root / "train" / f"{number}.png").write_bytes(b"no image")
 
 
-def ended(
-    root: Path, runs: Path, what: Callable[[list[subprocess.Popen[str]]], None]
-) -> list[tuple[int, str]]:
+def ended(root: Path, runs: Path, what: Callable[[list[Fork]], None]) -> list[tuple[int, str]]:
     given = ["train", "--model", "pix2pix", "--dataroot", root, "--runs-dir", runs, *SMALL]
     given += ["--name", "a", "--steps", "100000"]
     processes = ranks.start(2, "-m", "i2i", *given)
@@ -180,37 +189,29 @@ def test_gpus_starts_the_processes_and_hands_on_signals_and_exit_codes(
     facades: Path, tmp_path: Path
 ) -> None:
     given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", tmp_path, *SMALL]
-    command = [sys.executable, "-m", "i2i", *map(str, given), "--gpus", "2"]
-    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
 
-    def begin(*more: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*command, *more],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
+    def begin(*more: str) -> Fork:
+        return forks.start("-m", "i2i", *given, "--gpus", "2", *more, environment=QUIET)
 
-    with begin("--name", "a", "--steps", "100000") as process:
-        wait_for(tmp_path / "a" / "log.jsonl", 3, process)
-        process.send_signal(signal.SIGINT)
-        said, errors = process.communicate(timeout=60)
+    process = begin("--name", "a", "--steps", "100000")
+    wait_for(tmp_path / "a" / "log.jsonl", 3, process)
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "on 2 processes (cpu)" in said
     assert "stopped after step" in said
     assert "Traceback" not in errors
-    with begin("--name", "b", "--steps", "100000") as process:
-        wait_for(tmp_path / "b" / "log.jsonl", 3, process)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        workers = [pid for pid in children if b"i2i" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(int(workers[1]), signal.SIGKILL)
-        _, errors = process.communicate(timeout=60)
+    process = begin("--name", "b", "--steps", "100000")
+    wait_for(tmp_path / "b" / "log.jsonl", 3, process)
+    workers = [
+        pid for pid in children(process) if b"i2i" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    os.kill(workers[1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 137, errors
     assert "Error: process 1 of 2 was ended by SIGKILL" in errors
-    with begin("--name", "a", "--steps", "3") as process:
-        _, errors = process.communicate(timeout=60)
+    process = begin("--name", "a", "--steps", "3")
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert errors.count("exists already") == 1
     assert "Traceback" not in errors
@@ -223,17 +224,16 @@ def test_a_launcher_that_ends_costs_nothing(name: str, facades: Path, tmp_path: 
     given = ["train", "--model", "pix2pix", "--dataroot", facades, "--runs-dir", tmp_path, *SMALL]
     given += ["--set", "train.save_every_steps=100000", "--gpus", "2", "--name", "a"]
     run = Run(tmp_path / "a")
-    with subprocess.Popen(
-        [sys.executable, "-m", "i2i", *map(str, given), "--steps", "100000"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},
-        start_new_session=True,
-    ) as process:
-        wait_for(run.log, 3, process)
-        process.send_signal(getattr(signal, name))
-        said, errors = process.communicate(timeout=60)  # also of those that it has launched
+    process = forks.start("-m", "i2i", *given, "--steps", "100000", environment=QUIET)
+    wait_for(run.log, 3, process)
+    workers = children(process)
+    process.send_signal(getattr(signal, name))
+    process.wait(timeout=60)
+    deadline = time.monotonic() + 60  # those that it has launched may end after it
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    said, errors = process.communicate()
     steps = int(re.search(r"stopped after step (\d+)", said)[1])  # type: ignore[index]
     assert run.latest() == run.checkpoint(steps)
     assert not any(word in errors for word in ("Traceback", "frame #", "failed")), errors

@@ -297,6 +297,19 @@ def test_numbers_of_another_precision_become_those_of_the_weights() -> None:
     assert found[0] == found[1]
 
 
+def test_a_range_that_may_be_another_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    unit = torch.rand(2, 3, 16, 16)
+    trainer = duel()
+    for _ in range(2):
+        trainer.step(Pair(unit, unit))
+    (record,) = caplog.records
+    assert "as if images were in 0..1" in record.getMessage()
+    assert "2 * x - 1" in record.getMessage()
+    caplog.clear()
+    duel().step(Pair(unit, 2 * unit - 1))
+    assert not caplog.records
+
+
 def test_a_batch_that_cannot_be_cut_is_refused() -> None:
     trainer = build_trainer(shrunk("pix2pix", "train.gradient_accumulation=2"))
     with pytest.raises(DataError, match=r"A batch of 3 cannot be cut into 2"):

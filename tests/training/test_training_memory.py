@@ -2,13 +2,12 @@
 
 import io
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 import torch
 from limits import CPU_ERROR, Limit, limited_trainer
@@ -253,16 +252,10 @@ print("pieces", trainer.gradient_accumulation, "steps", trainer.steps_done)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux limits the memory of a process")
-def test_a_real_limit_of_the_memory_does_not_end_the_run() -> None:
-    tests = Path(__file__).parent.parent
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_UNDER_A_LIMIT, str(tests), "120"],
-        capture_output=True,
-        text=True,
-        # Each thread would reserve an arena of 64 MiB, sooner or later.
-        env=os.environ | {"MALLOC_ARENA_MAX": "1"},
-        check=True,
-    )
+def test_a_real_limit_of_the_memory_does_not_end_the_run(tmp_path: Path) -> None:
+    (tmp_path / "limited.py").write_text(RUN_UNDER_A_LIMIT)
+    done = forks.run(tmp_path / "limited.py", Path(__file__).parent.parent, "120")
+    assert done.returncode == 0, done.stderr
     *notes, last = done.stdout.splitlines()
     assert 1 <= len(notes) <= 3
     assert all("the memory did not suffice for step 1." in note for note in notes)

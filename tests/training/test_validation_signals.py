@@ -75,6 +75,17 @@ def test_pairs_know_what_copying_would_reach() -> None:
     assert same["l1"] == pytest.approx((a - b).abs().mean().item(), rel=1e-4)
 
 
+def test_inputs_that_are_their_own_truths_have_no_psnr_to_copy() -> None:
+    found = measured(lambda x: x, Pair(images(0), images(0)))
+    assert found["copying/l1"] == 0
+    assert "copying/psnr" not in found
+    # One of them among others is left out of the mean.
+    source, target = images(0), torch.cat([images(0)[:1], images(1)[1:]])
+    mean = measured(lambda x: -x, Pair(source, target))["copying/psnr"]
+    error = (source[1:].double() - target[1:].double()).square().mean(dim=(1, 2, 3))
+    assert mean == pytest.approx((10 * (255**2 / error).log10()).mean().item(), rel=1e-4)
+
+
 def test_without_pairs_the_distance_of_the_inputs_is_measured_once() -> None:
     calls = []
 

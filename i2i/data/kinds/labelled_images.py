@@ -155,6 +155,14 @@ class LabelledImages(Dataset[Labelled | Referenced], Decoding):
         mask[number] = 1.0
         return Labelled(to_tensor(pixels), labels, mask)
 
+    def describe(self, position: int) -> str:
+        """The file of an image and the labels that it has, for a person."""
+        number, index = self.index(position)
+        files = self.sets[number]
+        row = zip(files.label_set.names, files.labels[index], strict=True)
+        held = (name for name, holds in row if holds)
+        return f"{files.images[index].name}\n{', '.join(held)}"
+
     def decoded(self, item: int) -> Images:
         number = int(np.searchsorted(self.begins, item, side="right")) - 1
         path = self.sets[number].images[item - int(self.begins[number])]

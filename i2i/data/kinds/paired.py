@@ -340,6 +340,10 @@ class PairedImages(Dataset[Pair], Decoding):
         """Return which of the pairs comes at a position."""
         return self.order(position)[1] if self.order else position % len(self.pairs)
 
+    def describe(self, position: int) -> str:
+        """What a pair is called, for a person."""
+        return self.pairs[self.index(position)].name
+
     def decoded(self, item: int) -> Images:
         return self.geometry.resize_all(*self._read(self.pairs[item]))
 

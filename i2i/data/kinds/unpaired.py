@@ -318,14 +318,23 @@ class UnpairedImages(Dataset[Unpaired], Decoding):
         """
         sides = []
         for side in (0, 1):
-            images = self.images[side]
-            index = self.orders[side](position)[1] if self.orders else position % len(images)
-            pixels = self.recalled(index + side * len(self.images[0]))
+            pixels = self.recalled(self._index(side, position) + side * len(self.images[0]))
             letter = self.readers[side].letter
             sides.append(
                 to_tensor(*self.geometry.cut(self.seeds[side], position, *pixels, sides=letter))
             )
         return Unpaired(*sides)
+
+    def _index(self, side: int, position: int) -> int:
+        if self.orders is not None:
+            return self.orders[side](position)[1]
+        return position % len(self.images[side])
+
+    def describe(self, position: int) -> str:
+        """The files of both sides, for a person."""
+        return "\n".join(
+            images[self._index(side, position)].name for side, images in enumerate(self.images)
+        )
 
     def decoded(self, item: int) -> Images:
         first = len(self.images[0])

@@ -80,6 +80,13 @@ class Source:
         """All images by split, with a hash of what is in each."""
         return {split: self.members(split) for split in ("train", "val", "test")}
 
+    def validation_names(self, count: int) -> list[str]:
+        """What the first `count` validation samples are, for a person: files, domains; nothing of
+        a data set that cannot tell."""
+        describe = getattr(self.validation, "describe", None)
+        count = min(count, self.validation_images)
+        return [] if describe is None else [describe(position) for position in range(count)]
+
     def validation_batches(self, count: int, batch_size: int = 8) -> list[Any]:
         """The first `count` validation samples, collated into batches.
 
