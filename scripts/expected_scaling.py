@@ -49,6 +49,8 @@ MODELS: dict[str, tuple[int, ...]] = {
     "src": (1, 4, 16),
     "stargan": (2, 4, 16),
     "stargan-v2": (1, 8),
+    "pix2pixhd": (1, 4),
+    "spade": (4, 8),
     "gan": (16, 128),
     "dcgan": (16, 128),
     "lsgan": (8, 64),

@@ -35,6 +35,10 @@ def narrow(role: str, options: Options) -> list[str]:
         case "stylegan2":
             own = ["style=4"] if role == "generator" else []
             narrowest = ["channel_base=64", "channel_max=4", "mapping_layers=2", *own]
+        case "spade" if role == "generator":
+            narrowest = ["width=2", "hidden=4"]
+        case "pix2pixhd-global" | "pix2pixhd-enhancer":
+            narrowest = ["width=2", "blocks=1"]
         case "r3gan":
             narrowest = ["width=[2]", "groups=[2]", "blocks=[1]"]
         case _:
@@ -58,7 +62,9 @@ def shrunk(recipe: str, *settings: str) -> Options:
         small.append("discriminator.layers=1")
     if "patch_sampler" in options.networks:
         small += ["patch_sampler.width=4", "game.nce_layers=[0, 4, 12]", "game.num_patches=8"]
-    if "style_encoder" in options.networks:
+    if options.model == "spade-vae":
+        small += ["style_encoder.width=1", "game.style=4"]
+    elif "style_encoder" in options.networks:
         small += ["style_encoder.width=2", "mapping_network.hidden=4"]
         small += ["game.latent_size=3", "game.style_dim=4", "game.diversity_steps=2"]
     labelled = find_kind(data_kind(options)).batch is Labelled

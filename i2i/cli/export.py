@@ -50,6 +50,7 @@ Examples:
 )
 @click.option(
     "--reference",
+    "--style",
     metavar="IMAGE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="onnx, int8: an image of the domain to take the style of instead.",

@@ -13,6 +13,8 @@ Examples:
   i2i import checkpoints/maps_cyclegan maps --epoch 100
   i2i import stargan_celeba/models/200000-G.ckpt celeba --attributes "black|blond|brown,male,young"
   i2i import runs/celeba celeba-named --domains happy,sad,angry
+  i2i import checkpoints/label2city_512p cityscapes
+  i2i import checkpoints/ade20k_pretrained ade20k --no-instances --dont-care
   i2i import ffhq.pkl ffhq
   i2i translate photos/ translated/ --checkpoint runs/horse2zebra"""
 )
@@ -51,6 +53,8 @@ Examples:
     is_flag=True,
     help="Translate as the authors' code does with --eval: running statistics, no dropout.",
 )
+@click.option("--no-instances", is_flag=True, help="pix2pixHD, SPADE: trained with --no_instance.")
+@click.option("--dont-care", is_flag=True, help="SPADE: trained with --contain_dontcare_label.")
 def command(
     source: Path,
     name: str,
@@ -62,15 +66,17 @@ def command(
     attributes_2: str | None,
     no_dropout: bool,
     evaluate: bool,
+    no_instances: bool,
+    dont_care: bool,
 ) -> None:
     """Make a run of weights that the authors' PyTorch code saved.
 
-    FILE_OR_FOLDER is what CycleGAN, pix2pix and CUT (latest_net_G.pth, latest_net_G_A.pth and
-    latest_net_G_B.pth, or any other name) or StarGAN (200000-G.ckpt) save. Which network it is
-    follows from the weights, every one of which must find its place. They do not tell whether a
-    U-Net has dropout; one that comes alone is taken to have it. Nor do they tell the names of
-    StarGAN's labels, which therefore have to be given. If they were wrong, give the run itself in
-    the place of the file, another RUN_NAME, and the right ones.
+    FILE_OR_FOLDER is what CycleGAN, pix2pix, CUT, pix2pixHD and SPADE (latest_net_G.pth,
+    latest_net_G_A.pth and latest_net_G_B.pth, or any other name) or StarGAN (200000-G.ckpt) save.
+    Which network it is follows from the weights, every one of which must find its place. They do
+    not tell whether a U-Net has dropout; one that comes alone is taken to have it. Nor do they tell
+    the names of StarGAN's labels, which therefore have to be given. If they were wrong, give the
+    run itself in the place of the file, another RUN_NAME, and the right ones.
 
     NAME.pkl is a network of StyleGAN2 (stylegan2-ada-pytorch) or R3GAN. Such a file holds source
     code, which is not run: nothing but the weights is taken.
@@ -105,6 +111,8 @@ def command(
         attributes_2=_groups(attributes_2 or ""),
         no_dropout=no_dropout,
         evaluate=evaluate,
+        no_instances=no_instances,
+        dont_care=dont_care,
     )
 
 

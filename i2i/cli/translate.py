@@ -75,6 +75,8 @@ Examples:
   i2i translate faces/ blond/ --set-attribute Blond_Hair=1 --set-attribute Young=0
   i2i translate cats/ dogs/ --domain dog --seed 7 --count 5
   i2i translate cats/ like_this/ --domain dog --reference dog.jpg
+  i2i translate labels/ streets/ --instances objects/
+  i2i translate labels/ streets/ --style evening.jpg
   i2i translate facades/val/ translated/ --side A
   i2i translate facades/ translated/ --split test --side A --checkpoint runs/facades
 """
@@ -156,11 +158,12 @@ Examples:
 )
 @click.option(
     "--reference",
+    "--style",
     "references",
     multiple=True,
     metavar="IMAGE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Models of styles: take that of an image of the domain. Several times: each in a "
+    help="Models of styles: take that of an image (of the domain). Several times: each in a "
     "sub-folder of its name.",
 )
 @click.option(
@@ -196,6 +199,12 @@ Examples:
 )
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Say what was done for a program.")
+@click.option(
+    "--instances",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Models of label maps that see objects: the maps that number them, by the same names.",
+)
 @click.option(
     "--attributes",
     "table",
@@ -261,6 +270,7 @@ def command(
     keep_metadata: bool,
     quiet: bool,
     as_json: bool,
+    instances: Path | None,
     table: Path | None,
     sheet: bool,
     suffix: str | None,
@@ -366,6 +376,7 @@ def command(
                     keep_metadata=keep_metadata,
                     suffix=suffix,
                     labels=labels,
+                    instances=instances,
                     processes=processes,
                 )
         if sheet and processes.first:

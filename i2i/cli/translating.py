@@ -133,11 +133,12 @@ def rounds(
     from i2i.errors import OptionsError
     from i2i.inference.jobs import require_writable
     from i2i.inference.selection import read_domain_table
-    from i2i.inference.styler import Styler, each_style
+    from i2i.inference.styler import PictureStyler, each_style
+    from i2i.inference.styler import Styles as OfStyles
 
     conditioner = translator.conditioner
     seed, count, references, variants = styles
-    if variants is not None and isinstance(conditioner, Styler):
+    if variants is not None and isinstance(conditioner, OfStyles):
         count = variants
     elif variants is not None and not translator.dropout:
         raise OptionsError(
@@ -170,6 +171,15 @@ def rounds(
         if references:
             raise OptionsError("--reference is for models of styles, which this one is not.")
         yield target, None, None
+        return
+    if isinstance(conditioner, PictureStyler):
+        if domain or domain_table or attributes or table or sheet:
+            raise OptionsError(
+                "--domain, --domain-table, --set-attribute, --attributes and --sheet are for "
+                "models of many domains: this one has styles (--seed, --count, --style IMAGE)."
+            )
+        for style in each_style(conditioner, seed, count, references):
+            yield target / style, None, None
         return
     space = conditioner.labels
     if domain is None and attributes is None and domain_table is None:

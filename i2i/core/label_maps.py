@@ -87,6 +87,11 @@ class LabelMaps:
             picture = torch.where(planes[:, -1:] > 0.5, (picture + 1) / 2, picture)
         return picture
 
+    def pictured(self, maps: Tensor) -> Tensor:
+        """A picture (N, 3, H, W) uint8 of maps (N, 1 or more, H, W): each class in its colour."""
+        colours = self._colours.to(maps.device).add(1).mul(127.5).round().byte()
+        return colours[maps[:, 0].long()].movedim(-1, 1)
+
     @cached_property
     def colours(self) -> tuple[RGB, ...]:
         """A colour for each class: that of the palette, else one of its own."""

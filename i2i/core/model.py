@@ -341,6 +341,9 @@ class Model(nn.Module, ABC):
     """Whether weights that a turn's loss does not reach have a gradient of 0, so that Adam counts
     the turn for them, too; else it leaves them alone."""
 
+    costs_most_at: float = 0.0
+    """Share of the run from which on a step costs most, of models that begin with less."""
+
     notices: tuple[str, ...] = ()
     """What a person should know of how this model was assembled, a sentence each."""
 

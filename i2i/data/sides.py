@@ -19,7 +19,7 @@ from i2i.data.images.labels import UnknownLabelError, in_words, to_maps
 from i2i.data.images.measured import measure
 from i2i.data.images.read import Pixels, list_images, open_image, read_image
 from i2i.data.kinds import find_kind
-from i2i.errors import DataError
+from i2i.errors import DataError, OptionsError
 
 LEFT, RIGHT = 0, 1
 """The halves of a file in which two images lie side by side."""
@@ -78,7 +78,7 @@ class SideReader:
             if path.stem not in self.instances:
                 raise DataError(
                     f"'{path}' has no map of objects: expected one that is called {path.stem!r} in "
-                    f"the folder data.{self.letter}.instances."
+                    "the folder of instances."
                 )
             objects = open_image(self.instances[path.stem])
         image = open_image(path)
@@ -136,6 +136,33 @@ class _UnknownAtError(DataError):
         self.unknown = error.unknown
 
 
+def label_reader(labels: LabelMaps | None, instances: Path | None) -> SideReader | None:
+    """What reads label maps that lie anywhere; None for images.
+
+    Arguments:
+        labels: what they hold.
+        instances: the folder of maps of their objects, if those count.
+
+    Raises:
+        OptionsError: such a folder is missing, or of no use.
+        DataError: it is not there.
+    """
+    if instances is not None and (labels is None or not labels.edges):
+        raise OptionsError(
+            f"instances (='{instances}') are of no use to this network, which sees no borders of "
+            "objects: leave them out."
+        )
+    if labels is None:
+        return None
+    if labels.edges and instances is None:
+        raise OptionsError(
+            "this network sees the borders of objects: name the folder of the maps that number "
+            "them (--instances)."
+        )
+    objects = {} if instances is None else _by_name(instances)
+    return SideReader("input", labels.channels, labels, objects)
+
+
 def readers(data: Data, root: Path, *, both_ways: bool = False) -> dict[str, SideReader]:
     """What reads each side: "A" and "B", in the order of a batch.
 
@@ -157,13 +184,19 @@ def _reader(letter: str, side: DataSide, channels: int, root: Path) -> SideReade
     labels = side.labels
     if labels is None:
         return SideReader(letter, channels, scale=side.scale)
-    instances: dict[str, Path] = {}
-    for path in list_images(root / side.instances) if side.instances else ():
-        if (other := instances.setdefault(path.stem, path)) is not path:
+    instances = _by_name(root / side.instances) if side.instances else {}
+    return SideReader(letter, labels.channels, labels, instances)
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    """The images in a folder by their names without suffix."""
+    found: dict[str, Path] = {}
+    for path in list_images(folder):
+        if (other := found.setdefault(path.stem, path)) is not path:
             raise DataError(
                 f"'{other}' and '{path}' are maps of objects for one name: rename one of them."
             )
-    return SideReader(letter, labels.channels, labels, instances)
+    return found
 
 
 def read_scaled(path: Path, channels: int, scale: Scale) -> Any:

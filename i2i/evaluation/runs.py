@@ -223,12 +223,21 @@ def _translations(context: _Context, kind: DataKind) -> Iterator[Comparison]:
         translator = translators[trial.direction]
         images, names = trial.sources
         made = _translated(context, translator, images, trial.domain, trial.labels)
+        pictures = (
+            images if labels is None else labels.pictured(images)
+            for labels, images in zip(
+                (*translator.labels, translator.labels[1]),
+                (images, made, trial.real.images),
+                strict=True,
+            )
+        )
+        sources, made, real = pictures
         yield Comparison(
             trial.name,
             TensorImages(made, names),
-            TensorImages(*trial.real),
+            TensorImages(real, trial.real.names),
             pairs=[(number, number) for number in range(len(names))] if trial.aligned else (),
-            sources=TensorImages(images, names),
+            sources=TensorImages(sources, names),
             judge=Judge(classifier(trial.groups), trial.group) if trial.groups else None,
             generated_error=partial(error, f"_{trial.side}" if trial.side else ""),
             notes=trial.notes,

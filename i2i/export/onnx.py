@@ -17,6 +17,7 @@ from i2i.config import Options
 from i2i.core.model import Model
 from i2i.core.progress import audible
 from i2i.data.kinds import find_kind
+from i2i.data.sides import sides_of
 from i2i.data.sources import elsewhere, open_source
 from i2i.errors import CheckpointError, DataError, OptionsError, reason
 from i2i.export.graph import describe_file, largest_difference, write_graph
@@ -284,7 +285,8 @@ def _held_out(generator: _Generator, calibrate_on: str | None) -> HeldOut:
             "with --calibrate-on.)"
         ) from error
     labels, seed = options.data.labels, options.train.seed
-    return held_out(source, generator.model, labels, generator.description.direction, seed)
+    direction, sides = generator.description.direction, sides_of(options)
+    return held_out(source, generator.model, labels, direction, seed, sides)
 
 
 def _quantised(

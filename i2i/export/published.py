@@ -18,6 +18,7 @@ from torch import Tensor
 
 from i2i.config import Options, read_options
 from i2i.config.recipes import merge, read_recipe
+from i2i.core.label_maps import MOST_CLASSES
 from i2i.core.labels import LabelSet
 from i2i.core.progress import audible
 from i2i.data.kinds import find_kind
@@ -46,11 +47,21 @@ FILES: Mapping[str, Mapping[str, str]] = {
         "discriminator": "{}_net_D.pth",
         "patch_sampler": "{}_net_F.pth",
     },
+    "pix2pixhd": {"generator": "{}_net_G.pth", "discriminator": "{}_net_D.pth"},
+    "spade": {"generator": "{}_net_G.pth", "discriminator": "{}_net_D.pth"},
+    "spade-vae": {
+        "generator": "{}_net_G.pth",
+        "discriminator": "{}_net_D.pth",
+        "style_encoder": "{}_net_E.pth",
+    },
     "stargan": {"generator": "{}-G.ckpt", "discriminator": "{}-D.ckpt"},
 }
 """Model -> network -> name of its file; {} is an epoch ("200"), "iter_5000" or "latest", for
 StarGAN the number of steps. The generators come first; a model is there if they are. Whether a
-generator is pix2pix's or CUT's, its weights tell."""
+generator is pix2pix's, CUT's, pix2pixHD's or SPADE's, its weights tell."""
+
+OF_LABELS = ("pix2pixhd", "spade", "spade-vae")
+"""Models whose authors train them on label maps."""
 
 _INSTEAD = "Every generator that translates can be had as an ONNX file: --format onnx."
 
@@ -81,13 +92,15 @@ def import_published(
     attributes_2: Sequence[Sequence[str]] = (),
     no_dropout: bool = False,
     evaluate: bool = False,
+    no_instances: bool = False,
+    dont_care: bool = False,
 ) -> Path:
     """Make a run of weights that the authors' code saved.
 
-    A generator alone becomes a run of CUT if it is antialiased, of StarGAN if it is that, else of
-    pix2pix; two that belong together (G_A and G_B) become one of CycleGAN. Other networks that lie
-    beside them under their usual names come along. Everything else about the run is as in the
-    recipe of the model.
+    A generator alone becomes a run of CUT if it is antialiased, of StarGAN, pix2pixHD or SPADE if
+    it is one of these, else of pix2pix; two that belong together (G_A and G_B) become one of
+    CycleGAN. Other networks that lie beside them under their usual names come along. Everything
+    else about the run is as in the recipe of the model.
 
     Arguments:
         source: the file of a generator, or a folder of files with the names in `FILES`; or the
@@ -105,6 +118,10 @@ def import_published(
         evaluate: use the generator as their code does with --eval, that is normalise with the
             running statistics and without dropout. Otherwise as it does without: with the
             statistics of each image and with dropout, if there is any.
+        no_instances: pix2pixHD and SPADE: the generator sees no borders of objects, as with the
+            authors' --no_instance. Otherwise the last of its input channels is taken for them.
+        dont_care: SPADE: one of its channels is for pixels of no class, as with the authors'
+            --contain_dontcare_label.
 
     Returns:
         the folder of the run.
@@ -145,6 +162,10 @@ def import_published(
     options = _options(
         model_name, networks, dropout, evaluate, [each for each in sets if any(each)]
     )
+    if model_name in OF_LABELS:
+        options = _of_label_maps(options, networks, no_instances, dont_care)
+    elif no_instances or dont_care:
+        raise CheckpointError("--no-instances and --dont-care are for pix2pixHD and SPADE.")
 
     weights = _fill(options, networks)
     create_run(run, environment(torch.device("cpu")))
@@ -202,7 +223,12 @@ def export_published(checkpoint: Path, folder: Path, *, average: bool | None = N
     networks: list[_Network] = []
     for attribute, pattern in FILES[options.model].items():
         prefix = f"{attribute}."
-        own = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+        own = {
+            key.removeprefix(prefix): w
+            for key, w in weights.items()
+            # What pix2pixHD has for its coarse phase alone, the authors have in a run of its own.
+            if key.startswith(prefix) and not key.startswith(f"{prefix}coarse_head.")
+        }
         if own:
             try:
                 architecture, own = recognise(own, f"{path}: {attribute}")
@@ -255,7 +281,7 @@ def _of_files(
     first = _read(next(iter(files.values())))
     if model_name != "cyclegan" and first.architecture.role == "generator":
         model_name = _model_of(first.architecture)
-        if model_name == "cut" and when:  # it has one more network than pix2pix
+        if model_name in ("cut", "spade-vae") and when:  # they have one more than pix2pix
             files = _present(first.path.parent, model_name, when)
     networks = {
         attribute: first if path == first.path else _read(path) for attribute, path in files.items()
@@ -267,6 +293,10 @@ def _model_of(generator: Architecture) -> str:
     """The model whose generator it is, if it came alone."""
     if generator.network == "stargan":
         return "stargan"
+    if generator.network.startswith("pix2pixhd"):
+        return "pix2pixhd"
+    if generator.network == "spade":
+        return "spade-vae" if generator.arguments.get("style") else "spade"
     inputs, outputs = generator.channels
     # CUT's describes its outputs, too.
     if generator.network == "antialiased-resnet" and inputs == outputs:
@@ -374,6 +404,8 @@ def _options(
 
     `sets` are the labels of each data set; none if nothing is said of labels.
     """
+    if model in OF_LABELS:
+        return _plain_options(model, networks)
     recipe = read_recipe(model)
     generator, *others = (network.architecture for network in networks.values())
     inputs, outputs = generator.channels
@@ -417,6 +449,46 @@ def _options(
                 size = other.arguments["size"]
                 layer["data"] |= {"crop_size": size, "load_size": size}
     return read_options(merge(recipe, layer))
+
+
+def _plain_options(model: str, networks: Mapping[str, _Network]) -> Options:
+    """The options of a run of pix2pixHD or SPADE, as if it translated images."""
+    recipe = read_recipe(model)
+    generator = networks["generator"].architecture
+    layer: dict[str, Any] = {
+        "summary": f"imported from {', '.join(n.path.name for n in networks.values())}",
+        "data": {"output_channels": generator.channels[1]},
+    }
+    for role, network in networks.items():
+        arguments = dict(network.architecture.arguments)
+        if (size := arguments.pop("size", None)) is not None:
+            layer["data"] |= {"crop_size": size[0], "load_size": size[0]}
+        if (style := arguments.pop("style", None)) is not None:
+            layer["game"] = {"style": style}
+        layer[role] = {"network": network.architecture.network, **arguments}
+    return read_options(merge(recipe, layer))
+
+
+def _of_label_maps(
+    options: Options, networks: Mapping[str, _Network], no_instances: bool, dont_care: bool
+) -> Options:
+    """The options with what the channels of a generator mean: three are those of images, others
+    the planes of label maps."""
+    inputs = networks["generator"].architecture.channels[0]
+    if inputs == 3 and no_instances and not dont_care:
+        return options
+    classes = inputs - (not no_instances) - dont_care
+    if not 0 < classes <= MOST_CLASSES:
+        raise CheckpointError(
+            f"{networks['generator'].path} takes {inputs} channels, which leave no class of a "
+            "label map: say --no-instances, or leave out --dont-care."
+        )
+    side: dict[str, Any] = {"kind": "labels", "classes": classes}
+    if not no_instances:
+        side["instances"] = "instances"
+    if dont_care:
+        side |= {"ignore": [255], "ignore_plane": True}
+    return read_options(merge(options.to_dict(), {"data": {"A": side}}))
 
 
 def _labels(data_set: DataSet) -> dict[str, Any]:
@@ -510,6 +582,8 @@ def _flags(architecture: Architecture, options: Options) -> str:
     """What to tell the authors' code, so that it builds the network that the weights are for."""
     if options.model == "cut" or architecture.network.startswith("antialiased"):
         return _flags_of_cut(architecture, options)
+    if options.model in OF_LABELS:
+        return _flags_of_labels(architecture, options)
     arguments = architecture.arguments
     width = arguments["width"]
     match architecture.network, architecture.role:
@@ -541,6 +615,40 @@ def _flags(architecture: Architecture, options: Options) -> str:
     if arguments.get("downs", 8) in (7, 8) and arguments.get("blocks", 9) in (6, 9):
         return flags
     return f"{flags} (which their define_G does not know: add a case of this depth)"
+
+
+def _flags_of_labels(architecture: Architecture, options: Options) -> str:
+    """The same for the code of pix2pixHD and of SPADE."""
+    told, labels = architecture.arguments, options.data.A.labels
+    if architecture.role == "style_encoder":
+        return f"--use_vae --norm_E spectral{told['norm']}"
+    if architecture.role == "discriminator":
+        norm = f" --norm_D spectral{told['norm']}" if "spectral" in architecture.network else ""
+        return f"--num_D {told['scales']} --n_layers_D {told['layers']} --ndf {told['width']}{norm}"
+    inputs = (
+        f"--label_nc {labels.classes}{'' if labels.edges else ' --no_instance'}"
+        f"{' --contain_dontcare_label' if labels.ignore_plane else ''}"
+        if labels is not None
+        else "--label_nc 0 --no_instance"
+    )
+    if architecture.network == "spade":
+        spectral = "spectral" if told["spectral"] else ""
+        norm = f"{spectral}spade{told['norm']}{told['kernel']}x{told['kernel']}"
+        style = f" --use_vae --z_dim {told['style']}" if "style" in told else ""
+        depth = options.generator.model_dump()["upsampling"]
+        return (
+            f"--ngf {told['width']} --norm_G {norm} --num_upsampling_layers {depth}{style} {inputs}"
+        )
+    flags = (
+        f"--ngf {told['width']} --n_downsample_global {told['downs']} "
+        f"--n_blocks_global {told['blocks']} --norm {told['norm']} {inputs}"
+    )
+    if "enhancers" not in told:
+        return f"--netG global {flags}"
+    return (
+        f"--netG local {flags} --n_local_enhancers {told['enhancers']} "
+        f"--n_blocks_local {told['local_blocks']}"
+    )
 
 
 def _flags_of_cut(architecture: Architecture, options: Options) -> str:

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from i2i.core.batch import Labelled, Pair, Unpaired, to_signed
+from i2i.core.batch import Labelled, Pair, Unpaired, to_device
 from i2i.core.labels import LabelSpace, with_planes
 from i2i.core.model import Model
+from i2i.core.sides import Sides
 from i2i.data.kinds import find_kind
 from i2i.data.sources import Source
 from i2i.errors import DataError
@@ -21,6 +22,8 @@ CALIBRATION, JUDGED = 32, 100
 """Held-out images that are taken at most: half of them to calibrate, the others to judge."""
 
 BATCH = 8
+
+CPU = torch.device("cpu")
 
 MOST = 120.0
 """dB that count for equal images, so that differences and means stay finite."""
@@ -51,7 +54,7 @@ class _Samples(NamedTuple):
 
 
 def held_out(
-    source: Source, model: Model, labels: LabelSpace, direction: str, seed: int
+    source: Source, model: Model, labels: LabelSpace, direction: str, seed: int, sides: Sides
 ) -> HeldOut:
     """Choose images to calibrate and others to judge by, at random.
 
@@ -66,6 +69,7 @@ def held_out(
         labels: of the model, if it is of many domains.
         direction: in which the generator translates.
         seed: of the choice.
+        sides: how batches become what networks see.
 
     Raises:
         DataError: there are fewer than two held-out images.
@@ -81,12 +85,12 @@ def held_out(
     order = torch.randperm(total, generator=torch.Generator().manual_seed(seed)).tolist()
     first = min(CALIBRATION, total // 2)
     if kind.batch is Unpaired and not model.directions:
-        return _one_way(dataset, order[:first], order[first : first + JUDGED])
+        return _one_way(dataset, order[:first], order[first : first + JUDGED], sides)
 
     def samples(numbers: list[int]) -> _Samples:
         chosen = [dataset[number] for number in numbers]
-        fields = [to_signed(torch.stack(field)) for field in zip(*chosen, strict=True)]
-        match batch := kind.batch(*fields):
+        fields = [torch.stack(field) for field in zip(*chosen, strict=True)]
+        match batch := to_device(kind.batch(*fields), CPU, sides=sides):
             case Pair():
                 return _paired(batch)
             case Unpaired():
@@ -105,9 +109,15 @@ def _paired(batch: Pair) -> _Samples:
     return _Samples(batch.source, lambda made: psnr(made, batch.target, MOST), "PSNR to the truth")
 
 
-def _one_way(dataset: Any, calibration: list[int], judged: list[int]) -> HeldOut:
-    sources = to_signed(torch.stack([dataset[number][0] for number in calibration]))
-    targets = to_signed(torch.stack([dataset[number][1] for number in judged]))
+def _one_way(dataset: Any, calibration: list[int], judged: list[int], sides: Sides) -> HeldOut:
+    sources, targets = to_device(
+        Unpaired(
+            torch.stack([dataset[number][0] for number in calibration]),
+            torch.stack([dataset[number][1] for number in judged]),
+        ),
+        CPU,
+        sides=sides,
+    )
     measure = "PSNR of images of the target domain to what becomes of them"
     return HeldOut(sources, targets, lambda made: psnr(made, targets), measure)
 

@@ -19,9 +19,12 @@ from torch import Tensor, nn
 from i2i.errors import CheckpointError
 from i2i.networks.antialiased import AntialiasedPatchGAN, AntialiasedResNet
 from i2i.networks.blocks import NORMS
+from i2i.networks.multiscale import MultiScalePatchGAN, SpectralPatchGAN
 from i2i.networks.patch_sampler import PatchSampler
 from i2i.networks.patchgan import PatchGAN, PixelGAN
+from i2i.networks.pix2pixhd import GlobalGenerator, LocalEnhancer
 from i2i.networks.resnet import ResNet
+from i2i.networks.spade import DOUBLINGS, SPADEGenerator, StyleEncoder
 from i2i.networks.stargan import StarGANDiscriminator, StarGANGenerator
 from i2i.networks.unet import UNet
 
@@ -29,6 +32,9 @@ Weights = Mapping[str, Tensor]
 
 DEEPEST = 16
 """Levels of a U-Net or layers of a discriminator that are tried: 65,536 pixels become one."""
+
+TRAINED = 256
+"""Pixels at which SPADE was trained with styles, at least."""
 
 COUNTER = "num_batches_tracked"
 _BUFFERS = ("running_mean", "running_var", COUNTER)
@@ -48,7 +54,7 @@ class Architecture:
         kind: its class.
     """
 
-    role: Literal["generator", "discriminator", "patch_sampler"]
+    role: Literal["generator", "discriminator", "patch_sampler", "style_encoder"]
     network: str
     channels: tuple[Any, ...]
     arguments: dict[str, Any]
@@ -91,7 +97,8 @@ def recognise(weights: Weights, source: str) -> tuple[Architecture, dict[str, Te
         names = ", ".join(list(weights)[:3])
         raise CheckpointError(
             f"{source} holds the weights of no published network ({names or 'none at all'}, ...): "
-            "expected a generator or discriminator of pix2pix, CycleGAN, StarGAN or CUT."
+            "expected a generator or discriminator of pix2pix, CycleGAN, StarGAN, CUT, pix2pixHD "
+            "or SPADE."
         )
     if best.differences:
         raise CheckpointError(f"{source} does not fit {best.explain()}.")
@@ -172,7 +179,17 @@ def _candidates(weights: Weights) -> Iterator[Architecture]:
     """Every network that the names could mean, judged by how most of them begin."""
     families = {
         "model.model.": (_unets,),
-        "model.": (_resnets, _patchgans, _antialiased_resnets, _antialiased_patchgans),
+        "model.": (
+            _resnets,
+            _patchgans,
+            _antialiased_resnets,
+            _antialiased_patchgans,
+            _pix2pixhd_generators,
+        ),
+        "scale": (_multiscale_patchgans,),
+        "layer": (_style_encoders, _multiscale_patchgans),
+        "head_": (_spade_generators,),
+        "discriminator_": (_spectral_patchgans,),
         "net.": (_pixelgans,),
         "main.": (_stargan_generators, _stargan_discriminators),
         "mlp_": (_patch_samplers,),
@@ -295,6 +312,131 @@ def _stargan_discriminators(weights: Weights) -> Iterator[Architecture]:
             "size": _size(weights, "conv2.weight", 2) * 2**layers,
         }
         yield Architecture("discriminator", "stargan", (inputs,), arguments, StarGANDiscriminator)
+
+
+def _pix2pixhd_generators(weights: Weights) -> Iterator[Architecture]:
+    """Global generators, and enhancers around one."""
+    enhancers = _count(weights, r"model(\d+)_1\.")
+    some = _count(weights, r"model\.(\d+)\.conv_block\.")
+    inner = _width(weights, "model.1.weight")
+    inputs = _size(weights, "model.1.weight", 1)
+    # Modules of the global generator: 4 from the image, 3 each halving and doubling, the blocks.
+    plain = len({match[1] for n in weights if (match := re.match(r"model\.(\d+)\.\w+$", n))})
+    for blocks in _near(some):
+        for downs, norm in product(range(1, DEEPEST + 1), NORMS):
+            convolutions = 1 + 2 * downs + (0 if enhancers else 1)
+            if plain not in (convolutions, 2 * convolutions, 2 * convolutions - 1):
+                continue
+            arguments: dict[str, Any] = {"downs": downs, "blocks": blocks, "norm": norm}
+            if not enhancers:
+                last = f"model.{7 + 6 * downs + blocks - 2}"
+                outputs = _sizes(weights, (f"{last}.weight", 0), (f"{last}.bias", 0))[0]
+                yield Architecture(
+                    "generator",
+                    "pix2pixhd-global",
+                    (inputs, outputs),
+                    {"width": inner, **arguments},
+                    GlobalGenerator,
+                )
+                continue
+            second = f"model{enhancers}_2"
+            local = _count(weights, rf"{second}\.(\d+)\.conv_block\.")
+            outputs = _size(weights, f"{second}.{local + 4}.weight", 0)
+            more = {"enhancers": enhancers, "local_blocks": local}
+            yield Architecture(
+                "generator",
+                "pix2pixhd-enhancer",
+                (inputs, outputs),
+                {"width": max(1, inner >> enhancers), **arguments, **more},
+                LocalEnhancer,
+            )
+
+
+def _multiscale_patchgans(weights: Weights) -> Iterator[Architecture]:
+    matching = any(name.startswith("scale") for name in weights)
+    first = "scale0_layer0.0.weight" if matching else "layer0.0.weight"
+    scales = _count(weights, r"scale(\d+)_" if matching else r"layer(\d+)\.")
+    inputs, width = _size(weights, first, 1), _width(weights, first)
+    some = _count(weights, r"scale0_layer(\d+)\." if matching else r"layer0\.(\d+)\.")
+    for layers, norm in product(range(1, min(some, DEEPEST) + 1), NORMS):
+        if matching and layers != some - 2:
+            continue
+        yield Architecture(
+            "discriminator",
+            "multiscale-patchgan",
+            (inputs,),
+            {
+                **{"width": width, "layers": layers, "scales": scales, "norm": norm},
+                "matching": matching,
+            },
+            MultiScalePatchGAN,
+        )
+
+
+def _spade_generators(weights: Weights) -> Iterator[Architecture]:
+    spectral = any(name.endswith("weight_orig") for name in weights)
+    labels = "head_0.norm_0.mlp_shared.0.weight"
+    inputs, hidden = _size(weights, labels, 1), _size(weights, labels, 0)
+    kernel = _size(weights, labels, 2)
+    ups = _count(weights, r"up_(\d+)\.")
+    most = _size(weights, "head_0.norm_0.mlp_gamma.weight", 0)
+    outputs = _size(weights, "conv_img.weight", 0)
+    norm = "batch" if any("param_free_norm" in name for name in weights) else "instance"
+    linear = weights["fc.weight"].ndim == 2 if "fc.weight" in weights else False
+    options = {
+        **{"width": max(1, most // 16), "norm": norm, "kernel": kernel, "hidden": hidden},
+        "spectral": spectral,
+    }
+    # How often the first map is doubled leaves no trace; with a style, the size of that map does.
+    upsampling = "most" if ups > 4 else "normal"
+    if linear:
+        style = _size(weights, "fc.weight", 1)
+        side = max(1, round((_size(weights, "fc.weight", 0) / most) ** 0.5))
+        if side << DOUBLINGS[upsampling] < TRAINED and ups == 4:
+            upsampling = "more"
+        side <<= DOUBLINGS[upsampling]
+        options |= {"style": style, "size": (side, side)}
+    yield Architecture(
+        "generator",
+        "spade",
+        (inputs, outputs),
+        {**options, "upsampling": upsampling},
+        SPADEGenerator,
+    )
+
+
+def _spectral_patchgans(weights: Weights) -> Iterator[Architecture]:
+    first = "discriminator_0.model0.0.weight"
+    layers = _count(weights, r"discriminator_0\.model(\d+)\.") - 1
+    arguments = {
+        "width": _width(weights, first),
+        "layers": max(2, layers),
+        "scales": _count(weights, r"discriminator_(\d+)\."),
+    }
+    for norm in NORMS:
+        yield Architecture(
+            "discriminator",
+            "multiscale-spectral-patchgan",
+            (_size(weights, first, 1),),
+            {**arguments, "norm": norm},
+            SpectralPatchGAN,
+        )
+
+
+def _style_encoders(weights: Weights) -> Iterator[Architecture]:
+    for norm, name in (("instance", "layer1.0.weight_orig"), ("none", "layer1.weight_orig")):
+        if name in weights:
+            yield Architecture(
+                "style_encoder",
+                "spade",
+                (_size(weights, name, 1), _size(weights, "fc_mu.weight", 0)),
+                {"width": _width(weights, name), "norm": norm},
+                StyleEncoder,
+            )
+
+
+def _width(weights: Weights, name: str) -> int:
+    return _size(weights, name, 0)
 
 
 def _count(weights: Weights, pattern: str) -> int:

@@ -13,6 +13,7 @@ from i2i.core.size import Size
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.images.read import Pixels, list_images, read_image
 from i2i.errors import DataError, OptionsError
+from i2i.inference.conditioner import Conditioner
 from i2i.inference.jobs import Failure, failure
 from i2i.inference.styler import Styler, each_style
 from i2i.inference.translator import Translator, to_tensor
@@ -42,11 +43,12 @@ def overview(
         OptionsError: the model has learnt nothing of domains.
         DataError: there is no image, or none that can be read.
     """
-    if translator.conditioner is None:
+    conditioner = translator.conditioner
+    if not isinstance(conditioner, Conditioner):
         raise OptionsError("a sheet of all domains needs a model of many domains.")
-    images, names, failed = chosen_images(translator, translator.conditioner.size, source, count)
+    images, names, failed = chosen_images(translator, conditioner.size, source, count)
     columns = {"input": images}
-    for domain in translator.conditioner.labels.targets:
+    for domain in conditioner.labels.targets:
         columns[domain] = translator(images, domain=domain)
     return image_grid(columns, names), failed
 

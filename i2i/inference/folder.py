@@ -20,10 +20,13 @@ import torch
 from torch import Tensor
 
 from i2i.core.progress import progress
+from i2i.core.size import AnySize
+from i2i.data.augment.geometry import resize_pixels
 from i2i.data.images import file as image_file
 from i2i.data.images import frames
-from i2i.data.images.file import HOLD_ALPHA, AnyPixels
+from i2i.data.images.file import HOLD_ALPHA, AnyPixels, LoadedImage
 from i2i.data.images.frames import Frames
+from i2i.data.sides import SideReader, label_reader
 from i2i.distributed.processes import ALONE, Processes, share
 from i2i.errors import CheckpointError, DataError, OptionsError, reason
 from i2i.inference.jobs import Failure, Job, check_places, failure, plan
@@ -97,6 +100,7 @@ def translate_folder(
     suffix: str | None = None,
     workers: int | None = None,
     labels: Callable[[Path], Tensor] | None = None,
+    instances: Path | None = None,
     processes: Processes = ALONE,
 ) -> Report:
     """Translate every image under `source` to a file of the same name under `target`.
@@ -130,6 +134,8 @@ def translate_folder(
         workers: threads that read and as many that write; by default one per processor, 8 at most.
         labels: says what an image is like, (L,), where the translator is not to find out by
             itself.
+        instances: the folder of maps that number the objects, by the names of the label maps, for
+            networks that see their borders.
         processes: those that share the work, each with a translator of its own. All check all of
             it before one of them begins, and the report is about what all have done.
 
@@ -147,6 +153,9 @@ def translate_folder(
     if overwrite and skip_existing:
         raise OptionsError("results are either replaced (overwrite) or left out (skip_existing).")
     source, target = Path(source), Path(target)
+    if suffix is None and translator.labels[1] is not None and source.is_dir():
+        suffix = "png"  # whatever the images are: numbers must not be changed
+    maps = label_reader(translator.labels[0], instances)
     jobs, failed = plan(source, target, suffix)
     if only is not None:
         jobs, failed = [job for job in jobs if job.source.absolute() in only], []
@@ -171,6 +180,8 @@ def translate_folder(
     passed_over = len(failed)
 
     def read(job: Job) -> _Work:
+        if maps is not None:
+            return _read_maps(maps, job, side, size)
         ending = job.target.suffix.lower()
         found = frames.read(
             job.source,
@@ -281,6 +292,18 @@ def translate_folder(
         remarks=_remarks(translator, [each for *_, own, _ in shares for each in own], side),
         streamed=tuple(line for *_, lines in shares for line in lines),
     )
+
+
+def _read_maps(reader: SideReader, job: Job, side: str | None, size: AnySize | None) -> _Work:
+    """Read a label map, or the half of a file that is one."""
+    pixels = reader.read(job.source, None if side is None else "AB".index(side))
+    height, width = pixels.shape[:2]
+    if isinstance(size, int):
+        scale = size / min(height, width)
+        pixels = resize_pixels(pixels, round(height * scale), round(width * scale), nearest=True)
+    elif size is not None:
+        pixels = resize_pixels(pixels, size[1], size[0], nearest=True)
+    return _Work(job, Frames([LoadedImage(pixels)]), (width, height))
 
 
 class _Seen(NamedTuple):
@@ -416,7 +439,7 @@ def _compute(
                 if work.frames.durations:
                     tell(_steadiness(work, made))
                 pairs = zip(work.frames.images, made, strict=True)
-                images = [image._replace(pixels=pixels) for image, pixels in pairs]
+                images = [translator.result(image, pixels) for image, pixels in pairs]
                 yield work._replace(frames=work.frames._replace(images=images))
         elif len(batch) > 1:
             yield from _compute(translator, [[work] for work in batch], labels, fail, tell)

@@ -11,9 +11,11 @@ from torch import nn
 
 from i2i import __version__
 from i2i.config import Options, read_options
+from i2i.core.label_maps import LabelMaps
 from i2i.core.labels import Asked
 from i2i.core.model import Model
 from i2i.data.kinds import find_kind
+from i2i.data.sides import sides_of
 from i2i.data.volumes.volume import Cut
 from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import CheckpointError, OptionsError
@@ -21,13 +23,15 @@ from i2i.inference.conditioner import Conditioner
 from i2i.inference.onnx.description import is_exported
 from i2i.inference.onnx.session import ExportedNetwork
 from i2i.inference.sampler import Sampler
-from i2i.inference.styler import Styler
+from i2i.inference.styler import PictureStyler, Styler
 from i2i.inference.translator import Translator
 from i2i.models import find_model
 from i2i.models.build import build_model, data_kind, growth, latent
+from i2i.models.spade import SpadeVAE
 from i2i.models.starganv2 import StarGANv2
 from i2i.networks import has_dropout
 from i2i.networks.sizes import ensure_multiple
+from i2i.networks.spade import FixedStyleGenerator as SPADEFixed
 from i2i.networks.starganv2 import FixedStyleGenerator
 from i2i.runs.checkpoint import about
 from i2i.runs.folder import find_checkpoint
@@ -84,6 +88,9 @@ def build_translator(
         ensure_multiple(network, channels[0])
     if isinstance(model, StarGANv2):
         network = FixedStyleGenerator(model.generator)
+    if isinstance(model, SpadeVAE):
+        network = SPADEFixed(model.generator)
+    sides = sides_of(options).labels
     translator = Translator(
         network,
         input_channels=channels[0],
@@ -95,9 +102,12 @@ def build_translator(
         seed=options.train.seed,
         trained_size=_trained_size(options),
         paired=find_kind(model.data).has_truth and bool(options.data.root),
+        labels=sides[::-1] if model.directions and wanted == "BtoA" else sides,
     )
     translator.cut = _cut(options, wanted)
-    if isinstance(model, StarGANv2):
+    if isinstance(model, SpadeVAE):
+        translator.conditioner = _picture_styler(options, model, translator.network, device)
+    elif isinstance(model, StarGANv2):
         translator.conditioner = _styler(options, model, translator.network, device, domain)
     else:
         classifier = _classifier(options, model, device, domains_too=strength != 1)
@@ -144,6 +154,21 @@ def _styler(
         size=options.data.crop_size,
         stretch=options.data.resize == "stretch",
         asked=domain,
+    )
+
+
+def _picture_styler(
+    options: Options, model: SpadeVAE, network: nn.Module, device: torch.device | str
+) -> PictureStyler:
+    """What gives a generator of label maps its style, by a copy of the encoder."""
+    assert isinstance(network, SPADEFixed)
+    return PictureStyler(
+        network,
+        deepcopy(model.style_encoder).to(device),
+        model.style,
+        channels=options.data.output_channels,
+        size=options.data.crop_size,
+        stretch=options.data.resize == "stretch",
     )
 
 
@@ -317,6 +342,7 @@ def load_exported(
         output_channels=told.output_channels,
         norm=options.inference.norm,
         dropout=False,
+        labels=_exported_labels(options, told.direction),
         device="cpu",  # where its tensors lie, wherever it is computed
         conditioner=None if settled else _conditioner(options, None, domain),
         trained_size=_trained_size(options),
@@ -326,6 +352,12 @@ def load_exported(
     )
     translator.cut = _cut(options, told.direction)
     return translator
+
+
+def _exported_labels(options: Options, direction: str) -> tuple[LabelMaps | None, LabelMaps | None]:
+    sides = sides_of(options).labels
+    both_ways = bool(find_model(options.model).directions)
+    return sides[::-1] if both_ways and direction == "BtoA" else sides
 
 
 def _exported_options(network: ExportedNetwork, path: Path) -> Options:

@@ -15,14 +15,115 @@ from torch import Tensor, nn
 
 from i2i.core.batch import to_signed
 from i2i.core.labels import Asked, LabelSpace
-from i2i.core.size import AnySize
+from i2i.core.size import AnySize, Size
 from i2i.data.images.read import read_image
 from i2i.errors import OptionsError
 from i2i.inference.conditioner import Conditioner, fitted_to
-from i2i.networks.starganv2 import FixedStyleGenerator
+from i2i.networks.spade import FixedStyleGenerator as SPADEFixed
+from i2i.networks.starganv2 import FixedStyleGenerator as StarGANv2Fixed
 
 
-class Styler(Conditioner):
+class Styles:
+    """A style at a time for a generator, from a seed or from a picture.
+
+    Arguments:
+        network: the generator, of one style at a time.
+        channels: of pictures that styles are taken of.
+        size: that they are brought to.
+        stretch: whatever their proportions; else their middle is cut out.
+    """
+
+    planes: tuple[str, ...] = ()
+    has_strength = False
+
+    def __init__(
+        self, network: StarGANv2Fixed | SPADEFixed, *, channels: int, size: AnySize, stretch: bool
+    ) -> None:
+        self.network = network
+        self.channels = channels
+        self.size = Size.of(size)
+        self.stretch = stretch
+        self._source: int | Tensor = 0
+        self._lock = threading.Lock()
+
+    def by_seed(self, seed: int) -> None:
+        """Take the style that a seed stands for: always the same, on every device."""
+        self._source = seed
+
+    def by_reference(self, image: Tensor | Path) -> None:
+        """Take the style of a picture: (C, H, W), uint8 or in -1..1, or a file.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        if isinstance(image, Path):
+            image = torch.from_numpy(read_image(image, self.channels)).permute(2, 0, 1)
+        self._source = fitted_to(to_signed(image[None]).float(), self.size, stretch=self.stretch)
+
+    @property
+    def reference(self) -> Tensor:
+        """The image that styles are taken of, (1, C, H, W) of `size`, in -1..1."""
+        assert isinstance(self._source, Tensor)
+        return self._source
+
+    def style(self, asked: Asked = None) -> Tensor:
+        """Return the style (numbers,) that is asked for."""
+        raise NotImplementedError
+
+    @contextmanager
+    def telling(
+        self, images: Tensor, asked: Asked = None, labels: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        style = self.style(asked)
+        with self._lock:  # the network has one style at a time
+            self.network.set_style(style)
+            yield images
+
+
+class PictureStyler(Styles):
+    """Gives a generator of label maps its style: that of a picture, or one from noise.
+
+    Arguments:
+        network: the generator, of one style at a time.
+        style_encoder: (N, C, H, W) -> mean and logvar of a style, of which the mean is
+            taken.
+        numbers: of a style.
+        channels, size, stretch: of pictures.
+    """
+
+    def __init__(
+        self,
+        network: SPADEFixed,
+        style_encoder: nn.Module,
+        numbers: int,
+        *,
+        channels: int,
+        size: AnySize,
+        stretch: bool,
+    ) -> None:
+        super().__init__(network, channels=channels, size=size, stretch=stretch)
+        self.style_encoder = style_encoder.eval()
+        self.numbers = numbers
+
+    @torch.no_grad()
+    def style(self, asked: Asked = None) -> Tensor:
+        """Return the style (numbers,).
+
+        Raises:
+            OptionsError: a domain is asked for.
+        """
+        if asked is not None:
+            raise OptionsError(f"domain (={asked!r}) means nothing to this network.")
+        if isinstance(self._source, Tensor):
+            where = next(self.style_encoder.parameters()).device
+            mean, _ = self.style_encoder(self._source.to(where))
+            style: Tensor = mean[0]
+            return style
+        chance = torch.Generator().manual_seed(self._source)
+        return torch.randn(self.numbers, generator=chance)
+
+
+class Styler(Styles, Conditioner):
     """Gives a generator the style of what is asked for.
 
     Arguments:
@@ -45,7 +146,7 @@ class Styler(Conditioner):
     def __init__(
         self,
         labels: LabelSpace,
-        network: FixedStyleGenerator,
+        network: StarGANv2Fixed,
         mapping_network: nn.Module,
         style_encoder: nn.Module,
         *,
@@ -54,42 +155,10 @@ class Styler(Conditioner):
         stretch: bool,
         asked: Asked = None,
     ) -> None:
-        super().__init__(labels, None, size=size, stretch=stretch, asked=asked)
-        self.channels = channels
-        self.network = network
+        Styles.__init__(self, network, channels=channels, size=size, stretch=stretch)
+        Conditioner.__init__(self, labels, None, size=size, stretch=stretch, asked=asked)
         self.mapping_network: Any = mapping_network.eval()
         self.style_encoder = style_encoder.eval()
-        self._source: int | Tensor = 0
-        self._lock = threading.Lock()
-
-    @property
-    def planes(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def has_strength(self) -> bool:
-        return False
-
-    def by_seed(self, seed: int) -> None:
-        """Take the style that a seed stands for: always the same, on every device."""
-        self._source = seed
-
-    def by_reference(self, image: Tensor | Path) -> None:
-        """Take the style of an image as one of the domain that is asked for: (C, H, W), uint8 or in
-        -1..1, or a file.
-
-        Raises:
-            DataError: the file cannot be read.
-        """
-        if isinstance(image, Path):
-            image = torch.from_numpy(read_image(image, self.channels)).permute(2, 0, 1)
-        self._source = fitted_to(to_signed(image[None]).float(), self.size, stretch=self.stretch)
-
-    @property
-    def reference(self) -> Tensor:
-        """The image that styles are taken of, (1, C, H, W) of `size`, in -1..1."""
-        assert isinstance(self._source, Tensor)
-        return self._source
 
     @torch.no_grad()
     def style(self, asked: Asked = None) -> Tensor:
@@ -110,22 +179,16 @@ class Styler(Conditioner):
             style = self.mapping_network(noise.to(device), domain)
         return style[0]
 
-    @contextmanager
-    def telling(
-        self, images: Tensor, asked: Asked = None, labels: Tensor | None = None
-    ) -> Iterator[Tensor]:
-        style = self.style(asked)
-        with self._lock:  # the network has one style at a time
-            self.network.set_style(style)
-            yield images
-
     def __call__(self, images: Tensor, asked: Asked = None, labels: Tensor | None = None) -> Tensor:
         """Return the style for each of some images, (N, style_dim)."""
         return self.style(asked).expand(len(images), -1).to(images.device)
 
 
 def each_style(
-    conditioner: Conditioner, seed: int | None, count: int | None, references: Sequence[Path]
+    conditioner: Conditioner | Styles,
+    seed: int | None,
+    count: int | None,
+    references: Sequence[Path],
 ) -> Iterator[str]:
     """Set one style after the other, and yield a name for it; "" if it is the only one.
 
@@ -139,11 +202,11 @@ def each_style(
         OptionsError: styles are chosen of a model that has none, or in two ways.
         DataError: a reference cannot be read.
     """
-    if not isinstance(conditioner, Styler):
+    if not isinstance(conditioner, Styles):
         if seed is not None or count is not None or references:
             raise OptionsError(
                 "--seed, --count and --reference choose among styles, and this model has none: "
-                "they are for stargan-v2."
+                "they are for stargan-v2 and spade-vae."
             )
         yield ""
         return
@@ -166,7 +229,10 @@ def each_style(
 
 
 def settle_style(
-    conditioner: Conditioner | None, domain: str | None, seed: int | None, reference: Path | None
+    conditioner: Conditioner | Styles | None,
+    domain: str | None,
+    seed: int | None,
+    reference: Path | None,
 ) -> str:
     """Settle the one style that a generator is to translate into; return it in words, "" for a
     generator without styles.
@@ -176,11 +242,17 @@ def settle_style(
         DataError: the reference cannot be read.
     """
     asked = domain is not None or seed is not None or reference is not None
+    if isinstance(conditioner, PictureStyler):
+        if domain is not None:
+            raise OptionsError(f"domain (={domain!r}) means nothing to this model: leave it out.")
+        for _ in each_style(conditioner, seed, None, [reference] if reference else []):
+            conditioner.network.set_style(conditioner.style())
+        return f"like {reference.name}" if reference else f"by seed {seed or 0}"
     if not isinstance(conditioner, Styler):
         if asked:
             raise OptionsError(
                 "--domain, --seed and --reference settle a style, and this model has none: they "
-                "are for stargan-v2. Leave them out."
+                "are for stargan-v2 and spade-vae. Leave them out."
             )
         return ""
     if domain is None:

@@ -23,14 +23,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from i2i.core.batch import to_bytes, to_signed
+from i2i.core.label_maps import LabelMaps
 from i2i.core.labels import Asked
 from i2i.data.images import file as image_file
 from i2i.data.images import frames
 from i2i.data.images import read as reading
-from i2i.data.images.file import AnyArray, AnyPixels
+from i2i.data.images.file import AnyArray, AnyPixels, LoadedImage
+from i2i.data.images.labels import to_maps
 from i2i.data.volumes.volume import Cut
 from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError, did_you_mean
 from i2i.inference.conditioner import Conditioner
+from i2i.inference.styler import PictureStyler
 from i2i.inference.tiles import SMALLEST_TILE, Plan, Region, Step, UntileableError, trace
 from i2i.networks.inference import drawing_from, inference_copy
 from i2i.system.cpu import note_threads, require_threads
@@ -89,7 +92,9 @@ class Translator:
             "auto" for where the memory would not suffice otherwise, by an estimate or because it
             has run out. With dropout on, tiles of one size draw the same chances every time, but
             not those of the whole image.
-        conditioner: what tells a network of many domains which of them is asked for.
+        conditioner: what tells a network of many domains which of them is asked for, or a network
+            of styles in which.
+        labels: of what it takes and of what it makes, what label maps hold; None for images.
         trained_size: shorter side that images had in the training before they were cropped, in
             pixels; None where that is not known.
         paired: whether it was trained on pairs of images, which may lie side by side in one file.
@@ -114,7 +119,8 @@ class Translator:
         precision: str = "fp32",
         seed: int = 0,
         tile: int | Literal["auto", "off"] = "auto",
-        conditioner: Conditioner | None = None,
+        conditioner: Conditioner | PictureStyler | None = None,
+        labels: tuple[LabelMaps | None, LabelMaps | None] = (None, None),
         trained_size: int | None = None,
         paired: bool = False,
         checkpoint: Path | None = None,
@@ -135,6 +141,7 @@ class Translator:
         self.seed = seed
         self.tile = tile
         self.conditioner = conditioner
+        self.labels = labels
         self.trained_size = trained_size
         self.paired = paired
         self.cut = Cut()
@@ -164,9 +171,14 @@ class Translator:
             raise OptionsError(f"strength (={strength:g}) must be between 0 and 1.")
         self._mixed = 1.0
         self.strength_said = f"strength {strength:g}: of the labels that the generator is told"
-        if self.conditioner is not None and self.conditioner.has_strength:
+        if isinstance(self.conditioner, Conditioner) and self.conditioner.has_strength:
             self.conditioner.strength = strength
             return
+        if any(self.labels):
+            raise OptionsError(
+                f"strength (={strength:g}) mixes results with their inputs, and label maps cannot "
+                "be mixed with images: leave it out."
+            )
         if self.input_channels != self.output_channels:
             raise OptionsError(
                 f"strength (={strength:g}) mixes results with their inputs, which have "
@@ -230,6 +242,9 @@ class Translator:
                 converted to the channels needed (`image_file.from_image`);
                 the path of an image file, or the bytes of one, for which a Pillow image is
                 returned;
+                of label maps also a tensor (N, 1, H, W) or an array (H, W) or (N, H, W, 1) of the
+                numbers of classes, uint8, with three bytes of the number of the object behind them
+                for a network that sees objects; or their planes as floating point;
                 or a list of these, of any sizes, for which a list is returned.
             domain: what to translate to, for models of many domains; or which attributes to change,
                 and whether they shall hold. By default what the conditioner was made for.
@@ -238,9 +253,9 @@ class Translator:
 
         Returns:
             The same notation, dtype, device and size, with the output's channels; for a Pillow
-            image, a path or bytes an image of mode "L" (one channel), "RGB" (three) or "RGBA"
-            (four), with the alpha of the input if it has some, and "I;16" for one channel of 16
-            bits.
+            image, a path or bytes an image of mode "L" (one channel), "RGB" (three), "RGBA"
+            (four) or "P" (label maps: the numbers of classes and their colours), with the alpha of
+            the input if it has some, and "I;16" for one channel of 16 bits.
 
         Raises:
             DataError: this is no image, has another number of channels, or its values lie outside
@@ -252,37 +267,38 @@ class Translator:
             torch.OutOfMemoryError: the memory does not suffice, nor for tiles unless they are off.
         """
         self._require_process()
+        if self.labels[0] is not None and not isinstance(
+            images, Tensor | np.ndarray | list | tuple
+        ):
+            maps = to_maps(_opened(images), self.labels[0])
+            made = self._tensor(to_tensor([maps]), domain, labels)
+            return image_file.to_image(self.result(LoadedImage(maps), to_pixels(made)[0]))
         if isinstance(images, Tensor):
             return self._tensor(images, domain, labels)
         if isinstance(images, np.ndarray):
             return self._array(images, domain, labels)
-        if isinstance(images, str | Path):
-            path = Path(images)
-            frames.require_one(path)
-            image = image_file.read(path, self.input_channels, keep_alpha=True)
-        elif isinstance(images, bytes | bytearray | memoryview):
-            frames.require_one(io.BytesIO(images))
-            opened = reading.open_image(io.BytesIO(images))
-            image = image_file.from_image(opened, self.input_channels, keep_alpha=True)
-        elif isinstance(images, Image.Image):
-            images.load()
-            upright = reading.upright(images)
-            image = image_file.from_image(upright, self.input_channels, keep_alpha=True)
-        elif isinstance(images, list | tuple):
+        if isinstance(images, list | tuple):
             if labels is not None and len(labels) != len(images):
                 raise DataError(f"There are {len(images)} images, but {len(labels)} labels.")
             rows = [None] * len(images) if labels is None else labels.split(1)
             return [self(each, domain, row) for each, row in zip(images, rows, strict=True)]
+        if isinstance(images, str | Path):  # which may have more than a Pillow image can hold
+            frames.require_one(Path(images))
+            image = image_file.read(Path(images), self.input_channels, keep_alpha=True)
         else:
-            raise DataError(
-                f"A {type(images).__name__} cannot be translated: expected a path, the bytes of a "
-                "file, a Pillow image, a NumPy array, a tensor, or a list of these."
-            )
+            opened = _opened(images)
+            image = image_file.from_image(opened, self.input_channels, keep_alpha=True)
         pixels = to_pixels(self._tensor(to_tensor([image.pixels]), domain, labels))[0]
-        return image_file.to_image(image._replace(pixels=pixels))
+        return image_file.to_image(self.result(image, pixels))
+
+    def result(self, image: LoadedImage, pixels: AnyPixels) -> LoadedImage:
+        """What an image has become, with what belongs to it; of label maps with their colours."""
+        if self.labels[1] is None:
+            return image._replace(pixels=pixels)
+        return LoadedImage(pixels, palette=(*self.labels[1].colours, (0, 0, 0)))
 
     def _array(self, images: AnyArray, domain: Asked, labels: Tensor | None) -> AnyArray:
-        channels = self.input_channels
+        channels = self._channels_of(images.dtype == np.uint8)
         native = images.dtype.newbyteorder("=")
         if native not in (np.uint8, np.uint16) and native.kind != "f":
             raise DataError(
@@ -319,7 +335,7 @@ class Translator:
                 f"The images are {dtype}: expected torch.uint8 (0..255), torch.uint16 (0..65535) "
                 "or floating point (-1..1)."
             )
-        channels = self.input_channels
+        channels = self._channels_of(dtype == torch.uint8)
         if images.ndim not in (3, 4) or images.shape[-3] != channels or images.numel() == 0:
             raise DataError(
                 f"The images are of shape {tuple(images.shape)}: expected (N, {channels}, H, W) "
@@ -328,7 +344,9 @@ class Translator:
         if dtype.is_floating_point:
             _require_range(images)
         batch = images if images.ndim == 4 else images[None]
-        if dtype == torch.uint16:  # which torch hardly computes with
+        if self.labels[0] is not None:
+            batch = self._planes(batch)
+        elif dtype == torch.uint16:  # which torch hardly computes with
             batch = batch.float() / 32767.5 - 1
         if self.conditioner is not None:
             with self.conditioner.telling(batch, domain, labels) as told:
@@ -348,12 +366,38 @@ class Translator:
         if self._mixed != 1:
             before = to_signed(batch).to(translated)
             translated = torch.lerp(before, translated, self._mixed)
-        if dtype == torch.uint8:
+        if self.labels[1] is not None and not dtype.is_floating_point:
+            translated = self.labels[1].decided(translated)
+        elif dtype == torch.uint8:
             translated = to_bytes(translated)
         elif dtype == torch.uint16:
             translated = _to_words(translated)
         translated = translated.to(images.device, dtype)
         return translated if images.ndim == 4 else translated[0]
+
+    def _channels_of(self, in_bytes: bool) -> int:
+        """Channels of what is given: of label maps those of the maps, or their planes."""
+        labels = self.labels[0]
+        return self.input_channels if labels is None or not in_bytes else labels.channels
+
+    def _planes(self, maps: Tensor) -> Tensor:
+        """The planes of label maps, on the device.
+
+        Raises:
+            DataError: there is a number of no class.
+        """
+        labels = self.labels[0]
+        assert labels is not None
+        if maps.is_floating_point():
+            return maps
+        if maps.dtype != torch.uint8:
+            raise DataError(f"Label maps are {maps.dtype}: expected torch.uint8.")
+        if (most := int(maps[:, 0].max())) > labels.classes:
+            raise DataError(
+                f"A label map holds the number {most}: expected 0..{labels.classes - 1} for the "
+                f"classes, {labels.classes} for what is of none."
+            )
+        return labels.encoded(maps.to(self.device))
 
     def _require_process(self) -> None:
         """Raise a ProcessError where a fork has left behind what the network needs."""
@@ -609,6 +653,27 @@ class Translator:
         return torch.OutOfMemoryError(
             f"{width} x {height} pixels do not fit into the memory of {self.device}{more}"
         )
+
+
+def _opened(image: Any) -> Image.Image:
+    """A Pillow image, the file of a path, or the bytes of one, upright.
+
+    Raises:
+        DataError: it is none of these, or cannot be read.
+    """
+    if isinstance(image, Image.Image):
+        image.load()
+        return reading.upright(image)
+    if isinstance(image, str | Path):
+        frames.require_one(Path(image))
+        return reading.open_image(Path(image))
+    if isinstance(image, bytes | bytearray | memoryview):
+        frames.require_one(io.BytesIO(image))
+        return reading.open_image(io.BytesIO(image))
+    raise DataError(
+        f"A {type(image).__name__} cannot be translated: expected a path, the bytes of a file, a "
+        "Pillow image, a NumPy array, a tensor, or a list of these."
+    )
 
 
 def _room(device: torch.device) -> float:

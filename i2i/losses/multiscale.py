@@ -9,7 +9,11 @@ from i2i.losses.precision import at_least_float32
 
 
 def over_scales(
-    cost: Callable[[Tensor], Tensor], scores: Sequence[Tensor], *, mean: bool = False
+    cost: Callable[..., Tensor],
+    scores: Sequence[Tensor],
+    *,
+    rivals: Sequence[Tensor] | None = None,
+    mean: bool = False,
 ) -> Tensor:
     """Return the sum, or the mean, of a cost over the scales.
 
@@ -22,9 +26,15 @@ def over_scales(
     Args:
         cost: maps scores of any shape to a scalar, as `Adversarial.real` does.
         scores: a tensor for each scale.
+        rivals: those of the other side, which the cost is then given, too, as a function.
         mean: divide by the number of scales.
     """
-    total = torch.stack([cost(of_scale) for of_scale in scores]).sum()
+    if rivals is None:
+        costs = [cost(of_scale) for of_scale in scores]
+    else:
+        pairs = zip(scores, rivals, strict=True)
+        costs = [cost(of_scale, lambda rival=rival: rival) for of_scale, rival in pairs]
+    total = torch.stack(costs).sum()
     return total / len(scores) if mean else total
 
 

@@ -219,7 +219,8 @@ def _network(options: Options, role: str, *numbers: int, **more: Any) -> nn.Modu
         ) from error
     made: nn.Module = network(*numbers, **arguments)
     if chosen.init != "torch":
-        initialise(made, chosen.init, chosen.init_gain)
+        keeps = getattr(network, "keeps_biases", False)
+        initialise(made, chosen.init, chosen.init_gain, zero_biases=not keeps)
     return made
 
 

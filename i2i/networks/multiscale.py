@@ -105,6 +105,8 @@ class MultiScalePatchGAN(MultiScale):
         OptionsError: an unknown name, or a number that is too small.
     """
 
+    keeps_biases = True
+
     def __init__(
         self,
         in_channels: int,

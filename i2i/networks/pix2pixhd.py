@@ -4,7 +4,7 @@ Wang et al., "High-resolution image synthesis and semantic manipulation with con
 2018, section 3.1. Every convolution has a bias, whatever the normalisation.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch.nn.functional as F
@@ -38,6 +38,7 @@ class GlobalGenerator(Checkpointed):
         norm: "batch", "instance" or "none".
 
     Attributes:
+        keeps_biases: the biases of convolutions begin as torch draws them, as published.
         multiple: height and width must be multiples of this, 2**downs; at least twice as much.
 
     Raises:
@@ -45,6 +46,7 @@ class GlobalGenerator(Checkpointed):
     """
 
     multiple: int
+    keeps_biases = True
 
     def __init__(
         self,
@@ -98,8 +100,10 @@ class LocalEnhancer(Checkpointed):
         enhancers: at least 1.
         local_blocks: residual blocks of each enhancer, at least 0.
         norm: "batch", "instance" or "none".
+        coarse_head: whether the global generator has last layers of its own, for `coarse`.
 
     Attributes:
+        keeps_biases: the biases of convolutions begin as torch draws them, as published.
         multiple: height and width must be multiples of this, 2**(downs + enhancers); at least twice
             as much.
 
@@ -108,6 +112,7 @@ class LocalEnhancer(Checkpointed):
     """
 
     multiple: int
+    keeps_biases = True
 
     def __init__(
         self,
@@ -120,6 +125,7 @@ class LocalEnhancer(Checkpointed):
         enhancers: Annotated[int, Ge(1), Le(8), "doublings around the global generator"] = 1,
         local_blocks: Annotated[int, Ge(0), Le(256), "residual blocks of each enhancer"] = 3,
         norm: Norm = "instance",
+        coarse_head: bool = False,
     ) -> None:
         super().__init__()
         require_at_least("enhancers", enhancers, 1)
@@ -130,6 +136,8 @@ class LocalEnhancer(Checkpointed):
         self.model = nn.Sequential(
             *_body(in_channels, width=inside, downs=downs, blocks=blocks, norm=norm)
         )
+        layers = _to_image(inside, out_channels) if coarse_head else []
+        self.coarse_head = nn.Sequential(*layers)
         for n in range(1, enhancers + 1):
             channels = width * 2 ** (enhancers - n)
             first = [*_from_image(in_channels, channels, norm), *_halving(channels, norm)]
@@ -162,10 +170,20 @@ class LocalEnhancer(Checkpointed):
             features = self.run(self._half(n, 2), local + features)
         return features
 
-    def outermost(self) -> Iterator[nn.Parameter]:
-        """The parameters of the last enhancer, all that is trained while the rest is kept fixed."""
-        for half in (1, 2):
-            yield from self._half(self.enhancers, half).parameters()
+    def coarse(self, images: Tensor) -> Tensor:
+        """What the global generator makes by itself of the smallest images of the pyramid.
+
+        Returns:
+            (N, out_channels, H', W') in -1..1, H and W halved `enhancers` times.
+        """
+        for _ in range(self.enhancers):
+            images = halved(images)
+        made: Tensor = self.coarse_head(self.run(self.model, images))
+        return made
+
+    def outermost(self) -> tuple[nn.Module, nn.Module]:
+        """The two halves of the last enhancer, all that is trained while the rest is kept fixed."""
+        return self._half(self.enhancers, 1), self._half(self.enhancers, 2)
 
     def _half(self, n: int, half: int) -> nn.Sequential:
         module = self.get_submodule(f"model{n}_{half}")

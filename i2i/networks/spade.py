@@ -4,8 +4,9 @@ Park et al., "Semantic image synthesis with spatially-adaptive normalization", C
 and appendix A. The discriminator is `multiscale.SpectralPatchGAN`.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +26,8 @@ from i2i.networks.multiscale import behind
 from i2i.networks.spectral import HookedConv2d
 
 NORMS = ("batch", "instance")
-DOUBLINGS = {"normal": 5, "more": 6, "most": 7}
-"""How often the generator doubles the map that it starts from."""
+DOUBLINGS = {"least": 3, "less": 4, "normal": 5, "more": 6, "most": 7}
+"""How often the generator doubles the map that it starts from; published from 5 on."""
 ENCODED = 256
 """Height and width at which the encoder looks at an image."""
 
@@ -131,7 +132,7 @@ class SPADEGenerator(nn.Module):
         size: height and width of the images; only needed with a style.
         width: channels of the last block but for "most", where they are half as many; the first
             blocks have 16 times as many.
-        upsampling: "normal", "more" or "most": 5, 6 or 7 doublings.
+        upsampling: "least", "less", "normal", "more" or "most": 3 to 7 doublings.
         style: numbers of a style vector; 0 for none.
         norm: "batch" or "instance", what the features are normalised by before the labels act.
         kernel: 3 or 5, size of the convolutions of the label map.
@@ -155,9 +156,9 @@ class SPADEGenerator(nn.Module):
         *,
         width: Width = 64,
         upsampling: Annotated[
-            Literal["normal", "more", "most"], "5, 6 or 7 doublings of the first map"
+            Literal["least", "less", "normal", "more", "most"], "3 to 7 doublings of the first map"
         ] = "normal",
-        style: Annotated[int, Ge(0), Le(65536), "numbers of a style vector; 0 for none"] = 0,
+        style: int = 0,
         norm: Annotated[
             Literal["batch", "instance"], "normalisation before the labels act"
         ] = "batch",
@@ -173,7 +174,9 @@ class SPADEGenerator(nn.Module):
         if kernel not in (3, 5):
             raise OptionsError(f"kernel is {kernel}, but must be 3 or 5.")
         self.style, self.multiple = style, 2 ** DOUBLINGS[upsampling]
-        self.doubles_middle = upsampling != "normal"
+        self.doubles_head = DOUBLINGS[upsampling] > 4
+        self.doubles_middle = DOUBLINGS[upsampling] > 5
+        self.doubles_first = DOUBLINGS[upsampling] > 3
         most = 16 * width
 
         def block(before: int, after: int) -> SPADEBlock:
@@ -200,6 +203,14 @@ class SPADEGenerator(nn.Module):
         for i, (before, after) in enumerate(pairwise(widths)):
             self.add_module(f"up_{i}", block(before, after))
         self.conv_img = nn.Conv2d(widths[-1], out_channels, 3, padding=1)
+
+    @staticmethod
+    def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to change for images of `size` pixels: the first map has 2 at least."""
+        if size >> DOUBLINGS[options["upsampling"]] >= 2:
+            return {}
+        fitting = [name for name, times in DOUBLINGS.items() if size >> times >= 2]
+        return {"upsampling": fitting[-1]} if fitting else {}
 
     def _start(self, size: tuple[int, int] | None) -> tuple[int, int]:
         """Height and width of the first map."""
@@ -236,14 +247,27 @@ class SPADEGenerator(nn.Module):
             height, width = labels.shape[2] // self.multiple, labels.shape[3] // self.multiple
             features = self.fc(F.interpolate(labels, size=(height, width)))
         else:
-            features = self.fc(style).unflatten(1, (-1, *self.start))
-        features = _doubled(self.head_0(features, labels))
+            features = self.styled(style)
+        return self.drawn(features, labels)
+
+    def styled(self, style: Tensor) -> Tensor:
+        """The first map (N, C, h, w) of a style (N, style)."""
+        first: Tensor = self.fc(style).unflatten(1, (-1, *self.start))
+        return first
+
+    def drawn(self, features: Tensor, labels: Tensor) -> Tensor:
+        """What becomes of a first map."""
+        features = self.head_0(features, labels)
+        if self.doubles_head:
+            features = _doubled(features)
         features = self.G_middle_0(features, labels)
         if self.doubles_middle:
             features = _doubled(features)
         features = self.G_middle_1(features, labels)
         for i in range(self.ups):
-            features = self.get_submodule(f"up_{i}")(_doubled(features), labels)
+            if i or self.doubles_first:
+                features = _doubled(features)
+            features = self.get_submodule(f"up_{i}")(features, labels)
         images: Tensor = self.conv_img(_leaky(features)).tanh()
         return images
 
@@ -299,6 +323,47 @@ class StyleEncoder(nn.Module):
             features = _leaky(self.get_submodule(f"layer{i}")(features))
         features = features.flatten(1)
         return self.fc_mu(features), self.fc_var(features)
+
+
+class FixedStyleGenerator(nn.Module):
+    """A generator with a style that makes all images in one, with the weights of another.
+
+    Labels of another size than in the training begin with the first map of the style resized
+    (nearest).
+
+    Args:
+        generator: whose layers it shares.
+
+    Attributes:
+        multiple: height and width must be multiples of this.
+    """
+
+    first: Tensor
+
+    def __init__(self, generator: SPADEGenerator) -> None:
+        super().__init__()
+        self.multiple = generator.multiple
+        self.generator = generator
+        with torch.no_grad():
+            weight = generator.conv_img.weight
+            first = generator.styled(weight.new_zeros(1, generator.style))
+        self.register_buffer("first", first)
+
+    @torch.no_grad()
+    def set_style(self, style: Tensor) -> None:
+        """Make images in a style (style,) from now on."""
+        self.first = self.generator.styled(style[None].to(self.first))
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """Map labels (N, in_channels, H, W) to images (N, out_channels, H, W) in -1..1.
+
+        Raises:
+            DataError: H or W is no multiple of `multiple`.
+        """
+        require_size(labels, minimum=self.multiple, multiple=self.multiple)
+        size = labels.shape[2] // self.multiple, labels.shape[3] // self.multiple
+        first = F.interpolate(self.first, size=size).expand(len(labels), -1, -1, -1)
+        return self.generator.drawn(first, labels)
 
 
 def draw_style(mean: Tensor, logvar: Tensor, noise: Tensor | None = None) -> Tensor:

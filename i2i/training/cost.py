@@ -88,6 +88,8 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
     batch = random_batch(options, model)
     if (growing := growth(options)) is not None:
         trainer.steps_done = growing.last_begin  # the stage that costs most
+    elif model.costs_most_at:
+        trainer.steps_done = math.ceil(model.costs_most_at * trainer.length)
     period = period_of(options)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

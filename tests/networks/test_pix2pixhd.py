@@ -129,7 +129,7 @@ def test_every_enhancer_sees_the_image_at_its_size(enhancers):
 def test_the_outermost_enhancer_is_what_is_trained_first():
     network = LocalEnhancer(2, 3, width=2, downs=1, blocks=1, enhancers=2, local_blocks=1)
     named = {id(p): name for name, p in network.named_parameters()}
-    outermost = {named[id(p)] for p in network.outermost()}
+    outermost = {named[id(p)] for half in network.outermost() for p in half.parameters()}
     assert outermost == {name for name in named.values() if name.startswith("model2")}
     assert outermost
 

@@ -134,7 +134,10 @@ def test_the_published_networks_have_the_published_number_of_parameters():
     assert judge["discriminator_1.model3.0.0.weight_orig"].shape == (512, 256, 4, 4)
 
 
-@pytest.mark.parametrize(("upsampling", "doublings"), [("normal", 5), ("more", 6), ("most", 7)])
+@pytest.mark.parametrize(
+    ("upsampling", "doublings"),
+    [("least", 3), ("less", 4), ("normal", 5), ("more", 6), ("most", 7)],
+)
 @pytest.mark.parametrize("style", [0, 4])
 def test_every_depth_gives_images_of_the_size_of_the_labels(upsampling, doublings, style):
     size = (2**doublings, 2 * 2**doublings)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, features
 
+from i2i.core.label_maps import RGB
 from i2i.core.size import AnySize
 from i2i.data.images import read as reading
 from i2i.data.images import sixteen_bit as sixteen
@@ -58,6 +59,9 @@ SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "MPO": ".jpg", "PPM": ".ppm"} | {
 HOLD_ALPHA = frozenset({".avif", ".gif", ".jp2", ".png", ".webp", ".tif", ".tiff"})
 """Suffixes of the formats that can hold transparency."""
 
+HOLD_PALETTE = frozenset({".bmp", ".gif", ".png", ".tif", ".tiff"})
+"""Suffixes of the formats that can hold numbers and a palette of their colours."""
+
 _WRITE_16_BITS = {
     ".png": sixteen.write_png,
     ".tif": sixteen.write_tiff,
@@ -73,12 +77,14 @@ class LoadedImage(NamedTuple):
         alpha: (H, W) of the same type, where the loaded has transparency that no channel holds.
         profile: the ICC colour profile that the file has.
         exif: what the camera wrote, to be written again (`metadata`).
+        palette: of label maps, the colour of each number that a pixel may have.
     """
 
     pixels: AnyPixels
     alpha: AnyPixels | None = None
     profile: bytes | None = None
     exif: bytes | None = None
+    palette: tuple[RGB, ...] = ()
 
 
 def read(path: Path, channels: int, *, keep_alpha: bool) -> LoadedImage:
@@ -213,6 +219,8 @@ def to_image(loaded: LoadedImage) -> Image.Image:
     if values.dtype == np.uint16 and values.shape[2] > 1:
         values = np.rint(values / 257).astype(np.uint8)
     image = Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
+    if loaded.palette:
+        image.putpalette([value for colour in loaded.palette for value in colour])
     if profile := fitting_profile(loaded):
         image.info["icc_profile"] = profile
     return image
@@ -235,6 +243,8 @@ def write(loaded: LoadedImage, path: Path, suffix: str) -> None:
         image = to_image(in_bytes(loaded))
         if suffix == ".gif" and image.mode == "LA":  # whose alpha Pillow would drop
             image = image.convert("RGBA")
+        if image.mode == "P" and suffix not in HOLD_PALETTE:
+            image = image.convert("RGB")
         about: dict[str, Any] = {} if loaded.exif is None else {"exif": loaded.exif}
         image.save(path, **FORMATS[suffix], icc_profile=image.info.get("icc_profile"), **about)
 

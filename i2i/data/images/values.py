@@ -63,8 +63,8 @@ class Range:
     def advice(self) -> str:
         if self.labels:
             return (
-                f"Give each class a colour or grey of its own, such as its number times "
-                f"{int(self.most // self.high)}, and save them again."
+                "Say that they are label maps, so that networks see a plane for each class: "
+                f'[data.A] (or B) kind = "labels", classes = {int(self.high) + 1}.'
             )
         return f"Multiply the values by {self.most / self.high:.4g} and save them again."
 

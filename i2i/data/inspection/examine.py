@@ -18,6 +18,7 @@ from i2i.data.inspection.survey import Survey, survey
 from i2i.data.inspection.usability import (
     balance_findings,
     kind_findings,
+    label_findings,
     name_findings,
     narrow_findings,
     size_findings,
@@ -169,6 +170,7 @@ def _quality_findings(
         *name_findings(found),
         *size_findings(found, checked, crop_size, resize),
         *kind_findings(found, checked.looks),
+        *(label_findings(found, checked) if not found.stored else ()),
         *(each for each in narrow_findings(found, checked) if each.severity != "error"),
     ]
 

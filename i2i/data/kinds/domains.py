@@ -71,6 +71,7 @@ class Domains(DataKind):
     batch = Labelled
     sides = "A"
     has_domains = True
+    task = "Between many domains, or with attributes"
     takes_table = True
     rank = 30
     demo = "domains"

@@ -107,6 +107,9 @@ class DataKind(ABC):
     has_domains: ClassVar[bool] = False
     """Whether a generator is told, in planes beside the image, what to translate to."""
 
+    task: ClassVar[str] = "Other data"
+    """What such data is for, as a heading of `i2i models`."""
+
     part: ClassVar[str] = "domain"
     """What its parts are called, in a sentence."""
 

@@ -64,6 +64,7 @@ class Paired(DataKind):
     batch = Pair
     fields: ClassVar[Fields] = {"source": 0, "target": 1}
     takes_labels = True
+    task = "From pairs: images or label maps, and what they should become"
     has_truth = True
     rank = 10
 

@@ -54,6 +54,7 @@ class Unconditional(DataKind):
     batch = Labelled
     sides = "A"
     translates = False
+    task = "Images from noise"
     rank = 40
     demo = "domains"
     part = "class"

@@ -55,6 +55,7 @@ class TwoDomains(DataKind):
     batch = Unpaired
     fields: ClassVar[Fields] = {"a": 0, "b": 1}
     takes_labels = True
+    task = "From two kinds of images, without pairs"
     rank = 20
     demo = "unpaired"
     takes_root_b = True
@@ -176,7 +177,8 @@ class TwoDomains(DataKind):
         def groups() -> tuple[Groups, Groups]:
             return _sides(source.train, examples, side=side), real
 
-        same = real["A"].images.shape[1] == real["B"].images.shape[1]
+        readers = source.validation.readers  # type: ignore[attr-defined]
+        same = all(each.plain and each.depth == readers[0].depth for each in readers)
         called = source.sides
         notes = [] if called == ("A", "B") else [f"A is {called[0]}, B is {called[1]}."]
         for of, to in ("AB", "BA"):

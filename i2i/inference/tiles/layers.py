@@ -267,6 +267,30 @@ class Average(Layer):
 
 
 @final
+class Halve(Layer):
+    """Every second mean of 3 x 3 values, of which those outside of the image do not count."""
+
+    def channels(self, inputs: list[int]) -> int:
+        return inputs[0]
+
+    def length(self, length: int, axis: int) -> int:
+        return (length + 1) // 2
+
+    def reach(self, want: Span, length: int, axis: int) -> Span:
+        return max(0, 2 * want[0] - 1), min(length, 2 * want[1])
+
+    def __call__(self, tiles: list[Tensor], have: Region, want: Region, whole: Region) -> Tensor:
+        outside: list[int] = []
+        for axis in (1, 0):  # F.pad begins with the last one
+            outside += [
+                have[axis][0] - (2 * want[axis][0] - 1),
+                2 * want[axis][1] - have[axis][1],
+            ]
+        counted = F.pad(torch.ones_like(tiles[0][:, :1]), outside)
+        return F.avg_pool2d(F.pad(tiles[0], outside), 3, 2) / F.avg_pool2d(counted, 3, 2)
+
+
+@final
 class Repeat(Layer):
     """Up-sampling that repeats each pixel."""
 

@@ -15,6 +15,7 @@ from i2i.inference.tiles.layers import (
     Concatenate,
     Convolve,
     ConvolveTransposed,
+    Halve,
     Layer,
     Normalise,
     Pad,
@@ -38,6 +39,9 @@ _ACTIVATIONS = (
 )
 _FUNCTIONS = {torch.relu: nn.ReLU(), F.relu: nn.ReLU(), torch.tanh: nn.Tanh()}
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_HALVING = {"stride": 2, "padding": 1, "count_include_pad": False}
+"""How the image pyramid of pix2pixHD is made."""
+
 _SIDE = 2**12
 
 
@@ -187,6 +191,8 @@ class _Features:
     def __torch_function__(
         cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> "_Features":
+        if function is F.avg_pool2d and args[1:] == (3,) and kwargs == _HALVING:
+            return cast(_Features, args[0]).program.append(Halve(), args[0])
         # Functions of torch that are written in Python hand on their defaults as well.
         kwargs = {key: value for key, value in (kwargs or {}).items() if value not in (None, False)}
         if (layer := _layer(function, args[1:], kwargs)) is not None:
