@@ -26,10 +26,6 @@ from shrunk import shrunk
 RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def grey(values: object, mode: str = "uint8") -> Image.Image:
     return Image.fromarray(np.array(values, dtype=mode))
 
@@ -142,7 +138,7 @@ def test_geometry_takes_pixels_of_maps_and_moves_both_sides_alike(geometry: type
 def test_a_data_set_gives_maps_and_their_objects(streets: Path) -> None:
     options = shrunk("pix2pix", *OBJECTS, f"data.root={streets}")
     assert options.data.input_channels == 4
-    source = open_source(options, "paired", silent)
+    source = open_source(options, "paired")
     sample = source.train[0]
     assert sample.source.shape == (4, 16, 16)
     assert sample.source.dtype == torch.uint8
@@ -166,7 +162,7 @@ def test_labels_may_be_half_of_an_image(tmp_path: Path) -> None:
     )  # fmt: skip
     found = readers(options.data, tmp_path)
     both = PairedImages(
-        open_source(options, "paired", silent).train.pairs,
+        open_source(options, "paired").train.pairs,
         JointGeometry(16, 16, "none", flip=False, nearest="B"),
         direction="BtoA",
         readers=(found["A"], found["B"]),
@@ -178,11 +174,11 @@ def test_labels_may_be_half_of_an_image(tmp_path: Path) -> None:
 def test_unknown_classes_are_named_before_a_training(streets: Path) -> None:
     options = shrunk("pix2pix", "data.A.kind=labels", "data.A.classes=2", f"data.root={streets}")
     with pytest.raises(DataError, match=r"of no class: 2 \([\d,]+ pixels of 4 files\)") as error:
-        open_source(options, "paired", silent)
+        open_source(options, "paired")
     assert "data.A.ignore" in str(error.value)
     (streets / "objects/train0.png").unlink()
     with pytest.raises(DataError, match="no map of objects: expected one that is called 'train0'"):
-        open_source(shrunk("pix2pix", *OBJECTS, f"data.root={streets}"), "paired", silent)
+        open_source(shrunk("pix2pix", *OBJECTS, f"data.root={streets}"), "paired")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +203,7 @@ def test_what_is_said_of_label_maps_must_make_sense(settings: list[str], message
 def test_data_of_one_side_has_no_label_maps(streets: Path) -> None:
     options = shrunk("dcgan", *LABELS, f"data.root={streets}")
     with pytest.raises(OptionsError, match="is for models of two sides"):
-        open_source(options, "unconditional", silent)
+        open_source(options, "unconditional")
 
 
 def test_colours_of_maps_are_never_changed_but_they_move_with_their_pictures(
@@ -218,9 +214,9 @@ def test_colours_of_maps_are_never_changed_but_they_move_with_their_pictures(
         '{name="InvertImg", p=1.0, on="B"}]'
     )
     settings = (*LABELS, f"data.root={streets}", "data.crop_size=20", "data.load_size=20")
-    plain = open_source(shrunk("pix2pix", *settings, "data.flip=false"), "paired", silent).train
+    plain = open_source(shrunk("pix2pix", *settings, "data.flip=false"), "paired").train
     turned = open_source(
-        shrunk("pix2pix", *settings, "data.flip=false", transforms), "paired", silent
+        shrunk("pix2pix", *settings, "data.flip=false", transforms), "paired"
     ).train
     for position in range(4):
         before, after = plain[position], turned[position]
@@ -228,7 +224,7 @@ def test_colours_of_maps_are_never_changed_but_they_move_with_their_pictures(
         assert torch.equal(after.target, 255 - before.target.rot90(1, (1, 2)))
     wrong = shrunk("pix2pix", *settings, 'data.transforms=[{name="InvertImg", on="A"}]')
     with pytest.raises(OptionsError, match="side A has label maps"):
-        open_source(wrong, "paired", silent)
+        open_source(wrong, "paired")
 
 
 def test_augmentation_on_the_device_moves_planes_whole() -> None:

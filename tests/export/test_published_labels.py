@@ -16,10 +16,6 @@ from recordings import REFERENCE, Vectors
 from shrunk import shrunk
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def recorded(name: str) -> Vectors:
     return Vectors(REFERENCE / f"{name}.safetensors")
 
@@ -42,11 +38,10 @@ CASES: list[tuple[str, dict[str, str], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("model", "networks", "flags"), CASES)
 def test_recorded_networks_are_recognised_and_come_back(
-    model: str, networks: dict[str, str], flags: dict[str, Any], tmp_path: Path
+    model: str, networks: dict[str, str], flags: dict[str, Any], tmp_path: Path, said: list[str]
 ) -> None:
     source = files(tmp_path / "theirs", **networks)
-    said: list[str] = []
-    folder = import_published(source, "a", runs_dir=tmp_path / "runs", say=said.append, **flags)
+    folder = import_published(source, "a", runs_dir=tmp_path / "runs", **flags)
     options, ours, _ = load_model(folder)
     record = recorded(networks["G"])
     assert options.model == model
@@ -58,7 +53,7 @@ def test_recorded_networks_are_recognised_and_come_back(
         [given] = record.under("input").values()
         made = ours.double().eval().generator(given.double())
     assert record.error("output.eval", made) < 1e-9
-    written = export_published(folder, tmp_path / "back", say=said.append)
+    written = export_published(folder, tmp_path / "back")
     assert {path.name for path in written} == {f"latest_net_{each}.pth" for each in networks}
     for path in written:
         before = torch.load(source / path.name, weights_only=True)
@@ -73,7 +68,7 @@ def test_an_encoder_beside_a_generator_makes_it_one_of_styles(tmp_path: Path) ->
     folder = files(tmp_path / "theirs", G="spade_generator_vae")
     encoder = StyleEncoder(3, 16, width=1)  # the recorded one has styles of another length
     torch.save(encoder.state_dict(), folder / "latest_net_E.pth")
-    run = import_published(folder, "a", runs_dir=tmp_path / "runs", say=silent)
+    run = import_published(folder, "a", runs_dir=tmp_path / "runs")
     options, _, _ = load_model(run)
     assert options.model == "spade-vae"
     translator = load_translator(run, device="cpu")
@@ -88,16 +83,14 @@ def test_what_planes_mean_is_said_by_the_flags(tmp_path: Path) -> None:
     torch.save(model.generator.state_dict(), tmp_path / "g/latest_net_G.pth")
     run = import_published(
         *(tmp_path / "g", "a"),
-        runs_dir=tmp_path / "runs", no_instances=True, dont_care=True, say=silent,
+        runs_dir=tmp_path / "runs", no_instances=True, dont_care=True,
     )  # fmt: skip
     side = load_model(run)[0].data.A
     assert (side.classes, side.ignore_plane, side.instances) == (5, True, "")
     unet = build_model(load_options(shrunk("pix2pix")))
     torch.save(unet.generator.state_dict(), tmp_path / "g/latest_net_G.pth")
     with pytest.raises(CheckpointError, match="are for pix2pixHD and SPADE"):
-        import_published(
-            tmp_path / "g", "b", runs_dir=tmp_path / "runs", no_instances=True, say=silent
-        )
+        import_published(tmp_path / "g", "b", runs_dir=tmp_path / "runs", no_instances=True)
 
 
 def test_the_coarse_head_stays_here(tmp_path: Path) -> None:
@@ -106,5 +99,5 @@ def test_the_coarse_head_stays_here(tmp_path: Path) -> None:
 
     trainer = build_trainer(model, build_model(model), images=4)
     trainer.save(tmp_path / "a.pt")
-    [first, *_] = export_published(tmp_path / "a.pt", tmp_path / "out", say=silent)
+    [first, *_] = export_published(tmp_path / "a.pt", tmp_path / "out")
     assert not any("coarse" in key for key in torch.load(first, weights_only=True))

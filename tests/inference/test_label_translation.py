@@ -22,10 +22,6 @@ LABELS = ("data.A.kind=labels", "data.A.classes=3")
 OBJECTS = (*LABELS, "data.A.instances=objects")
 
 
-def silent(line: str) -> None:
-    pass
-
-
 @pytest.fixture
 def streets(tmp_path: Path) -> Path:
     """Pairs: labels of 3 classes (A), pictures (B), and maps that number the objects."""
@@ -96,7 +92,7 @@ def test_a_label_map_that_is_made_has_numbers_and_colours(tmp_path: Path) -> Non
 @pytest.fixture
 def run(streets: Path, tmp_path: Path) -> Path:
     options = shrunk("pix2pixhd", *OBJECTS, f"data.root={streets}", "train.steps=1")
-    return train.start(options, tmp_path / "runs", "a", device="cpu", say=silent).folder
+    return train.start(options, tmp_path / "runs", "a", device="cpu").folder
 
 
 def test_folders_of_label_maps_and_of_their_objects(
@@ -171,7 +167,7 @@ def test_a_seed_is_a_style_and_a_picture_is_one(styled: Translator, tmp_path: Pa
 
 def test_as_many_styles_as_asked_for_each_in_its_folder(streets: Path, tmp_path: Path) -> None:
     options = shrunk("spade-vae", *LABELS, f"data.root={streets}", "train.steps=1")
-    run = train.start(options, tmp_path / "runs", "a", device="cpu", say=silent).folder
+    run = train.start(options, tmp_path / "runs", "a", device="cpu").folder
     common = ("translate", streets / "val/A", "--checkpoint", run, "--device", "cpu")
     result = invoke(common[0], common[1], tmp_path / "many", *common[2:], "--count", 2)
     assert result.exit_code == 0, result.output
