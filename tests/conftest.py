@@ -17,7 +17,8 @@ from i2i.metrics import distance
 torch.set_num_threads(1)
 
 # What a shell starts in the background ignores Ctrl-C, and so would what the tests start and stop.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+with contextlib.suppress(ValueError):  # in another thread than the main one
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
