@@ -18,7 +18,7 @@ from i2i.errors import CheckpointError, DataError
 from i2i.export.bundle import export_bundle
 from i2i.export.published import export_published
 from i2i.export.sources.zoo import Download, ZooCard, fetched, read_zoo
-from i2i.inference.load import load_translator
+from i2i.inference.load import load_sampler, load_translator
 from i2i.runs.bundle import WEIGHTS
 from i2i.training.build import build_trainer
 from shrunk import shrunk
@@ -44,7 +44,7 @@ def picture(size: int = 32) -> Image.Image:
 
 def test_every_card_names_two_places_and_those_of_our_own_are_small_and_whole() -> None:
     zoo = read_zoo()
-    assert {"landscape", "seasons", "horse2zebra", "edges2shoes"} <= zoo.keys()
+    assert {"landscape", "seasons", "fashion", "horse2zebra", "edges2shoes"} <= zoo.keys()
     for card in zoo.values():
         if card.download is not None:
             assert len(card.download.urls) > 1, card.name
@@ -77,6 +77,9 @@ def test_those_of_our_own_do_what_they_have_learnt_without_a_network(tmp_path: P
             for image in (Image.open(made), rendered[target], rendered[source])
         )
         assert np.abs(output - truth).mean() < 0.6 * np.abs(before - truth).mean(), name
+    images = load_sampler("zoo:fashion", device="cpu")([1, 2, 3, 4], label="trouser").float()
+    assert images.shape == (4, 1, 28, 28)
+    assert images[..., 10:18].mean() > 2 * images[..., :4].mean(), "trousers stand in the middle"
 
 
 def test_published_weights_are_fetched_once_and_verified(tmp_path: Path) -> None:
