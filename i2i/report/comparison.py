@@ -135,7 +135,7 @@ def _measures(
         return tuple(common), notes
     found = []
     for word in wanted:
-        fitting = [name for name in common if word in (name, read_signal(name.split()[0]).base)]
+        fitting = [name for name in common if word in _called(name)]
         if not fitting:
             raise OptionsError(
                 f"{word!r} is no figure that all of the runs have.{did_you_mean(word, common)} "
@@ -143,6 +143,12 @@ def _measures(
             )
         found += fitting
     return tuple(dict.fromkeys(found)), notes
+
+
+def _called(name: str) -> set[str]:
+    """What a figure may be asked for as: in full, or without what it was measured with."""
+    base = read_signal(name.partition(" ")[0]).base
+    return {name, base, base.removesuffix("-unweighted")}
 
 
 def _cell(variant: Variant, baseline: Variant, measure: str) -> Cell:

@@ -82,6 +82,7 @@ def test_variants_differ_in_more_than_seeds(table: ComparisonTable) -> None:
     ]
     assert table.best("psnr") == "objective.l1=10"
     assert table.best("fid(inception)") == "objective.l1=100"
+    assert compare(table.variants, measures=["fid"]).measures == ("fid(inception)",)
 
 
 def test_figures_are_those_of_numpy_and_scipy(table: ComparisonTable) -> None:
