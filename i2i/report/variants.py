@@ -59,7 +59,7 @@ class Variant:
 
 
 def read_runs(folders: Iterable[Path]) -> list[tuple[Path, Record]]:
-    """Read the folders of runs; of a folder that holds runs, all of them.
+    """Read the folders of runs; of a folder that holds runs, all of them, the oldest first.
 
     Raises:
         RunError: one is no folder of a run.
@@ -67,9 +67,16 @@ def read_runs(folders: Iterable[Path]) -> list[tuple[Path, Record]]:
     found: dict[Path, Record] = {}
     for folder in folders:
         inner = sorted(path.parent for path in folder.glob("*/options.toml"))
-        for each in inner if inner and not (folder / "options.toml").exists() else [folder]:
-            found.setdefault(each, read_record(each))
+        chosen = inner if inner and not (folder / "options.toml").exists() else [folder]
+        read = [(each, read_record(each)) for each in chosen]
+        for each, record in sorted(read, key=lambda pair: _began(pair[1])):
+            found.setdefault(each, record)
     return list(found.items())
+
+
+def _began(record: Record) -> str:
+    """When a run began, in ISO 8601; "" where nobody wrote it down."""
+    return str(record.environments[0][1].get("started", "")) if record.environments else ""
 
 
 def last_validation(record: Record) -> Figures:
