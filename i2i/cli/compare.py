@@ -1,5 +1,8 @@
 """`i2i compare`"""
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +130,8 @@ def command(
             return last_validation(record)
         click.echo(f"{folder}: {split}", err=True)
         told: dict[str, Any] = {"count": count, "features": features, "device": device}
-        kept = evaluated(folder, split, best=best or None, measures=_known(wanted), **told)
+        with _in_silence():
+            kept = evaluated(folder, split, best=best or None, measures=_known(wanted), **told)
         chosen.append(bool(kept["chosen by validation"]))
         return Figures(figures_of(kept), values_of(kept), kept["step"])
 
@@ -154,6 +158,18 @@ def command(
             write_text(path, text)
     if open_ and page is not None:
         click.launch(str(page))
+
+
+@contextlib.contextmanager
+def _in_silence() -> Iterator[None]:
+    """Keep what each evaluation says of its data out of the table."""
+    logger = logging.getLogger("i2i")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _known(wanted: list[str]) -> list[str]:
