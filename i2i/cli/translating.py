@@ -185,7 +185,7 @@ def rounds(
     if domain is None and attributes is None and domain_table is None:
         if not sheet:
             raise OptionsError(
-                "this model translates to more tha one domain: say --domain NAME, --domain all, "
+                "this model translates to more than one domain: say --domain NAME, --domain all, "
                 f"or --sheet for a glance. It knows: {', '.join(space.targets)}."
             )
         return

@@ -1,7 +1,7 @@
 """What a generator for many domains can be asked for: the labels of one data set or of several.
 
 The images of a data set either belong to exactly one *domain* each, or have *attributes*, each of
-which holds or not; some of these may form a group of which no more tha one holds (the colours of
+which holds or not; some of these may form a group of which no more than one holds (the colours of
 hair). Labels are numbers, 1 or 0, in the order of the names of all data sets. Where there are
 several data sets, the labels of the others are unknown for every image: they are 0, and a mask
 says which data set's labels are known (Choi et al., StarGAN, CVPR 2018, section 3.3).
@@ -47,7 +47,7 @@ class LabelSet:
     exclusive: bool
     """Whether each image has exactly one of them (domains) or any number (attributes)."""
     groups: tuple[tuple[str, ...], ...] = ()
-    """Attributes of which no more tha one holds."""
+    """Attributes of which no more than one holds."""
 
     def rivals(self, name: str) -> set[str]:
         """What cannot hold when `name` does."""
@@ -66,7 +66,7 @@ class LabelSpace:
 
     Tensors of labels are (N, L), one column for each of `names`; masks are (N, S), one column for
     each data set, 1 where its labels are known. A *condition* (N, `planes`) is what a generator is
-    told: the labels, followed by the mask if there is more tha one data set.
+    told: the labels, followed by the mask if there is more than one data set.
     """
 
     sets: tuple[LabelSet, ...]

@@ -104,7 +104,7 @@ class Conditioner:
         changes = self.changes if asked is None else self.labels.changes(asked)
         if changes is None:
             raise OptionsError(
-                "this model translates to more tha one domain: ask for one (domain) of "
+                "this model translates to more than one domain: ask for one (domain) of "
                 f"{', '.join(self.labels.targets)}."
             )
         return changes

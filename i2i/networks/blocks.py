@@ -34,7 +34,7 @@ class BatchNorm2d(nn.BatchNorm2d):
     shares: int = 1
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.BatchNorm2d's name for it)
-        """Normalise (N, C, H, W); per image, H * W must be more tha one."""
+        """Normalise (N, C, H, W); per image, H * W must be more than one."""
         if self.per_image and not self.training:
             flat = F.instance_norm(
                 input.flatten(2), weight=self.weight, bias=self.bias, eps=self.eps
@@ -84,7 +84,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
     per_image: bool = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.InstanceNorm2d's name for it)
-        """Normalise (N, C, H, W); H * W must be more tha one."""
+        """Normalise (N, C, H, W); H * W must be more than one."""
         leave_alone = self.per_image and not self.training
         flat = F.instance_norm(
             input.flatten(2),

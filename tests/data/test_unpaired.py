@@ -60,7 +60,7 @@ def test_what_is_no_unpaired_data_set(tmp_path: Path) -> None:
     paint(tmp_path / "trainB" / "x", 1)
     paint(tmp_path / "train" / "A", 1)
     paint(tmp_path / "train" / "B", 1)
-    with pytest.raises(DataError, match="more tha one layout"):
+    with pytest.raises(DataError, match="more than one layout"):
         find_unpaired(tmp_path, "train")
     with pytest.raises(DataError, match="no folder"):
         find_unpaired(tmp_path, "train", tmp_path / "nothing")

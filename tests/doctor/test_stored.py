@@ -65,7 +65,7 @@ def test_copies_in_an_array_are_found_by_their_pixels(tmp_path: Path) -> None:
     assert {"train/5", "train/6"} in names("both sides")
     assert names("flat") == [{"train/7"}]
     assert "1 of 4 images to validate with" in there["leak"].text
-    assert "more tha one class" in there["both sides"].text
+    assert "more than one class" in there["both sides"].text
 
 
 def test_a_header_that_lies_is_a_finding(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_domains_need_no_classifier() -> None:
     asked = Conditioner(MOODS, None, size=8, stretch=True, asked="joy")
     assert asked(torch.zeros(1, 3, 9, 9)).tolist() == [[1, 0]]
     assert asked(torch.zeros(1, 3, 9, 9), {"anger": True}).tolist() == [[0, 1]]
-    with pytest.raises(OptionsError, match=r"more tha one domain.*joy, anger"):
+    with pytest.raises(OptionsError, match=r"more than one domain.*joy, anger"):
         ask(torch.zeros(1, 3, 9, 9))
     with pytest.raises(OptionsError, match="Did you mean 'anger'"):
         Conditioner(MOODS, None, size=8, stretch=True, asked="angre")

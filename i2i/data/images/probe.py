@@ -47,7 +47,7 @@ class ImageInfo(NamedTuple):
         bits: of a channel in the file.
         orientation: that of EXIF, 1 to 8; 1 is upright.
         format: that of Pillow ("JPEG", "PNG", ...).
-        frames: more tha one in an animation or a stack.
+        frames: more than one in an animation or a stack.
         profile: whether it has a colour profile other than sRGB.
         digest: hash of the bytes of the file (`i2i.data.images.content_hash`).
         geo: whether it says where on earth it was taken (GeoTIFF).

@@ -13,7 +13,7 @@ from i2i.errors import DataError
 
 LABELS = 31
 """The greatest value up to which images are taken for label maps, if all of them are so dark, some
-pixel is 0, and most hold more tha one value."""
+pixel is 0, and most hold more than one value."""
 
 REFUSED = 1 / 4
 """Share of the range up to which values are refused: 64 of the 256 levels that training sees."""

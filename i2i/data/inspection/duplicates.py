@@ -357,7 +357,7 @@ def _on_both_sides(
             Finding(
                 "both sides",
                 "warning",
-                f"{counted(len(exact), 'image is', 'images are')} in more tha one {side}, "
+                f"{counted(len(exact), 'image is', 'images are')} in more than one {side}, "
                 "byte by byte.",
                 tuple(exact),
                 advice="Decide where each belongs: an image that stands for both kinds teaches "

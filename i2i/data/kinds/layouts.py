@@ -96,7 +96,7 @@ def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedF
         )
     if len(found) > 1:
         names = " and ".join(layout for layout, _ in found)
-        raise DataError(f"'{root}' holds pairs in more tha one layout: {names}. Keep one of them.")
+        raise DataError(f"'{root}' holds pairs in more than one layout: {names}. Keep one of them.")
     return _paired(root, *found[0], drop_orphans=drop_orphans)
 
 
@@ -237,7 +237,7 @@ def find_unpaired(
         )
     if len(found) > 1:
         layouts = " and ".join(layout for layout, _ in found)
-        raise DataError(f"'{root}' holds images in more tha one layout: {layouts}. Keep one.")
+        raise DataError(f"'{root}' holds images in more than one layout: {layouts}. Keep one.")
     return _unpaired(*found[0])
 
 
