@@ -134,11 +134,13 @@ def check(context: click.Context, folder: Path, kind: Any) -> None:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["paired", "unpaired", "domains"]),
+    type=click.Choice(["paired", "unpaired", "domains", "bands", "depth", "light"]),
     default="paired",
     show_default=True,
     help="paired: label maps and photos of the same scenes; unpaired: summer and winter of "
-    "different scenes; domains: day, winter, night, autumn, sketch.",
+    "different scenes; domains: day, winter, night, autumn, sketch; pairs of more than colours: "
+    "bands: six of 12 bits and their photo; depth: a photo and its distances in 16 bits; light: "
+    "grey of 16 bits, summer and winter.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=400, show_default=True, help="Scenes.")
 @click.option(

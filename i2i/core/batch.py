@@ -74,6 +74,11 @@ def to_signed(images: Tensor) -> Tensor:
     return images
 
 
+def as_torch(dtype: np.dtype[Any]) -> torch.dtype:
+    """Torch's name for one of the types that images travel in."""
+    return {1: torch.uint8, 2: torch.uint16, 4: torch.float32}[dtype.itemsize]
+
+
 def to_travel(images: Tensor, dtype: torch.dtype) -> Tensor:
     """Map floating point -1..1 to what travels: clamped, rounded uint8 or uint16; or float32."""
     if dtype == torch.uint8:

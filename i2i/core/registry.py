@@ -14,6 +14,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
+from threading import RLock
 from typing import Any, TypeVar
 
 from i2i.errors import OptionsError, did_you_mean
@@ -36,7 +37,8 @@ class Registry(Mapping[str, Part]):
         self.group = group
         self._package = package
         self._parts: dict[str, Part] = {}
-        self._imported = False
+        self._imported = self._complete = False
+        self._lock = RLock()
         self._broken: dict[str, str] = {}
 
     def register(self, name: str) -> Callable[[Part], Part]:
@@ -95,9 +97,15 @@ class Registry(Mapping[str, Part]):
         return iter(self.names())
 
     def _load(self) -> None:
-        if self._imported:
+        if self._complete:
             return
-        self._imported = True  # first, since the modules may look into the registry
+        with self._lock:  # so that no other thread takes a part for all
+            if not self._imported:
+                self._imported = True  # first, since the modules may look into the registry
+                self._import_all()
+                self._complete = True
+
+    def _import_all(self) -> None:
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             importlib.import_module(f"{self._package}.{module.name}")

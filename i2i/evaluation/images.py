@@ -148,10 +148,13 @@ class FolderImages:
 
 
 class TensorImages:
-    """Images in memory, (N, C, H, W) uint8."""
+    """Images in memory, (N, C, H, W) as they travel (`i2i.core.scale`).
+
+    Of values that are no colours of 8 bits, the networks that describe images see the first three
+    bands (or the only one), in 8 bits of their range.
+    """
 
     def __init__(self, images: Tensor, names: Sequence[str]) -> None:
-        assert images.dtype == torch.uint8, images.dtype
         assert len(images) == len(names), (len(images), len(names))
         self.images = images
         self.names: Sequence[str] = list(names)
@@ -160,13 +163,13 @@ class TensorImages:
         return len(self.images)
 
     def __getitem__(self, part: slice, /) -> Tensor:
-        return self.images[part]
+        return seen(self.images[part])
 
     def signed(self, part: slice) -> Tensor:
         return to_signed(self.images[part])
 
     def batches(self) -> Iterator[Tensor]:
-        yield from self.images.split(BATCH)
+        yield from map(seen, self.images.split(BATCH))
 
     def shapes(self) -> set[tuple[int, int]]:
         height, width = self.images.shape[2:]
@@ -183,6 +186,13 @@ class TensorImages:
 
     def sized(self, size: AnySize) -> "TensorImages":
         fit = evaluation_geometry(size, "shorter side")
-        pixels = (image.permute(1, 2, 0).contiguous().numpy() for image in self.images)
+        pixels = (image.permute(1, 2, 0).contiguous().numpy() for image in seen(self.images))
         fitted = [to_tensor(fit(0, 0, each)[0]) for each in pixels]
         return TensorImages(torch.stack(fitted), self.names)
+
+
+def seen(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) as they travel, or in -1..1, as (N, 1 or 3, H, W) uint8."""
+    if images.shape[1] not in (1, 3):
+        images = images[:, : 3 if images.shape[1] > 3 else 1]
+    return images if images.dtype == torch.uint8 else to_bytes(to_signed(images))

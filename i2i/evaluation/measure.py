@@ -10,7 +10,6 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from i2i.core.batch import to_bytes
 from i2i.core.progress import progress
 from i2i.errors import DataError, I2iError, OptionsError
 from i2i.evaluation.comparisons import Comparison
@@ -21,7 +20,7 @@ from i2i.evaluation.figures import (
     PerImage,
     require_measures,
 )
-from i2i.evaluation.images import ImageSet
+from i2i.evaluation.images import ImageSet, seen
 from i2i.metrics.bootstrap import mean_interval
 from i2i.metrics.classifier import ClassifierFeatures
 from i2i.metrics.features import Features
@@ -328,7 +327,7 @@ class _Measuring:
             if self.tools.perceptual is None:
                 raise OptionsError(self.tools.why)
             perceptual = self.tools.perceptual
-            return perceptual.name, lambda one, two: perceptual(to_bytes(one), to_bytes(two))
+            return perceptual.name, lambda one, two: perceptual(seen(one), seen(two))
         if kind == "psnr":
             return kind, psnr
         shapes = self.comparison.generated.some([n for n, _ in self.comparison.pairs]).shapes()

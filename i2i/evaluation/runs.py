@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from i2i.config import Options
-from i2i.core.batch import Labelled, to_device
+from i2i.core.batch import Labelled, as_torch, to_device, to_signed, to_travel
 from i2i.core.model import Clock, Model
 from i2i.core.progress import progress
 from i2i.data.catalogue.cache import cache_folder
@@ -306,10 +306,22 @@ def _translated(
         for at in share(begins, processes.rank, processes.world):
             part = slice(at, at + BATCH)
             told = None if labels is None else labels[part]
-            made[at] = translator(images[part], domain, told)
+            made[at] = _at_full_depth(translator, images[part], domain, told)
             update(at + len(made[at]), len(images))
     everything = {at: part for each in processes.gather(made) for at, part in each.items()}
     return torch.cat([everything[at] for at in begins])
+
+
+def _at_full_depth(
+    translator: Translator, images: Tensor, domain: str | None, labels: Tensor | None
+) -> Tensor:
+    """Translate images as they travel into such images of the other side."""
+    filing = translator.filing
+    if filing is None:
+        return translator(images, domain, labels)
+    made = translator(to_signed(images), domain, labels)
+    to = torch.uint8 if filing.target is None else as_torch(filing.target.travels)
+    return to_travel(made, to)
 
 
 def _whole_model(context: _Context) -> Any:

@@ -25,10 +25,12 @@ from i2i.data.augment.geometry import resize_pixels
 from i2i.data.images import file as image_file
 from i2i.data.images import frames
 from i2i.data.images.file import HOLD_ALPHA, AnyPixels, LoadedImage
+from i2i.data.images.formats.tiff import rescaled
 from i2i.data.images.frames import Frames
 from i2i.data.sides import SideReader, label_reader
 from i2i.distributed.processes import ALONE, Processes, share
 from i2i.errors import CheckpointError, DataError, OptionsError, reason
+from i2i.inference.as_filed import Filing, rescaled_world, resized, world_files
 from i2i.inference.jobs import Failure, Job, check_places, failure, plan
 from i2i.inference.results import ExistsError, Results
 from i2i.inference.streams import StreamOptions
@@ -107,7 +109,11 @@ def translate_folder(
 
     Results keep sub-folders and, unless `suffix` is given, the format of the input: JPEG of quality
     95 without colour subsampling, lossless WebP, PNG, TIFF, BMP, GIF, PPM, and AVIF and JPEG 2000
-    where Pillow has them; PNG for every other format that it can read. The depth of 16 bits,
+    where Pillow has them; `.npy`, `.npz` and PFM, and PNG for every other format that it can read.
+    Where the values of files are used as they are (`Translator.filing`), results have the type and
+    the range of the other side, in a TIFF where the format of the input cannot hold that. A GeoTIFF
+    stays one, and
+    world files (.tfw ...) are copied. The depth of 16 bits,
     transparency and the colour profile are kept where the format of the result can hold them
     (`image_file.read`, `image_file.write`); transparency that it cannot hold is composited over
     white before. All pages of a TIFF and all frames of an animation are translated (`frames`);
@@ -157,6 +163,8 @@ def translate_folder(
         suffix = "png"  # whatever the images are: numbers must not be changed
     maps = label_reader(translator.labels[0], instances)
     jobs, failed = plan(source, target, suffix)
+    if translator.filing is not None:
+        jobs = _fitting(translator.filing, jobs, suffix)
     if only is not None:
         jobs, failed = [job for job in jobs if job.source.absolute() in only], []
         if not jobs:
@@ -182,6 +190,8 @@ def translate_folder(
     def read(job: Job) -> _Work:
         if maps is not None:
             return _read_maps(maps, job, side, size)
+        if translator.filing is not None:
+            return _read_filed(translator.filing, job, side, size)
         ending = job.target.suffix.lower()
         found = frames.read(
             job.source,
@@ -218,12 +228,12 @@ def translate_folder(
     def measured(works: Iterable[_Work]) -> Iterator[_Work]:
         for work in works:
             shorter = min(work.frames.images[0].pixels.shape[:2])
-            seen.append(_Seen(work.whole, shorter, work.frames.geo))
+            lost = work.frames.geo and work.job.target.suffix.lower() not in frames.PAGED
+            seen.append(_Seen(work.whole, shorter, lost))
             yield work
 
     def write(work: _Work) -> None:
-        ending = work.job.target.suffix.lower()
-        save(work.job.target, lambda part: frames.write(work.frames, part, ending))
+        _write(work, translator.filing, save)
         keep_times(work.job)
 
     def keep_times(job: Job) -> None:
@@ -306,13 +316,54 @@ def _read_maps(reader: SideReader, job: Job, side: str | None, size: AnySize | N
     return _Work(job, Frames([LoadedImage(pixels)]), (width, height))
 
 
+def _fitting(filing: Filing, jobs: list[Job], suffix: str | None) -> list[Job]:
+    """The jobs, with the names of files that can hold the results.
+
+    Raises:
+        OptionsError: the format that was asked for cannot.
+        DataError: two results would have one name.
+    """
+    fitting = []
+    for job in jobs:
+        if job.stream is not None:
+            fitting.append(job)
+            continue
+        found = filing.suffix(job.target.suffix.lower())
+        if suffix is not None and found != job.target.suffix.lower():
+            raise OptionsError(
+                f"The format (={suffix!r}) cannot hold {filing.channels[1]} bands of "
+                f"{filing.dtype}: take tif or npy."
+            )
+        fitting.append(Job(job.source, job.target.with_suffix(found)))
+    targets = {job.target: job.source for job in fitting}
+    for job in fitting:
+        if (other := targets[job.target]) is not job.source:
+            raise DataError(
+                f"'{job.source}' and '{other}' would both be written to '{job.target}': rename one "
+                "of them."
+            )
+    return fitting
+
+
+def _read_filed(filing: Filing, job: Job, side: str | None, size: AnySize | None) -> _Work:
+    """Read the values of a file as they are."""
+    images = filing.read(job.source)
+    height, width = images[0].pixels.shape[:2]
+    if side is not None:
+        images = [image_file.half(image, side, job.source) for image in images]
+        width //= 2
+    if size is not None:
+        images = [resized(image, size) for image in images]
+    return _Work(job, Frames(images), (width, height))
+
+
 class _Seen(NamedTuple):
     """What is to be remarked upon of an image.
 
     Attributes:
         whole: width and height in the file.
         shorter: its shorter side as it is translated.
-        geo: whether it is a GeoTIFF.
+        geo: whether it is a GeoTIFF, and its result is not.
     """
 
     whole: tuple[int, int]
@@ -344,7 +395,7 @@ def _remarks(translator: Translator, seen: list[_Seen], side: str | None) -> tup
     if places := sum(each.geo for each in seen):
         remarks.append(
             f"{places} of {len(seen)} images are GeoTIFF, and their results have neither the place "
-            "on earth nor the resolution: copy these from the originals (with GDAL)."
+            "on earth nor the resolution, which files of TIFF alone can hold: write such files."
         )
     return tuple(remarks)
 
@@ -414,6 +465,8 @@ def _compute(
     and so is what the network makes something else of than an image. Of animations it is told how
     much they flicker."""
 
+    filing = translator.filing
+
     def translate(pixels: list[AnyPixels], works: list[_Work]) -> list[AnyPixels]:
         told = torch.stack([labels(work.job.source) for work in works]) if labels else None
         return to_pixels(translator(to_tensor(pixels), labels=told))
@@ -439,7 +492,12 @@ def _compute(
                 if work.frames.durations:
                     tell(_steadiness(work, made))
                 pairs = zip(work.frames.images, made, strict=True)
-                images = [translator.result(image, pixels) for image, pixels in pairs]
+                images = [
+                    image._replace(pixels=filing.decode(pixels))
+                    if filing is not None
+                    else translator.result(image, pixels)
+                    for image, pixels in pairs
+                ]
                 yield work._replace(frames=work.frames._replace(images=images))
         elif len(batch) > 1:
             yield from _compute(translator, [[work] for work in batch], labels, fail, tell)
@@ -489,6 +547,46 @@ def _shortage(error: BaseException) -> str:
     known = isinstance(error, torch.OutOfMemoryError)
     what = error if known else "its pixels do not fit into the memory"
     return f"{what}: use --tile auto, --size or --device cpu."
+
+
+def _placed(image: LoadedImage, whole: tuple[int, int]) -> LoadedImage:
+    """An image whose tags know that it may have other numbers of pixels than its file."""
+    if not image.info.get("tags"):
+        return image
+    height, width = image.pixels.shape[:2]
+    tags = rescaled(image.info["tags"], width / whole[0], height / whole[1])
+    return image._replace(info={**image.info, "tags": tags})
+
+
+def _write(
+    work: _Work, filing: Filing | None, save: Callable[[Path, Callable[[Path], None]], None]
+) -> None:
+    """Write a result, and what lies beside its image to say where on earth it is."""
+    path = work.job.target
+    suffix = path.suffix.lower()
+
+    def put(part: Path) -> None:
+        if filing is not None:
+            filing.write(work.frames.images, part, suffix, work.whole)
+        else:
+            images = [_placed(image, work.whole) for image in work.frames.images]
+            frames.write(work.frames._replace(images=images), part, suffix)
+
+    save(path, put)
+    height, width = work.frames.images[0].pixels.shape[:2]
+    scales = width / max(work.whole[0], 1), height / max(work.whole[1], 1)
+    for beside, copy in world_files(work.job.source, path).items():
+        text = beside.read_text(encoding="utf-8", errors="replace")
+        save(copy, _holding(text if beside.suffix == ".prj" else rescaled_world(text, *scales)))
+
+
+def _holding(text: str) -> Callable[[Path], None]:
+    """What writes a text to a file."""
+
+    def save(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    return save
 
 
 def _save(results: Results, path: Path, save: Callable[[Path], None], *, overwrite: bool) -> None:

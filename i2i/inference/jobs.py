@@ -11,18 +11,12 @@ from typing import NamedTuple
 from PIL import Image
 
 from i2i.data.images import read as reading
-from i2i.data.images.file import FORMATS, SUFFIXES
+from i2i.data.images.arrays import written_suffixes
+from i2i.data.images.file import SUFFIXES
 from i2i.data.images.formats import image_suffixes, open_file
 from i2i.data.volumes.dicom import is_dicom, series_of
 from i2i.errors import DataError, OptionsError, did_you_mean
 from i2i.inference.streams import DICOM, Stream, stream_of, suffix_of, written_by_streams
-
-_NOT_IMAGES = {
-    **dict.fromkeys(
-        (".npy", ".npz"), "it holds arrays: give them to a Translator in Python, which takes them"
-    ),
-}
-"""What becomes of files that are often expected to be read, beside images."""
 
 
 class Failure(NamedTuple):
@@ -59,7 +53,8 @@ def plan(source: Path, target: Path, suffix: str | None) -> tuple[list[Job], lis
     """List what is to be read and where its result goes, and the files that are no images."""
     if suffix is not None:
         suffix = "." + suffix.lower().removeprefix(".")
-        known = [each[1:] for each in dict.fromkeys([*FORMATS, *sorted(written_by_streams())])]
+        ours = dict.fromkeys([*written_suffixes(), *sorted(written_by_streams())])
+        known = [each[1:] for each in ours]
         if suffix[1:] not in known:
             raise OptionsError(
                 f"The format (={suffix[1:]!r}) must be one of {', '.join(known)}."
@@ -139,13 +134,13 @@ def _endings(path: Path) -> tuple[str, ...]:
     if stream := stream_of(path):
         return stream.suffixes(path)
     suffix = path.suffix.lower()
-    if suffix not in FORMATS:
+    if suffix not in written_suffixes():
         try:
             with open_file(path) as image:
                 suffix = SUFFIXES.get(image.format or "", ".png")
         except Exception:  # noqa: BLE001 (decoders of broken files raise nearly anything)
             return ()
-    return tuple(dict.fromkeys([suffix, *FORMATS]))
+    return tuple(dict.fromkeys([suffix, *written_suffixes()]))
 
 
 def _renamed(path: Path, endings: tuple[str, ...], suffix: str | None) -> Path:
@@ -166,11 +161,11 @@ def _renamed(path: Path, endings: tuple[str, ...], suffix: str | None) -> Path:
 
 
 def _why_none(path: Path) -> str:
-    return _NOT_IMAGES.get(path.suffix.lower(), "it is no image of a known format")
+    return "it is no image of a known format"
 
 
 def require_writable(
-    target: Path, endings: Iterable[str] = tuple(FORMATS), *, is_folder: bool = False
+    target: Path, endings: Iterable[str] | None = None, *, is_folder: bool = False
 ) -> None:
     """Raise DataError where the name of an output promises a file that cannot be written.
 
@@ -179,11 +174,12 @@ def require_writable(
         endings: what a file that is written may end in.
         is_folder: it has to be a folder, as there are several results.
     """
+    endings = written_suffixes() if endings is None else tuple(endings)
     suffix = suffix_of(target)
     if target.is_dir() or not suffix[1:].replace(".", "").isalnum() or suffix[1:].isdecimal():
         return
     Image.init()
-    of_files = Image.EXTENSION.keys() | _NOT_IMAGES.keys() | written_by_streams() | FORMATS.keys()
+    of_files = Image.EXTENSION.keys() | written_by_streams() | set(written_suffixes())
     if is_folder and suffix in of_files:
         raise DataError(
             f"The output '{target}' is named like a file, but there may be several results: name a "

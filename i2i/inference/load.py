@@ -19,6 +19,7 @@ from i2i.data.sides import sides_of
 from i2i.data.volumes.volume import Cut
 from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import CheckpointError, OptionsError
+from i2i.inference.as_filed import Filing
 from i2i.inference.conditioner import Conditioner
 from i2i.inference.onnx.description import is_exported
 from i2i.inference.onnx.session import ExportedNetwork
@@ -103,6 +104,7 @@ def build_translator(
         trained_size=_trained_size(options),
         paired=find_kind(model.data).has_truth and bool(options.data.root),
         labels=sides[::-1] if model.directions and wanted == "BtoA" else sides,
+        filing=_filing(options, wanted, channels),
     )
     translator.cut = _cut(options, wanted)
     if isinstance(model, SpadeVAE):
@@ -123,6 +125,15 @@ def _cut(options: Options, direction: str) -> Cut:
     sides = (data.A, data.B) if direction == "AtoB" else (data.B, data.A)
     first, second = (None if each.window == "volume" else each.window for each in sides)
     return Cut(data.axis, first, second)
+
+
+def _filing(options: Options, direction: str, channels: tuple[int, int]) -> Filing | None:
+    """How files are read and written, where more than colours of 8 bits is in them."""
+    source, target = sides_of(options).scales
+    if find_model(options.model).directions and direction == "BtoA":
+        source, target = target, source
+    labelled = any(sides_of(options).labels)  # which are read and written as maps
+    return Filing(source, target, channels) if (source or target) and not labelled else None
 
 
 def _trained_size(options: Options) -> int | None:
@@ -347,6 +358,7 @@ def load_exported(
         conditioner=None if settled else _conditioner(options, None, domain),
         trained_size=_trained_size(options),
         paired=find_kind(data_kind(options)).has_truth and bool(options.data.root),
+        filing=_filing(options, told.direction, (told.input_channels, told.output_channels)),
         checkpoint=path,
         description=str(path),
     )

@@ -32,6 +32,7 @@ from i2i.data.images.file import AnyArray, AnyPixels, LoadedImage
 from i2i.data.images.labels import to_maps
 from i2i.data.volumes.volume import Cut
 from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError, did_you_mean
+from i2i.inference.as_filed import Filing
 from i2i.inference.conditioner import Conditioner
 from i2i.inference.styler import PictureStyler
 from i2i.inference.tiles import SMALLEST_TILE, Plan, Region, Step, UntileableError, trace
@@ -98,6 +99,8 @@ class Translator:
         trained_size: shorter side that images had in the training before they were cropped, in
             pixels; None where that is not known.
         paired: whether it was trained on pairs of images, which may lie side by side in one file.
+        filing: how files become what the network takes and makes, where these are more than colours
+            of 8 bits.
         checkpoint: the file that it was made of.
         description: which checkpoint that is and why, in words.
 
@@ -123,6 +126,7 @@ class Translator:
         labels: tuple[LabelMaps | None, LabelMaps | None] = (None, None),
         trained_size: int | None = None,
         paired: bool = False,
+        filing: Filing | None = None,
         checkpoint: Path | None = None,
         description: str = "",
     ) -> None:
@@ -145,6 +149,7 @@ class Translator:
         self.trained_size = trained_size
         self.paired = paired
         self.cut = Cut()
+        self.filing = filing
         self.checkpoint = checkpoint
         self.description = description
         self.strength_said = ""
@@ -255,7 +260,10 @@ class Translator:
             The same notation, dtype, device and size, with the output's channels; for a Pillow
             image, a path or bytes an image of mode "L" (one channel), "RGB" (three), "RGBA"
             (four) or "P" (label maps: the numbers of classes and their colours), with the alpha of
-            the input if it has some, and "I;16" for one channel of 16 bits.
+            the input if it has some, and "I;16" for one channel of 16 bits. Where the values of
+            files are used as they are (`filing`), arrays are those values ((H, W, C) or
+            (N, H, W, C), of the type that files have), a path is read so, and what comes back is an
+            array of such values, or a Pillow image of 8-bit colours.
 
         Raises:
             DataError: this is no image, has another number of channels, or its values lie outside
@@ -275,6 +283,8 @@ class Translator:
             return image_file.to_image(self.result(LoadedImage(maps), to_pixels(made)[0]))
         if isinstance(images, Tensor):
             return self._tensor(images, domain, labels)
+        if self.filing is not None and not isinstance(images, list | tuple | Image.Image):
+            return self._filed(self.filing, images, domain, labels)
         if isinstance(images, np.ndarray):
             return self._array(images, domain, labels)
         if isinstance(images, list | tuple):
@@ -296,6 +306,30 @@ class Translator:
         if self.labels[1] is None:
             return image._replace(pixels=pixels)
         return LoadedImage(pixels, palette=(*self.labels[1].colours, (0, 0, 0)))
+
+    def _filed(self, filing: Filing, images: Any, domain: Asked, labels: Tensor | None) -> Any:
+        """Translate the values of files: an array of them, a path, or the bytes of a file."""
+        if isinstance(images, str | Path):
+            [image] = filing.read(Path(images))[:1]
+            values = image.pixels
+        elif isinstance(images, np.ndarray):
+            values = filing.encode(images)
+        else:
+            raise DataError(
+                f"A {type(images).__name__} cannot be translated by this network: expected a path, "
+                "an array of the values of files, a tensor, or a list of these."
+            )
+        channels = self.input_channels
+        if values.ndim not in (3, 4) or values.shape[-1] != channels or values.size == 0:
+            raise DataError(
+                f"The images are of shape {values.shape}: expected (H, W, {channels}) or "
+                f"(N, H, W, {channels}), as this network takes {channels} channels."
+            )
+        tensor = torch.from_numpy(np.ascontiguousarray(values)).movedim(-1, -3)
+        made = filing.decode(self._tensor(tensor, domain, labels).movedim(-3, -1).numpy())
+        if filing.target is not None or isinstance(images, np.ndarray):
+            return made
+        return image_file.to_image(LoadedImage(made))
 
     def _array(self, images: AnyArray, domain: Asked, labels: Tensor | None) -> AnyArray:
         channels = self._channels_of(images.dtype == np.uint8)

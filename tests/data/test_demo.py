@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from i2i.data.demo import sets as demo
-from i2i.data.demo.painter import LABELS, PAINTER_VERSION, paint
-from i2i.data.demo.sets import DOMAINS, KINDS, demo_folder, write_demo
+from i2i.data.demo.painter import LABELS, PAINTER_VERSION, RENDERINGS, paint, record
+from i2i.data.demo.sets import DOMAINS, demo_folder, write_demo
+from i2i.data.images.arrays import read_array
 from i2i.errors import DataError
 
 # What each kind must look like: sub-folder -> rendering.
@@ -30,7 +31,7 @@ LAYOUTS = {
 SIZE, COUNT = 16, 10
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=LAYOUTS)
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "some" / request.param
     write_demo(folder, request.param, COUNT, SIZE)
@@ -170,3 +171,14 @@ def test_several_may_ask_for_the_cache_at_once(tmp_path: Path) -> None:
         folders = {future.result() for future in asked}
     assert list(tmp_path.iterdir()) == list(folders)
     assert len(list(random_images(folders.pop()))) == 2 * (2 + 8)
+
+
+def test_pairs_of_more_than_colours(tmp_path: Path) -> None:
+    for kind, (a, b) in demo.INSTRUMENTS.items():
+        write_demo(tmp_path / kind, kind, 2, SIZE)
+        for side, what in (("A", a), ("B", b)):
+            [first, _] = sorted((tmp_path / kind / "train" / side).iterdir())
+            read = read_array(first).values
+            there = paint(0, SIZE, what) if what in RENDERINGS else record(0, SIZE, what)
+            np.testing.assert_array_equal(read, there)
+        assert "data." in (tmp_path / kind / "README.txt").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from i2i.data.demo.painter import LABELS, RENDERINGS, paint
+from i2i.data.demo.painter import INSTRUMENTS, LABELS, RENDERINGS, paint, record
 from i2i.data.demo.painter.layers import draw
 from i2i.data.demo.painter.scene import compose
 from i2i.errors import DataError
@@ -202,3 +202,26 @@ def test_sizes_and_seeds_out_of_range_are_refused() -> None:
         paint(0, 15, "photo")
     with pytest.raises(DataError, match="-3"):
         paint(-3, 64, "photo")
+
+
+def test_instruments_see_the_same_scene_in_more_than_8_bits() -> None:
+    photo = paint(3, 32, "photo")
+    seen = {name: record(3, 32, name) for name in INSTRUMENTS}
+    assert {name: each.shape for name, each in seen.items()} == {
+        "bands": (32, 32, 6),
+        "depth": (32, 32, 1),
+        "light": (32, 32, 1),
+        "winter light": (32, 32, 1),
+    }
+    assert all(each.dtype == np.uint16 for each in seen.values())
+    assert 255 < seen["bands"].max() <= 4095
+    assert len(np.unique(seen["light"])) > 256
+    luma = ((photo / 255.0) ** 2.2) @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(seen["light"][:, :, 0] / 60000, luma, atol=0.01)
+    red = seen["bands"][:, :, 2].astype(float).ravel()
+    assert np.corrcoef(red, (photo[:, :, 0].ravel() / 255.0) ** 2.2)[0, 1] > 0.98
+    depth = seen["depth"][:, 0, 0]
+    assert depth[0] == 60_000  # the sky
+    assert 0 < depth[-1] < 10_000  # at one's feet
+    with pytest.raises(DataError, match="Did you mean 'depth'"):
+        record(3, 32, "dept")

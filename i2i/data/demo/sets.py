@@ -15,11 +15,19 @@ from pathlib import Path
 from PIL import Image
 
 from i2i.core.progress import progress
-from i2i.data.demo.painter import LABELS, PAINTER_VERSION, SMALLEST, paint
+from i2i.data.demo.painter import LABELS, PAINTER_VERSION, RENDERINGS, SMALLEST, paint, record
+from i2i.data.images.arrays import write_array
 from i2i.errors import DataError, did_you_mean
 from i2i.system.cpu import cores
 
-KINDS = ("paired", "unpaired", "domains")
+KINDS = ("paired", "unpaired", "domains", "bands", "depth", "light")
+
+INSTRUMENTS = {
+    "bands": ("bands", "photo"),
+    "depth": ("photo", "depth"),
+    "light": ("light", "winter light"),
+}
+"""Kind of pairs that not all are 8 bits of colours -> what A and B are of a scene."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +56,10 @@ def write_demo(
     - "paired": train/A (labels) and train/B (photo), val/A and val/B, equal stems;
     - "unpaired": trainA (photo) and trainB (winter) of different scenes, testA and testB of the
       same scenes with equal stems, so that the truth is known;
-    - "domains": train/<domain> of different scenes, test/<domain> of the same, for `DOMAINS`.
+    - "domains": train/<domain> of different scenes, test/<domain> of the same, for `DOMAINS`;
+    - "bands": pairs as in "paired", A in six bands of 12 bits (TIFF), B their photo;
+    - "depth": A a photo, B the distance in 16 bits; "light": A and B grey of 16 bits, by summer
+      and winter (`i2i.data.demo.painter.record`).
 
     There are `count` scenes to train on in each domain and max(8, count // 8) held out. `folder`
     appears when it is complete and not before.
@@ -114,9 +125,10 @@ def _plan(kind: str, count: int) -> dict[int, dict[str, str]]:
             plan[2 * scene + held_out] = images
 
     held_out = range(max(8, count // 8))
-    if kind == "paired":
-        add(range(count), False, {"train/A": "labels", "train/B": "photo"})
-        add(held_out, True, {"val/A": "labels", "val/B": "photo"})
+    if kind == "paired" or kind in INSTRUMENTS:
+        a, b = INSTRUMENTS.get(kind, ("labels", "photo"))
+        add(range(count), False, {"train/A": a, "train/B": b})
+        add(held_out, True, {"val/A": a, "val/B": b})
     else:
         sides = {"A": "photo", "B": "winter"} if kind == "unpaired" else DOMAINS
         slash = "" if kind == "unpaired" else "/"
@@ -138,8 +150,13 @@ def _write_images(
     def write(scene: tuple[int, dict[str, str]]) -> int:
         seed, images = scene
         for name, rendering in images.items():
-            image = Image.fromarray(paint(seed, size, rendering))
-            image.save(folder / name / f"{seed:06d}.png", compress_level=3)
+            if rendering in RENDERINGS:
+                image = Image.fromarray(paint(seed, size, rendering))
+                image.save(folder / name / f"{seed:06d}.png", compress_level=3)
+            else:
+                values = record(seed, size, rendering)
+                suffix = ".png" if values.shape[2] == 1 else ".tif"
+                write_array(values, folder / name / f"{seed:06d}{suffix}", suffix)
         return len(images)
 
     # Threads, as most of the time is spent in numpy and Pillow, which let others run meanwhile;
@@ -155,6 +172,20 @@ def _write_images(
         pool.shutdown(cancel_futures=True)
 
 
+_MORE = {
+    "bands": """
+A is six bands of 12 bits: blue, green and red through haze, red edge, near and short-wave infrared.
+Train with --set data.A.channels=6 --set "data.A.show=[3, 2, 1]".
+""",
+    "depth": """
+B is the distance in millimetres. Train with --set "data.B.range=[0, 60000]".
+""",
+    "light": """
+A and B are grey of 16 bits. Train with --set data.A.range=auto --set data.B.range=auto.
+""",
+}
+
+
 def _readme(kind: str, count: int, size: int) -> str:
     palette = "\n".join(f"  {label:13} {colour}" for label, colour in LABELS.items())
     return f"""\
@@ -163,7 +194,7 @@ Painted scenes of i2i
 
 Written by "i2i datasets demo" (painter version {PAINTER_VERSION}): {kind}, {count} scenes to train
 on in each domain, images of {size} x {size} pixels.
-
+{_MORE.get(kind, "")}
 The name of an image is the seed of its scene, and the same name means the same scene: a held-out
 image of one folder is the exact answer to its namesake in the other. Even seeds are for training,
 odd seeds are held out. In Python:

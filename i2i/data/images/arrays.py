@@ -158,6 +158,11 @@ def fitting_suffix(suffix: str, channels: int, dtype: np.dtype[Any]) -> str:
     return ".tif"
 
 
+def written_suffixes() -> tuple[str, ...]:
+    """What the names of files may end in that can be written."""
+    return tuple(dict.fromkeys([*FORMATS, *writers()]))
+
+
 def write_array(
     values: AnyValues, path: Path, suffix: str, info: Mapping[str, Any] | None = None
 ) -> None:

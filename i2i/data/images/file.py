@@ -5,7 +5,9 @@ Translation gives back what it was given: 16 bits stay 16 bits, transparency and
 carried over, and a network that returns its input returns every value of the file.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ from i2i.core.label_maps import RGB
 from i2i.core.size import AnySize
 from i2i.data.images import read as reading
 from i2i.data.images import sixteen_bit as sixteen
+from i2i.data.images.formats import DecodedFile, writers
 from i2i.errors import DataError
 
 AnyArray = npt.NDArray[Any]
@@ -78,6 +81,7 @@ class LoadedImage(NamedTuple):
         profile: the ICC colour profile that the file has.
         exif: what the camera wrote, to be written again (`metadata`).
         palette: of label maps, the colour of each number that a pixel may have.
+        info: what else its format knows, for a file of the same format (`DecodedFile.info`).
     """
 
     pixels: AnyPixels
@@ -85,6 +89,7 @@ class LoadedImage(NamedTuple):
     profile: bytes | None = None
     exif: bytes | None = None
     palette: tuple[RGB, ...] = ()
+    info: Mapping[str, Any] = MappingProxyType({})
 
 
 def read(path: Path, channels: int, *, keep_alpha: bool) -> LoadedImage:
@@ -164,7 +169,8 @@ def half(image: LoadedImage, side: str, path: Path) -> LoadedImage:
         )
     part = slice(0, width // 2) if side == "A" else slice(width // 2, None)
     alpha = None if image.alpha is None else image.alpha[:, part]
-    return image._replace(pixels=image.pixels[:, part], alpha=alpha)
+    info = {key: value for key, value in image.info.items() if key != "tags"}
+    return image._replace(pixels=image.pixels[:, part], alpha=alpha, info=info)
 
 
 def resize(loaded: LoadedImage, size: AnySize) -> LoadedImage:
@@ -236,6 +242,14 @@ def write(loaded: LoadedImage, path: Path, suffix: str) -> None:
         DataError: there are not 1, 3 or 4 channels.
         OSError, ValueError: the file cannot be written, or the format cannot hold the loaded.
     """
+    writer = writers().get(suffix)
+    if writer is not None and (suffix not in FORMATS or loaded.info.get("tags")):
+        values, profile = with_alpha(loaded), fitting_profile(loaded)
+        info = {**loaded.info, "alpha": values.shape[2] in (2, 4)}
+        writer.write(
+            DecodedFile(values, info | ({"icc_profile": profile} if profile else {})), path
+        )
+        return
     if loaded.pixels.dtype == np.uint16 and suffix in _WRITE_16_BITS:
         words = with_alpha(loaded).astype(np.uint16, copy=False)
         _WRITE_16_BITS[suffix](words, path, fitting_profile(loaded))

@@ -16,6 +16,7 @@ from i2i.data.images import read as reading
 from i2i.data.images import sixteen_bit as sixteen
 from i2i.data.images.file import FORMATS, LoadedImage
 from i2i.data.images.formats import open_file
+from i2i.data.images.formats.tiff import tags_of
 from i2i.errors import DataError
 
 MOST_BYTES = 2**31
@@ -109,7 +110,10 @@ def read(path: Path, channels: int, *, suffix: str, keep_alpha: bool) -> Frames:
         raise
     except Exception as error:  # decoders of broken files raise nearly anything
         raise DataError(f"'{path}' cannot be read: {reading.reason(error)}.") from error
-    return Frames([image_file.read(path, channels, keep_alpha=keep_alpha)], geo=geo)
+    one = image_file.read(path, channels, keep_alpha=keep_alpha)
+    if geo and suffix in PAGED:
+        one = one._replace(info={"tags": tags_of(path)})
+    return Frames([one], geo=geo)
 
 
 def _require_room(path: Path, image: Image.Image, count: int, channels: int, suffix: str) -> None:

@@ -13,7 +13,16 @@ from i2i.data.demo.painter.materials import LABELS, MATERIALS, RGB
 from i2i.data.demo.painter.moods import Mood
 
 Pixels = NDArray[np.uint8]
+Words = NDArray[np.uint16]
 Field = NDArray[np.floating]
+
+LIVING = frozenset({"far hill", "near hill", "meadow", "broadleaf", "birch", "conifer", "bush"})
+"""Labels of what is green."""
+
+LYING = frozenset(
+    {"sky", "cloud", "sun", "mountain", "far hill", "near hill", "meadow", "path", "water"}
+)
+"""Labels of what does not stand on the ground."""
 
 # Thin things win a pixel of the label map with less than half of it, or a small map loses them.
 THIN = {"fence": 1.5, "trunk": 1.5, "chimney": 1.3, "window": 1.1, "door": 1.1}
@@ -38,6 +47,63 @@ def render_labels(layers: Layers) -> Pixels:
 
 def render_mood(layers: Layers, seed: int, mood: Mood) -> Pixels:
     """The scene in its colours, textured and lit as `mood` says."""
+    return _to_pixels(_light(layers, seed, mood))
+
+
+def render_bands(layers: Layers, seed: int, mood: Mood) -> Words:
+    """What a sensor above a haze would see, (H, W, 6) in 12 bits: blue, green, red, red edge, near
+    and short-wave infrared.
+
+    The first three are linear in the light and veiled by haze, blue most; leaves and grass are
+    bright in the fourth and fifth, water is black there, and what is built is bright in the sixth.
+    """
+    light = (_light(layers, seed, mood).clip(0, 255) / 255) ** 2.2
+    blue, green, red = light[..., 2], light[..., 1], light[..., 0]
+    fine, coarse, _ = _noise(seed, layers.size)
+    living = _lookup(layers, [float(m.label in LIVING) for m in MATERIALS.values()])
+    wet = _lookup(layers, [float(m.label == "water") for m in MATERIALS.values()])
+    shade = _shrink(layers.shade, layers.factor) / NEUTRAL
+    dry = 1 - np.maximum(living, wet)
+    edge = shade * (0.25 + 0.5 * living) * (1 - 0.9 * wet)
+    near = shade * (0.3 + 0.65 * living * (1 + 0.2 * coarse)) * (1 - 0.95 * wet)
+    short = shade * (0.25 + 0.4 * dry * (1 + 0.2 * fine)) * (1 - 0.97 * wet)
+    veils = ((blue, 0.45, 0.3), (green, 0.55, 0.2), (red, 0.65, 0.13))
+    seen = [clear * share + haze * (1 + 0.1 * coarse) for clear, share, haze in veils]
+    sensor = np.stack([*seen, edge, near, short], axis=-1)
+    noise = np.random.default_rng((seed, 6)).normal(0, 0.004, sensor.shape)
+    return np.rint(3000 * np.clip(sensor + noise, 0, 4095 / 3000)).astype(np.uint16)
+
+
+def render_depth(layers: Layers) -> Words:
+    """The distance of what is seen, (H, W) in millimetres of a stage 60 m deep, where the sky is.
+
+    Ground recedes towards the horizon; what stands on it is as far as its foot.
+    """
+    size, horizon = layers.size, layers.scene.horizon
+    line = (np.arange(size) + 0.5) / size
+    ground = 2.0 / np.clip(line - horizon + 2 / 60, 2 / 60, None)  # metres, of a pinhole camera
+    far = np.broadcast_to(ground[:, None], (size, size)).copy()
+    sky = np.maximum(_covered(layers, "sky", "cloud"), _covered(layers, "sun")) > 0.5
+    labels = _lookup(layers, [float(m.label not in LYING) for m in MATERIALS.values()]) > 0.5
+    for column in range(size):  # a thing is as far as its foot, below it in the picture
+        feet = far[-1, column]
+        for row in range(size - 1, -1, -1):
+            feet = feet if labels[row, column] else far[row, column]
+            far[row, column] = feet
+    far[sky] = 60.0
+    return np.rint(1000 * far.clip(0, 60)).astype(np.uint16)
+
+
+def render_light(layers: Layers, seed: int, mood: Mood) -> Words:
+    """The light of a scene, (H, W) in 16 bits: luma as a linear sensor counts it, which leaves
+    most of the range to the few lights of a scene and less than 8 bits to its shadows."""
+    light = (_light(layers, seed, mood).clip(0, 255) / 255) ** 2.2
+    luma = light @ np.array([0.299, 0.587, 0.114])
+    return np.rint(60000 * luma).astype(np.uint16)
+
+
+def _light(layers: Layers, seed: int, mood: Mood) -> Field:
+    """The colours of a scene, (H, W, 3), 0..255 and beyond."""
     materials = MATERIALS.values()
     fine, coarse, billows = _noise(seed, layers.size)
     shade = _shrink(layers.shade, layers.factor) / NEUTRAL
@@ -68,7 +134,7 @@ def render_mood(layers: Layers, seed: int, mood: Mood) -> Pixels:
     colour = _mix(colour, mood.disc, disc)
     if mood.night:
         colour += _lamps(layers)
-    return _to_pixels(colour)
+    return colour
 
 
 def render_sketch(layers: Layers, seed: int) -> Pixels:

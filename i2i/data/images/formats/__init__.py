@@ -83,9 +83,9 @@ def array_format(name: str, head: bytes) -> ImageFormat | None:
     ]
     by_content = [each for each in readers if each.accepts(head)]
     by_name = [each for each in readers if Path(name).suffix.lower() in each.suffixes]
-    # Those of plug-ins are registered last, and come first. What begins like no TIFF is none.
+    # What begins like no TIFF is none, whatever its name says; a plug-in comes before what is here.
     found = by_content or [each for each in by_name if each.in_pillow]
-    return found[-1] if found else None
+    return max(found, key=lambda each: not type(each).__module__.startswith(__name__), default=None)
 
 
 def writers() -> dict[str, ImageFormat]:

@@ -157,6 +157,17 @@ def kept_tags(page: Any, across: float = 1.0, down: float = 1.0) -> tuple[Tag, .
     )
 
 
+def tags_of(path: Path) -> tuple[Tag, ...]:
+    """Those of a file; none where it is no TIFF that can be read."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            return kept_tags(whole_pages(file)[0])
+    except Exception:  # noqa: BLE001 (whatever is wrong, the pixels were read)
+        return ()
+
+
 def rescaled(tags: tuple[Tag, ...], across: float, down: float) -> tuple[Tag, ...]:
     """Tags for an image with other numbers of pixels over the same ground."""
     if across == down == 1:
