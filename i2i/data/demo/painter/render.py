@@ -91,7 +91,8 @@ def render_depth(layers: Layers) -> Words:
             feet = feet if labels[row, column] else far[row, column]
             far[row, column] = feet
     far[sky] = 60.0
-    return np.rint(1000 * far.clip(0, 60)).astype(np.uint16)
+    depth: Words = np.rint(1000 * far.clip(0, 60)).astype(np.uint16)
+    return depth
 
 
 def render_light(layers: Layers, seed: int, mood: Mood) -> Words:
@@ -99,7 +100,8 @@ def render_light(layers: Layers, seed: int, mood: Mood) -> Words:
     most of the range to the few lights of a scene and less than 8 bits to its shadows."""
     light = (_light(layers, seed, mood).clip(0, 255) / 255) ** 2.2
     luma = light @ np.array([0.299, 0.587, 0.114])
-    return np.rint(60000 * luma).astype(np.uint16)
+    words: Words = np.rint(60000 * luma).astype(np.uint16)
+    return words
 
 
 def _light(layers: Layers, seed: int, mood: Mood) -> Field:
