@@ -25,6 +25,7 @@ from typing import Any
 import mutations
 import numpy as np
 import pytest
+import tifffile
 import tomli_w
 import torch
 from PIL import Image
@@ -34,6 +35,7 @@ from i2i.config.recipes import load_options, parse_setting, recipes
 from i2i.data.catalogue.cards import read_catalogue
 from i2i.data.catalogue.idx import find_idx
 from i2i.data.catalogue.unpack import unpack
+from i2i.data.images.arrays import read_array, to_bands, write_array
 from i2i.data.images.probe import look_at
 from i2i.data.images.read import read_image
 from i2i.errors import I2iError
@@ -331,6 +333,40 @@ def test_images(tmp_path: Path) -> None:
     def read(path: Path) -> None:
         assert isinstance(look_at(path), str | tuple)
         read_image(path, 3)
+
+    assert each(make, read) > TIMES // 8
+
+
+def test_arrays(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    values = generator.integers(0, 4096, (20, 24, 6), np.uint16)
+    real = generator.random((20, 24, 3), np.float32)
+    layouts: dict[str, dict[str, Any]] = {"tif": {}, "p.tif": {"planar": True}}
+    layouts |= {"s.tif": {"paged": True}, "npy": {}, "npz": {}}
+    good: dict[str, bytes] = {}
+    for ending, info in layouts.items():
+        path = tmp_path / f"good.{ending}"
+        write_array(values, path, path.suffix, info)
+        good[f"six.{ending}"] = path.read_bytes()
+    for ending in ("pfm", "tif", "npy"):
+        path = tmp_path / f"real.{ending}"
+        write_array(real, path, path.suffix)
+        good[f"real.{ending}"] = path.read_bytes()
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, photometric="minisblack", bigtiff=True, tile=(16, 16))
+    good["big.tif"] = buffer.getvalue()
+
+    def make(random: Random) -> Path:
+        name = random.choice(sorted(good))
+        path = tmp_path / name
+        path.write_bytes(mutations.bytes_of(good[name], random))
+        return path
+
+    def read(path: Path) -> None:
+        assert isinstance(look_at(path), str | tuple)
+        image = read_array(path)
+        assert image.values.ndim == 3
+        to_bands(image, 6)
 
     assert each(make, read) > TIMES // 8
 

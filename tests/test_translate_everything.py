@@ -237,7 +237,8 @@ def test_that_the_place_on_earth_is_lost_is_said_once(tmp_path: Path) -> None:
         save(noise(6, 6), tmp_path / "in" / f"{number}.tif")
         if number:
             Image.fromarray(noise(6, 6)).save(tmp_path / "in" / f"{number}.tif", tiffinfo=tags)
-    [remark] = translate_folder(negative(), tmp_path / "in", tmp_path / "out").remarks
+    assert translate_folder(negative(), tmp_path / "in", tmp_path / "kept").remarks == ()
+    [remark] = translate_folder(negative(), tmp_path / "in", tmp_path / "out", suffix="png").remarks
     assert remark.startswith("2 of 3 images are GeoTIFF")
     for number in range(3):
         (tmp_path / "in" / f"{number}.tif").unlink()

@@ -135,7 +135,9 @@ def resized(image: LoadedImage, size: AnySize) -> LoadedImage:
 def world_files(source: Path, target: Path) -> Mapping[Path, Path]:
     """The files beside an image that say where on earth it lies: each with the name that it has to
     have beside the result."""
-    found = {}
+    found: dict[Path, Path] = {}
+    if not source.suffix:
+        return found
     for path in (source.with_suffix(end) for end in (_world(source), ".wld", f"{source.suffix}w")):
         if path.is_file():
             own = path.suffix in (".wld", f"{source.suffix}w")

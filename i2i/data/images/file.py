@@ -245,6 +245,8 @@ def write(loaded: LoadedImage, path: Path, suffix: str) -> None:
     writer = writers().get(suffix)
     if writer is not None and (suffix not in FORMATS or loaded.info.get("tags")):
         values, profile = with_alpha(loaded), fitting_profile(loaded)
+        if suffix == ".pfm":  # which holds floating point
+            values = (values / np.iinfo(values.dtype).max).astype(np.float32)
         info = {**loaded.info, "alpha": values.shape[2] in (2, 4)}
         writer.write(
             DecodedFile(values, info | ({"icc_profile": profile} if profile else {})), path

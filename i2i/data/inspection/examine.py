@@ -11,6 +11,7 @@ from i2i.core.progress import progress
 from i2i.core.size import AnySize
 from i2i.data.images.check import CheckResult, check_images
 from i2i.data.images.probe import ImageInfo, look_at
+from i2i.data.inspection.bands import as_filed_sides, band_findings, plain_part, read_as_filed
 from i2i.data.inspection.duplicates import duplicate_findings
 from i2i.data.inspection.finding import Diagnosis, Finding, Tables, worst_first
 from i2i.data.inspection.stored import check_stored
@@ -86,6 +87,7 @@ def examine(
     return diagnose(
         found,
         checked,
+        rules=rules,
         crop_size=crop_size,
         resize=resize,
         complete=not fast,
@@ -97,17 +99,21 @@ def diagnose(
     found: Survey,
     checked: CheckResult,
     *,
+    rules: Data | None = None,
     crop_size: AnySize | None = None,
     resize: str | None = None,
     complete: bool = True,
     copies: bool = True,
 ) -> Diagnosis:
     """Draw the conclusions from what was seen; for the arguments see `examine`."""
+    as_filed = as_filed_sides(rules)
+    read_as_filed(found, checked, as_filed)
     looks = checked.looks
     findings = [
-        *usability_findings(found, checked),
+        *usability_findings(found, checked, as_filed),
+        *band_findings(found, checked, as_filed),
         *(duplicate_findings(found, looks, near=complete) if copies else ()),
-        *_quality_findings(found, checked, crop_size, resize),
+        *_quality_findings(found, checked, crop_size, resize, as_filed),
     ]
     return Diagnosis(
         found,
@@ -162,16 +168,24 @@ def brief(
 
 
 def _quality_findings(
-    found: Survey, checked: CheckResult, crop_size: AnySize | None, resize: str | None
+    found: Survey,
+    checked: CheckResult,
+    crop_size: AnySize | None,
+    resize: str | None,
+    as_filed: str = "",
 ) -> list[Finding]:
     """What training accepts, though it may be a mistake, beside copies."""
+    plain = plain_part(found, as_filed)
+    own = {path for part in found.parts for path in part.images}
+    own -= {path for part in plain.parts for path in part.images}
+    colours = {path: look for path, look in checked.looks.items() if path not in own}
     return [
         *balance_findings(found),
         *name_findings(found),
         *size_findings(found, checked, crop_size, resize),
-        *kind_findings(found, checked.looks),
+        *kind_findings(found, colours),
         *(label_findings(found, checked) if not found.stored else ()),
-        *(each for each in narrow_findings(found, checked) if each.severity != "error"),
+        *(each for each in narrow_findings(plain, checked) if each.severity != "error"),
     ]
 
 

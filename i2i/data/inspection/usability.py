@@ -11,6 +11,7 @@ from i2i.data.images.check import CheckResult, mismatch
 from i2i.data.images.probe import FLAT, ImageInfo
 from i2i.data.images.read import counted_by_suffix, is_broken
 from i2i.data.images.values import find_narrow
+from i2i.data.inspection.bands import plain_part
 from i2i.data.inspection.classes import RARE as RARE_CLASS
 from i2i.data.inspection.classes import examine_labels
 from i2i.data.inspection.finding import Finding, about
@@ -28,7 +29,7 @@ RARE = 0.01
 """An attribute that holds for a smaller share of the images, or fails to, is hardly learnt."""
 
 
-def usability_findings(survey: Survey, checked: CheckResult) -> list[Finding]:
+def usability_findings(survey: Survey, checked: CheckResult, as_filed: str = "") -> list[Finding]:
     """What training refuses: no layout, no partner or row, unreadable images, unequal ones."""
     findings = [Finding("layout", "error", problem) for problem in survey.problems]
     if survey.orphans:
@@ -76,7 +77,8 @@ def usability_findings(survey: Survey, checked: CheckResult) -> list[Finding]:
                 list(foreign.values()),
             )
         )
-    findings += [each for each in narrow_findings(survey, checked) if each.severity == "error"]
+    plain = plain_part(survey, as_filed)
+    findings += [each for each in narrow_findings(plain, checked) if each.severity == "error"]
     unequal = {
         pair: why for _, pairs in survey.pairs for pair in pairs if (why := mismatch(pair, checked))
     }

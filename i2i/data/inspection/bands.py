@@ -1,0 +1,106 @@
+"""What files hold beside colours of 8 bits, side by side, and the lines of a recipe that use it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from i2i.config import Data
+from i2i.data.images.check import CheckResult
+from i2i.data.images.probe import ImageInfo
+from i2i.data.inspection.finding import Finding, about
+from i2i.data.inspection.survey import Survey
+
+
+def as_filed_sides(rules: Data | None) -> str:
+    """The sides whose values are used as they are, as "A" or "AB"."""
+    return "".join(side for side in "AB" if rules is not None and getattr(rules, side).as_filed)
+
+
+def by_side(survey: Survey) -> dict[str, list[Path]]:
+    """The images of each side; "" where files hold both, or there are no sides."""
+    sides: dict[str, list[Path]] = {}
+    for part in survey.parts:
+        sides.setdefault(part.name if part.name in ("A", "B") else "", []).extend(part.images)
+    return sides
+
+
+def read_as_filed(survey: Survey, checked: CheckResult, sides: str) -> None:
+    """Take over what is known of the images that are read with all their bands and bits."""
+    for side, paths in by_side(survey).items():
+        if sides and (side in sides or not side):
+            checked.update_as_filed(paths)
+
+
+def plain_part(survey: Survey, sides: str) -> Survey:
+    """The images that become 8 bits of grey or RGB."""
+    return replace(survey, parts=tuple(p for p in survey.parts if not (sides and p.name in sides)))
+
+
+def band_findings(survey: Survey, checked: CheckResult, sides: str) -> list[Finding]:
+    """Mixtures of kinds on a side, and sides whose bands or bits a training would not use.
+
+    Arguments:
+        survey, checked: the images.
+        sides: those that are read as they are.
+    """
+    findings = []
+    looks = {**checked.looks, **checked.arrays}
+    for side, paths in by_side(survey).items():
+        there = {path: looks[path] for path in paths if path in looks}
+        kinds = Counter(_kind(look) for look in there.values())
+        where = f"side {side}" if side else "the data set"
+        ours = side in sides if side else bool(sides)
+        if len(kinds) > 1 and (ours or any(look.unfit for look in there.values())):
+            counts = ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common())
+            odd = [p for p, look in there.items() if _kind(look) != kinds.most_common(1)[0][0]]
+            findings.append(
+                about(
+                    "mixture",
+                    "error" if ours else "warning",
+                    f"{where} holds images of several kinds: {counts}.",
+                    odd,
+                    "Convert them to one kind, or move the odd ones elsewhere.",
+                )
+            )
+        deep = [path for path, look in there.items() if _is_deep(look)]
+        if 2 * len(deep) > len(there) and not ours:
+            findings.append(
+                about(
+                    "bands and bits",
+                    "note",
+                    f"{where} holds {_described(there, deep)}: no 8 bits of grey or RGB.",
+                    deep,
+                    f"To use them as they are: {_lines(side or 'A', there, deep)}",
+                )
+            )
+    return findings
+
+
+def _is_deep(look: ImageInfo) -> bool:
+    return look.bits > 8 or bool(look.unfit)
+
+
+def _kind(look: ImageInfo) -> str:
+    if look.unfit:
+        return look.mode
+    colours = "grey" if look.grey or look.mode.startswith(("I", "F", "L", "1")) else "colours"
+    return f"{colours} of {max(look.bits, 8)} bits"
+
+
+def _described(looks: Mapping[Path, ImageInfo], deep: Sequence[Path]) -> str:
+    low, high = min(looks[p].low for p in deep), max(looks[p].high for p in deep)
+    saturated = sum(looks[p].high in (65535, 1.0) for p in deep if not looks[p].flat)
+    kind = Counter(_kind(looks[p]) for p in deep).most_common(1)[0][0]
+    text = f"{kind} within {low:g}..{high:g}"
+    if saturated:
+        text += f" ({saturated} of {len(deep)} reach the end of their type, as saturated ones do)"
+    return text
+
+
+def _lines(side: str, looks: Mapping[Path, ImageInfo], deep: Sequence[Path]) -> str:
+    bands = next((looks[p].mode.split()[0] for p in deep if looks[p].unfit), "")
+    channels = f"data.{side}.channels={bands} " if bands else ""
+    return f"--set {channels or f'data.{side}.range=auto'}".rstrip() + (
+        f" --set data.{side}.range=auto." if bands else "."
+    )
