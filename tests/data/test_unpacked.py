@@ -1,5 +1,6 @@
 """Videos and volumes in a data set: folders of images to everything else."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,25 @@ def test_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "b.dcm").write_bytes(b"DICM")
     with pytest.raises(DataError, match=r"b\.dcm' cannot be read"):
         unpacked(tmp_path, Unpacking())
+
+
+def test_what_is_broken_can_be_left_out(tmp_path: Path) -> None:
+    clip(tmp_path / "a.mkv", count=3)
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    (tmp_path / "c.dcm").write_bytes(b"DICM")
+    found = unpacked(tmp_path, Unpacking(skip_bad=True))
+    assert [path.parent.name for path in list_images(found)] == ["a"] * 3
+
+
+def test_videos_are_other_files_where_their_library_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip(tmp_path / "a.mkv")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(DataError, match=r"pip install 'i2i-toolkit\[video\]'"):
+        unpacked(tmp_path, Unpacking())
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    assert unpacked(tmp_path, Unpacking()) == tmp_path
 
 
 def test_disk_that_is_too_small_is_said_before(

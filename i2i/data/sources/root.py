@@ -47,4 +47,4 @@ def find_root(dataroot: str, kind: str | None, data: Data | None = None, *, side
 
 def _unpacking(data: Data) -> Unpacking:
     windows = [None if each.window == "volume" else each.window for each in (data.A, data.B)]
-    return Unpacking(data.axis, (windows[0], windows[1]), data.frame_step)
+    return Unpacking(data.axis, (windows[0], windows[1]), data.frame_step, data.skip_bad)

@@ -1,6 +1,7 @@
 """The folder of links that stands for a data set with videos or volumes in it."""
 
 import hashlib
+import logging
 import os
 import secrets
 import shutil
@@ -8,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -16,17 +18,20 @@ from PIL import Image
 from i2i.core.progress import progress
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images import sixteen_bit as sixteen
-from i2i.data.images.read import list_files
+from i2i.data.images.read import is_image, list_files
 from i2i.data.kinds.folders import side_of
 from i2i.data.unpacked.groups import GROUP_FILE, MIRROR_FILE, PATIENT, patient_of, video_of
-from i2i.data.video.files import is_video
+from i2i.data.video.files import is_video, library
 from i2i.data.video.read import VideoReader
 from i2i.data.volumes.dicom import Dicom, is_dicom, series_of
+from i2i.data.volumes.dicom import library as dicom_library
 from i2i.data.volumes.nifti import SUFFIXES as NIFTI
 from i2i.data.volumes.nifti import Nifti
 from i2i.data.volumes.volume import Axis, Values, Window, to_slices, window_of
 from i2i.errors import DataError
 from i2i.system.atomic import free_bytes
+
+_log = logging.getLogger(__name__)
 
 VERSION = 1
 
@@ -44,15 +49,19 @@ class Unpacking(NamedTuple):
         axis: that slices are cut across.
         windows: of domain A and of B: what becomes black and white; None: see `window_of`.
         frame_step: of videos, one of so many frames is taken.
+        skip_bad: leave out what is broken, instead of stopping.
     """
 
     axis: Axis = "axial"
     windows: tuple[Window | None, Window | None] = (None, None)
     frame_step: int = 1
+    skip_bad: bool = False
 
 
 def unpacked(root: Path, how: Unpacking, side: str = "") -> Path:
     """Return the folder that holds a data set as images: mostly the data set itself.
+
+    Without the library that they need, videos and volumes are files that are not read.
 
     Arguments:
         root: of the data set.
@@ -64,18 +73,29 @@ def unpacked(root: Path, how: Unpacking, side: str = "") -> Path:
     """
     files = list_files(root)
     things, broken = _things(root, files, how, side)
-    if broken:
-        path, why = next(iter(broken.items()))
-        raise DataError(f"'{path}' cannot be read: {why}.")
+    bad: dict[Path, DataError] = {
+        path: DataError(f"'{path}' cannot be read: {why}.") for path, why in broken.items()
+    }
+    if things or bad:
+        with progress("taking videos and volumes apart") as update:
+            for number, thing in enumerate(things):
+                update(number, len(things))
+                try:
+                    if not thing.place.is_dir():
+                        thing.unpack()
+                except DataError as error:
+                    bad[thing.files[0]] = error
+            update(len(things), len(things))
+    for why in bad.values():
+        if not how.skip_bad:
+            raise why
+        _log.warning("left out (--skip-bad): %s", why)
+    things = [thing for thing in things if thing.files[0] not in bad]
     if not things:
+        if not (bad or any(is_image(path.name) for path in files)):
+            _require_libraries(files)
         return root
     folder = cache_folder() / "unpacked"
-    with progress("taking videos and volumes apart") as update:
-        for number, thing in enumerate(things):
-            update(number, len(things))
-            if not thing.place.is_dir():
-                thing.unpack()
-        update(len(things), len(things))
     inside = {path for thing in things for path in thing.files}
     others = [path for path in files if path not in inside]
     links = _named(root, things, others)
@@ -173,6 +193,8 @@ def _things(
     for path in files:
         below = path.relative_to(root)
         suffix = next((each for each in NIFTI if path.name.lower().endswith(each)), None)
+        if not _is_readable(path, suffix):
+            continue
         if is_video(path):
             things.append(_Thing((path,), below.with_suffix(""), how._replace(axis="axial")))
         elif suffix is not None:
@@ -190,6 +212,24 @@ def _things(
         name = below / (f"series {seen[below]}" if seen[below] > 1 else "series")
         things.append(_Thing(tuple(sorted(parts)), name, how._replace(frame_step=1), window))
     return things, broken
+
+
+def _require_libraries(files: Iterable[Path]) -> None:
+    """Say how to get what reads the files of a data set that holds nothing else."""
+    for path in files:
+        if is_video(path):
+            library(path)
+        elif path.name.lower().endswith(NIFTI) or is_dicom(path):
+            dicom_library(path)
+
+
+def _is_readable(path: Path, nifti: str | None) -> bool:
+    """Whether the libraries are there for a video or a volume."""
+    if is_video(path):
+        return find_spec("av") is not None
+    if nifti is not None:
+        return find_spec("nibabel") is not None
+    return all(map(find_spec, ("nibabel", "pydicom")))
 
 
 def _of_b(below: PurePath) -> bool:
