@@ -138,7 +138,7 @@ def test_what_torchvision_downloads_can_be_named(own_cache: Path) -> None:
 
 
 def test_the_embedded_data_set_can_be_named(own_cache: Path, monkeypatch: Any) -> None:
-    def painted(kind: str, cache: Path, progress: Any) -> Path:
+    def painted(kind: str, cache: Path) -> Path:
         root = cache / "demo"
         write_demo(root, kind, 3, 16)
         return root

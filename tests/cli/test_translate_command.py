@@ -248,13 +248,13 @@ def test_what_exists_is_left_out_when_told(asked: list[Any], photos: Path, tmp_p
 def test_ctrl_c_says_how_to_go_on(
     asked: list[Any], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(work: Any, *arguments: Any, **more: Any) -> None:
-        if work.job.source.name == "b.png":
+    def stopped(results: Any, path: Path, *arguments: Any, **more: Any) -> None:
+        if path.name == "b.png":
             raise KeyboardInterrupt
-        write(work, *arguments, **more)
+        save(results, path, *arguments, **more)
 
-    write = folder._write
-    monkeypatch.setattr(folder, "_write", stopped)
+    save = folder._save
+    monkeypatch.setattr(folder, "_save", stopped)
     result = invoke(photos, tmp_path / "out")
     assert result.exit_code == 130
     assert "stopped: 1 of 2 done; the same command with --skip-existing" in result.stderr

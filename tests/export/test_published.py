@@ -417,6 +417,7 @@ def test_labels_get_other_names_in_a_new_run(tmp_path):
 def test_a_run_on_two_data_sets_goes_to_the_authors_code_and_back(tmp_path, said):
     more = 'data.more=[{attributes=["male", "young", "old"], groups=[["young", "old"]]}]'
     folder, _ = trained("stargan", tmp_path, more)
+    said.clear()
     generator, discriminator = export_published(folder, tmp_path / "my out", average=False)
     flags = {line.split(": ", 1)[0]: line.split(": ", 1)[1] for line in said[1:]}
     # Their solver builds G(conv_dim, c_dim + c2_dim + 2, ...) and D(..., c_dim + c2_dim, ...).

@@ -231,7 +231,9 @@ def test_what_is_not_new_learns_at_a_lower_rate(tmp_path: Path) -> None:
         assert (lower[key] - factor * change).abs().max() < 2e-2 * scale, key
 
 
-def test_a_run_that_began_from_another_goes_on_exactly(tmp_path: Path, facades: Path) -> None:
+def test_a_run_that_began_from_another_goes_on_exactly(
+    tmp_path: Path, facades: Path, said: list[str]
+) -> None:
     """Although the other is gone by then; and in its provenance it stays."""
     source = export_of(tmp_path)
     common = (
@@ -248,7 +250,6 @@ def test_a_run_that_began_from_another_goes_on_exactly(tmp_path: Path, facades: 
             {"train.steps": steps, "train.init_from": str(source)},
         )
 
-    said: list[str] = []
     whole = start(options(4), tmp_path / "runs", "whole", device="cpu").folder
     part = start(options(2), tmp_path / "runs", "part", device="cpu").folder
     for file in source.iterdir():
