@@ -15,6 +15,9 @@ from i2i.core.sides import Sides
 
 T = TypeVar("T", bound=tuple[Tensor, ...])
 
+AnyBatch = tuple[Tensor, ...]
+"""A batch whose kind only the model knows."""
+
 
 class Pair(NamedTuple):
     """Images and what they should become, pixel for pixel.

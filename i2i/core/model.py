@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, Self
 
 import torch
 from annotated_types import Ge
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from i2i.core.growth import Growth
 from i2i.core.labels import LabelSpace
@@ -29,6 +30,9 @@ from i2i.core.latent import Latent
 from i2i.core.registry import LOSSES
 from i2i.core.size import Size
 from i2i.errors import OptionsError, did_you_mean
+
+Batch = TypeVar("Batch", bound=tuple[Tensor, ...], default=Any)
+"""The batches of a model: named tuples such as those of `i2i.core.batch`."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +222,23 @@ NCritic = Annotated[int, Ge(1), "turns of the discriminator for each one of the 
 NGenerator = Annotated[int, Ge(1), "turns of the generator in one step"]
 MixedBatch = Annotated[bool, "judge real and generated images in one batch"]
 
+Rival = Callable[[], Tensor]
+
+
+class AdversarialTerms(Protocol):
+    """What scores of a discriminator cost, each time a scalar. Where real and generated images are
+    compared, `rival` computes the scores of the other side."""
+
+    def real(self, scores: Tensor, rival: Rival | None = None) -> Tensor: ...
+
+    def fake(self, scores: Tensor, rival: Rival | None = None) -> Tensor: ...
+
+    def fool(self, scores: Tensor, rival: Rival | None = None) -> Tensor: ...
+
+    @property
+    def probability(self) -> Callable[[Tensor], Tensor] | None:
+        """Maps scores to how probably an image is real, if they have such a meaning."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -226,7 +247,7 @@ class Parts:
     make_network: Callable[..., nn.Module]
     """Makes the network of a role, freshly initialised, from what the model tells it."""
 
-    adversarial: Any
+    adversarial: AdversarialTerms
     """How scores become losses (`i2i.losses.Adversarial`)."""
 
     weights: Mapping[str, float]
@@ -277,11 +298,11 @@ class Parts:
         return self.make_network("discriminator", *numbers, **more)
 
 
-class Model(nn.Module, ABC):
+class Model(nn.Module, ABC, Generic[Batch]):
     """A game: its networks, its players, and the rules in `play`.
 
-    A subclass is final: it states the class variables below, registers its networks as attributes
-    and implements the abstract methods.
+    A subclass is final: it says what batches it plays with (`Model[Pair]`), states the class
+    variables below, registers its networks as attributes and implements the abstract methods.
     """
 
     data: ClassVar[str]
@@ -414,7 +435,7 @@ class Model(nn.Module, ABC):
         }
 
     @abstractmethod
-    def play(self, batch: Any, clock: Clock) -> Play:
+    def play(self, batch: Batch, clock: Clock) -> Play:
         """One training step on a batch of signed images, as one turn after another.
 
         State of the model (a buffer, a random number) may change only in the turn in which it is
@@ -447,15 +468,15 @@ class Model(nn.Module, ABC):
         return int(name != "input")
 
     @abstractmethod
-    def visualize(self, batch: Any) -> dict[str, Tensor]:
+    def visualize(self, batch: Batch) -> dict[str, Tensor]:
         """The columns of the image grid for a batch: name -> (N, C, H, W) in -1..1."""
 
     @abstractmethod
-    def generate(self, batch: Any) -> dict[str, Generated]:
+    def generate(self, batch: Batch) -> dict[str, Generated]:
         """What is to be judged of the model: a name for each way to use it -> what it makes."""
 
     @abstractmethod
-    def validation_step(self, batch: Any) -> dict[str, Tensor]:
+    def validation_step(self, batch: Batch) -> dict[str, Tensor]:
         """How good the model is on a batch: name -> one value for each image, (N, ...)."""
 
     def reduce(self, measured: Mapping[str, Tensor]) -> dict[str, float]:

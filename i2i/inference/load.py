@@ -5,6 +5,7 @@ A checkpoint knows everything about itself; nothing has to be said again.
 
 from copy import deepcopy
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -33,7 +34,7 @@ from i2i.models.starganv2 import StarGANv2
 from i2i.networks import has_dropout
 from i2i.networks.sizes import ensure_multiple
 from i2i.networks.spade import FixedStyleGenerator as SPADEFixed
-from i2i.networks.starganv2 import FixedStyleGenerator
+from i2i.networks.starganv2 import FixedStyleGenerator, StarGANv2Generator
 from i2i.runs.checkpoint import about
 from i2i.runs.folder import find_checkpoint
 from i2i.runs.opening import open_checkpoint
@@ -88,7 +89,7 @@ def build_translator(
     if not find_kind(data_kind(options)).has_domains:
         ensure_multiple(network, channels[0])
     if isinstance(model, StarGANv2):
-        network = FixedStyleGenerator(model.generator)
+        network = FixedStyleGenerator(cast(StarGANv2Generator, network))
     if isinstance(model, SpadeVAE):
         network = SPADEFixed(model.generator)
     sides = sides_of(options).labels
@@ -159,8 +160,8 @@ def _styler(
     return Styler(
         options.data.labels,
         network,
-        deepcopy(model.mapping_network).to(device),
-        deepcopy(model.style_encoder).to(device),
+        deepcopy(model.get_submodule("mapping_network")).to(device),
+        deepcopy(model.get_submodule("style_encoder")).to(device),
         channels=options.data.input_channels,
         size=options.data.crop_size,
         stretch=options.data.resize == "stretch",

@@ -1,7 +1,7 @@
 """What models of images from noise have in common: all but the rules of the game."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from i2i.core.batch import Labelled, enlarged
 from i2i.core.labels import LabelSpace
 from i2i.core.latent import Latent
-from i2i.core.model import Generated, Model, Parts
+from i2i.core.model import AdversarialTerms, Generated, Model, Parts
+from i2i.core.roles import NoiseDiscriminator, NoiseGenerator
 from i2i.errors import OptionsError
-from i2i.losses import Adversarial, mean_scores
+from i2i.losses import mean_scores
 from i2i.metrics.agreement import best_agreement
 
 COLUMNS = 10
@@ -27,7 +28,7 @@ def is_conditional(choice: str, labels: LabelSpace) -> bool:
     return choice == "required" or (choice == "if known" and len(labels.names) > 1)
 
 
-class NoiseModel(Model):
+class NoiseModel(Model[Labelled]):
     """A generator that makes images from noise, and a discriminator that tells them from real.
 
     Arguments:
@@ -55,14 +56,14 @@ class NoiseModel(Model):
         discriminator: nn.Module,
         latent: Latent,
         labels: LabelSpace,
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         *,
         class_conditional: str,
     ) -> None:
         super().__init__()
-        self.generator: Any = generator
-        self.discriminator: Any = discriminator
+        self.generator = cast(NoiseGenerator, generator)
+        self.discriminator = cast(NoiseDiscriminator, discriminator)
         self.latent = latent
         self.labels = labels
         self.adversarial = adversarial
@@ -103,7 +104,7 @@ class NoiseModel(Model):
 
     def make_images(self, vectors: Tensor, labels: Tensor | None) -> Tensor:
         """Make images (N, C, H, W) of latent vectors; of full size, however far grown."""
-        images: Tensor = self.generator(vectors, labels if self.class_conditional else None)
+        images = self.generator(vectors, labels if self.class_conditional else None)
         return enlarged(images, self.generator.size)
 
     def as_coarse(self, real: Tensor) -> Tensor:
@@ -118,7 +119,7 @@ class NoiseModel(Model):
         if told is not None:
             told = told.repeat(len(images) // len(told), 1)
         outputs = self.discriminator(images, told)
-        return outputs if self.latent.codes else (outputs,)
+        return outputs if isinstance(outputs, tuple) else (outputs,)
 
     def generate(self, batch: Labelled) -> dict[str, Generated]:
         vectors = self.latent.draw(len(batch.images), batch.images.device)

@@ -5,18 +5,27 @@ Park, Efros, Zhang, Zhu: Contrastive Learning for Unpaired Image-to-Image Transl
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import torch
 from annotated_types import Ge, Gt, Le, MinLen
 from torch import Tensor, nn
 
 from i2i.core.batch import Unpaired
-from i2i.core.model import Clock, Generated, MixedBatch, Model, NCritic, Parts, Play
+from i2i.core.model import (
+    AdversarialTerms,
+    Clock,
+    Generated,
+    MixedBatch,
+    Model,
+    NCritic,
+    Parts,
+    Play,
+)
 from i2i.core.registry import register_model
+from i2i.core.roles import Discriminator, LayeredGenerator
 from i2i.errors import OptionsError
 from i2i.losses import (
-    Adversarial,
     DiscriminatorOutputs,
     feature_matching,
     gradient_penalty,
@@ -46,7 +55,7 @@ GAMMA_END = "hard negatives: how equal all weights are at its end"
 
 
 @register_model("cut")
-class CUT(Model):
+class CUT(Model[Unpaired]):
     """A generator whose translations keep the content patch by patch, and a discriminator.
 
     The first half of the generator describes patches: that of a translation must resemble the one
@@ -109,7 +118,7 @@ class CUT(Model):
         generator: nn.Module,
         discriminator: nn.Module,
         patch_sampler: nn.Module,
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         *,
         nce_layers: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1), LAYERS] = (
@@ -125,8 +134,8 @@ class CUT(Model):
         mixed_batch: MixedBatch = False,
     ) -> None:
         super().__init__()
-        self.generator: Any = generator
-        self.discriminator: Any = discriminator
+        self.generator = cast(LayeredGenerator, generator)
+        self.discriminator = cast(Discriminator, discriminator)
         self.patch_sampler = patch_sampler
         self.adversarial = adversarial
         self.set_objectives(weights)

@@ -5,17 +5,26 @@ Networks, ICCV 2017.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, cast
 
 import torch
 from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.batch import Unpaired
-from i2i.core.model import Clock, Generated, MixedBatch, Model, NCritic, Parts, Play
+from i2i.core.model import (
+    AdversarialTerms,
+    Clock,
+    Generated,
+    MixedBatch,
+    Model,
+    NCritic,
+    Parts,
+    Play,
+)
 from i2i.core.registry import register_model
+from i2i.core.roles import Discriminator, Generator
 from i2i.losses import (
-    Adversarial,
     DiscriminatorOutputs,
     feature_matching,
     gradient_penalty,
@@ -30,7 +39,7 @@ POOL = "older translations that a discriminator is shown now and then"
 
 
 @register_model("cyclegan")
-class CycleGAN(Model):
+class CycleGAN(Model[Unpaired]):
     """Two generators that undo each other, and two discriminators.
 
     Both generators move in one turn, then both discriminators in one, which see each translation or
@@ -82,7 +91,7 @@ class CycleGAN(Model):
         generator_BtoA: nn.Module,  # noqa: N803
         discriminator_A: nn.Module,  # noqa: N803
         discriminator_B: nn.Module,  # noqa: N803
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         *,
         pool_shapes: tuple[tuple[int, int, int], tuple[int, int, int]],
@@ -91,10 +100,10 @@ class CycleGAN(Model):
         mixed_batch: MixedBatch = False,
     ) -> None:
         super().__init__()
-        self.generator_AtoB = generator_AtoB
-        self.generator_BtoA = generator_BtoA
-        self.discriminator_A: Any = discriminator_A
-        self.discriminator_B: Any = discriminator_B
+        self.generator_AtoB = cast(Generator, generator_AtoB)
+        self.generator_BtoA = cast(Generator, generator_BtoA)
+        self.discriminator_A = cast(Discriminator, discriminator_A)
+        self.discriminator_B = cast(Discriminator, discriminator_B)
         self.pool_A, self.pool_B = (ImagePool(image_pool, shape) for shape in pool_shapes)
         self.adversarial = adversarial
         self.set_objectives(weights)

@@ -17,7 +17,7 @@ generator is told. Their recipes have the values of these papers:
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +26,19 @@ from i2i.core.batch import Labelled
 from i2i.core.growth import Growth
 from i2i.core.labels import LabelSpace
 from i2i.core.latent import Latent
-from i2i.core.model import Clock, Loss, MixedBatch, NCritic, NGenerator, Parts, Play
+from i2i.core.model import (
+    AdversarialTerms,
+    Clock,
+    Loss,
+    MixedBatch,
+    NCritic,
+    NGenerator,
+    Parts,
+    Play,
+)
 from i2i.core.registry import register_model
+from i2i.core.roles import Growing, GrowingDiscriminator
 from i2i.losses import (
-    Adversarial,
     DiscriminatorOutputs,
     cross_entropy,
     drift,
@@ -90,7 +99,7 @@ class GAN(NoiseModel):
         discriminator: nn.Module,
         latent: Latent,
         labels: LabelSpace,
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         *,
         class_conditional: Annotated[
@@ -128,7 +137,9 @@ class GAN(NoiseModel):
 
     def as_coarse(self, real: Tensor) -> Tensor:
         """Real images of the size that networks have grown to."""
-        return real if self.growth is None else self.discriminator.shrink(real)
+        if self.growth is None:
+            return real
+        return cast(GrowingDiscriminator, self.discriminator).shrink(real)
 
     def play(self, batch: Labelled, clock: Clock) -> Play:
         real, labels, _ = batch
@@ -158,8 +169,8 @@ class GAN(NoiseModel):
     def on_step_start(self, clock: Clock) -> None:
         if self.growth is not None:
             stage, alpha = self.growth.stage(clock.step), self.growth.alpha(clock.step)
-            self.generator.grow(stage, alpha)
-            self.discriminator.grow(stage, alpha)
+            for network in (self.generator, self.discriminator):
+                cast(Growing, network).grow(stage, alpha)
 
     def graph_key(self, clock: Clock) -> tuple[bool, int, bool]:
         moves = clock.every(self.n_critic)
@@ -199,8 +210,7 @@ class GAN(NoiseModel):
 
         def features_of_real() -> Tensor:
             with torch.no_grad():
-                features: Tensor = self.discriminator.features(real, told)
-            return features
+                return self.discriminator.features(real, told)
 
         return self.objectives["generator"](
             adversarial=lambda: self.adversarial.fool(

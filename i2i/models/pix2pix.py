@@ -5,16 +5,25 @@ Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from i2i.core.batch import Pair
-from i2i.core.model import Clock, Generated, MixedBatch, Model, NCritic, Parts, Play
+from i2i.core.model import (
+    AdversarialTerms,
+    Clock,
+    Generated,
+    MixedBatch,
+    Model,
+    NCritic,
+    Parts,
+    Play,
+)
 from i2i.core.registry import register_model
+from i2i.core.roles import Discriminator, Generator
 from i2i.losses import (
-    Adversarial,
     DiscriminatorOutputs,
     feature_matching,
     gradient_penalty,
@@ -25,7 +34,7 @@ from i2i.metrics.images import l1_distance, mean_psnr, psnr, ssim_index
 
 
 @register_model("pix2pix")
-class Pix2Pix(Model):
+class Pix2Pix(Model[Pair]):
     """A generator that is told the truth by L1 and made sharp by a discriminator.
 
     The discriminator judges pairs: it sees the source image beside the real or translated one
@@ -59,15 +68,15 @@ class Pix2Pix(Model):
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         *,
         n_critic: NCritic = 1,
         mixed_batch: MixedBatch = False,
     ) -> None:
         super().__init__()
-        self.generator = generator
-        self.discriminator: Any = discriminator
+        self.generator = cast(Generator, generator)
+        self.discriminator = cast(Discriminator, discriminator)
         self.adversarial = adversarial
         self.set_objectives(weights)
         self.n_critic = n_critic
@@ -90,8 +99,7 @@ class Pix2Pix(Model):
             fake = self.generator(source)
 
         def judge(image: Tensor) -> Tensor:
-            scores: Tensor = self.discriminator(_beside(source, image))
-            return scores
+            return self.discriminator(_beside(source, image))
 
         judged = DiscriminatorOutputs(judge, target, fake.detach(), together=self.mixed_batch)
         yield (

@@ -11,10 +11,9 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.batch import Pair
-from i2i.core.model import Clock, Generated, Model, Parts, Play
+from i2i.core.model import AdversarialTerms, Clock, Generated, Model, Parts, Play
 from i2i.core.registry import register_model
 from i2i.errors import OptionsError
-from i2i.losses import Adversarial
 from i2i.losses.multiscale import layer_matching
 from i2i.metrics.images import l1_distance, mean_psnr, psnr, ssim_index
 from i2i.models._multiscale import Layers, Perceptual, beside, paid, readings, score
@@ -27,7 +26,7 @@ COARSE, FIXED, WHOLE = "coarse", "fixed", "whole"
 
 
 @register_model("pix2pixhd")
-class Pix2PixHD(Model):
+class Pix2PixHD(Model[Pair]):
     """A generator against discriminators of several scales, whose layers it has to match.
 
     The turns are simultaneous: both losses are computed with the same networks before either
@@ -70,7 +69,7 @@ class Pix2PixHD(Model):
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         *,
         coarse: Annotated[

@@ -11,10 +11,9 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.batch import Pair
-from i2i.core.model import Clock, Generated, Model, NCritic, Parts, Play
+from i2i.core.model import AdversarialTerms, Clock, Generated, Model, NCritic, Parts, Play
 from i2i.core.registry import register_model
 from i2i.errors import OptionsError
-from i2i.losses import Adversarial
 from i2i.losses.multiscale import layer_matching
 from i2i.losses.variational import kl_divergence
 from i2i.metrics.images import l1_distance, mean_psnr, psnr, ssim_index
@@ -24,7 +23,7 @@ from i2i.networks.spade import draw_style
 PERCEPTUAL = "what `perceptual` compares: vgg19, efficientnet-lite0, or of a plug-in"
 
 
-class _Spade(Model):
+class _Spade(Model[Pair]):
     """The game, without or with an encoder of styles.
 
     The generator moves first. The discriminator then sees another fake of the generator that has
@@ -43,7 +42,7 @@ class _Spade(Model):
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         n_critic: int,
         perceptual_features: str,
@@ -179,7 +178,7 @@ class Spade(_Spade):
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         *,
         n_critic: NCritic = 1,
@@ -232,7 +231,7 @@ class SpadeVAE(_Spade):
         generator: nn.Module,
         discriminator: nn.Module,
         style_encoder: nn.Module,
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         *,
         style: Annotated[int, Ge(1), Le(65536), "numbers of a style"] = 256,

@@ -7,18 +7,27 @@ Image-to-Image Translation, CVPR 2018.
 from collections.abc import Mapping
 from functools import reduce
 from operator import add
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from i2i.core.batch import Labelled
 from i2i.core.labels import LabelSpace, with_planes
-from i2i.core.model import Clock, Generated, MixedBatch, Model, NCritic, Parts, Play
+from i2i.core.model import (
+    AdversarialTerms,
+    Clock,
+    Generated,
+    MixedBatch,
+    Model,
+    NCritic,
+    Parts,
+    Play,
+)
 from i2i.core.registry import register_model
+from i2i.core.roles import ClassifyingDiscriminator, Generator
 from i2i.errors import OptionsError
 from i2i.losses import (
-    Adversarial,
     DiscriminatorOutputs,
     binary_cross_entropy,
     cross_entropy,
@@ -32,7 +41,7 @@ from i2i.metrics.images import l1_distance
 
 
 @register_model("stargan")
-class StarGAN(Model):
+class StarGAN(Model[Labelled]):
     """A generator that is told the labels to aim at, and a critic that also tells them.
 
     The discriminator moves in every step, the generator in the last of each `n_critic`. What
@@ -68,15 +77,15 @@ class StarGAN(Model):
         generator: nn.Module,
         discriminator: nn.Module,
         labels: LabelSpace,
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         *,
         n_critic: NCritic = 1,
         mixed_batch: MixedBatch = False,
     ) -> None:
         super().__init__()
-        self.generator = generator
-        self.discriminator: Any = discriminator
+        self.generator = cast(Generator, generator)
+        self.discriminator = cast(ClassifyingDiscriminator, discriminator)
         self.labels = labels
         self.adversarial = adversarial
         self.set_objectives(weights)
@@ -110,12 +119,10 @@ class StarGAN(Model):
         )
 
     def translate(self, images: Tensor, condition: Tensor) -> Tensor:
-        translated: Tensor = self.generator(with_planes(images, condition))
-        return translated
+        return self.generator(with_planes(images, condition))
 
     def score(self, images: Tensor) -> Tensor:
-        scores: Tensor = self.discriminator(images)[0]
-        return scores
+        return self.discriminator(images)[0]
 
     def classification(self, logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
         """What a classifier pays; only known labels count."""

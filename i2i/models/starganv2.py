@@ -4,7 +4,7 @@ Choi, Uh, Yoo, Ha: StarGAN v2: Diverse Image Synthesis for Multiple Domains, CVP
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, cast
 
 import torch
 from annotated_types import Ge
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from i2i.core.batch import Labelled, Referenced
 from i2i.core.labels import LabelSpace
-from i2i.core.model import Clock, Generated, Loss, Model, Parts, Play
+from i2i.core.model import AdversarialTerms, Clock, Generated, Loss, Model, Parts, Play
 from i2i.core.registry import register_model
+from i2i.core.roles import DomainDiscriminator, StyledGenerator, StyleNetwork
 from i2i.errors import OptionsError
-from i2i.losses import Adversarial, DiscriminatorOutputs, diversity, l1, mean_scores, squared_slopes
+from i2i.losses import DiscriminatorOutputs, diversity, l1, mean_scores, squared_slopes
 from i2i.metrics.images import l1_distance
 
 Style = Callable[[int], Tensor]
@@ -23,7 +24,7 @@ Style = Callable[[int], Tensor]
 
 
 @register_model("stargan-v2")
-class StarGANv2(Model):
+class StarGANv2(Model[Referenced]):
     """A generator that is told a style, which a mapping network makes of noise, or an encoder of an
     image.
 
@@ -69,7 +70,7 @@ class StarGANv2(Model):
         style_encoder: nn.Module,
         discriminator: nn.Module,
         labels: LabelSpace,
-        adversarial: Adversarial,
+        adversarial: AdversarialTerms,
         weights: Mapping[str, float],
         *,
         latent_size: Annotated[int, Ge(1), "numbers of noise that a style is made of"] = 16,
@@ -79,10 +80,10 @@ class StarGANv2(Model):
         ] = 100_000,
     ) -> None:
         super().__init__()
-        self.generator: Any = generator
-        self.mapping_network: Any = mapping_network
-        self.style_encoder: Any = style_encoder
-        self.discriminator: Any = discriminator
+        self.generator = cast(StyledGenerator, generator)
+        self.mapping_network = cast(StyleNetwork, mapping_network)
+        self.style_encoder = cast(StyleNetwork, style_encoder)
+        self.discriminator = cast(DomainDiscriminator, discriminator)
         self.labels = labels
         self.adversarial = adversarial
         self.set_objectives(weights)
@@ -120,8 +121,7 @@ class StarGANv2(Model):
         )
 
     def translate(self, images: Tensor, style: Tensor) -> Tensor:
-        translated: Tensor = self.generator(images, style)
-        return translated
+        return self.generator(images, style)
 
     def noise(self, count: int, device: torch.device) -> Tensor:
         """Draw noise (`count`, latent_size) that styles are made of."""

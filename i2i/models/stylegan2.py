@@ -10,7 +10,7 @@ rates and betas are corrected for the additional turns (`share_of_turns`).
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -134,7 +134,7 @@ class StyleGAN2(NoiseModel):
 
     def _draw(self, count: int, told: Told, like: Tensor) -> tuple[Tensor, Tensor]:
         """Make images, (N, C, H, W), and tell their styles, (N, num_ws, style)."""
-        generator: StyleGAN2Generator = self.generator
+        generator = cast(StyleGAN2Generator, self.generator)
         ws = generator.styles(self.latent.draw(count, like.device), told)
         if self.style_mixing:
             crossover = draw_crossover(generator.num_ws, self.style_mixing, like.device)
@@ -142,8 +142,7 @@ class StyleGAN2(NoiseModel):
             ws = mix_styles(ws, generator.styles(vectors, told, update_average=False), crossover)
         if torch.is_grad_enabled() and not ws.requires_grad:  # of a mapping that does not learn
             ws = ws.detach().requires_grad_()
-        images: Tensor = generator.synthesis(ws)
-        return images, ws
+        return generator.synthesis(ws), ws
 
     def _tell_apart(self, real: Tensor, fake: Tensor, told: Told) -> Loss:
         judged = DiscriminatorOutputs(lambda images: self._judge(images, told), real, fake)

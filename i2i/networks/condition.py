@@ -5,6 +5,8 @@ Osindero, "Conditional generative adversarial nets", 2014. A generator takes it 
 discriminator takes it as planes of constant numbers behind the channels of the image.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -137,3 +139,45 @@ class CodeHead(nn.Sequential):
             nn.LeakyReLU(0.2),
             nn.Linear(hidden, codes),
         )
+
+
+class ScoringDiscriminator(nn.Module, ABC):
+    """A discriminator that gives an image one score, computed from features of it.
+
+    A subclass says what these are, and what their score is. `codes` reads the codes that an image
+    was made from, if there are any.
+    """
+
+    codes: CodeHead | None
+
+    def forward(
+        self, images: Tensor, labels: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Judge (N, in_channels, size, size), given labels (N, classes). The size of networks that
+        grow is that of their stage.
+
+        Returns:
+            scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
+
+        Raises:
+            DataError: the images have another size.
+        """
+        features = self.features(images, labels)
+        scores = self.scores(features, labels)
+        return scores if self.codes is None else (scores, self.codes(features))
+
+    @abstractmethod
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the score is computed from, (N, F). Whether it depends on the labels, the network
+        decides."""
+
+    @abstractmethod
+    def scores(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """The scores (N, 1) of images with such features."""
+
+
+def projected(scores: Tensor, projection: Tensor, labels: Tensor | None) -> Tensor:
+    """Add to scores (N, 1) what a projection (N, classes) of their features says of the labels
+    (Miyato & Koyama, "cGANs with projection discriminator", ICLR 2018, equation 5)."""
+    assert labels is not None
+    return scores + (projection * labels.to(projection.dtype)).sum(1, keepdim=True)

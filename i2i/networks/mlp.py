@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from i2i.core.registry import register_network
 from i2i.errors import OptionsError
-from i2i.networks.condition import CodeHead, beside_noise, require_counts, require_square
+from i2i.networks.condition import (
+    CodeHead,
+    ScoringDiscriminator,
+    beside_noise,
+    require_counts,
+    require_square,
+)
 
 
 @register_network("generator", "mlp")
@@ -63,7 +69,7 @@ class MLPGenerator(nn.Module):
 
 
 @register_network("discriminator", "mlp")
-class MLPDiscriminator(nn.Module):
+class MLPDiscriminator(ScoringDiscriminator):
     """Fully connected layers with leaky ReLU from all pixels of an image to one score, a logit.
 
     Args:
@@ -107,20 +113,9 @@ class MLPDiscriminator(nn.Module):
         self.score = nn.Linear(width, 1)
         self.codes = CodeHead(width, codes, norm="none") if codes else None
 
-    def forward(
-        self, images: Tensor, labels: Tensor | None = None
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Judge (N, in_channels, size, size), given labels (N, classes).
-
-        Returns:
-            scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
-
-        Raises:
-            DataError: the images have another size.
-        """
-        features = self.features(images, labels)
+    def scores(self, features: Tensor, labels: Tensor | None) -> Tensor:
         scores: Tensor = self.score(features)
-        return scores if self.codes is None else (scores, self.codes(features))
+        return scores
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the score is computed from, (N, width)."""

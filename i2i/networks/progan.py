@@ -22,8 +22,10 @@ from i2i.core.registry import register_network
 from i2i.networks.blocks import require_at_least
 from i2i.networks.condition import (
     CodeHead,
+    ScoringDiscriminator,
     beside_noise,
     doublings,
+    projected,
     require_labels,
     require_square,
 )
@@ -202,7 +204,7 @@ class ProGANGenerator(Growing):
 
 
 @register_network("discriminator", "progan")
-class ProGANDiscriminator(Growing):
+class ProGANDiscriminator(Growing, ScoringDiscriminator):
     """The growing discriminator, the mirror of the generator.
 
     A convolution 1x1 with leaky ReLU reads the image; two convolutions a stage follow, then 2x2
@@ -266,25 +268,11 @@ class ProGANDiscriminator(Growing):
         )
         self.codes = CodeHead(channels[0], codes, norm="none") if codes else None
 
-    def forward(
-        self, images: Tensor, labels: Tensor | None = None
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Judge images of the current stage, (N, in_channels, resolution, resolution), given
-        labels (N, classes).
-
-        Returns:
-            scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
-
-        Raises:
-            DataError: the images have another size.
-        """
-        features = self.features(images, labels)
+    def scores(self, features: Tensor, labels: Tensor | None) -> Tensor:
         scores: Tensor = self.score(features)
-        if self.projection is not None:
-            assert labels is not None
-            projected = self.projection(features)
-            scores = scores + (projected * labels.to(projected.dtype)).sum(1, keepdim=True)
-        return scores if self.codes is None else (scores, self.codes(features))
+        if self.projection is None:
+            return scores
+        return projected(scores, self.projection(features), labels)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the score is computed from, (N, F); it does not depend on the labels."""

@@ -17,7 +17,13 @@ from torch.nn import functional as F
 
 from i2i.core.registry import register_network
 from i2i.errors import OptionsError
-from i2i.networks.condition import CodeHead, require_counts, require_labels, require_square
+from i2i.networks.condition import (
+    CodeHead,
+    ScoringDiscriminator,
+    require_counts,
+    require_labels,
+    require_square,
+)
 from i2i.networks.resample import binomial_filter, downsample, upsample
 from i2i.networks.stylegan2 import sizes_of
 
@@ -262,7 +268,7 @@ class R3GANGenerator(nn.Module):
 
 
 @register_network("discriminator", "r3gan")
-class R3GANDiscriminator(nn.Module):
+class R3GANDiscriminator(ScoringDiscriminator):
     """From an image to one score; the mirror image of the generator, of which it has the options.
 
     With classes the score is the product of what is read and of an embedding of the label.
@@ -319,23 +325,12 @@ class R3GANDiscriminator(nn.Module):
         """As many stages as the size has."""
         return fitted_stages(size, options)
 
-    def forward(
-        self, images: Tensor, labels: Tensor | None = None
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Judge (N, in_channels, size, size), given labels (N, classes).
-
-        Returns:
-            scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
-
-        Raises:
-            DataError: the images have another size.
-        """
-        features = self.features(images, labels)
+    def scores(self, features: Tensor, labels: Tensor | None) -> Tensor:
         scores: Tensor = self.basis.LinearLayer(features)
-        if labels is not None:
-            wanted = self.Model["EmbeddingLayer"](labels.to(scores.dtype))
-            scores = (scores * wanted).sum(1, keepdim=True)
-        return scores if self.codes is None else (scores, self.codes(features))
+        if labels is None:
+            return scores
+        wanted: Tensor = self.Model["EmbeddingLayer"](labels.to(scores.dtype))
+        return (scores * wanted).sum(1, keepdim=True)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the score is computed from, (N, F); it does not depend on the labels."""

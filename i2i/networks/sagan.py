@@ -18,7 +18,9 @@ from i2i.networks.attention import SelfAttention
 from i2i.networks.blocks import BatchNorm2d
 from i2i.networks.condition import (
     CodeHead,
+    ScoringDiscriminator,
     doublings,
+    projected,
     require_counts,
     require_labels,
     require_square,
@@ -153,7 +155,7 @@ class SAGANGenerator(nn.Module):
 
 
 @register_network("discriminator", "sagan")
-class SAGANDiscriminator(nn.Module):
+class SAGANDiscriminator(ScoringDiscriminator):
     """Residual blocks from an image to one score, with self-attention behind one of them.
 
     The published network has 128 pixels, width 64 and attention at 32. Each block halves the map
@@ -201,24 +203,11 @@ class SAGANDiscriminator(nn.Module):
         self.projection = SpectralLinear(channels[-1], classes, bias=False) if classes else None
         self.codes = CodeHead(channels[-1], codes, norm="none") if codes else None
 
-    def forward(
-        self, images: Tensor, labels: Tensor | None = None
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Judge (N, in_channels, size, size), given labels (N, classes).
-
-        Returns:
-            scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
-
-        Raises:
-            DataError: the images have another size.
-        """
-        features = self.features(images, labels)
+    def scores(self, features: Tensor, labels: Tensor | None) -> Tensor:
         scores: Tensor = self.score(features)
-        if self.projection is not None:
-            assert labels is not None
-            projected = self.projection(features)
-            scores = scores + (projected * labels.to(projected.dtype)).sum(1, keepdim=True)
-        return scores if self.codes is None else (scores, self.codes(features))
+        if self.projection is None:
+            return scores
+        return projected(scores, self.projection(features), labels)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the score is computed from, (N, F); it does not depend on the labels."""

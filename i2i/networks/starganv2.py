@@ -24,6 +24,9 @@ from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size
 from i2i.networks.condition import doublings, require_square
 
 BASE = 4
+Width = Annotated[int, Ge(1), Le(4096), "channels at full size"]
+MaxWidth = Annotated[int, Ge(1), Le(8192), "the most channels"]
+
 SLOPE = 0.2
 
 
@@ -156,8 +159,8 @@ class StarGANv2Generator(nn.Module):
         size: int,
         style_dim: int = 64,
         *,
-        width: Annotated[int, Ge(1), Le(4096), "channels at full size"] = 64,
-        max_width: Annotated[int, Ge(1), Le(8192), "the most channels"] = 512,
+        width: Width = 64,
+        max_width: MaxWidth = 512,
     ) -> None:
         super().__init__()
         require_at_least("style_dim", style_dim, 1)
@@ -316,8 +319,8 @@ class StarGANv2StyleEncoder(nn.Module):
         domains: int,
         style_dim: int = 64,
         *,
-        width: Annotated[int, Ge(1), Le(4096), "channels at full size"] = 64,
-        max_width: Annotated[int, Ge(1), Le(8192), "the most channels"] = 512,
+        width: Width = 64,
+        max_width: MaxWidth = 512,
     ) -> None:
         super().__init__()
         require_at_least("domains", domains, 1)
@@ -354,8 +357,8 @@ class StarGANv2Discriminator(nn.Module):
         size: int,
         domains: int,
         *,
-        width: Annotated[int, Ge(1), Le(4096), "channels at full size"] = 64,
-        max_width: Annotated[int, Ge(1), Le(8192), "the most channels"] = 512,
+        width: Width = 64,
+        max_width: MaxWidth = 512,
     ) -> None:
         super().__init__()
         require_at_least("domains", domains, 1)

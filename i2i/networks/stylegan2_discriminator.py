@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from i2i.core.registry import register_network
 from i2i.errors import OptionsError
-from i2i.networks.condition import CodeHead, require_counts, require_labels, require_square
+from i2i.networks.condition import (
+    CodeHead,
+    ScoringDiscriminator,
+    require_counts,
+    require_labels,
+    require_square,
+)
 from i2i.networks.equalised import EqualisedConv2d, EqualisedLinear, minibatch_deviation
 from i2i.networks.resample import binomial_filter, downsample, smooth
 from i2i.networks.stylegan2 import (
@@ -114,7 +120,7 @@ class Epilogue(nn.Module):
 
 
 @register_network("discriminator", "stylegan2")
-class StyleGAN2Discriminator(nn.Module):
+class StyleGAN2Discriminator(ScoringDiscriminator):
     """From an image to one score.
 
     Published for 1024 pixels: channel_base 32768, channel_max 512, "resnet", groups of 4; for
@@ -189,23 +195,12 @@ class StyleGAN2Discriminator(nn.Module):
         """As published, half as many channels below 512 pixels."""
         return fitted_channels(size, options)
 
-    def forward(
-        self, images: Tensor, labels: Tensor | None = None
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Judge (N, in_channels, size, size), given labels (N, classes).
-
-        Returns:
-            scores (N, 1); with `codes`, the scores and the logits of the codes (N, codes).
-
-        Raises:
-            DataError: the images have another size.
-        """
-        features = self.features(images, labels)
+    def scores(self, features: Tensor, labels: Tensor | None) -> Tensor:
         scores: Tensor = self.b4.out(features)
-        if self.mapping is not None:
-            wanted = self.mapping(None, labels).to(scores.dtype)
-            scores = (scores * wanted).sum(1, keepdim=True) / math.sqrt(wanted.shape[1])
-        return scores if self.codes is None else (scores, self.codes(features))
+        if self.mapping is None:
+            return scores
+        wanted: Tensor = self.mapping(None, labels).to(scores.dtype)
+        return (scores * wanted).sum(1, keepdim=True) / math.sqrt(wanted.shape[1])
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the score is computed from, (N, F); it does not depend on the labels."""

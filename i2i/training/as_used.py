@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_used(
-    trainer: "Trainer", prepare: Callable[[nn.Module], None], seed: int, *, single: bool = False
+    trainer: "Trainer", prepare: Callable[[nn.Module], object], seed: int, *, single: bool = False
 ) -> Iterator[None]:
     """Let the generators run as they do after training, without a trace in the training.
 

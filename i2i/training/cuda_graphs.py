@@ -30,6 +30,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from i2i.core.batch import AnyBatch
+
 _log = logging.getLogger(__name__)
 
 Losses = dict[str, Tensor]
@@ -37,7 +39,7 @@ Losses = dict[str, Tensor]
 Reseed = Callable[[int], None]
 """Seeds torch's generators for a piece of the batch."""
 
-Work = Callable[[Any, Reseed], Losses]
+Work = Callable[[AnyBatch, Reseed], Losses]
 """What a step computes of a batch on the device."""
 
 REHEARSALS = 3
@@ -83,7 +85,7 @@ class _Kind:
 
     rehearsals: int = 0
     pieces: list[int] = field(default_factory=list)  # for which it seeds, in order
-    inputs: Any = None
+    inputs: AnyBatch = ()
     recording: Recording | None = None
     names: list[str] = field(default_factory=list)
     values: Tensor | None = None
@@ -112,7 +114,7 @@ class StepGraphs:
     def step(
         self,
         key: Hashable | None,
-        batch: Any,
+        batch: AnyBatch,
         work: Work,
         seed: Callable[[int], int],
         recover: Callable[[], None],
@@ -149,7 +151,9 @@ class StepGraphs:
         self._kinds.clear()
         self.recorder.forget()
 
-    def _rehearse(self, kind: _Kind, batch: Any, work: Work, seed: Callable[[int], int]) -> Losses:
+    def _rehearse(
+        self, kind: _Kind, batch: AnyBatch, work: Work, seed: Callable[[int], int]
+    ) -> Losses:
         kind.rehearsals += 1
         kind.pieces = []
 
@@ -163,7 +167,7 @@ class StepGraphs:
         self,
         key: Hashable,
         kind: _Kind,
-        batch: Any,
+        batch: AnyBatch,
         work: Work,
         seed: Callable[[int], int],
         recover: Callable[[], None],

@@ -4,10 +4,10 @@ import logging
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import torch
 
+from i2i.core.batch import AnyBatch
 from i2i.distributed.gradients import apart, average_statistics
 from i2i.errors import (
     CheckpointError,
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 def fit(
     trainer: Trainer,
-    batches: Iterable[Any],
+    batches: Iterable[AnyBatch],
     *,
     take: Callable[..., Losses],
     stop: int,
@@ -288,7 +288,7 @@ def _make_ready(trainer: Trainer, monitor: ProgressLogger) -> None:
     average_statistics(trainer.model, trainer.processes)
 
 
-def _until(interrupt: Interrupt, batches: Iterator[Any]) -> Iterator[Any]:
+def _until(interrupt: Interrupt, batches: Iterator[AnyBatch]) -> Iterator[AnyBatch]:
     """Hand on batches until somebody interrupts.
 
     A signal to all processes of a run may end the workers first; to fail for want of a batch that

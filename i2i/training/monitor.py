@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from i2i.core.batch import AnyBatch
 from i2i.core.progress import Pace, Update, duration, progress, reporter
 from i2i.core.registry import TRACKERS
 from i2i.errors import I2iError, TrainingError, reason
@@ -219,10 +220,10 @@ class ProgressLogger:
         self._said = self._busy_since = time.perf_counter()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._task.close()
 
-    def batches(self, loader: Any) -> Iterator[Any]:
+    def batches(self, loader: Iterable[AnyBatch]) -> Iterator[AnyBatch]:
         """Hand on the batches of a loader; the time that the steps wait for them is counted."""
         batches = iter(loader)
         while True:

@@ -5,11 +5,11 @@ import logging
 import tempfile
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
 
+from i2i.core.batch import AnyBatch
 from i2i.distributed.gradients import rehearsing
 from i2i.errors import TrainingError, reason
 from i2i.system.memory import OUT_OF_MEMORY, is_out_of_memory
@@ -59,7 +59,7 @@ class OOMRetry:
         self.pieces = trainer.gradient_accumulation
         self._proven: set[tuple[Hashable, int]] = set()  # kind of a step, pieces
 
-    def step(self, batch: Any, *, closely: bool = False) -> Losses:
+    def step(self, batch: AnyBatch, *, closely: bool = False) -> Losses:
         """Train on one batch, as `Trainer.step`. A collective.
 
         Raises:
@@ -93,7 +93,7 @@ class OOMRetry:
             return None  # who will move in a later step is not known
         return size, graph_key, frozenset(moved)
 
-    def _try(self, batch: Any, closely: bool) -> Losses:
+    def _try(self, batch: AnyBatch, closely: bool) -> Losses:
         """Do a step, in more and more pieces until the memory suffices."""
         trainer, size = self.trainer, len(batch[0])
         with _undoing(trainer) as undo:
@@ -109,7 +109,7 @@ class OOMRetry:
                 )
         return losses
 
-    def _rehearse(self, batch: Any) -> None:
+    def _rehearse(self, batch: AnyBatch) -> None:
         """Find out in how many pieces all processes can do the coming step. A collective."""
         trainer, size = self.trainer, len(batch[0])
         before = trainer.gradient_accumulation
@@ -136,7 +136,7 @@ class OOMRetry:
                 f"the memory {whose} did not suffice for step {trainer.steps_done + 1}, so",
             )
 
-    def _trust(self, batch: Any, closely: bool) -> Losses:
+    def _trust(self, batch: AnyBatch, closely: bool) -> Losses:
         """Do a step for which the memory has sufficed."""
         trainer, size = self.trainer, len(batch[0])
         if (losses := _attempt(lambda: trainer.step(batch, closely=closely))) is None:

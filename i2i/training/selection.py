@@ -9,7 +9,7 @@ import torch
 
 from i2i.config import Options, read_options
 from i2i.config.recipes import merge
-from i2i.core.batch import to_device
+from i2i.core.batch import AnyBatch, to_device
 from i2i.core.model import Model
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.kinds import find_kind
@@ -49,7 +49,7 @@ def resolve_monitor(options: Options, device: torch.device | str) -> Options:
 def require_measured(
     options: Options,
     model: Model,
-    batch: Any,
+    batch: AnyBatch,
     distance: Distance | None,
     classifier: Callable[[], Classifier] | None,
 ) -> None:

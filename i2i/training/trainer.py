@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from i2i.core.batch import to_device
+from i2i.core.batch import AnyBatch, to_device
 from i2i.core.model import Clock, Loss, Model, Play, Turn
 from i2i.core.sides import Sides
 from i2i.distributed.gradients import (
@@ -122,7 +122,7 @@ class Trainer:
         images: Callable[[int], int] = lambda step: step,
         channels_last: bool = False,
         compile: Iterable[str] = (),  # noqa: A002 (what else to call it)
-        augment: Callable[[Any], Any] | None = None,
+        augment: Callable[[AnyBatch], AnyBatch] | None = None,
         augmentation: DiscriminatorAugmentation | None = None,
         noise: InstanceNoise | None = None,
         clip: Mapping[str, float] = MappingProxyType({}),
@@ -133,7 +133,7 @@ class Trainer:
         graphs: StepGraphs | None = None,
         check: BatchCheck | None = None,
         sides: Sides = Sides(),  # noqa: B008 (nobody can change it)
-        prepare: Callable[[nn.Module], Any] = nn.Module.eval,
+        prepare: Callable[[nn.Module], object] = nn.Module.eval,
         frozen: Frozen | None = None,
         about: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -227,7 +227,7 @@ class Trainer:
     def _clock(self, step: int) -> Clock:
         return Clock(step, min(1.0, step / self.length))
 
-    def step(self, batch: Any, *, closely: bool = False) -> Losses:
+    def step(self, batch: AnyBatch, *, closely: bool = False) -> Losses:
         """Train on one batch and return the losses, still on the device.
 
         Arguments:
@@ -250,7 +250,7 @@ class Trainer:
         self.steps_done += 1
         return losses
 
-    def _step(self, batch: Any, closely: bool) -> Losses:
+    def _step(self, batch: AnyBatch, closely: bool) -> Losses:
         if not all(network.training for network in self.model.children()):
             self.model.train()  # somebody has looked at a result in between
         if self.frozen is not None:
@@ -281,7 +281,7 @@ class Trainer:
         """The learning rate of each player in a step, counted from 0."""
         return {player: rates[0] for player, rates in self._rates.at(self._rate(step)).items()}
 
-    def image_grid(self, batch: Any) -> Image.Image:
+    def image_grid(self, batch: AnyBatch) -> Image.Image:
         """What the model makes of a batch, as a grid of images: a row for each, named columns.
 
         The generators run as they will be used, with averaged weights where there is an average;
@@ -412,7 +412,7 @@ class Trainer:
         if self.graphs is not None:
             self.graphs.forget()
 
-    def _compute(self, batch: Any, reseed: Reseed, closely: bool) -> Losses:
+    def _compute(self, batch: AnyBatch, reseed: Reseed, closely: bool) -> Losses:
         """All that a step does on the device."""
         losses = self._play(list(_pieces(batch, self.gradient_accumulation)), reseed, closely)
         if self.augmentation is not None:
@@ -435,7 +435,7 @@ class Trainer:
             entropy.append(rank)
         return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
 
-    def _play(self, pieces: list[Any], reseed: Reseed, closely: bool) -> Losses:
+    def _play(self, pieces: list[AnyBatch], reseed: Reseed, closely: bool) -> Losses:
         losses: Losses = {}
         current = len(pieces) - 1
         game = self._open(pieces[current], current, reseed)
@@ -495,7 +495,7 @@ class Trainer:
         scale = self.precision.scale(player)
         return norm if scale is None else norm / scale
 
-    def _open(self, piece: Any, index: int, reseed: Reseed) -> Play:
+    def _open(self, piece: AnyBatch, index: int, reseed: Reseed) -> Play:
         reseed(index)
         if self.augmentation is not None:
             self.augmentation.begin(len(piece[0]))
@@ -508,7 +508,7 @@ class Trainer:
             return next(game, None)
 
     def _replay(
-        self, piece: Any, index: int, past: "list[_Weights]", reseed: Reseed
+        self, piece: AnyBatch, index: int, past: "list[_Weights]", reseed: Reseed
     ) -> tuple[Play, Turn]:
         """Play a piece again up to the turn that comes after those in `past`.
 
@@ -585,7 +585,7 @@ class _Weights:
             tensor.data.copy_(value)
 
 
-def _pieces(batch: Any, count: int) -> Iterator[Any]:
+def _pieces(batch: AnyBatch, count: int) -> Iterator[AnyBatch]:
     """Cut a named tuple of tensors into `count` of them along the first dimension."""
     if count == 1:
         return iter([batch])

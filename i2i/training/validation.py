@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from i2i.core.batch import to_device, to_signed, to_travel
+from i2i.core.batch import AnyBatch, to_device, to_signed, to_travel
 from i2i.core.model import Generated
 from i2i.core.signals import with_sides
 from i2i.errors import OptionsError
@@ -47,7 +47,7 @@ class Validation:
 
     def __init__(
         self,
-        batches: Sequence[Any],
+        batches: Sequence[AnyBatch],
         prepare: Callable[[nn.Module], None],
         *,
         sheet: int,
@@ -192,7 +192,7 @@ class Validation:
             {with_sides(name, self.sides): images for name, images in columns.items()}, self.rows
         )
 
-    def _to(self, trainer: Trainer, batch: Any) -> Any:
+    def _to(self, trainer: Trainer, batch: AnyBatch) -> AnyBatch:
         return to_device(batch, trainer.device, trainer.memory_format, trainer.sides)
 
     def _as_used(self, trainer: Trainer) -> AbstractContextManager[None]:
@@ -246,7 +246,7 @@ def _joined(parts: Sequence[Generated]) -> Generated:
     return Generated(*fields)
 
 
-def _first(batches: Sequence[Any], count: int) -> Any:
+def _first(batches: Sequence[AnyBatch], count: int) -> AnyBatch:
     """The first `count` samples of some batches, as one batch."""
     fields: list[Tensor] = [torch.cat(parts)[:count] for parts in zip(*batches, strict=True)]
     return type(batches[0])(*fields)

@@ -15,19 +15,18 @@ from i2i.config import Data, LabelledData, Options
 from i2i.core.batch import Labelled
 from i2i.core.labels import EVERYTHING, LabelSpace
 from i2i.core.registry import register_data_kind
-from i2i.core.size import AnySize
 from i2i.core.text import counted
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.catalogue.attributes import AttributedFolder, find_attributed, read_table
 from i2i.data.images.check import CheckResult
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted
 from i2i.data.kinds.division import HELD_OUT, Divided, Division, beside, everything
-from i2i.data.kinds.kind import DataKind, Groups, NamedImages, Trial, noise
+from i2i.data.kinds.kind import Groups, NamedImages, Trial
 from i2i.data.kinds.labelled_images import (
     LabelledFiles,
     LabelledImages,
+    LabelledKind,
     first_labelled,
-    labels_in_turn,
 )
 from i2i.data.kinds.layouts import (
     DomainFolders,
@@ -65,10 +64,9 @@ HELD_OUT_AT_MOST = 2000
 
 
 @register_data_kind("domains")
-class Domains(DataKind):
+class Domains(LabelledKind):
     """Images that have labels: a domain each, or attributes."""
 
-    batch = Labelled
     sides = "A"
     has_domains = True
     task = "Between many domains, or with attributes"
@@ -157,19 +155,6 @@ class Domains(DataKind):
         if division is not None:
             return [partial(_survey_divided, names=wanted.domains, division=division)]
         return [partial(_survey_split, split=split, names=wanted.domains) for split in SPLITS]
-
-    def count_samples(self, parts: Sequence[int]) -> int:
-        return sum(parts)
-
-    def random_batch(
-        self,
-        count: int,
-        size: AnySize,
-        channels: tuple[int, int],
-        labels: LabelSpace,
-        generator: torch.Generator,
-    ) -> Labelled:
-        return labels_in_turn(noise(count, channels[0], size, generator), labels)
 
     def trials(
         self, source: Source, options: Options, count: int | None, *, examples: int, side: int

@@ -14,9 +14,10 @@ from torch.utils.data import Dataset
 
 from i2i.core.batch import Labelled, Referenced, to_tensor
 from i2i.core.labels import LabelSet, LabelSpace
+from i2i.core.size import AnySize
 from i2i.data.augment.geometry import JointGeometry
 from i2i.data.images.read import read_image
-from i2i.data.kinds.kind import shrunk
+from i2i.data.kinds.kind import DataKind, noise, shrunk
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
 from i2i.errors import DataError
@@ -246,3 +247,23 @@ def with_references(batch: Labelled) -> Referenced:
     """A batch in which each image is to become like its predecessor, or like that mirrored."""
     references = batch.images.roll(1, 0)
     return Referenced(*batch, references, references.flip(-1), batch.labels.roll(1, 0))
+
+
+class LabelledKind(DataKind):
+    """What kinds of labelled images have in common."""
+
+    batch = Labelled
+
+    def count_samples(self, parts: Sequence[int]) -> int:
+        return sum(parts)
+
+    def random_batch(
+        self,
+        count: int,
+        size: AnySize,
+        channels: tuple[int, int],
+        labels: LabelSpace,
+        generator: torch.Generator,
+    ) -> Labelled:
+        seen = channels[0] if self.translates else channels[1]
+        return labels_in_turn(noise(count, seen, size, generator), labels)

@@ -12,9 +12,7 @@ from torch.utils.data import Dataset
 
 from i2i.config import Data, Options
 from i2i.core.batch import Labelled, to_tensor
-from i2i.core.labels import LabelSpace
 from i2i.core.registry import register_data_kind
-from i2i.core.size import AnySize
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.catalogue.cache import cache_folder
@@ -29,8 +27,7 @@ from i2i.data.kinds.division import Division, everything, says_anything
 from i2i.data.kinds.folders import data_folders, side_of, split_of
 from i2i.data.kinds.image_folder import FileStore, all_images, find_images
 from i2i.data.kinds.image_set import FoundImages, ImageSet
-from i2i.data.kinds.kind import DataKind, noise
-from i2i.data.kinds.labelled_images import in_turns, labels_in_turn
+from i2i.data.kinds.labelled_images import LabelledKind, in_turns
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
 from i2i.data.sources.cached import keep_decoded
@@ -48,10 +45,9 @@ _log = logging.getLogger(__name__)
 
 
 @register_data_kind("unconditional")
-class Unconditional(DataKind):
+class Unconditional(LabelledKind):
     """Images of one kind, or of classes."""
 
-    batch = Labelled
     sides = "A"
     translates = False
     task = "Images from noise"
@@ -130,19 +126,6 @@ class Unconditional(DataKind):
 
     def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
         return [partial(_survey, names=wanted.domains, named=wanted.named, rules=wanted.rules)]
-
-    def count_samples(self, parts: Sequence[int]) -> int:
-        return sum(parts)
-
-    def random_batch(
-        self,
-        count: int,
-        size: AnySize,
-        channels: tuple[int, int],
-        labels: LabelSpace,
-        generator: torch.Generator,
-    ) -> Labelled:
-        return labels_in_turn(noise(count, channels[1], size, generator), labels)
 
 
 def _members(parts: Mapping[str, ImageSet], checked: CheckResult, split: str) -> list[Member]:
