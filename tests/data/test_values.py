@@ -71,8 +71,8 @@ def test_alpha_is_no_value_of_a_label_map(tmp_path: Path) -> None:
         ),
         (noise(16383, np.uint16), ["0..16383 of 65535", "64 would be left"]),
         (noise(0.02, np.float32), ["0..0.02 of 1", "6 would be left", "by 50 "]),
-        (noise(4, np.uint8), ["0..4 of 255", "label maps", "times 63"]),
-        (noise(1, np.uint8), ["0..1 of 255", "masks of 0 and 1", "times 255"]),
+        (noise(4, np.uint8), ["0..4 of 255", "label maps", "classes = 5"]),
+        (noise(1, np.uint8), ["0..1 of 255", "masks of 0 and 1", "classes = 2"]),
         (noise(4, np.uint16), ["0..4 of 65535", "label maps"]),
     ],
 )

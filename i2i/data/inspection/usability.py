@@ -128,8 +128,7 @@ def narrow_findings(survey: Survey, checked: CheckResult) -> list[Finding]:
     return [
         about(
             "label maps" if each.labels else "range",
-            # Said to be label maps, they are of use: `label_findings` tells how.
-            "warning" if each.labels or not each.refused else "error",
+            "error" if each.refused else "warning",
             str(each),
             each.images,
             each.advice,
