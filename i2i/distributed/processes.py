@@ -28,6 +28,9 @@ from i2i.system.cpu import cores
 
 T = TypeVar("T")
 
+JOINING = timedelta(minutes=5)
+"""How long they look for each other at first."""
+
 PATIENCE = timedelta(minutes=60)
 """How long processes wait for one that is alive, such as the first, which validates and saves. One
 that is dead is noticed within seconds."""
@@ -170,7 +173,15 @@ def together(device: str = "cpu") -> Iterator[Processes]:
     cuda = _on_cuda(device)
     if cuda and local_rank < torch.cuda.device_count():
         torch.cuda.set_device(local_rank)
-    store = next(rendezvous("env://"))[0]
+    try:
+        # The launcher is there before its processes, so this takes seconds, or forever.
+        store = next(rendezvous("env://", timeout=JOINING))[0]
+    except dist.DistError as error:
+        raise ProcessError(
+            f"nobody answers at {os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}, "
+            "where the processes of this job are to meet: whoever started them is gone, or cannot "
+            "be reached from here."
+        ) from error
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if cuda else "gloo",
         store=PrefixStore("i2i", store),

@@ -1,7 +1,9 @@
 """Several processes that do one job: how they share it, and how they end when one of them fails."""
 
+import socket
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import torch.distributed as dist
 from i2i.distributed import heartbeat as watch
 from i2i.distributed.heartbeat import Watch
 from i2i.distributed.processes import ALONE, Processes, _failure, share, together
-from i2i.errors import OptionsError
+from i2i.errors import OptionsError, ProcessError
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
@@ -32,6 +34,20 @@ def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         assert processes.of_first("x") == "x"
         assert processes.in_turns(lambda: 5) == 5
         assert processes.device("cuda:1") == "cuda:1"
+
+
+def test_processes_whose_launcher_is_gone_do_not_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": "1", "WORLD_SIZE": "2"}
+    for name, value in place.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("i2i.distributed.processes.JOINING", timedelta(seconds=1))
+    with pytest.raises(ProcessError, match=f"nobody answers at 127.0.0.1:{port}"), together():
+        pass
 
 
 def test_devices_of_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
