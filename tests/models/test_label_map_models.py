@@ -1,5 +1,6 @@
 """pix2pixHD and SPADE, which learn from label maps, against recorded trainings; their switches."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,12 @@ def spade_options(record: Recording) -> Options:
     )
 
 
-LARGE = [pytest.param(path, marks=pytest.mark.slow) for path in trajectories("spade_vae")]
+ASKED_FOR = pytest.mark.skipif(
+    "I2I_SLOW" not in os.environ, reason="256 pixels in float64, 76 s of a processor: set I2I_SLOW"
+)
+LARGE = [
+    pytest.param(path, marks=[pytest.mark.slow, ASKED_FOR]) for path in trajectories("spade_vae")
+]
 
 
 @pytest.mark.usefixtures("in_float64")
