@@ -4,11 +4,10 @@ the package.
     i2i train --recipe examples/listed.toml --dataroot FOLDER
 
 FOLDER holds `pairs.csv`, with the columns split (train, val or test), a and b: files below FOLDER,
-arrays of numpy (.npy) or any other images.
+in a format of their own (.plain) or any other.
 """
 
 import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,17 +82,19 @@ class ListedPix2Pix(Pix2Pix):
     data = "listed-pairs"
 
 
-@register_image_format("npy")
-class NumpyArrays(ImageFormat):
-    """Arrays (H, W) or (H, W, C), as `numpy.save` writes them."""
+@register_image_format("plain")
+class PlainBytes(ImageFormat):
+    """The bytes of an image behind a line "PLAIN height width channels"."""
 
-    suffixes = (".npy",)
+    suffixes = (".plain",)
 
     def accepts(self, head: bytes) -> bool:
-        return head.startswith(b"\x93NUMPY")
+        return head.startswith(b"PLAIN ")
 
     def read(self, data: bytes) -> DecodedFile:
-        return DecodedFile(np.load(io.BytesIO(data), allow_pickle=False))
+        line, _, body = data.partition(b"\n")
+        shape = tuple(map(int, line.split()[1:]))
+        return DecodedFile(np.frombuffer(body, np.uint8).reshape(shape))
 
 
 @register_tracker("csv")

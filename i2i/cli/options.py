@@ -26,10 +26,10 @@ def command(prefix: str, recipe: str | None, as_markdown: bool) -> None:
     from i2i.config.reference import all_options, markdown
     from i2i.errors import OptionsError, did_you_mean
 
+    chosen = None if recipe is None else load_options(recipe)  # loads its plug-ins, too
     options = all_options()
     said = None
-    if recipe is not None:
-        chosen = load_options(recipe)
+    if chosen is not None:
         said = _flat(chosen.to_dict())
         users = {chosen.model, *(each.network for each in chosen.networks.values())}
         options = [

@@ -52,4 +52,4 @@ Names = Annotated[
 class Section(BaseModel):
     """A table of a recipe: nothing unknown, nothing changed after it was read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

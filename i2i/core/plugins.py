@@ -121,8 +121,9 @@ def require_plugins(noted: Iterable[Mapping[str, Any]], run: Path | None = None)
         run: the run folder, whose copies are taken if the user trusts them.
 
     Raises:
-        OptionsError: one is not loaded, and may not be.
+        OptionsError: some are not loaded, and may not be.
     """
+    missing: list[str] = []
     for each in noted:
         name, digest = str(each.get("file")), str(each.get("sha256"))
         known = _loaded.get(name, {})
@@ -143,9 +144,14 @@ def require_plugins(noted: Iterable[Mapping[str, Any]], run: Path | None = None)
                 )
             load_plugin(copy)
             continue
+        missing.append(name)
+    if missing:
+        copies = "" if run is None else ", or trust the copies in the run folder by --trust-plugins"
+        flags = " ".join(f"--plugin {name}" for name in missing)
         raise OptionsError(
-            f"this needs the plug-in {name}, whose code would run here: name it with --plugin "
-            f"{name}, or trust the copy in the run folder with --trust-plugins."
+            f"this needs the plug-in{'s' * (len(missing) > 1)} {', '.join(missing)}, whose code "
+            f"would run here: name {'them' if len(missing) > 1 else 'it'} with {flags} (in Python: "
+            f"i2i.load_plugin){copies}."
         )
 
 

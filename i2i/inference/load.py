@@ -15,6 +15,7 @@ from i2i.config import Options, read_options
 from i2i.core.label_maps import LabelMaps
 from i2i.core.labels import Asked
 from i2i.core.model import Model
+from i2i.core.plugins import require_plugins
 from i2i.data.kinds import find_kind
 from i2i.data.sides import sides_of
 from i2i.data.volumes.volume import Cut
@@ -375,6 +376,10 @@ def _exported_labels(options: Options, direction: str) -> tuple[LabelMaps | None
 
 def _exported_options(network: ExportedNetwork, path: Path) -> Options:
     told = network.description
+    try:
+        require_plugins(told.options.get("plugins", ()))
+    except OptionsError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     try:
         options = read_options(told.options)
         model = find_model(options.model)

@@ -21,6 +21,7 @@ from torch import Tensor
 from i2i.config import Options
 from i2i.core.label_maps import LabelMaps
 from i2i.core.model import Model
+from i2i.core.plugins import LoadedPlugins
 from i2i.core.size import AnySize
 from i2i.data.kinds import find_kind
 from i2i.data.kinds.labelled_images import with_references
@@ -146,7 +147,7 @@ def measure_apart(
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             asked = options.train.threads
             threads = torch.get_num_threads() if asked == "auto" else asked
-            return pool.submit(_measure_with, options, steps, threads).result()
+            return pool.submit(_measure_with, LoadedPlugins(), options, steps, threads).result()
     except (torch.OutOfMemoryError, MemoryError, BrokenProcessPool) as error:
         raise TrainingError(
             f"A step of {_batch_size(options)} images of {options.data.cropped} pixels could "
@@ -177,7 +178,7 @@ def measure_memory(options: Options, device: torch.device | str, known: Estimate
     return Line((size, other), (known.memory, second.memory))
 
 
-def _measure_with(options: Options, steps: int, threads: int) -> Estimate:
+def _measure_with(plugins: LoadedPlugins, options: Options, steps: int, threads: int) -> Estimate:
     torch.set_num_threads(threads)
     return measure(options, steps=steps)
 

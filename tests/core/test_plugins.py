@@ -71,6 +71,22 @@ def test_a_run_of_a_plugin_is_trained_resumed_translated_and_exported(
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def test_a_recipe_that_names_its_plugin_needs_no_flag(trained: Path, facades: Path) -> None:
+    told = run_i2i("options", "game.", "--recipe", "mine.toml", cwd=trained)
+    assert told.returncode == 0, told.stderr
+    assert "game.every = 2" in told.stdout
+    command = ["train", "--recipe", "mine.toml", "--dataroot", str(facades), *SMALL, "--dry-run"]
+    done = run_i2i(*command, cwd=trained)  # which measures in a process of its own
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_all_plugins_that_lack_are_named_at_once() -> None:
+    noted = [{"file": f"{name}.py", "sha256": "0"} for name in ("one", "two")]
+    with pytest.raises(OptionsError, match=r"--plugin one\.py --plugin two\.py") as refused:
+        plugins.require_plugins(noted)
+    assert "--trust-plugins" not in str(refused.value)  # there is no run folder
+
+
 def test_a_copy_that_was_changed_is_not_trusted(trained: Path) -> None:
     copy = trained / "runs" / "run" / "plugins" / "my_parts.py"
     copy.write_text(copy.read_text() + "\n")
@@ -151,16 +167,16 @@ def test_every_option_has_a_default_or_is_required_and_the_listing_shows_it() ->
 
 @pytest.fixture
 def listed(tmp_path: Path) -> Path:
-    """A folder of arrays, and the table of its pairs."""
+    """A folder of images in a format of their own, and the table of its pairs."""
     root = tmp_path / "listed"
     root.mkdir()
     generator = np.random.default_rng(0)
     lines = ["split,a,b"]
     for number in range(8):
         values = generator.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-        np.save(root / f"{number}.npy", values)
-        np.save(root / f"{number}-inverse.npy", 255 - values)
-        lines.append(f"{'val' if number < 2 else 'train'},{number}.npy,{number}-inverse.npy")
+        for name, pixels in ((f"{number}", values), (f"{number}-inverse", 255 - values)):
+            (root / f"{name}.plain").write_bytes(b"PLAIN 20 20 3\n" + pixels.tobytes())
+        lines.append(f"{'val' if number < 2 else 'train'},{number}.plain,{number}-inverse.plain")
     (root / "pairs.csv").write_text("\n".join(lines) + "\n")
     return root
 
@@ -183,7 +199,7 @@ def test_data_formats_trackers_and_metrics_of_a_plugin_in_a_run(
     assert all(0 < each <= 2 for each in worst)
 
     (tmp_path / "input").mkdir()
-    shutil.copyfile(listed / "0.npy", tmp_path / "input" / "one.npy")
+    shutil.copyfile(listed / "0.plain", tmp_path / "input" / "one.plain")
     plugin = ["--plugin", "my_data.py"]
     for command in (
         ["train", "--resume", "runs/run", "--steps", "6"],
