@@ -124,7 +124,7 @@ def test_the_automatic_weight_of_r1_is_the_published_rule() -> None:
     options = load_options("stylegan2", "train.batch_size=64", size=256)
     assert weights(options)["r1"] == pytest.approx(0.0002 * 256**2 / 64)
     (notice,) = build_model(shrunk("stylegan2")).notices
-    assert notice.startswith("objective.r1 = 0.0256, which is 0.0002 * 16**2 / 2 ")
+    assert notice.startswith("objective.r1 = 0.0256, which is 0.0002 * 16 * 16 / 2 ")
     paired = shrunk("cyclegan", "objective.r1_A=auto", "objective.r1_B=auto")
     assert weights(paired)["r1_B"] == pytest.approx(0.0002 * 16**2 / 2)
     with pytest.raises(OptionsError, match=r"objective.l1 \(='auto'\) must be a number"):
