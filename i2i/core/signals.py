@@ -261,6 +261,8 @@ _TABLE: dict[Group, tuple[tuple[str, bool | None, str, str], ...]] = {
         ("reconstruction", LOWER, "mean absolute difference after there and back", "0..2"),
         ("identity", LOWER, "mean absolute change of what is right already", "0..2"),
         ("feature_matching", LOWER, "difference of the discriminator's features", ""),
+        ("perceptual", LOWER, "difference of the features of a network that knows images", ""),
+        ("kl", LOWER, "how far the styles of images are from the noise that stands for them", ""),
         ("classification", LOWER, "cross-entropy of the labels asked for", ""),
         ("real_classification", LOWER, "cross-entropy of the labels of real images", ""),
         ("categorical", LOWER, "cross-entropy of the categories found", ""),

@@ -1,5 +1,6 @@
 """The model card of a bundle: what it is, what it was trained on, how good it is, how to use it."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def model_card(
         "---",
     ]
     name = Path(options.data.root).name or "unknown data"
-    command = f"i2i evaluate --checkpoint DIR --dataroot {name.replace(' ', '_')}"
+    command = f"i2i evaluate --checkpoint DIR --dataroot {shlex.quote(name)}"
     use = "i2i translate INPUT OUTPUT" if translates else "i2i sample OUTPUT"
     figures = [*_figures(run, state["step"])]
     parts = [

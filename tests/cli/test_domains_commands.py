@@ -147,7 +147,7 @@ def test_an_unknown_domain_or_none(run: Path, photos: Path, tmp_path: Path) -> N
     assert "'gren'" in text
     assert "Did you mean 'green'? They are: red, green, blue." in text
     assert "say --domain NAME, --domain all" in complaint(*ask)
-    assert "either --domain or --set-attribute" in complaint(
+    assert "Say one of --domain, --domain-table and --set-attribute" in complaint(
         *ask, "--domain", "red", "--set-attribute", "red=1"
     )
     assert "of no use" in complaint(

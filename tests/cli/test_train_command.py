@@ -111,10 +111,12 @@ def test_main_gives_exit_code_2(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 
 
 def test_models_lists_every_recipe_with_a_line() -> None:
-    lines = i2i("models").output.splitlines()
-    assert any(re.match(r"pix2pix +\S", line) for line in lines)
-    paragraphs = i2i("models").output.strip().split("\n\n")
-    names = [[line.split()[0] for line in each.splitlines()] for each in paragraphs]
+    told = i2i("models").output
+    assert re.search(r"^  pix2pix +\S", told, re.MULTILINE)
+    paragraphs = [each.splitlines() for each in told.strip("\n").split("\n\n")]
+    families = [each for each in paragraphs if each[0].startswith("  ")]
+    assert len(families) < len(paragraphs)  # the others say what for
+    names = [[line.split()[0] for line in each] for each in families]
     assert sorted(name for each in names for name in each) == sorted(recipes())
     (family,) = [each for each in names if "dcgan" in each]
     assert {"gan", "wgan-gp", "infogan", "progan"} <= {*family}

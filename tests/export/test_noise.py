@@ -38,8 +38,7 @@ def test_a_file_makes_what_the_sampler_makes(
     if recipe == "stylegan2":
         model.generator.mapping.w_avg.normal_()
     sampler = build_sampler(options, model)
-    lines: list[str] = []
-    path = export_sampler(sampler, options, tmp_path / "out", lines.append)
+    path = export_sampler(sampler, options, tmp_path / "out")
     assert path == tmp_path / "out" / "generator.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_inputs()] == inputs
@@ -73,7 +72,7 @@ def test_a_file_makes_what_the_sampler_makes(
 def test_it_is_never_replaced_and_translates_nothing(tmp_path: Path) -> None:
     options = shrunk("dcgan")
     sampler = build_sampler(options, build_model(options))
-    path = export_sampler(sampler, options, tmp_path / "a.onnx", lambda line: None)
+    path = export_sampler(sampler, options, tmp_path / "a.onnx")
     with pytest.raises(CheckpointError, match="exists already"):
         export_sampler(sampler, options, path)
     with pytest.raises(CheckpointError, match="makes images from noise"):
@@ -83,7 +82,7 @@ def test_it_is_never_replaced_and_translates_nothing(tmp_path: Path) -> None:
 def test_the_documentation_makes_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = shrunk("stylegan2")
     sampler = build_sampler(options, build_model(options))
-    export_sampler(sampler, options, tmp_path / "faces.onnx", lambda line: None)
+    export_sampler(sampler, options, tmp_path / "faces.onnx")
     page = Path(__file__).parents[2] / "docs" / "export.md"
     code = page.read_text().partition("## Images from noise")[2].split("```python\n")[1]
     monkeypatch.chdir(tmp_path)

@@ -21,6 +21,7 @@ from i2i.data.catalogue.unpack import unpack
 from i2i.errors import CheckpointError, DataError, did_you_mean
 from i2i.export.published import import_published
 from i2i.runs.bundle import WEIGHTS, bundle_weights
+from i2i.system.atomic import replacing
 
 _log = logging.getLogger(__name__)
 
@@ -161,7 +162,8 @@ def _verify(file: Path, told: Download, card: ZooCard) -> None:
     else:
         if not known:
             _log.info("note: the SHA-256 of %s is noted as %s", card.name, found)
-            noted.write_text(f"{found}\n")
+            with replacing(noted) as file:
+                file.write_text(f"{found}\n")
         return
     file.unlink()
     raise DataError(f"what came from {told.urls[0]} {why}: it has been removed; try again.")
