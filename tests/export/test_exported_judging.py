@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from i2i.core.batch import Labelled, Pair, Unpaired, to_signed
 from i2i.core.labels import LabelSet, LabelSpace
+from i2i.core.sides import Sides
 from i2i.data.sources.source import Source
 from i2i.errors import DataError
 from i2i.export.quality import held_out, images_per_second, in_bf16
@@ -70,7 +71,7 @@ def decibel(error: float) -> float:
 
 def test_pairs_are_judged_by_their_truth() -> None:
     samples = [Pair(image(n), 255 - image(n)) for n in range(11)]
-    found = held_out(source_of(samples), model_of("paired"), LabelSpace(()), "AtoB", 0)
+    found = held_out(source_of(samples), model_of("paired"), LabelSpace(()), "AtoB", 0, Sides())
     used = number_of(found.calibration), number_of(found.judged)
     assert len(used[0]) == 5
     assert sorted(used[0] + used[1]) == list(range(11))  # none is both, and none is left out
@@ -89,7 +90,7 @@ def test_without_pairs_the_way_back_is_judged_and_no_image_comes_twice() -> None
         ("AtoB", list(range(4)), 0.25),
         ("BtoA", list(range(100, 110)), 0.125),
     ):
-        found = held_out(source, model, LabelSpace(()), direction, 0)
+        found = held_out(source, model, LabelSpace(()), direction, 0, Sides())
         assert sorted(number_of(found.calibration) + number_of(found.judged)) == numbers
         # Made exactly 0.5 or 0.375 too bright, then moved by the other generator.
         made = found.judged + (0.5 if direction == "AtoB" else -0.375)
@@ -106,6 +107,7 @@ def test_one_way_is_judged_by_what_should_not_change() -> None:
         LabelSpace(()),
         "BtoA",
         0,
+        Sides(),
     )
     calibration, judged = number_of(found.calibration), number_of(found.judged)
     assert len(calibration) == 3
@@ -127,7 +129,9 @@ def test_domains_are_judged_on_the_way_to_the_next_and_home() -> None:
     space = LabelSpace((LabelSet(("red", "blue"), exclusive=True),))
     labels = torch.eye(2)
     samples = [Labelled(image(n), labels[n % 2], torch.ones(1)) for n in range(8)]
-    found = held_out(source_of(samples), model_of("domains", generator=Told()), space, "AtoB", 0)
+    found = held_out(
+        source_of(samples), model_of("domains", generator=Told()), space, "AtoB", 0, Sides()
+    )
     assert found.judged.shape == (4, 5, 4, 4)
     numbers = number_of(found.judged)
     own = labels[torch.tensor(numbers) % 2]
@@ -142,7 +146,12 @@ def test_domains_are_judged_on_the_way_to_the_next_and_home() -> None:
 def test_one_image_is_not_enough() -> None:
     with pytest.raises(DataError, match="--calibrate-on"):
         held_out(
-            source_of([Pair(image(0), image(1))]), model_of("paired"), LabelSpace(()), "AtoB", 0
+            source_of([Pair(image(0), image(1))]),
+            model_of("paired"),
+            LabelSpace(()),
+            "AtoB",
+            0,
+            Sides(),
         )
 
 
