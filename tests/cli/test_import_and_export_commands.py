@@ -1,6 +1,5 @@
 """`i2i import` and `i2i export`, there and back."""
 
-import importlib
 from pathlib import Path
 
 import pytest
@@ -8,21 +7,15 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from i2i.cli import translate
+from i2i.cli import cli
 from i2i.errors import CheckpointError
 from i2i.networks import ResNet
 from i2i.runs.checkpoint import load_checkpoint
 
-commands = {
-    name: importlib.import_module(f"i2i.cli.{module}").command
-    for name, module in (("import", "import_"), ("export", "export"))
-}
-commands["translate"] = translate.command
-
 
 def invoke(name: str, *arguments: object) -> Result:
     return CliRunner().invoke(
-        commands[name], [str(argument) for argument in arguments], catch_exceptions=False
+        cli, [name, *(str(argument) for argument in arguments)], catch_exceptions=False
     )
 
 
