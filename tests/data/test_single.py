@@ -109,7 +109,7 @@ def divided(images: ImageSet, seed: int = 0) -> tuple[ImageSet, ImageSet]:
     data = load_options("dcgan", f"data.split_seed={seed}").data
     found = FoundImages("", images, None)
     data = data.model_copy(update={"domains": images.classes})
-    train, held, test, _ = _divided(found, data, lambda line: None)
+    train, held, test, _ = _divided(found, data)
     assert len(test) == 0
     return train, held
 
