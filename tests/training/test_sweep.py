@@ -121,7 +121,7 @@ def test_a_sweep_goes_on_and_ends_in_a_table(
     assert [each.name for each in runs.iterdir()] == ["s-l1-1-seed-1"]
     everything = invoke("sweep", path, "--runs-dir", runs, "--device", "cpu")
     assert everything.exit_code == 0, everything.output
-    assert "s-l1-1-seed-1: finished already" in everything.output
+    assert f"finished already: {runs / 's-l1-1-seed-1'} has done" in everything.output
     assert len([each for each in runs.iterdir() if each.is_dir()]) == 4
     assert "objective.l1=2" in (runs / "s.csv").read_text()
     assert "psnr" in everything.output
