@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,7 @@ def test_a_folder_that_is_removed_is_made_again(
 
     def removing(self: Validation, trainer: Any) -> Any:
         if trainer.steps_done == 2:
-            # By its name first: a thread may be writing into it meanwhile.
+            time.sleep(0.5)  # TensorBoard writes in a thread of its own, and fails in it
             shutil.rmtree((run.folder / what).rename(tmp_path / "removed"))
         return show(self, trainer)
 

@@ -278,6 +278,7 @@ def test_what_cannot_start_leaves_no_folder(facades: Path, tmp_path: Path, said:
     with pytest.raises(OptionsError, match=r"train\.freeze"):
         train.start(bad, runs, "a", device="cpu")
     assert not runs.exists()
+    said.clear()
     good = on(facades, "pix2pix", "data.skip_bad=true")
     train.start(good, runs, "a", device="cpu")
     (left_out,) = (line for line in said if line.startswith("left out"))
