@@ -54,11 +54,12 @@ def test_the_one_that_is_shortest_decides(done: list[Any]) -> None:
 
 def test_each_shortage_is_said_once(done: list[Any]) -> None:
     for each in done:
-        assert [pieces for _, pieces in each["said"]] == [2, 4, 2, 2, 2]
-        for line, pieces in each["said"]:
+        shortages = [(line, pieces) for line, pieces in each["said"] if "did not suffice" in line]
+        assert [pieces for _, pieces in shortages] == [2, 4, 2, 2, 2]
+        for line, pieces in shortages:
             assert f"with train.gradient_accumulation = {pieces}: " in line
             assert re.search(r"of process 1 did not suffice for step \d, so the run goes on", line)
-        own, lone, synchronised = (line for line, _ in each["said"][:3])
+        own, lone, synchronised = (line for line, _ in shortages[:3])
         assert "from 2 images instead of 4" in own
         assert "from 1 images instead of 4" in lone
         assert "from 4 images instead of 8" in synchronised  # of both processes
