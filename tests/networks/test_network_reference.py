@@ -1,8 +1,8 @@
 """The networks compute what the published ones compute; see tests/reference/README.md.
 
-The stored numbers are of single precision. What is compared with them is computed in double precision:
-a gradient through a ReLU jumps where two kernels disagree about the sign of a number near 0, and is
-then a matter of the processor.
+The stored numbers are of single precision. What is compared with them is computed in double
+precision: a gradient through a ReLU jumps where two kernels disagree about the sign of a number
+near 0, and is then a matter of the processor.
 """
 
 import json
