@@ -14,9 +14,7 @@ from i2i.core.batch import Pair
 from i2i.core.model import (
     AdversarialTerms,
     Clock,
-    Generated,
     MixedBatch,
-    Model,
     NCritic,
     Parts,
     Play,
@@ -30,11 +28,11 @@ from i2i.losses import (
     mean_scores,
     r1,
 )
-from i2i.metrics.images import l1_distance, mean_psnr, psnr, ssim_index
+from i2i.models._paired import PairedModel
 
 
 @register_model("pix2pix")
-class Pix2Pix(Model[Pair]):
+class Pix2Pix(PairedModel):
     """A generator that is told the truth by L1 and made sharp by a discriminator.
 
     The discriminator judges pairs: it sees the source image beside the real or translated one
@@ -50,8 +48,6 @@ class Pix2Pix(Model[Pair]):
         mixed_batch: whether real and generated images are judged in one batch.
     """
 
-    data = "paired"
-    generators = ("generator",)
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "discriminator": ("discriminator",),
         "generator": ("generator",),
@@ -60,9 +56,6 @@ class Pix2Pix(Model[Pair]):
         "generator": ("adversarial", "feature_matching"),
         "discriminator": ("real", "fake", "gradient_penalty", "r1"),
     }
-    comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("",)}
-    monitor = "l1"
-    condition = "image"
 
     def __init__(
         self,
@@ -128,30 +121,8 @@ class Pix2Pix(Model[Pair]):
     def graph_key(self, clock: Clock) -> bool:
         return clock.every(self.n_critic)
 
-    def visualize(self, batch: Pair) -> dict[str, Tensor]:
-        return {
-            "input": batch.source,
-            "output": self.generator(batch.source),
-            "truth": batch.target,
-        }
-
-    def generate(self, batch: Pair) -> dict[str, Generated]:
-        output = self.generator(batch.source)
-        return {"output": Generated(output, batch.target, batch.source, paired=True)}
-
-    def validation_step(self, batch: Pair) -> dict[str, Tensor]:
-        source, target = batch
-        output = self.generator(source)
-        return {
-            "l1": l1_distance(output, target),
-            "psnr": psnr(output, target),
-            "ssim": ssim_index(output, target),
-            "discriminator/score_real": mean_scores(self.discriminator(_beside(source, target))),
-            "discriminator/score_fake": mean_scores(self.discriminator(_beside(source, output))),
-        }
-
-    def reduce(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
-        return {**super().reduce(measured), "psnr": mean_psnr(measured["psnr"]).item()}
+    def score(self, source: Tensor, image: Tensor) -> Tensor:
+        return mean_scores(self.discriminator(_beside(source, image)))
 
 
 def _beside(source: Tensor, image: Tensor) -> Tensor:

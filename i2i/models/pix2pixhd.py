@@ -11,12 +11,12 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.batch import Pair
-from i2i.core.model import AdversarialTerms, Clock, Generated, Model, Parts, Play
+from i2i.core.model import AdversarialTerms, Clock, Parts, Play
 from i2i.core.registry import register_model
 from i2i.errors import OptionsError
 from i2i.losses.multiscale import layer_matching
-from i2i.metrics.images import l1_distance, mean_psnr, psnr, ssim_index
 from i2i.models._multiscale import Layers, Perceptual, beside, paid, readings, score
+from i2i.models._paired import PairedModel
 from i2i.networks.pix2pixhd import halved
 
 AS_LAYERS = 4
@@ -26,7 +26,7 @@ COARSE, FIXED, WHOLE = "coarse", "fixed", "whole"
 
 
 @register_model("pix2pixhd")
-class Pix2PixHD(Model[Pair]):
+class Pix2PixHD(PairedModel):
     """A generator against discriminators of several scales, whose layers it has to match.
 
     The turns are simultaneous: both losses are computed with the same networks before either
@@ -50,8 +50,6 @@ class Pix2PixHD(Model[Pair]):
         OptionsError: the phases are for a generator of enhancers; or a weight is unknown.
     """
 
-    data = "paired"
-    generators = ("generator",)
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "generator": ("generator",),
         "discriminator": ("discriminator",),
@@ -60,9 +58,6 @@ class Pix2PixHD(Model[Pair]):
         "generator": ("adversarial", "feature_matching", "perceptual"),
         "discriminator": ("real", "fake"),
     }
-    comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("",)}
-    monitor = "l1"
-    condition = "image"
     compares_layers = True
 
     def __init__(
@@ -176,27 +171,12 @@ class Pix2PixHD(Model[Pair]):
         )
 
     def visualize(self, batch: Pair) -> dict[str, Tensor]:
-        columns = {"input": batch.source, "output": self.generator(batch.source)}
+        columns = super().visualize(batch)
         if self._phase == COARSE:
             columns["coarse"] = nn.functional.interpolate(
                 self.generator.coarse(batch.source), size=batch.target.shape[2:]
             )
-        return columns | {"truth": batch.target}
+        return columns
 
-    def generate(self, batch: Pair) -> dict[str, Generated]:
-        output = self.generator(batch.source)
-        return {"output": Generated(output, batch.target, batch.source, paired=True)}
-
-    def validation_step(self, batch: Pair) -> dict[str, Tensor]:
-        source, target = batch
-        output = self.generator(source)
-        return {
-            "l1": l1_distance(output, target),
-            "psnr": psnr(output, target),
-            "ssim": ssim_index(output, target),
-            "discriminator/score_real": score(self.discriminator, source, target),
-            "discriminator/score_fake": score(self.discriminator, source, output),
-        }
-
-    def reduce(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
-        return {**super().reduce(measured), "psnr": mean_psnr(measured["psnr"]).item()}
+    def score(self, source: Tensor, image: Tensor) -> Tensor:
+        return score(self.discriminator, source, image)

@@ -11,19 +11,19 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.batch import Pair
-from i2i.core.model import AdversarialTerms, Clock, Generated, Model, NCritic, Parts, Play
+from i2i.core.model import AdversarialTerms, Clock, NCritic, Parts, Play
 from i2i.core.registry import register_model
 from i2i.errors import OptionsError
 from i2i.losses.multiscale import layer_matching
 from i2i.losses.variational import kl_divergence
-from i2i.metrics.images import l1_distance, mean_psnr, psnr, ssim_index
 from i2i.models._multiscale import Layers, Perceptual, beside, paid, readings, score
+from i2i.models._paired import PairedModel
 from i2i.networks.spade import draw_style
 
 PERCEPTUAL = "what `perceptual` compares: vgg19, efficientnet-lite0, or of a plug-in"
 
 
-class _Spade(Model[Pair]):
+class _Spade(PairedModel):
     """The game, without or with an encoder of styles.
 
     The generator moves first. The discriminator then sees another fake of the generator that has
@@ -31,11 +31,6 @@ class _Spade(Model[Pair]):
     batch; what scores cost is a mean over scales.
     """
 
-    data = "paired"
-    generators = ("generator",)
-    comparisons: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("",)}
-    monitor = "l1"
-    condition = "image"
     compares_layers = True
 
     def __init__(
@@ -107,39 +102,24 @@ class _Spade(Model[Pair]):
         of_fake, of_real = ([[pair[i] for pair in layers] for layers in pairs] for i in (0, 1))
         return of_fake, of_real
 
-    def draw(self, condition: Tensor) -> Tensor:
+    def translated(self, source: Tensor) -> Tensor:
         """What is made of label maps: with styles, one of noise for each."""
         if self.style_encoder is None:
-            made: Tensor = self.generator(condition)
+            made: Tensor = self.generator(source)
         else:
-            like = condition.new_empty(len(condition), self.generator.style)
-            made = self.generator(condition, self.noise(like))
+            like = source.new_empty(len(source), self.generator.style)
+            made = self.generator(source, self.noise(like))
         return made
 
     def visualize(self, batch: Pair) -> dict[str, Tensor]:
-        columns = {"input": batch.source, "output": self.draw(batch.source)}
+        columns = super().visualize(batch)
         if self.style_encoder is not None:
             mean, _ = self.style_encoder(batch.target)
             columns["in its own style"] = self.generator(batch.source, mean)
-        return columns | {"truth": batch.target}
+        return columns
 
-    def generate(self, batch: Pair) -> dict[str, Generated]:
-        output = self.draw(batch.source)
-        return {"output": Generated(output, batch.target, batch.source, paired=True)}
-
-    def validation_step(self, batch: Pair) -> dict[str, Tensor]:
-        source, target = batch
-        output = self.draw(source)
-        return {
-            "l1": l1_distance(output, target),
-            "psnr": psnr(output, target),
-            "ssim": ssim_index(output, target),
-            "discriminator/score_real": score(self.discriminator, source, target),
-            "discriminator/score_fake": score(self.discriminator, source, output),
-        }
-
-    def reduce(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
-        return {**super().reduce(measured), "psnr": mean_psnr(measured["psnr"]).item()}
+    def score(self, source: Tensor, image: Tensor) -> Tensor:
+        return score(self.discriminator, source, image)
 
 
 def _discriminator(parts: Parts) -> nn.Module:
