@@ -7,7 +7,7 @@ from pathlib import Path
 import i2i
 
 PACKAGE = Path(i2i.__file__).parent
-COMMANDS = "train|translate|evaluate|report|sample|doctor|datasets|import|export|info"
+COMMANDS = "start|train|translate|evaluate|report|sample|doctor|datasets|import|export|info"
 IN_A_COMMAND = re.compile(rf"(\bi2i ({COMMANDS})|\btensorboard --logdir)\b[^`\"<;\n]*$")
 NO_PATHS = {"_TRAIN[kind]", "direction", "quick", "cure"}
 

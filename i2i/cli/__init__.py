@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from i2i.core.console import Console
 
 COMMANDS = {
+    "start": "Say what lies in a folder of images and how to begin with it.",
     "train": "Train a model on a folder of images, or go on with a run.",
     "translate": "Translate an image or a folder with a trained model.",
     "sample": "Make images from noise with a trained model.",
@@ -105,9 +106,10 @@ def cli(context: click.Context) -> None:
 
     \b
     The main job:
-      i2i train --model pix2pix --dataroot demo     learn
-      tensorboard --logdir runs                     watch
-      i2i translate INPUT_DIR OUTPUT_DIR            use
+      i2i start FOLDER                      what lies there, and how to begin
+      i2i train FOLDER                      learn; or two folders; or: demo
+      i2i report runs/NAME --open           watch
+      i2i translate INPUT_DIR OUTPUT_DIR    use
     """
     from i2i.core.console import Console
 

@@ -1,6 +1,7 @@
 """`i2i doctor`"""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,8 @@ from i2i.cli.shared import SizeType
 from i2i.core.size import AnySize
 
 if TYPE_CHECKING:
-    from i2i.config import Data, Options
-    from i2i.data.kinds.image_set import FoundImages
+    from i2i.config import Options
+    from i2i.doctor import Diagnosis
     from i2i.training.cost import Estimate
 
 
@@ -98,6 +99,7 @@ def command(
     from i2i.data.sources import find_root
     from i2i.data.sources.source import table_file
     from i2i.doctor import as_dict, as_text, examine, examine_run, is_run
+    from i2i.doctor.start import locate
     from i2i.runs.checkpoint import refuse_exported
 
     console().aside = True
@@ -128,7 +130,7 @@ def command(
         dataroot_b = dataroot_b or (Path(options.data.root_b) if options.data.root_b else None)
     dataroot = str(folder)
     data = options.data if options else None
-    folder, named = _locate(dataroot, None if kind == "auto" else kind, data)
+    folder, named = locate(dataroot, None if kind == "auto" else kind, data)
     if dataroot_b is not None:
         dataroot_b = find_root(str(dataroot_b), None, data, side="B")
     name_of_table = str(table) if table else options.data.table if options else ""
@@ -159,7 +161,7 @@ def command(
     )
     others = []
     for more in data.more if data else ():
-        root, _ = _locate(more.root, diagnosis.survey.kind, data)
+        root, _ = locate(more.root, diagnosis.survey.kind, data)
         names: dict[str, Any] = {"domains": more.domains, "attributes": more.attributes}
         beside = table_file(more.table, root) if more.table else None
         others.append(examine(root, diagnosis.survey.kind, table=beside, **names, **how))
@@ -167,8 +169,9 @@ def command(
     measured = None
     if options is not None and estimate is not False and not diagnosis.survey.problems:
         measured = _measure(options, dataroot if named else folder, dataroot_b, table, device)
+    begin = _begin(context, diagnosis, dataroot, dataroot_b)
     if as_json:
-        found = as_dict(diagnosis)
+        found = as_dict(diagnosis) | ({"begin": begin} if begin else {})
         if others:
             found["more"] = [as_dict(other) for other in others]
         if options is not None and measured is not None:
@@ -183,6 +186,9 @@ def command(
             click.echo()
             for line in estimate_lines(measured, options, samples):
                 click.echo(line)
+        if begin:
+            mended = "When that is mended, begin" if diagnosis.exit_code else "Begin"
+            click.echo(f"\n{mended} with:\n  {begin}\n`i2i start` says why, and how long it takes.")
     context.exit(max(each.exit_code for each in (diagnosis, *others)))
 
 
@@ -197,19 +203,36 @@ def _options(
     return options
 
 
-def _locate(
-    dataroot: str, kind: str | None, data: "Data | None"
-) -> "tuple[Path, FoundImages | None]":
-    """The folder of a data set, and its images if torchvision has them."""
-    from i2i.data.catalogue.cache import cache_folder
-    from i2i.data.catalogue.torchvision_sets import torchvision_folder
-    from i2i.data.kinds import all_kinds, find_kind
-    from i2i.data.sources import find_root
+def _begin(
+    context: click.Context, diagnosis: "Diagnosis", dataroot: str, dataroot_b: Path | None
+) -> str:
+    """The command that trains on a data set as it was looked at; "" where none is known."""
+    from i2i.doctor.start import recommend
+    from i2i.system.device import pick_device
 
-    for each in all_kinds() if kind is None else [find_kind(kind)]:
-        if (named := each.find_named(dataroot)) is not None:
-            return torchvision_folder(dataroot, cache_folder()), named
-    return find_root(dataroot, kind, data), None
+    asked = context.params
+    folders = [dataroot, *([str(dataroot_b)] if dataroot_b else [])]
+    given = [
+        word
+        for flag in ("model", "recipe", "size", "split_table")
+        if asked[flag] is not None
+        for word in (f"--{flag.replace('_', '-')}", _words(asked[flag]))
+    ]
+    settings = [*asked["settings"]]
+    if asked["table"] is not None:
+        settings.append(f"data.table={asked['table']}")
+    given += [word for setting in settings for word in ("--set", setting)]
+    if diagnosis.survey.problems:
+        return ""
+    if asked["recipe"] or asked["model"]:
+        return shlex.join(["i2i", "train", *folders, *given])
+    start = recommend(diagnosis, pick_device(asked["device"]).type)
+    return "" if start is None else shlex.join([*shlex.split(start.command(*folders)), *given])
+
+
+def _words(value: Any) -> str:
+    """A value of a flag as it is written: 128, or 256x128."""
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _measure(

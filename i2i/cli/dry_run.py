@@ -21,6 +21,8 @@ def dry_run(options: "Options", device_name: str) -> None:
     from i2i.runs.opening import require_room
     from i2i.system.device import pick_device
     from i2i.system.memory import free_memory
+    from i2i.training.advice import without_gpu
+    from i2i.training.busy import resolve_threads
     from i2i.training.cost import measure_apart, measure_memory
     from i2i.training.selection import classifier_of, distance_of, require_measured, resolve_monitor
 
@@ -37,6 +39,9 @@ def dry_run(options: "Options", device_name: str) -> None:
         require_measured(options, model, source.validation_batches(2)[0], *measures)
     for remark in remarks(options, model.data, source):
         click.echo(remark)
+    if line := without_gpu(options, device.type):
+        click.echo(line)
+    options = resolve_threads(options, device, new=True)
     free = free_memory(device)
     measured = measure_apart(options, device)
     for line in estimate_lines(measured, options, source.images):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 def estimate_lines(measured: "Estimate", options: "Options", samples: int) -> list[str]:
     """Parameters, a step, an epoch of so many samples, and the whole run."""
     from i2i.training.build import run_length
+    from i2i.training.pace import when_shown
 
     epoch = -(-samples // measured.batch_size)
     steps = run_length(options, samples)
@@ -29,6 +30,7 @@ def estimate_lines(measured: "Estimate", options: "Options", samples: int) -> li
         ("memory", f"{_bytes(measured.memory)} at most"),
         ("an epoch", f"{epoch} steps, {duration(epoch * measured.seconds)}"),
         ("the whole run", f"{steps} steps, {duration(steps * measured.seconds)}"),
+        ("image grids", when_shown(options.train)),
     ]
     width = max(len(name) for name, _ in rows)
     return [

@@ -39,7 +39,7 @@ Examples:
 )
 @click.option(
     "--direction",
-    type=click.Choice(["AtoB", "BtoA"]),
+    metavar="AtoB|BtoA|NAMEtoNAME",
     help="onnx, int8: which way, for models that translate both.  [default: that of the training]",
 )
 @click.option("--domain", help="onnx, int8: of a model of styles, the domain to translate to.")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from i2i.cli.choosing import chosen_recipe, direction_of, named_folders
 from i2i.cli.shared import PLUGINS, SizeType
 from i2i.core.size import AnySize
 
@@ -20,6 +21,8 @@ _FOR_RESUME = (
 @click.command(
     epilog="""\b
 Examples:
+  i2i train photos                                a recipe that fits it, and this machine
+  i2i train Summer Winter                         two folders, without pairs
   i2i train --model pix2pix --dataroot demo
   i2i train --model pix2pix --dataroot facades --direction BtoA
   i2i train --recipe pix2pix-small --dataroot facades --size 128 --steps 5000
@@ -36,14 +39,28 @@ A data set of pairs is a folder with train/ and val/ that hold images side by si
 right), or with trainA/, trainB/, or train/A/, train/B/, or A/train/, B/train/. One of many domains
 has a folder for each, in train/ or not; or a table of attributes."""
 )
-@click.option("--model", metavar="NAME", help="What to train; `i2i models` lists them.")
-@click.option("--recipe", metavar="NAME|FILE", help="A recipe (TOML); default: that of the model.")
+@click.argument("folders", metavar="[FOLDER [FOLDER]]", nargs=-1)
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="What to train; `i2i models` lists them.  [default: what the images are good for]",
+)
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    help="A recipe (TOML).  [default: that of the model, or what is meant for this machine]",
+)
 @click.option(
     "--dataroot",
     metavar="DIR|NAME",
-    help="The data set: a folder, a name in the catalogue (`i2i datasets list`), or `demo`.",
+    help="The data set: a folder, a name in the catalogue (`i2i datasets list`), or `demo`; the "
+    "same as FOLDER.",
 )
-@click.option("--dataroot-b", metavar="DIR", help="Unpaired: domain B, if it lies apart.")
+@click.option(
+    "--dataroot-b",
+    metavar="DIR",
+    help="Unpaired: domain B, if it lies apart; the same as the second FOLDER.",
+)
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run.")
 @click.option(
     "--resume-or-start",
@@ -77,7 +94,11 @@ has a folder for each, in train/ or not; or a table of attributes."""
     callback=lambda context, parameter, value: list(value) or None,
     help="What does not learn: generator.encoder, discriminator.0-2, ...; can be repeated.",
 )
-@click.option("--direction", type=click.Choice(["AtoB", "BtoA"]), help="Which side is the input.")
+@click.option(
+    "--direction",
+    metavar="AtoB|BtoA|NAMEtoNAME",
+    help="Which side is the input; two folders may be called by their names (WintertoSummer).",
+)
 @click.option(
     "--size",
     type=SizeType(16),
@@ -198,6 +219,7 @@ has a folder for each, in train/ or not; or a table of attributes."""
 def command(
     context: click.Context,
     /,
+    folders: tuple[str, ...],
     model: str | None,
     recipe: str | None,
     resume: Path | None,
@@ -217,11 +239,12 @@ def command(
     note: str,
     **flags: Any,
 ) -> None:
-    """Train a model on a folder of images, or go on with a run.
+    """Train a model on a FOLDER of images, or two of them, or go on with a run.
 
-    What is not said here is as in the recipe of the model, whose values are the published ones. The
-    run gets a folder of its own under runs/, with everything that it used and made. Ctrl-C finishes
-    the step, saves, and says how to go on.
+    What to train is chosen by what lies there (`i2i start FOLDER` says why and how long it takes),
+    or named with --model or --recipe. What is not said here is as in the recipe, whose values are
+    the published ones of its model. The run gets a folder of its own under runs/, with everything
+    that it used and made. Ctrl-C finishes the step, saves, and says how to go on.
     """
     from i2i.config import read_options
     from i2i.config.presets import PLAIN, fast
@@ -240,11 +263,13 @@ def command(
             "were started here already: leave it out."
         )
 
+    flags |= named_folders(folders, flags)
     given = {flag: value for flag, value in flags.items() if value is not None}
     changes: dict[str, Any] = {}
     for flag, value in given.items():
         section, key = SHORT[flag].split(".")
-        changes = merge(changes, {section: {key: value}})
+        if flag != "direction":  # what the sides are called, the data says
+            changes = merge(changes, {section: {key: value}})
     for section, key in (("data", "workers"), ("train", "threads")):
         number = changes.get(section, {}).get(key, "")
         if number.isdigit():
@@ -296,7 +321,7 @@ def command(
         if resume_or_start and name is None:
             raise click.UsageError("--resume-or-start needs the --name of the run.")
         if model is None and recipe is None and flags["init_from"] is None:
-            raise click.UsageError("Say what to train with --model (`i2i models` lists them).")
+            recipe, settings = chosen_recipe(flags, settings, device)
         if model is None and recipe is None:
             from i2i.training.pretrained import recipe_of
 
@@ -314,7 +339,11 @@ def command(
             layer = merge(layer, change)
         options = read_options(layer)
         if not options.data.root:
-            raise click.UsageError("Say where the images are with --dataroot (or try `demo`).")
+            raise click.UsageError("Say where the images are: a folder (or try `demo`).")
+        if flags["direction"]:
+            options = read_options(
+                merge(layer, {"data": {"direction": direction_of(options, flags)}})
+            )
         if dry_run:
             from i2i.cli.dry_run import dry_run as rehearse
             from i2i.distributed.processes import launched

@@ -70,6 +70,7 @@ Examples:
   i2i translate ct.nii.gz mr.nii.gz
   i2i translate panorama.tif result.tif --tile 512
   i2i translate zebras/ horses/ --direction BtoA
+  i2i translate photos/ wintry/ --direction SummertoWinter
   i2i translate faces/ happy/ --domain happiness
   i2i translate faces/ translated/ --domain all --sheet
   i2i translate faces/ blond/ --set-attribute Blond_Hair=1 --set-attribute Young=0
@@ -129,7 +130,7 @@ Examples:
 )
 @click.option(
     "--direction",
-    type=click.Choice(["AtoB", "BtoA"]),
+    metavar="AtoB|BtoA|NAMEtoNAME",
     help="Which way, for models that translate both.  [default: that of the training]",
 )
 @click.option(

@@ -81,6 +81,8 @@ def of_split(
 ) -> tuple[Path, set[Path]]:
     """The folder of a data set, and those of its images that are of a split, by the options of a
     run."""
+    from i2i.core.signals import read_direction
+    from i2i.data.kinds.splits import sides_of_checkpoint
     from i2i.data.sources import elsewhere, open_source
     from i2i.errors import DataError
     from i2i.models.build import data_kind
@@ -94,7 +96,8 @@ def of_split(
     kind = data_kind(options)
     options = elsewhere(options, str(dataroot), kind)
     source = open_source(options, kind)
-    images = source.inputs(split, direction or options.data.direction)
+    way = read_direction(direction, sides_of_checkpoint(checkpoint)) if direction else None
+    images = source.inputs(split, way or options.data.direction)
     if not images:
         raise DataError(f"'{dataroot}' has no image in the split {split!r}.")
     return Path(options.data.root), {image.absolute() for image in images}

@@ -163,6 +163,32 @@ def with_sides(text: str, sides: tuple[str, str]) -> str:
     return re.sub(r"\b[AB]\b", lambda found: names[found[0]], text)
 
 
+def read_direction(text: str, sides: tuple[str, str] = ("A", "B")) -> str:
+    """ "AtoB" or "BtoA" for a direction that is given with letters or with what the two domains are
+    called: "AtoB", "WintertoSummer", "winter to summer".
+
+    Arguments:
+        text: as a person wrote it; case, spaces, hyphens and underscores do not matter.
+        sides: what A and B are called.
+
+    Raises:
+        OptionsError: it is neither of the two directions.
+    """
+
+    def plain(words: str) -> str:
+        return re.sub(r"[\s_-]", "", words).casefold()
+
+    a, b = sides
+    ways = {"AtoB": (a, b), "BtoA": (b, a)}
+    for way, (source, target) in ways.items():
+        if plain(text) in (plain(way), plain(f"{source}to{target}")):
+            return way
+    known = [*ways, *(f"{x}to{y}" for x, y in ways.values() if sides != ("A", "B"))]
+    raise OptionsError(
+        f"direction (={text!r}) must be one of {', '.join(known)}.{did_you_mean(text, known)}"
+    )
+
+
 def parse_monitor(measure: str) -> tuple[str, Better] | None:
     """The measure that decides on the best checkpoint, and whether "lower" or "higher" is better.
 

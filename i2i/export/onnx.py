@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from i2i.config import Options
 from i2i.core.model import Model
 from i2i.core.progress import audible
+from i2i.core.signals import read_direction
 from i2i.data.kinds import find_kind
+from i2i.data.kinds.splits import sides_of_checkpoint
 from i2i.data.sides import sides_of
 from i2i.data.sources import elsewhere, open_source
 from i2i.errors import CheckpointError, DataError, OptionsError, reason
@@ -98,8 +100,8 @@ def export_onnx(
         checkpoint: a file or a run folder, whose newest checkpoint is taken.
         target: a file NAME.onnx, or a folder for "generator.onnx" ("generator_AtoB.onnx" of a model
             that translates both ways); made if it is not there.
-        direction: "AtoB" or "BtoA", for models that translate both ways; by default that of the
-            options.
+        direction: "AtoB" or "BtoA" (or with the names of the two domains, "SummertoWinter"), for
+            models that translate both ways; by default that of the options.
         average: whether the moving average of the generator is written; by default if there is one.
         style: of a model of styles, the one that the file translates into.
 
@@ -193,6 +195,8 @@ def _generator(
     path, why = find_checkpoint(checkpoint, Path())
     _log.info(why)
     options, model, _ = load_model(path, average=average)
+    if direction is not None:
+        direction = read_direction(direction, sides_of_checkpoint(path))
     translator = build_translator(options, model, direction=direction)
     settled = settle_style(translator.conditioner, *style)
     network = translator.network

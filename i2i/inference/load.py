@@ -16,7 +16,9 @@ from i2i.core.label_maps import LabelMaps
 from i2i.core.labels import Asked
 from i2i.core.model import Model
 from i2i.core.plugins import require_plugins
+from i2i.core.signals import read_direction, with_sides
 from i2i.data.kinds import find_kind
+from i2i.data.kinds.splits import SIDES, sides_of_checkpoint
 from i2i.data.sides import sides_of
 from i2i.data.volumes.volume import Cut
 from i2i.distributed.processes import ALONE, Processes
@@ -273,7 +275,8 @@ def load_translator(
     Arguments:
         checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
         runs_dir: the folder of the runs.
-        direction: "AtoB" or "BtoA", for models that translate both ways.
+        direction: "AtoB" or "BtoA", for models that translate both ways; or with the names of the
+            two domains, "SummertoWinter".
         domain: what to translate to unless a call says otherwise, for models of many domains; or
             which attributes to change, and whether they shall hold.
         device: "auto", "cpu", "cuda", ...
@@ -302,6 +305,11 @@ def load_translator(
             "name another run with --checkpoint."
         )
     where = pick_device(device)
+    sides = sides_of_checkpoint(path)
+    direction = None if direction is None else read_direction(direction, sides)
+    if sides != SIDES:
+        source, target = (direction or options.data.direction).split("to")
+        why = f"{why}, {with_sides(f'{source} to {target}', sides)}"
     translator = build_translator(
         options,
         model,

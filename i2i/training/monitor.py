@@ -30,6 +30,7 @@ from i2i.runs.trackers.json_lines import JsonLines
 from i2i.runs.verdict import Verdict
 from i2i.system.atomic import replacing, write_text
 from i2i.training.busy import BusyWatch
+from i2i.training.pace import FirstSteps
 
 _log = logging.getLogger(__name__)
 
@@ -177,6 +178,7 @@ class ProgressLogger:
         terms: what is shown of each player while it trains; everything goes into the log.
         mean: what makes tensors their mean over all processes; called by `write` alone.
         busy: says when the processor is busy with something else.
+        first_steps: tell how long all of it takes.
         idle: whether the device has computed all that it was asked for. A device that is still
             busy when a batch has come did not wait for it, however long Python did; of one that is
             not, nobody knows since when, so that the share of waiting is at most what is written.
@@ -193,6 +195,7 @@ class ProgressLogger:
         mean: Callable[[Tensor], Tensor] = lambda values: values,
         idle: Callable[[], bool] = lambda: True,
         busy: BusyWatch | None = None,
+        first_steps: FirstSteps | None = None,
     ) -> None:
         self.journal = journal
         self.idle = idle
@@ -202,6 +205,7 @@ class ProgressLogger:
         self.terms = terms
         self.last_good: str = "none yet"
         self.busy = busy
+        self.first_steps = first_steps
         self._step = start
         self._gathered: list[tuple[int, str, Tensor]] = []
         self._waited = 0.0
@@ -243,6 +247,13 @@ class ProgressLogger:
             self._show(step - self._start, self.stop - self._start, self._text)
         else:
             self._pace.reached(step - self._start)
+        if self.first_steps is not None and (told := self.first_steps.reached(step - self._start)):
+            each, left = told
+            ends = time.strftime("%A %H:%M", time.localtime(time.time() + left))
+            _log.info(
+                f"step {step}: at the pace of the first steps ({each:.2g} s each), all "
+                f"{self.stop} take about {duration(left)} more, until {ends}"
+            )
 
     def write(self, rates: Mapping[str, float]) -> None:
         """Read what was gathered since the last time, check it, and write the means down.

@@ -67,12 +67,13 @@ from i2i.training.continuation import (
     segments,
     why_over,
 )
+from i2i.training.cost import period_of
 from i2i.training.health_watch import HealthWatch
 from i2i.training.interrupt import Interrupt
 from i2i.training.loop import fit
 from i2i.training.monitor import MetricLogger, ProgressLogger, find_trackers
 from i2i.training.oom import OOMRetry
-from i2i.training.pace import Pace
+from i2i.training.pace import FirstSteps, Pace, when_saved, when_shown
 from i2i.training.pretrained import Begun, begin_from, source_of
 from i2i.training.resumable import require_resumable
 from i2i.training.selection import classifier_of, distance_of, require_measured, resolve_monitor
@@ -515,6 +516,11 @@ class _Training:
                 busy=(
                     BusyWatch(most=may_use) if device.type == "cpu" and processes.first else None
                 ),
+                first_steps=(
+                    FirstSteps(stop - begin, period_of(options))
+                    if processes.first and growing is None
+                    else None
+                ),
             )
             if state is not None:
                 monitor.last_good = str(run.checkpoint(begin))
@@ -525,6 +531,8 @@ class _Training:
                 f"{run.folder}; to watch: "
                 f"tensorboard --logdir {shlex.quote(str(run.folder.parent))}"
             )
+            shown = f"image grids in {run.samples}: {when_shown(train)}; " if validation else ""
+            _log.info(f"{shown}saved: {when_saved(train)}")
 
             def in_more_pieces(pieces: int) -> None:
                 if not processes.first:

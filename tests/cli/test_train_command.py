@@ -78,8 +78,7 @@ def test_a_run_is_named_after_its_recipe(ask: str, domains: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dataroot", "x"], "Say what to train with --model"),
-        (["--model", "pix2pix"], "Say where the images are with --dataroot"),
+        (["--model", "pix2pix"], "Say where the images are: a folder"),
         (["--model", "pix2pix", "--dataroot", "x", "--direction", "AtoC"], "'AtoC'"),
         (["--resume", "x", "--seed", "3"], "--seed cannot change in a run that is resumed"),
         (["--resume", "x", "--set", "train.seed=3"], "--set cannot change"),

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from i2i.core import signals
-from i2i.core.signals import Metric, explain, metrics, parse_monitor, read_signal, register_metric
+from i2i.core.signals import (
+    Metric,
+    explain,
+    metrics,
+    parse_monitor,
+    read_direction,
+    read_signal,
+    register_metric,
+)
 from i2i.errors import OptionsError
 from i2i.models import find_model, model_names
 
@@ -115,3 +123,18 @@ def test_the_documents_explain_every_result() -> None:
     page = (ROOT / "docs" / "evaluate.md").read_text(encoding="utf-8")
     for metric in metrics("result"):
         assert f"`{metric.name}`" in page, metric.name
+
+
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [("AtoB", "AtoB"), ("btoa", "BtoA"), ("WintertoSummer", "BtoA"), ("summer to-winter", "AtoB")],
+)
+def test_a_direction_by_letters_or_names(text: str, way: str) -> None:
+    assert read_direction(text, ("Summer", "Winter")) == way
+
+
+def test_a_direction_that_is_none() -> None:
+    with pytest.raises(OptionsError, match=r"'WintertoAutumn'.*SummertoWinter, WintertoSummer"):
+        read_direction("WintertoAutumn", ("Summer", "Winter"))
+    with pytest.raises(OptionsError, match=r"must be one of AtoB, BtoA\."):
+        read_direction("SummertoWinter")

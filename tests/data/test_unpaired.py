@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
-from i2i.data.kinds.layouts import find_unpaired
+from i2i.data.kinds.layouts import find_all_unpaired, find_unpaired
 from i2i.data.kinds.unpaired import UnpairedImages
 from i2i.errors import DataError
 
@@ -48,6 +48,23 @@ def test_two_folders_that_lie_apart(tmp_path: Path) -> None:
     split = find_unpaired(a, "train", b)
     assert split is not None
     assert [len(split.a), len(split.b)] == [1, 1]
+
+
+def test_two_folders_of_any_name_with_splits_in_them(tmp_path: Path) -> None:
+    for name, count in (("Summer", 3), ("Winter", 5)):
+        paint(tmp_path / name / "train", count)
+        paint(tmp_path / name / "test", 2)
+    found = find_unpaired(tmp_path, "train")
+    assert found is not None
+    assert (len(found.a), len(found.b), found.names) == (3, 5, ("Summer", "Winter"))
+    assert found.layout == "Summer/train (A) + Winter/train (B)"
+    for split in ("val", "test"):  # no others to validate with
+        held = find_unpaired(tmp_path, split)
+        assert held is not None
+        assert {path.parent.parent.name for path in held.a} == {"Summer"}
+        assert (len(held.a), len(held.b)) == (2, 2)
+    everything = find_all_unpaired(tmp_path)
+    assert (len(everything.a), len(everything.b)) == (5, 7)
 
 
 def test_what_is_no_unpaired_data_set(tmp_path: Path) -> None:

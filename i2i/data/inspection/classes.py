@@ -48,6 +48,12 @@ class Held:
         palette = ", ".join(f'"#{colour:06x}"' for colour in sorted(self.counts))
         return f'kind = "labels", palette = [{palette}]'
 
+    def settings(self, side: str) -> list[str]:
+        """The same as changes of options, for `--set`."""
+        said = self.recipe.replace(" = ", "=").replace(", ", ",")
+        kind, _, rest = said.partition(",")
+        return [f"data.{side}.{kind}".replace('"', ""), f"data.{side}.{rest}"]
+
     @property
     def rare(self) -> list[str]:
         """The classes that hardly any pixel is of."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 from i2i.config import Data
 from i2i.core.progress import progress
@@ -12,12 +13,14 @@ from i2i.core.size import AnySize
 from i2i.data.images.check import CheckResult, check_images
 from i2i.data.images.probe import ImageInfo, look_at
 from i2i.data.inspection.bands import as_filed_sides, band_findings, plain_part, read_as_filed
+from i2i.data.inspection.classes import Held
 from i2i.data.inspection.duplicates import duplicate_findings
 from i2i.data.inspection.finding import Diagnosis, Finding, Tables, worst_first
 from i2i.data.inspection.stored import check_stored
 from i2i.data.inspection.survey import Survey, survey
 from i2i.data.inspection.usability import (
     balance_findings,
+    held_labels,
     kind_findings,
     label_findings,
     name_findings,
@@ -109,11 +112,12 @@ def diagnose(
     as_filed = as_filed_sides(rules)
     read_as_filed(found, checked, as_filed)
     looks = checked.looks
+    labels = {} if found.stored else held_labels(found, checked)
     findings = [
         *usability_findings(found, checked, as_filed),
         *band_findings(found, checked, as_filed),
         *(duplicate_findings(found, looks, near=complete) if copies else ()),
-        *_quality_findings(found, checked, crop_size, resize, as_filed),
+        *_quality_findings(found, checked, crop_size, resize, as_filed, labels),
     ]
     return Diagnosis(
         found,
@@ -122,6 +126,7 @@ def diagnose(
         bytes=sum(look.bytes for look in looks.values()),
         complete=complete,
         findings=worst_first(findings),
+        labels=labels,
     )
 
 
@@ -155,9 +160,12 @@ def brief(
     )
     looks = {path: checked.looks[path] for path in found.files if path in checked.looks}
     sizes = {path: (look.width, look.height) for path, look in looks.items()}
+    seen = CheckResult(sizes, {}, looks)
     found_there = [
         *(duplicate_findings(found, looks, near=True) if copies else ()),
-        *_quality_findings(found, CheckResult(sizes, {}, looks), crop_size, resize),
+        *_quality_findings(
+            found, seen, crop_size, resize, labels={} if found.stored else held_labels(found, seen)
+        ),
     ]
     bad = [finding for finding in worst_first(found_there) if finding.severity != "note"]
     # Nothing is refused any more, so that none of it is an error.
@@ -173,6 +181,7 @@ def _quality_findings(
     crop_size: AnySize | None,
     resize: str | None,
     as_filed: str = "",
+    labels: Mapping[str, Held] = MappingProxyType({}),
 ) -> list[Finding]:
     """What training accepts, though it may be a mistake, beside copies."""
     plain = plain_part(found, as_filed)
@@ -184,7 +193,7 @@ def _quality_findings(
         *name_findings(found),
         *size_findings(found, checked, crop_size, resize),
         *kind_findings(found, colours),
-        *(label_findings(found, checked) if not found.stored else ()),
+        *label_findings(labels),
         *(each for each in narrow_findings(plain, checked) if each.severity != "error"),
     ]
 

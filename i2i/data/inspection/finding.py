@@ -1,11 +1,12 @@
 """What an examination returns."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from i2i.data.inspection.classes import Held
 from i2i.data.inspection.survey import Survey
 
 Severity = Literal["note", "warning", "error"]
@@ -51,7 +52,8 @@ class Tables:
 class Diagnosis:
     """What an examination has found, the worst first.
 
-    `bytes` is the size of all readable files; `complete` says whether all pixels were looked at.
+    `bytes` is the size of all readable files; `complete` says whether all pixels were looked at;
+    `labels` has what the label maps of a side hold, where its images are such.
     """
 
     survey: Survey
@@ -60,6 +62,7 @@ class Diagnosis:
     bytes: int
     complete: bool
     findings: tuple[Finding, ...]
+    labels: Mapping[str, Held] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:

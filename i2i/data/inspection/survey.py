@@ -59,6 +59,7 @@ class Survey:
         notes: what is there and is not used, or does not go together.
         results: folders that i2i has written, which are left out.
         passed_over: files that hold images, of kinds that are not read.
+        sides: what the sides A and B are called.
     """
 
     root: Path
@@ -76,6 +77,7 @@ class Survey:
     notes: tuple[str, ...] = ()
     results: tuple[Path, ...] = ()
     passed_over: tuple[Path, ...] = ()
+    sides: tuple[str, str] = ("A", "B")
 
     @property
     def files(self) -> list[Path]:

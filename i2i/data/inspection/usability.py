@@ -13,7 +13,7 @@ from i2i.data.images.read import counted_by_suffix, is_broken
 from i2i.data.images.values import find_narrow
 from i2i.data.inspection.bands import plain_part
 from i2i.data.inspection.classes import RARE as RARE_CLASS
-from i2i.data.inspection.classes import examine_labels
+from i2i.data.inspection.classes import Held, examine_labels
 from i2i.data.inspection.finding import Finding, about
 from i2i.data.inspection.survey import Survey
 from i2i.data.kinds import find_kind
@@ -138,27 +138,35 @@ def narrow_findings(survey: Survey, checked: CheckResult) -> list[Finding]:
     ]
 
 
-def label_findings(survey: Survey, checked: CheckResult) -> list[Finding]:
-    """What classes label maps hold, of the sides whose images look like such: how often each is
-    there, and what a recipe has to say of them."""
-    findings = []
+def held_labels(survey: Survey, checked: CheckResult) -> dict[str, Held]:
+    """What the label maps of those sides hold whose images look like such: "A", "B"."""
+    found = {}
     for side in dict.fromkeys(part.name for part in survey.parts if part.name in ("A", "B")):
         paths = [path for part in survey.parts if part.name == side for path in part.images]
         held = examine_labels(paths, checked.looks)
         if held is not None:
-            advice = f"To train on them as such: [data.{side}] {held.recipe}"
-            text = f"side {side} holds label maps of {held}."
-            findings.append(about("classes", "note", text, held.paths[:1], advice))
-            if held.rare:
-                findings.append(
-                    about(
-                        "rare classes",
-                        "warning",
-                        f"side {side}: {', '.join(held.rare)} fill less than "
-                        f"{RARE_CLASS:.1%} of the pixels each: little can be learnt of them.",
-                        held.paths[:1],
-                    )
+            found[side] = held
+    return found
+
+
+def label_findings(labels: Mapping[str, Held]) -> list[Finding]:
+    """What classes label maps hold, of each side: how often each is there, and what a recipe has
+    to say of them."""
+    findings = []
+    for side, held in labels.items():
+        advice = f"To train on them as such: [data.{side}] {held.recipe}"
+        text = f"side {side} holds label maps of {held}."
+        findings.append(about("classes", "note", text, held.paths[:1], advice))
+        if held.rare:
+            findings.append(
+                about(
+                    "rare classes",
+                    "warning",
+                    f"side {side}: {', '.join(held.rare)} fill less than "
+                    f"{RARE_CLASS:.1%} of the pixels each: little can be learnt of them.",
+                    held.paths[:1],
                 )
+            )
     return findings
 
 

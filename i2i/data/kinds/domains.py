@@ -21,7 +21,7 @@ from i2i.data.catalogue.attributes import AttributedFolder, find_attributed, rea
 from i2i.data.images.check import CheckResult
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted
 from i2i.data.kinds.division import HELD_OUT, Divided, Division, beside, everything
-from i2i.data.kinds.kind import Groups, NamedImages, Trial
+from i2i.data.kinds.kind import Beginning, Groups, NamedImages, Trial
 from i2i.data.kinds.labelled_images import (
     LabelledFiles,
     LabelledImages,
@@ -72,6 +72,14 @@ class Domains(LabelledKind):
     task = "Between many domains, or with attributes"
     takes_table = True
     rank = 30
+    beginning = Beginning(
+        recipe="stargan",
+        quick="stargan-quick",
+        holds="several kinds of pictures, each with a name",
+        why="StarGAN learns to turn every kind into every other with one network",
+        few=200,
+        usual=1000,
+    )
     demo = "domains"
     unused = ()
     balance_advice = "Train with --set data.balance=true, which shows all equally often."
@@ -134,15 +142,13 @@ class Domains(LabelledKind):
         )
 
     def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
-        if "unpaired" in fits:  # whose two folders are not meant to be domains
+        with contextlib.suppress(DataError):  # trainA and its like are not meant to be domains
+            find_unpaired(root, "train", any_names=False)
             return {}
-        found = {}
         with contextlib.suppress(DataError):
             find_domains(root, "train")
-            found[self.name] = "a folder for each domain"
-            find_unpaired(root, "train")  # exactly two of them
-            found["unpaired"] = "two folders"
-        return found
+            return {self.name: "a folder for each domain"}
+        return {}
 
     def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
         division = Division.wanted(wanted.rules, [found.root])

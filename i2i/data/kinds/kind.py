@@ -81,6 +81,27 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """Where somebody begins who has such data and has never trained a model.
+
+    Attributes:
+        recipe: with a GPU.
+        quick: without one.
+        holds: what the data is, in plain words.
+        why: what the model of these recipes does with it, a sentence.
+        few: images of each part below which there are hardly enough to learn from.
+        usual: images of each part that such models were published with.
+    """
+
+    recipe: str
+    quick: str
+    holds: str
+    why: str
+    few: int
+    usual: int
+
+
+@dataclass(frozen=True)
 class DataKind(ABC):
     """A kind of data set, under the name that it is registered by."""
 
@@ -106,6 +127,9 @@ class DataKind(ABC):
 
     has_domains: ClassVar[bool] = False
     """Whether a generator is told, in planes beside the image, what to translate to."""
+
+    beginning: ClassVar[Beginning | None] = None
+    """What to begin with; None where nobody has said it."""
 
     task: ClassVar[str] = "Other data"
     """What such data is for, as a heading of `i2i models`."""
@@ -206,6 +230,14 @@ class DataKind(ABC):
             DataError: there are no labels, or not those that the options name.
         """
         return {}
+
+    def side_names(self, options: Options) -> tuple[str, str]:
+        """What the two sides of the data are called: A and B where nobody has named them.
+
+        Raises:
+            DataError: the folder is not as it should be.
+        """
+        return "A", "B"
 
     def find_named(self, dataroot: str) -> FoundImages | None:
         """The images of a data set that has a name and no folder, or None if there is none.

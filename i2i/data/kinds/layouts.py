@@ -172,8 +172,8 @@ Sub-folders are allowed; names and numbers of images on the two sides need not m
                           ├── A/               ├── train/
                           └── B/               └── test/
 
-Exactly two folders of any names are the two sides too. Two that lie apart are given as --dataroot
-(A) and --dataroot-b (B)."""
+Exactly two folders of any names are the two sides too. Two that lie apart are given one after the
+other: i2i train Summer Winter (or as --dataroot and --dataroot-b)."""
 
 
 def find_all_unpaired(root: Path, root_b: Path | None = None) -> UnpairedFolders:
@@ -185,7 +185,10 @@ def find_all_unpaired(root: Path, root_b: Path | None = None) -> UnpairedFolders
     for folder in (root, root_b) if root_b else (root,):
         require_folder(folder)
     layouts = [
-        _lying_apart(root, root_b, split) if root_b else _two_sided(root, split) for split in SPLITS
+        _lying_apart(root, root_b, split)
+        if root_b
+        else _two_sided(root, split) or _two_of_any_name(root, split)
+        for split in SPLITS
     ]
     found = [layout[0] for layout in layouts if layout] or _loose_sides(root)
     if not found:
@@ -489,9 +492,10 @@ def _loose_sides(root: Path) -> list[Layout]:
 
 
 def _two_of_any_name(root: Path, split: str) -> list[Layout]:
-    """Exactly two folders with images, in the folder of a split or, to train on, in the root."""
+    """Exactly two folders with images, in the folder of a split, or in the root: there, those of
+    the split in each of them, or all that is in them to train on."""
     parents = split_folders(root, split)
-    if split == "train" and not any(split_of(path.name) for path in data_folders(root)):
+    if not any(split_of(path.name) for path in data_folders(root)):
         parents = [*parents, root]
     for parent in parents:
         names = folder_names(parent)
@@ -503,9 +507,25 @@ def _two_of_any_name(root: Path, split: str) -> list[Layout]:
             and not _images_directly_in(parent)
             and all(any_image(parent / name) for name in names)
         ):
+            sides = parent / names[0], parent / names[1]
+            if parent == root and any(
+                split_of(p.name) for side in sides for p in data_folders(side)
+            ):
+                return _splits_in_both(*sides, split)
+            if parent == root and split != "train":
+                return []
             before = "" if parent == root else f"{parent.name}/"
-            layout = f"{before}{names[0]} (A) + {before}{names[1]} (B)"
-            return [(layout, (parent / names[0], parent / names[1]))]
+            return [(f"{before}{names[0]} (A) + {before}{names[1]} (B)", sides)]
+    return []
+
+
+def _splits_in_both(side_a: Path, side_b: Path, split: str) -> list[Layout]:
+    """The folder of a split in each of two sides of any name."""
+    for a in split_folders(side_a, split):
+        for b in split_folders(side_b, split):
+            if split_of(a.name) == split_of(b.name):
+                names = f"{side_a.name}/{a.name} (A) + {side_b.name}/{b.name} (B)"
+                return [(names, (a, b))]
     return []
 
 
@@ -554,6 +574,11 @@ def first_words(names: Sequence[str], limit: int = 5) -> str:
     """Return a few names in a line, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def same_names(one: Iterable[Path], other: Iterable[Path]) -> int:
+    """How many images of two folders have the same name, whatever the suffix."""
+    return len({path.stem for path in one} & {path.stem for path in other})
 
 
 def _images_directly_in(folder: Path) -> bool:

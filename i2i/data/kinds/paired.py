@@ -22,7 +22,7 @@ from i2i.data.images.read import Pixels
 from i2i.data.images.values import require_full_range
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
 from i2i.data.kinds.division import Division, beside
-from i2i.data.kinds.kind import DataKind, NamedImages, Trial
+from i2i.data.kinds.kind import Beginning, DataKind, NamedImages, Trial
 from i2i.data.kinds.layouts import (
     PairedFolder,
     PairFiles,
@@ -67,6 +67,14 @@ class Paired(DataKind):
     task = "From pairs: images or label maps, and what they should become"
     has_truth = True
     rank = 10
+    beginning = Beginning(
+        recipe="pix2pix",
+        quick="pix2pix-quick",
+        holds="pairs: of each picture it is known what it should become",
+        why="pix2pix learns from pairs to make the one of the other",
+        few=50,
+        usual=400,
+    )
 
     def find(self, root: Path, split: str, *, drop_orphans: bool = False) -> PairedFolder:
         """The pairs of a split: "train", "val" or "test"; see `find_pairs`.

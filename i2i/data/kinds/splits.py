@@ -100,6 +100,15 @@ def read_sides(run: Path) -> tuple[str, str]:
     return SIDES
 
 
+def sides_of_checkpoint(checkpoint: Path) -> tuple[str, str]:
+    """What the two domains are called in the run that a checkpoint lies in; A and B where nothing
+    says so, or what says so cannot be read."""
+    try:
+        return read_sides(checkpoint.resolve().parent.parent)
+    except RunError:
+        return SIDES
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         written = parse_json(read_text(path, _MOST_BYTES), _MOST_VALUES)

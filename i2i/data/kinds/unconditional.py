@@ -27,6 +27,7 @@ from i2i.data.kinds.division import Division, everything, says_anything
 from i2i.data.kinds.folders import data_folders, side_of, split_of
 from i2i.data.kinds.image_folder import FileStore, all_images, find_images
 from i2i.data.kinds.image_set import FoundImages, ImageSet
+from i2i.data.kinds.kind import Beginning
 from i2i.data.kinds.labelled_images import LabelledKind, in_turns
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
@@ -52,6 +53,15 @@ class Unconditional(LabelledKind):
     translates = False
     task = "Images from noise"
     rank = 40
+    beginning = Beginning(
+        recipe="dcgan",
+        quick="r3gan-quick",
+        holds="pictures of one kind: there is nothing to turn them into",
+        why="a GAN learns to make new pictures like them from noise; to translate, name a second "
+        "folder",
+        few=300,
+        usual=10_000,
+    )
     demo = "domains"
     part = "class"
     unused = ()

@@ -21,7 +21,7 @@ from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.images.check import CheckResult
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
 from i2i.data.kinds.division import Division, beside, everything
-from i2i.data.kinds.kind import DataKind, Groups, NamedImages, Trial, shrunk
+from i2i.data.kinds.kind import Beginning, DataKind, Groups, NamedImages, Trial, shrunk
 from i2i.data.kinds.layouts import (
     UnpairedFolders,
     find_all_unpaired,
@@ -57,6 +57,14 @@ class TwoDomains(DataKind):
     takes_labels = True
     task = "From two kinds of images, without pairs"
     rank = 20
+    beginning = Beginning(
+        recipe="cyclegan",
+        quick="cyclegan-quick",
+        holds="two kinds of pictures, without pairs",
+        why="CycleGAN learns to turn each of two kinds into the other, without pairs",
+        few=100,
+        usual=1000,
+    )
     demo = "unpaired"
     takes_root_b = True
     balance_advice = (
@@ -155,7 +163,16 @@ class TwoDomains(DataKind):
         with contextlib.suppress(DataError):
             find_unpaired(root, "train", any_names=False)
             return {self.name: "two sides"}
+        with contextlib.suppress(DataError):
+            if (found := find_unpaired(root, "train")) is not None:
+                return {self.name: f"two folders: {found.layout}"}
         return {}
+
+    def side_names(self, options: Options) -> tuple[str, str]:
+        data = options.data
+        root = find_root(data.root, self.name, data)
+        root_b = find_root(data.root_b, self.name, data, side="B") if data.root_b else None
+        return _own(root, root_b, Division(data, [root, *([root_b] if root_b else [])]))[0].names
 
     def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
         division = Division.wanted(wanted.rules, [found.root, *filter(None, [wanted.root_b])])
@@ -215,15 +232,15 @@ def _own(
 
 
 def _survey_divided(found: Survey, root_b: Path | None, division: Division) -> Survey:
-    _, own = _own(found.root, root_b, division)
+    folders, own = _own(found.root, root_b, division)
     divided = division.divide(*own)
-    found = replace(found, notes=(*found.notes, *divided.notes))
+    found = replace(found, notes=(*found.notes, *divided.notes), sides=folders.names)
     for split, sides in zip(SPLITS, divided[:3], strict=True):
         a, b = (tuple(sides.get(side, ())) for side in "AB")
         if not a and not b:
             found = found.without(split)
             continue
-        line = f"{split}: {len(a)} + {len(b)} images, unpaired ({divided.how})"
+        line = _line(split, (len(a), len(b)), folders.names, divided.how)
         found = found.adding(line, Part(split, "A", a), Part(split, "B", b))
     return found
 
@@ -234,11 +251,20 @@ def _survey_split(found: Survey, split: str, root_b: Path | None) -> Survey:
         return found.without(split)
     if split == "test" and found.validates_with(folders.a):
         return found
-    return found.adding(
-        f"{split}: {len(folders.a)} + {len(folders.b)} images, unpaired ({folders.layout})",
+    counts = len(folders.a), len(folders.b)
+    return replace(found, sides=folders.names).adding(
+        _line(split, counts, folders.names, folders.layout),
         Part(split, "A", folders.a),
         Part(split, "B", folders.b),
     )
+
+
+def _line(split: str, counts: tuple[int, int], names: tuple[str, str], how: str) -> str:
+    """What a split holds, for a person."""
+    if names == ("A", "B"):
+        return f"{split}: {counts[0]} + {counts[1]} images, unpaired ({how})"
+    first = counted(counts[0], "image", "images")
+    return f"{split}: {first} of {names[0]} + {counts[1]} of {names[1]}, unpaired ({how})"
 
 
 def _sides(dataset: Any, count: int | None, *, side: int | None = None) -> dict[str, NamedImages]:

@@ -1,0 +1,108 @@
+"""`i2i start`, and `i2i train` and `i2i doctor` that follow it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import complaint, invoke
+from PIL import Image
+
+from i2i.config import read_options
+from i2i.config.recipes import read_toml
+from i2i.data.kinds.splits import read_sides
+
+TINY = [
+    *("--size", "16", "--steps", "1", "--device", "cpu", "--workers", "0", "--name", "a"),
+    *("--set", "generator.width=2", "--set", "generator.blocks=1"),
+    *("--set", "discriminator.width=2", "--set", "discriminator.layers=1"),
+    *("--set", "data.look_for_copies=false", "--set", "train.trackers=[]"),
+]
+
+
+@pytest.fixture
+def seasons(tmp_path: Path) -> Path:
+    for number, name in enumerate(("Summer", "Winter")):
+        (tmp_path / "seasons" / name).mkdir(parents=True)
+        for count in range(4):
+            colour = (40 * count, 255 * number, 100)
+            Image.new("RGB", (16, 16), colour).save(tmp_path / "seasons" / name / f"{count}.png")
+    return tmp_path / "seasons"
+
+
+def test_start_says_what_and_how(seasons: Path) -> None:
+    done = invoke("start", seasons, "--device", "cpu", "--no-estimate")
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0] == f"{seasons}: two kinds of pictures, without pairs (Summer, Winter)"
+    assert lines[1].startswith("  train: 4 images of Summer + 4 of Winter")
+    assert "cyclegan-quick is meant for that" in done.output
+    assert lines[-2:] == ["Begin with:", f"  i2i train {seasons} --recipe cyclegan-quick"]
+
+
+def test_start_measures_how_long_it_takes(seasons: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from i2i.training import cost
+
+    def measured(options: object, device: object) -> cost.Estimate:
+        return cost.Estimate("cpu", 1, 64, {}, 1, 1, 0.9, None, 3)
+
+    monkeypatch.setattr(cost, "measure_apart", measured)
+    done = invoke("start", seasons / "Winter", seasons / "Summer", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "about 1.0 h here for 4,000 steps of 0.9 s" in done.output
+    assert "before the first step, after 1, 3, 7 and 15 minutes, then every 10" in done.output
+
+
+def test_the_doctor_ends_with_the_same_command(seasons: Path) -> None:
+    asked = ("doctor", seasons, "--no-copies", "--device", "cpu")
+    command = f"i2i train {seasons} --recipe cyclegan-quick"
+    assert f"begin with:\n  {command}\n" in invoke(*asked).output
+    assert json.loads(invoke(*asked, "--json").stdout)["begin"] == command
+    own = invoke(*asked, "--recipe", "cut-quick", "--size", "32", "--no-estimate").output
+    assert f"i2i train {seasons} --recipe cut-quick --size 32\n" in own
+
+
+def test_train_takes_folders_and_chooses_what_fits(seasons: Path, tmp_path: Path) -> None:
+    runs = ("--runs-dir", tmp_path / "runs")
+    done = invoke("train", seasons / "Winter", seasons / "Summer", *TINY, *runs)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(
+        "recipe: cyclegan-quick (cyclegan wants a GPU, and there is none): two kinds of pictures, "
+        "without pairs (Winter, Summer)\n"
+    )
+    run = tmp_path / "runs" / "a"
+    assert read_sides(run) == ("Winter", "Summer")
+    assert read_options(read_toml(run / "options.toml")).model == "cyclegan"
+    # The names stand for the letters.
+    result = tmp_path / "winter.png"
+    asked = ("translate", seasons / "Summer" / "1.png", result, "--checkpoint", run)
+    done = invoke(*asked, "--device", "cpu", "--direction", "summer-to-winter")
+    assert done.exit_code == 0, done.output
+    assert "Summer to Winter" in done.output
+    by_letters = tmp_path / "letters.png"
+    asked = ("translate", seasons / "Summer" / "1.png", by_letters, "--checkpoint", run)
+    assert invoke(*asked, "--device", "cpu", "--direction", "BtoA").exit_code == 0
+    assert result.read_bytes() == by_letters.read_bytes()
+
+
+def test_the_direction_of_a_training_by_names(seasons: Path, tmp_path: Path) -> None:
+    asked = ("train", seasons, "--recipe", "cut-quick", "--runs-dir", tmp_path / "runs", *TINY)
+    asked += ("--set", "game.nce_layers=[0,1]", "--set", "patch_sampler.width=4")
+    done = invoke(*asked, "--direction", "WintertoSummer")
+    assert done.exit_code == 0, done.output
+    options = read_options(read_toml(tmp_path / "runs" / "a" / "options.toml"))
+    assert options.data.direction == "BtoA"
+    said = complaint(*asked, "--direction", "WintertoAutumn")
+    assert "AtoB, BtoA, SummertoWinter, WintertoSummer" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "Say where the images are"),
+        (["train", "a", "b", "c"], "3 folders were given"),
+        (["train", "a", "--dataroot", "b"], "--dataroot and a folder without a flag"),
+        (["start", "a", "b", "c"], "More than two folders"),
+    ],
+)
+def test_what_cannot_be_asked(arguments: list[str], message: str) -> None:
+    assert message in " ".join(complaint(*arguments).split())
