@@ -163,6 +163,14 @@ def with_sides(text: str, sides: tuple[str, str]) -> str:
     return re.sub(r"\b[AB]\b", lambda found: names[found[0]], text)
 
 
+def with_named_sides(name: str, sides: tuple[str, str]) -> str:
+    """The name of a number with what the two domains are called: "generators/cycle_A" becomes
+    "generators/cycle_Summer", for people; logs and trackers keep the letters."""
+    a, b = sides
+    called = {"A": a, "B": b, "AtoB": f"{a}to{b}", "BtoA": f"{b}to{a}"}
+    return re.sub(r"_(AtoB|BtoA|A|B)(?=/|$)", lambda found: f"_{called[found[1]]}", name)
+
+
 def read_direction(text: str, sides: tuple[str, str] = ("A", "B")) -> str:
     """ "AtoB" or "BtoA" for a direction that is given with letters or with what the two domains are
     called: "AtoB", "WintertoSummer", "winter to summer".
@@ -224,17 +232,37 @@ HIGHER, LOWER, NEITHER = True, False, None
 _TABLE: dict[Group, tuple[tuple[str, bool | None, str, str], ...]] = {
     "result": (
         ("l1", LOWER, "mean absolute difference from the truth", "0..2"),
-        ("psnr", HIGHER, "peak signal-to-noise ratio to the truth", "dB"),
-        ("ssim", HIGHER, "structural similarity to the truth", "at most 1"),
+        ("psnr", HIGHER, "closeness to the truth: peak signal-to-noise ratio", "dB"),
+        ("ssim", HIGHER, "likeness to the truth: structural similarity", "at most 1"),
         ("ms-ssim", HIGHER, "structural similarity at several scales", "at most 1"),
         ("lpips", LOWER, "perceptual distance from the truth, as networks see it", ""),
         ("lpips-unweighted", LOWER, "LPIPS without the weights learnt from people", ""),
-        ("fid", LOWER, "Fréchet distance of features of results and real images", ""),
-        ("kid", LOWER, "kernel distance of features of results and real images", ""),
+        (
+            "fid",
+            LOWER,
+            "how far results are from real images, as a network sees them: Fréchet distance",
+            "",
+        ),
+        (
+            "kid",
+            LOWER,
+            "how far results are from real images, as a network sees them: kernel distance",
+            "",
+        ),
         ("precision", HIGHER, "share of the results that could be real", "0..1"),
         ("recall", HIGHER, "share of the real images that results cover", "0..1"),
-        ("swd", LOWER, "sliced Wasserstein distance of patches, tint left out", ""),
-        ("swd-reference", LOWER, "sliced Wasserstein distance of patches, tint included", ""),
+        (
+            "swd",
+            LOWER,
+            "how unlike real ones small patches are, tint left out: sliced Wasserstein distance",
+            "",
+        ),
+        (
+            "swd-reference",
+            LOWER,
+            "how unlike real ones small patches are, tint included: sliced Wasserstein distance",
+            "",
+        ),
         (
             "domain-accuracy",
             HIGHER,

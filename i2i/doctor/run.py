@@ -8,8 +8,10 @@ from typing import Any
 
 from i2i.config import read_options
 from i2i.config.recipes import read_toml
+from i2i.data.kinds.splits import sides_of_run
 from i2i.runs.folder import Run
 from i2i.runs.health import verdicts
+from i2i.runs.improvement import improvement
 from i2i.runs.log import read_log
 from i2i.runs.thresholds import WARM_UP
 from i2i.runs.verdict import Verdict
@@ -31,6 +33,7 @@ class RunSummary:
         images_per_second: median over the log; None if it was not logged.
         data_wait: median share of the time that steps waited for images; None likewise.
         broken_lines: lines of the log that are none; half a last line is not counted.
+        progress: whether it still improves, in words; "" where nothing was measured that decides.
     """
 
     folder: Path
@@ -41,6 +44,7 @@ class RunSummary:
     images_per_second: float | None
     data_wait: float | None
     broken_lines: int
+    progress: str = ""
 
     @property
     def complaints(self) -> list[str]:
@@ -72,6 +76,8 @@ class RunSummary:
             lines.append(f"  {self.images_per_second:.3g} images a second (median)")
         if self.data_wait is not None:
             lines.append(f"  {self.data_wait:.1%} of the time spent waiting for images (median)")
+        if self.progress:
+            lines.append(f"  {self.progress}")
         return "\n".join([*lines, *(f"WARNING: {each}" for each in self.complaints)])
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,6 +90,7 @@ class RunSummary:
             "images_per_second": self.images_per_second,
             "data_wait": self.data_wait,
             "broken_lines": self.broken_lines,
+            "progress": self.progress,
             "complaints": self.complaints,
             "exit_code": self.exit_code,
         }
@@ -106,6 +113,7 @@ def examine_run(folder: Path) -> RunSummary:
     options = read_options(read_toml(folder / "options.toml"))
     steps = max((int(row["step"]) for row in rows), default=0)
     stop = options.train.steps
+    progress = improvement(rows, options.train.monitored)
     return RunSummary(
         folder=folder,
         steps=steps,
@@ -116,6 +124,7 @@ def examine_run(folder: Path) -> RunSummary:
         images_per_second=_median(rows, "speed/images_per_second"),
         data_wait=_median(rows, "speed/data_wait"),
         broken_lines=log.broken - log.torn,
+        progress="" if progress is None else progress.text(sides_of_run(folder)),
     )
 
 

@@ -17,14 +17,18 @@ from string import Template
 from typing import Any
 
 from i2i import __version__
-from i2i.core.signals import explain
+from i2i.core.signals import explain, with_named_sides
 from i2i.errors import RunError
 from i2i.report.curves import Chart, charts
 from i2i.report.record import Record, read_record
-from i2i.report.sheets import BUDGET, Sheet, embed
+from i2i.report.sheets import BUDGET, Sheet, embed, evenly
 from i2i.runs.health import KINDS, TOO_EARLY, is_early, judged, verdicts
+from i2i.runs.improvement import improvement
 from i2i.runs.outputs import flaws
 from i2i.system.atomic import write_text
+
+EVIDENCE = 7
+"""Validations that are shown beside what is said of the progress, and the best of all."""
 
 VISIBLE_SIDE = 600
 """Pixels that a sheet is wide on the page, at least: smaller ones are enlarged by whole numbers."""
@@ -61,8 +65,9 @@ def render(record: Record, budget: int = BUDGET) -> str:
     body = (
         _head(record),
         _health(record),
+        _progress(record),
         _sheets(*embed(record.sheets, budget), len(record.sheets)),
-        curve_section(charts(record.rows)),
+        curve_section(charts(record.rows), record.sides),
         _figures(record),
         _options(record),
         _environments(record.environments),
@@ -150,6 +155,34 @@ def _health(record: Record) -> str:
     return f"<h2>Verdict</h2>{''.join(cards)}" + (f"<ul class=soft>{notes}</ul>" if notes else "")
 
 
+def _progress(record: Record) -> str:
+    """Whether the run still improves, and the numbers that say so."""
+    found = improvement(record.rows, record.monitor)
+    if found is None:
+        return ""
+    title = {
+        "early": "It cannot be said yet",
+        "improving": "It still improves",
+        "over": "It no longer improves",
+    }[found.state]
+    said = found.text(record.sides)
+    chosen = evenly(len(found.points), min(EVIDENCE, len(found.points)))
+    shown = sorted({found.points[0], found.best, *(found.points[number] for number in chosen)})
+    cells = "".join(
+        f"<tr{' class=best' if point == found.best else ''}><th>step {point[0]}</th>"
+        f"<td class=number>{_number(point[1])}</td>"
+        f"<td class=soft>{'the best' if point == found.best else ''}</td></tr>"
+        for point in shown
+    )
+    return (
+        "<h2>When to stop</h2>"
+        f"<div class='card verdict {'good' if found.state == 'improving' else 'open'}'>"
+        f"<h4>{title}</h4><p>{escape(said[0].upper() + said[1:])}</p>"
+        f"<table><thead><tr><th></th><th class=number>{escape(found.measure)}</th><th></th></tr>"
+        f"</thead><tbody>{cells}</tbody></table></div>"
+    )
+
+
 def _sheets(sheets: list[Sheet], unreadable: int, total: int) -> str:
     notes = []
     if len(sheets) + unreadable < total:
@@ -197,8 +230,13 @@ def _image(sheet: Sheet, *, shown: bool) -> str:
     )
 
 
-def curve_section(own: list[Chart]) -> str:
-    """Charts with their curves, below a heading."""
+def curve_section(own: list[Chart], sides: tuple[str, str] = ("A", "B")) -> str:
+    """Charts with their curves, below a heading.
+
+    Arguments:
+        own: the charts.
+        sides: what two domains are called.
+    """
     if not own:
         return ""
     data = [
@@ -206,15 +244,19 @@ def curve_section(own: list[Chart]) -> str:
             "section": chart.section,
             "title": chart.title,
             "smooth": chart.smooth,
-            "curves": [{"name": name, "points": points} for name, points in chart.curves.items()],
+            "curves": [
+                {"name": with_named_sides(name, sides), "points": points}
+                for name, points in chart.curves.items()
+            ],
         }
         for chart in own
     ]
     parts = [
         f"<h3>{escape(section)}</h3><div class=charts>"
         + "".join(
-            f"<div class='card chart'><h4 title='{escape(_legend(c))}'>{escape(c.title)}</h4></div>"
-            for c in group
+            f"<div class='card chart'><h4 title='{escape(_legend(each, sides))}'>"
+            f"{escape(with_named_sides(each.title, sides))}</h4></div>"
+            for each in group
         )
         + "</div>"
         for section, group in groupby(own, key=lambda chart: chart.section)
@@ -229,9 +271,9 @@ def curve_section(own: list[Chart]) -> str:
 <script type="application/json" id=curves>{_json(data)}</script>"""
 
 
-def _legend(chart: Chart) -> str:
+def _legend(chart: Chart, sides: tuple[str, str]) -> str:
     """What the curves of a chart are, a line each."""
-    lines = {name: explain(name) for name in chart.curves}
+    lines = {with_named_sides(name, sides): explain(name, sides) for name in chart.curves}
     return "\n".join(f"{name}: {meaning}" for name, meaning in lines.items() if meaning)
 
 
@@ -249,7 +291,7 @@ def _figures(record: Record) -> str:
         if points:
             low, high = (pick(points, key=lambda point: point[1]) for pick in (min, max))
             cells = [_number(points[-1][1]), *(f"{_number(v)} (step {s})" for s, v in (low, high))]
-            title = name.removeprefix("validation/")
+            title = with_named_sides(name.removeprefix("validation/"), record.sides)
             numbers = "".join(f"<td class=number>{cell}</td>" for cell in cells)
             meaning = explain(name, record.sides)
             rows.append((title, f"{numbers}<td class=soft>{escape(meaning)}</td>"))

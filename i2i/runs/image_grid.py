@@ -11,6 +11,12 @@ from torch import Tensor
 from i2i.core.batch import to_bytes
 
 GAP = 4
+HEADING = 20
+"""Pixels above the first row."""
+
+ROWS = "i2i-rows"
+"""Where an image grid says how many rows it has: in `Image.info`, and in the text of a PNG."""
+
 COLUMNS = 8
 """Images in a row of a contact sheet, at least."""
 LABEL = 24
@@ -31,26 +37,49 @@ def image_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image
     largest = max(max(images.shape[-2:]) for images in columns.values())
     shown = {name: _as_colour(visible(images, largest)) for name, images in columns.items()}
     font = ImageFont.load_default(size=14)
-    heading = 20
     widths = [max(images.shape[2], int(font.getlength(name)) + 2) for name, images in shown.items()]
     count = len(next(iter(shown.values())))
     assert len(rows) <= count, (len(rows), count)
     lines = [[_end(line) for line in row.split("\n")] for row in rows]
     margin = max((int(font.getlength(each)) + GAP for row in lines for each in row), default=0)
     height = max(images.shape[1] for images in shown.values())
-    size = (margin + sum(widths) + GAP * (len(widths) + 1), heading + count * (height + GAP))
+    size = (margin + sum(widths) + GAP * (len(widths) + 1), HEADING + count * (height + GAP))
     sheet = Image.new("RGB", size, (PAPER, PAPER, PAPER))
+    sheet.info[ROWS] = str(count)
     draw = ImageDraw.Draw(sheet)
     for row, label in enumerate(map("\n".join, lines), count - len(lines)):
-        middle = heading + row * (height + GAP) + height // 2
+        middle = HEADING + row * (height + GAP) + height // 2
         draw.text((GAP, middle), label, fill=0, font=font, anchor="lm")
     left = margin + GAP
     for (name, images), width in zip(shown.items(), widths, strict=True):
         draw.text((left, 2), name, fill=0, font=font)
         for row, image in enumerate(images):
-            sheet.paste(Image.fromarray(image), (left, heading + row * (height + GAP)))
+            sheet.paste(Image.fromarray(image), (left, HEADING + row * (height + GAP)))
         left += width + GAP
     return sheet
+
+
+def rows_of(sheet: Image.Image, rows: int | None = None) -> list[Image.Image]:
+    """The rows of an image grid, each below the names of the columns; the whole grid alone if
+    nobody knows how many there are.
+
+    Arguments:
+        sheet: as `image_grid` made it.
+        rows: how many it has, where it does not say so itself.
+    """
+    text = str(sheet.info.get(ROWS, rows or ""))
+    count = int(text) if text.isdecimal() else 0
+    each, rest = divmod(sheet.height - HEADING, count) if count else (0, 1)
+    if rest or each <= GAP:
+        return [sheet]
+    found = []
+    for row in range(count):
+        top = HEADING + row * each
+        strip = Image.new("RGB", (sheet.width, HEADING + each), (PAPER, PAPER, PAPER))
+        strip.paste(sheet.crop((0, 0, sheet.width, HEADING)), (0, 0))
+        strip.paste(sheet.crop((0, top, sheet.width, top + each)), (0, HEADING))
+        found.append(strip)
+    return found
 
 
 def contact_sheet(images: Tensor) -> Image.Image:

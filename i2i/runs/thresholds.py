@@ -59,6 +59,14 @@ better than its best."""
 STALLED_VALIDATIONS = 10
 """The same in validations, at least."""
 
+IMPROVING_VALIDATIONS = 5
+"""Validations before which it is not said whether a run still improves."""
+
+IMPROVING_SHARE = 1 / 4
+"""A run still improves if something better came in this last share of its validations. Of a run
+that is over its best, the chance that a noisy measure seems to be better by `IMPROVEMENT` in so
+small a part is small; of one that is not, a quarter is long enough to show it."""
+
 IMPROVEMENT = 0.005
 """What counts as better: by this share of the best value. Less is within the noise of a mean over a
 hundred images."""

@@ -17,13 +17,16 @@ from typing import Any
 
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from i2i.core.batch import AnyBatch
 from i2i.core.progress import Pace, Update, duration, progress, reporter
 from i2i.core.registry import TRACKERS
+from i2i.core.signals import with_named_sides
 from i2i.errors import I2iError, TrainingError, reason
 from i2i.runs.folder import Run
+from i2i.runs.image_grid import ROWS
 from i2i.runs.log import read_log
 from i2i.runs.trackers import Tracker
 from i2i.runs.trackers.json_lines import JsonLines
@@ -134,7 +137,9 @@ class MetricLogger:
         try:
             self.run.samples.mkdir(parents=True, exist_ok=True)
             with replacing(self.run.samples / f"step-{step:08d}.png") as partial:
-                sheet.save(partial, format="PNG")
+                about = PngInfo()
+                about.add_text(ROWS, str(sheet.info.get(ROWS, "")))
+                sheet.save(partial, format="PNG", pnginfo=about)
         except OSError as error:
             _log.info(f"The image grid could not be saved: {error}.")
 
@@ -179,6 +184,7 @@ class ProgressLogger:
         mean: what makes tensors their mean over all processes; called by `write` alone.
         busy: says when the processor is busy with something else.
         first_steps: tell how long all of it takes.
+        sides: what the two domains are called in what is shown.
         idle: whether the device has computed all that it was asked for. A device that is still
             busy when a batch has come did not wait for it, however long Python did; of one that is
             not, nobody knows since when, so that the share of waiting is at most what is written.
@@ -196,6 +202,7 @@ class ProgressLogger:
         idle: Callable[[], bool] = lambda: True,
         busy: BusyWatch | None = None,
         first_steps: FirstSteps | None = None,
+        sides: tuple[str, str] = ("A", "B"),
     ) -> None:
         self.journal = journal
         self.idle = idle
@@ -206,6 +213,7 @@ class ProgressLogger:
         self.last_good: str = "none yet"
         self.busy = busy
         self.first_steps = first_steps
+        self.sides = sides
         self._step = start
         self._gathered: list[tuple[int, str, Tensor]] = []
         self._waited = 0.0
@@ -277,7 +285,13 @@ class ProgressLogger:
         rate = speed["speed/images_per_second"]
         terms = {name: value for name, value in means.items() if name.split("/")[1] in self.terms}
         self._text = "  ".join(
-            [f"{rate:.1f} images/s", *(f"{name} {value:.3g}" for name, value in terms.items())]
+            [
+                f"{rate:.1f} images/s",
+                *(
+                    f"{with_named_sides(name, self.sides)} {value:.3g}"
+                    for name, value in terms.items()
+                ),
+            ]
         )
         if self._show is None and (now - self._said > LINE_INTERVAL or self._step == self.stop):
             self._said = now

@@ -41,6 +41,7 @@ from i2i.runs.folder import (
     remove_leftovers,
     remove_run,
 )
+from i2i.runs.improvement import improvement
 from i2i.runs.opening import open_checkpoint, require_room
 from i2i.runs.provenance import Resources, code_states
 from i2i.runs.writing import RunFolder
@@ -521,6 +522,7 @@ class _Training:
                     if processes.first and growing is None
                     else None
                 ),
+                sides=source.sides,
             )
             if state is not None:
                 monitor.last_good = str(run.checkpoint(begin))
@@ -609,6 +611,12 @@ class _Training:
         if validation is not None:
             for line in health.summary():
                 _log.info(line)
+            if (found := improvement(journal.rows, train.monitored)) is not None:
+                longer = f"i2i train --resume {shlex.quote(str(run.folder))} --steps {2 * steps}"
+                _log.info(
+                    f"progress: {found.text(source.sides)}"
+                    + (f" ({longer})" if found.state == "improving" else "")
+                )
         sheets_in = f"; image grids in {run.samples}" if validation is not None else ""
         _log.info(f"done: {took}{best}{sheets_in}")
         return Outcome(run.folder, steps, 0)

@@ -14,6 +14,7 @@ from i2i.core.signals import (
     read_direction,
     read_signal,
     register_metric,
+    with_named_sides,
 )
 from i2i.errors import OptionsError
 from i2i.models import find_model, model_names
@@ -97,7 +98,7 @@ def test_names_are_taken_apart() -> None:
         True,
         True,
     )
-    assert explain(found.name).startswith("what handing on the input would give: peak signal")
+    assert explain(found.name).startswith("what handing on the input would give: closeness")
 
 
 def test_names_are_explained_with_those_of_the_domains() -> None:
@@ -138,3 +139,16 @@ def test_a_direction_that_is_none() -> None:
         read_direction("WintertoAutumn", ("Summer", "Winter"))
     with pytest.raises(OptionsError, match=r"must be one of AtoB, BtoA\."):
         read_direction("SummertoWinter")
+
+
+def test_names_of_numbers_with_names_of_sides() -> None:
+    sides = ("Summer", "Winter")
+    for name, shown in {
+        "generators/cycle_A": "generators/cycle_Summer",
+        "validation/discriminator_B/score_real": "validation/discriminator_Winter/score_real",
+        "swd-reference_AtoB": "swd-reference_SummertoWinter",
+        "generator/l1": "generator/l1",
+        "learning_rate/generators": "learning_rate/generators",
+    }.items():
+        assert with_named_sides(name, sides) == shown
+        assert with_named_sides(name, ("A", "B")) == name

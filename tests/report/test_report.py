@@ -419,3 +419,24 @@ def test_a_measure_that_nobody_knows_any_more_is_a_note(tmp_path: Path) -> None:
     record = read_record(run)
     assert record.monitor is None
     assert any("(='iou')" in note for note in record.notes)
+
+
+def test_when_to_stop_is_said_with_its_numbers(tmp_path: Path) -> None:
+    text = " ".join(page_of(make_run(tmp_path / "long", steps=900)).text.split())
+    assert "When to stop It still improves It still improves: l1, mean absolute" in text
+    assert "was 0.24 at step 100, 0.19 at step 600, and is 0.16 at step 900." in text
+    assert "step 900 0.16 the best" in text
+    text = " ".join(page_of(make_run(tmp_path / "short", steps=400)).text.split())
+    assert "It cannot be said yet" in text
+
+
+def test_figures_carry_the_names_of_the_sides(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    (folder / "split.json").write_text(
+        json.dumps({"version": 1, "splits": {}, "sides": ["Summer", "Winter"]})
+    )
+    write_log(folder, [{"step": 100, "validation/swd_AtoB": 0.5, "generators/cycle_A": 0.2}])
+    page = page_of(folder)
+    assert "swd_SummertoWinter" in page.text
+    names = [curve["name"] for chart in page.json for curve in chart["curves"]]
+    assert sorted(names) == ["generators/cycle_Summer", "validation/swd_SummertoWinter"]

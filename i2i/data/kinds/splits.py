@@ -100,13 +100,18 @@ def read_sides(run: Path) -> tuple[str, str]:
     return SIDES
 
 
-def sides_of_checkpoint(checkpoint: Path) -> tuple[str, str]:
-    """What the two domains are called in the run that a checkpoint lies in; A and B where nothing
-    says so, or what says so cannot be read."""
+def sides_of_run(run: Path) -> tuple[str, str]:
+    """What the two domains of a run are called; A and B where nothing says so, or what says so
+    cannot be read."""
     try:
-        return read_sides(checkpoint.resolve().parent.parent)
+        return read_sides(run)
     except RunError:
         return SIDES
+
+
+def sides_of_checkpoint(checkpoint: Path) -> tuple[str, str]:
+    """The same of the run that a checkpoint lies in."""
+    return sides_of_run(checkpoint.resolve().parent.parent)
 
 
 def _read(path: Path) -> dict[str, Any]:
