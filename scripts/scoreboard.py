@@ -54,7 +54,7 @@ def main(
         place = folder / name
         prepared = prepare(task, data / task["source"], place / "data")
         if not only_table:
-            costs = costs_of(task, chosen, place)
+            costs = costs_of(task, chosen, prepared, place)
             baselines(task, prepared, place)
             for seed in seeds.split(","):
                 for each in chosen:
@@ -97,15 +97,18 @@ def options_of(task: dict[str, Any], competitor: str, *settings: str) -> Any:
     return load_options(recipe, *QUIET, *task["settings"], *own, *settings, size=task["size"])
 
 
-def costs_of(task: dict[str, Any], chosen: Iterable[str], place: Path) -> dict[str, float]:
+def costs_of(
+    task: dict[str, Any], chosen: Iterable[str], data: Path, place: Path
+) -> dict[str, float]:
     """Processor seconds of a step of each competitor: the median of five looks, in turns."""
+    domains = [f"data.domains={sides(data)}"] if task["kind"] == "domains" else []
     file = place / "costs.json"
     costs: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
     missing = [each for each in chosen if each not in costs]
     looks: dict[str, list[float]] = {each: [] for each in missing}
     for _ in range(5 if missing else 0):
         for each in missing:
-            options = options_of(task, each, "train.steps=1", f"data.root={place}")
+            options = options_of(task, each, "train.steps=1", f"data.root={data}", *domains)
             looks[each].append(step_cost(options, 6))
     costs |= {each: statistics.median(seconds) for each, seconds in looks.items()}
     place.mkdir(parents=True, exist_ok=True)
@@ -173,6 +176,8 @@ def table(task: dict[str, Any], chosen: list[str], seconds: float, place: Path) 
 
 def sheet(task: dict[str, Any], chosen: list[str], seed: str, data: Path, place: Path) -> None:
     """What each competitor makes of the same held-out images, or of the same seeds."""
+    import numpy as np
+
     import i2i
     from i2i.runs.image_grid import image_grid
 
@@ -190,35 +195,44 @@ def sheet(task: dict[str, Any], chosen: list[str], seed: str, data: Path, place:
             columns |= {f"{each} {n + 1}": sampler(seeds[n::3]) for n in range(3)}
         elif task["kind"] == "domains":
             translator = i2i.load_translator(run)
-            domains = sorted(side.name for side in (data / "test").iterdir())
-            columns |= {f"{each}: {name}": translator(inputs, domain=name) for name in domains}
+            columns |= {f"{each}: {name}": translator(inputs, domain=name) for name in sides(data)}
         else:
-            columns[each] = i2i.load_translator(run)(inputs)
+            translator = i2i.load_translator(run)
+            made = [translator(Image.fromarray(image.permute(1, 2, 0).numpy())) for image in inputs]
+            columns[each] = as_tensor([np.array(image.convert("RGB")) for image in made])
     image_grid(columns).save(place / "sheet.png")
 
 
 def held_out(task: dict[str, Any], data: Path) -> Any:
     """Inputs that nobody trained on, (SHOWN, 3, H, W) bytes; None if images come from noise."""
     import numpy as np
-    import torch
 
     from i2i.data.images.read import list_images, read_image
 
-    match task["kind"]:
-        case "unpaired":
-            paths = list_images(data / "testA")
-        case "paired":
-            paths = list_images(data / "val")
-        case "domains":
-            paths = list_images(data / "test")
-        case _:
-            return None
+    if task["kind"] == "unconditional":
+        return None
+    folder = {"unpaired": "testA", "paired": "val", "domains": "test"}[task["kind"]]
+    paths = list_images(data / folder)
     images = [read_image(path, 3) for path in paths[:: len(paths) // SHOWN][:SHOWN]]
     if task["kind"] == "paired":  # side by side; the right one is the input
         size = (task["size"], task["size"])
+        # Classes of label maps must not mix; and a drawing is no worse for it.
+        kept = Image.Resampling.NEAREST
         halves = [Image.fromarray(image[:, image.shape[1] // 2 :]) for image in images]
-        images = [np.array(half.resize(size, Image.Resampling.BICUBIC)) for half in halves]
+        images = [np.array(half.resize(size, kept)) for half in halves]
+    return as_tensor(images)
+
+
+def as_tensor(images: Iterable[Any]) -> Any:
+    """Arrays (H, W, 3) of bytes as one tensor (N, 3, H, W)."""
+    import torch
+
     return torch.stack([torch.from_numpy(image) for image in images]).permute(0, 3, 1, 2)
+
+
+def sides(data: Path) -> list[str]:
+    """The domains of a set that `prepare` has made."""
+    return sorted(side.name for side in (data / "test").iterdir())
 
 
 if __name__ == "__main__":

@@ -71,6 +71,14 @@ def test_a_run_of_a_plugin_is_trained_resumed_translated_and_exported(
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def test_models_of_a_plugin_are_listed_where_they_belong(tmp_path: Path) -> None:
+    told = run_i2i("models", "--plugin", str(EXAMPLES / "my_parts.py"), cwd=tmp_path).stdout
+    assert "regression" not in run_i2i("models", cwd=tmp_path).stdout
+    of_pairs = told.split("From pairs")[1].split("\nFrom ")[0]
+    assert "  regression " in of_pairs
+    assert "without a discriminator" in of_pairs
+
+
 def test_a_recipe_that_names_its_plugin_needs_no_flag(trained: Path, facades: Path) -> None:
     told = run_i2i("options", "game.", "--recipe", "mine.toml", cwd=trained)
     assert told.returncode == 0, told.stderr
