@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+from i2i.cli.shared import SizeType
+from i2i.core.size import AnySize
+
 _TRAIN = {"paired": "pix2pix", "unpaired": "cyclegan"}
 """Kind of data -> the model that is usually trained on it."""
 
@@ -134,19 +137,26 @@ def check(context: click.Context, folder: Path, kind: Any) -> None:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["paired", "unpaired", "domains", "bands", "depth", "light"]),
+    type=click.Choice(
+        ["paired", "unpaired", "domains", "bands", "depth", "light", "inputs", "larger"]
+    ),
     default="paired",
     show_default=True,
     help="paired: label maps and photos of the same scenes; unpaired: summer and winter of "
     "different scenes; domains: day, winter, night, autumn, sketch; pairs of more than colours: "
     "bands: six of 12 bits and their photo; depth: a photo and its distances in 16 bits; light: "
-    "grey of 16 bits, summer and winter.",
+    "grey of 16 bits, summer and winter; inputs: a photo, its distances and its label map, and the "
+    "same in winter; larger: a photo of half the size, and the photo.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=400, show_default=True, help="Scenes.")
 @click.option(
-    "--size", type=click.IntRange(min=16), default=256, show_default=True, help="Pixels of a side."
+    "--size",
+    type=SizeType(16),
+    default="256",
+    show_default=True,
+    help="Pixels of a side, or WIDTHxHEIGHT.",
 )
-def demo(folder: Path, kind: str, count: int, size: int) -> None:
+def demo(folder: Path, kind: str, count: int, size: AnySize) -> None:
     """Paint landscapes into DIR as ordinary image folders.
 
     The same command always paints the same images. What is held out for validation shows other

@@ -78,11 +78,14 @@ Examples:
   i2i translate cats/ like_this/ --domain dog --reference dog.jpg
   i2i translate labels/ streets/ --instances objects/
   i2i translate labels/ streets/ --style evening.jpg
+  i2i translate rgb/ depth/ mask/ translated/
   i2i translate facades/val/ translated/ --side A
   i2i translate facades/ translated/ --split test --side A --checkpoint runs/facades
 """
 )
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument(
+    "sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
 @choosing_a_generator
 @click.option(
@@ -247,7 +250,7 @@ Examples:
     help="Leave out what has a result already: go on where it stopped.",
 )
 def command(
-    source: Path,
+    sources: tuple[Path, ...],
     target: Path,
     checkpoint: Path | None,
     runs_dir: Path,
@@ -284,6 +287,9 @@ def command(
 ) -> None:
     """Translate every image of INPUT, a folder or one file, to OUTPUT.
 
+    A model of several inputs of each scene takes a folder for each, in the order of its recipe, or
+    one that holds them.
+
     Names and sub-folders are kept. Images may have any size, and results have the size of their
     input, its 16 bits, transparency and colour profile; all pages of a TIFF and all frames of an
     animation or a video are translated, videos with their sound. OUTPUT is made if it is not there;
@@ -298,6 +304,7 @@ def command(
     from i2i.system.cpu import settle_threads
 
     settle_threads()
+    source, *beside = sources
     if sum(map(bool, (domain, attributes, domain_table))) > 1:
         raise click.UsageError("Say one of --domain, --domain-table and --set-attribute.")
     if overwrite and skip_existing:
@@ -343,6 +350,11 @@ def command(
             translators.append((name, translator))
         sheet_of_domains = sheet and checkpoints is None
         if sheet:
+            if translators[0][1].labels[0] is not None:
+                raise click.UsageError(
+                    "--sheet shows what images become, and this model takes label maps or several "
+                    "inputs: leave it out."
+                )
             check_sheet(source, target, overwrite=overwrite)
             processes.barrier()  # it is there as soon as the first has written it
         only = None
@@ -378,6 +390,7 @@ def command(
                     suffix=suffix,
                     labels=labels,
                     instances=instances,
+                    beside=beside,
                     processes=processes,
                 )
         if sheet and processes.first:

@@ -37,8 +37,10 @@ class Transform(Section):
         description="of a class of albumentations"
     )
     p: Share = Field(0.5, description="how probably it is applied")
-    on: Literal["A", "B", "both"] = Field(
-        "both", description="which side it changes; of pairs, geometry changes both alike"
+    on: Annotated[str, Field(min_length=1, max_length=100)] = Field(
+        "both",
+        description="what it changes: A, B, one of several inputs by its name, or both; of pairs, "
+        "geometry changes all alike",
     )
 
     @property

@@ -1,16 +1,24 @@
 """[data.A] and [data.B]: what the images of a side are."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from i2i.config.section import Few, Names, Section, Width
+from i2i.core.inputs import COLOURS, Input, Inputs
 from i2i.core.label_maps import MOST_CLASSES, RGB, LabelMaps
 from i2i.core.scale import Scale
+from i2i.errors import did_you_mean
 
 Colour = Annotated[str, Field(pattern=re.compile("^#[0-9a-fA-F]{6}$"))]
 Value = Annotated[int, Field(ge=0, le=65535)]
+
+MOST_INPUTS = 7
+"""Of a scene; with what it becomes, a record of the cache holds eight images."""
+
+Root = Annotated[str, Field(pattern=re.compile(r"^(?!\.)[^/\\\x00-\x1f:]{1,100}$"))]
+"""The name of a folder, which is not hidden."""
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Percentile = Annotated[str, Field(pattern=re.compile(r"^[0-9]{1,3}(\.[0-9]{1,6})?%$"))]
@@ -22,8 +30,8 @@ DType = Literal[
 ]
 
 
-class DataSide(Section):
-    """What the images of one side of a data set are: of A or of B, whichever is translated."""
+class DataPart(Section):
+    """What the images of a folder are: of a side, or of one of its several inputs."""
 
     kind: Literal["images", "labels"] = Field(
         "images", description="images, or label maps, which networks see as a plane for each class"
@@ -62,17 +70,6 @@ class DataSide(Section):
     ignore_plane: bool = Field(
         False, description="labels: give those a plane of their own; else they are 0 in all planes"
     )
-    instances: str = Field(
-        "",
-        description="labels: folder of maps of the same names that number the objects; networks "
-        "see the borders of objects in one more plane",
-    )
-
-    window: Literal["volume"] | tuple[Number, Number] = Field(
-        "volume",
-        description="of medical volumes: the values that become black and white, [-1000, 400]; "
-        "volume: 0.5 % and 99.5 % quantiles of each",
-    )
 
     @property
     def labels(self) -> LabelMaps | None:
@@ -85,9 +82,14 @@ class DataSide(Section):
             nearest=self.nearest,
             ignored=tuple(_rgb(each) if isinstance(each, str) else each for each in self.ignore),
             ignore_plane=self.ignore_plane,
-            edges=bool(self.instances),
+            edges=bool(self.object_maps),
             names=self.names,
         )
+
+    @property
+    def object_maps(self) -> str:
+        """The folder of maps that number objects; "" for none."""
+        return ""
 
     @property
     def network_channels(self) -> int | None:
@@ -137,14 +139,8 @@ class DataSide(Section):
             raise ValueError(f"show (={list(self.show)}) names a band beyond the {self.channels}")
 
     @model_validator(mode="after")
-    def _window_is_open(self) -> "DataSide":
-        if self.window != "volume" and self.window[0] >= self.window[1]:
-            raise ValueError(f"the window {list(self.window)} is empty: say [low, high]")
-        return self
-
-    @model_validator(mode="after")
-    def _classes_are_known(self) -> "DataSide":
-        told = self.classes or self.palette or self.names or self.ignore or self.instances
+    def _classes_are_known(self) -> Self:
+        told = self.classes or self.palette or self.names or self.ignore or self.object_maps
         if self.kind != "labels":
             self._require_ranges()
             if told or self.nearest or self.ignore_plane:
@@ -185,6 +181,104 @@ class DataSide(Section):
             if isinstance(each, str) and each.lower() in {c.lower() for c in self.palette}:
                 raise ValueError(f"ignore (={each!r}) is a colour of the palette")
         return self
+
+
+class DataSide(DataPart):
+    """What the images of one side of a data set are: of A or of B, whichever is translated."""
+
+    roots: Annotated[tuple[Root, ...], Field(max_length=MOST_INPUTS)] = Field(
+        (),
+        description="folders within that of the side: several inputs of each scene, matched by "
+        "name; networks see the channels of one behind those of the other",
+    )
+    parts: dict[str, DataPart] = Field(
+        {},
+        description="what the images of such a folder are: [data.A.parts.depth] with kind, "
+        "channels, dtype, range, show, classes, ...; nothing: 8 bits of RGB",
+    )
+    instances: str = Field(
+        "",
+        description="labels: folder of maps of the same names that number the objects; networks "
+        "see the borders of objects in one more plane",
+    )
+
+    window: Literal["volume"] | tuple[Number, Number] = Field(
+        "volume",
+        description="of medical volumes: the values that become black and white, [-1000, 400]; "
+        "volume: 0.5 % and 99.5 % quantiles of each",
+    )
+
+    @property
+    def object_maps(self) -> str:
+        return self.instances
+
+    @property
+    def inputs(self) -> Inputs | None:
+        """How several inputs become one; None for one, and for what is not measured yet."""
+        if not self.roots or not self.is_measured:
+            return None
+        return Inputs(self.each_input)
+
+    @property
+    def each_input(self) -> tuple[Input, ...]:
+        """Several inputs, as far as they are known."""
+        return tuple(_input(root, self.part(root)) for root in self.roots)
+
+    def part(self, root: str) -> DataPart:
+        """What the images of one of the folders are."""
+        return self.parts.get(root, DataPart())
+
+    @property
+    def network_channels(self) -> int | None:
+        if self.roots:
+            return self.inputs.planes if self.inputs else None
+        return super().network_channels
+
+    @property
+    def as_filed(self) -> bool:
+        return bool(self.roots) or super().as_filed
+
+    @property
+    def is_measured(self) -> bool:
+        if self.roots:
+            return all(self.part(root).is_measured for root in self.roots)
+        return super().is_measured
+
+    @model_validator(mode="after")
+    def _window_is_open(self) -> Self:
+        if self.window != "volume" and self.window[0] >= self.window[1]:
+            raise ValueError(f"the window {list(self.window)} is empty: say [low, high]")
+        return self
+
+    @model_validator(mode="after")
+    def _inputs_fit(self) -> Self:
+        for root in self.parts:
+            if root not in self.roots:
+                raise ValueError(
+                    f"parts.{root} is about none of the roots.{did_you_mean(root, self.roots)} "
+                    f"They are: {', '.join(self.roots) or 'none'}"
+                )
+        if not self.roots:
+            return self
+        if len(self.roots) == 1 or len(set(self.roots)) < len(self.roots):
+            raise ValueError(
+                f"roots (={list(self.roots)}) must name several folders: of one image of each "
+                "scene say nothing"
+            )
+        own = {name for name in DataPart.model_fields if name in self.model_fields_set}
+        changed = [n for n in own if getattr(self, n) != DataPart.model_fields[n].get_default()]
+        if self.instances:
+            changed.append("instances")
+        if changed:
+            raise ValueError(
+                f"{min(changed)} is of one image of each scene, and roots names several: say it of "
+                f"one of them, [data.A.parts.{self.roots[0]}] (instances cannot be)"
+            )
+        return self
+
+
+def _input(root: str, part: DataPart) -> Input:
+    return Input(root, part.channels or COLOURS, part.labels, part.scale, part.show)
 
 
 def _bound(value: float | str) -> float:

@@ -10,6 +10,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from i2i.errors import DataError
+
 RGB = tuple[int, int, int]
 
 MOST_CLASSES = 254
@@ -71,6 +73,24 @@ class LabelMaps:
             return planes
         parts = [instance_edges(part) for part in maps[:, 1:].split(1, dim=1)]
         return torch.cat([planes, torch.stack(parts).amax(dim=0)], dim=1)
+
+    def require_known(self, maps: Tensor) -> None:
+        """Refuse maps (N, channels, H, W) uint8 with a number of no class.
+
+        Raises:
+            DataError: there is one.
+        """
+        if (most := int(maps[:, 0].max())) > self.classes:
+            raise DataError(
+                f"A label map holds the number {most}: expected 0..{self.classes - 1} for the "
+                f"classes, {self.classes} for what is of none."
+            )
+
+    def random(self, noise: Tensor) -> Tensor:
+        """Maps (N, channels, H, W) of noise (N, any, H, W) in bytes."""
+        maps = noise[:, :1].expand(-1, self.channels, -1, -1).clone()
+        maps[:, 0] %= self.classes
+        return maps
 
     def decided(self, planes: Tensor) -> Tensor:
         """Maps (N, 1, H, W) uint8 of the class whose plane has the greatest value."""

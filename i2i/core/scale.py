@@ -5,7 +5,6 @@ uint8 where the range is 0..255; uint16, 0..65535 for the range, where integers 
 else float32, -1..1 for the range. On the device all become -1..1 (`i2i.core.batch.to_signed`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,14 +84,3 @@ def signed(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         return values
     half = np.iinfo(values.dtype).max / 2
     return (values.astype(np.float64) / half - 1).astype(np.float32)
-
-
-def joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Several (H, W, C) that travel, as one: all channels, in the widest of their types."""
-    types = {part.dtype for part in parts}
-    if len(types) == 1:
-        return np.concatenate(parts, axis=2)
-    if np.dtype(np.float32) in types:
-        return np.concatenate([signed(part) for part in parts], axis=2)
-    wide = [part.astype(np.uint16) * (257 if part.dtype == np.uint8 else 1) for part in parts]
-    return np.concatenate([each.astype(np.uint16) for each in wide], axis=2)

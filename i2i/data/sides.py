@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from i2i.config import Data, Options
-from i2i.config.sides import DataSide
+from i2i.config.sides import DataPart, DataSide
+from i2i.core.inputs import Inputs
 from i2i.core.label_maps import LabelMaps
 from i2i.core.registry import MODELS
 from i2i.core.scale import Scale
@@ -31,7 +32,7 @@ def sides_of(options: Options) -> Sides:
     first, second = options.data.sides(both_ways=bool(model.directions))
     return Sides(
         find_kind(model.data).fields,
-        (first.labels, second.labels),
+        (first.inputs or first.labels, second.inputs or second.labels),
         (first.scale, second.scale),
         (first.show, second.show),
     )
@@ -42,7 +43,7 @@ class SideReader:
     """Reads the images of a side.
 
     Attributes:
-        letter: which side it is: "A" or "B".
+        letter: which side it is, "A" or "B"; or which input of one, "A.parts.depth".
         depth: channels of what it returns.
         labels: what label maps hold; None for images.
         scale: what the values of files mean, for images that are used as they are.
@@ -54,11 +55,38 @@ class SideReader:
     labels: LabelMaps | None = None
     instances: Mapping[str, Path] = field(default_factory=dict)
     scale: Scale | None = None
+    parts: tuple["SideReader", ...] = ()
+
+    @property
+    def each(self) -> tuple["SideReader", ...]:
+        """What reads the files of a scene: one, or several inputs."""
+        return self.parts or (self,)
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """What the images of a scene are called: "A", or the names of several inputs of it."""
+        return tuple(reader.letter for reader in self.each)
 
     @property
     def plain(self) -> bool:
         """Whether it reads images as 8 bits of grey or RGB."""
-        return self.labels is None and self.scale is None
+        return self.labels is None and self.scale is None and not self.parts
+
+    def read_all(self, paths: Sequence[Path], half: int | None = None) -> tuple[Pixels, ...]:
+        """Read the images of a scene, one or several inputs, of one size.
+
+        Raises:
+            DataError: as `read`; or they differ in size.
+        """
+        images = tuple(each.read(path, half) for each, path in zip(self.each, paths, strict=True))
+        for path, image in zip(paths, images, strict=True):
+            if image.shape[:2] != images[0].shape[:2]:
+                raise DataError(
+                    f"'{path}' is {image.shape[1]}x{image.shape[0]} and '{paths[0]}' is "
+                    f"{images[0].shape[1]}x{images[0].shape[0]}: the inputs of a scene must have "
+                    "the same size."
+                )
+        return images
 
     def read(self, path: Path, half: int | None = None) -> Pixels:
         """Read an image, or the half of a file, as (H, W, depth): uint8, or as `Scale` says that
@@ -181,11 +209,27 @@ def readers(data: Data, root: Path, *, both_ways: bool = False) -> dict[str, Sid
 
 
 def _reader(letter: str, side: DataSide, channels: int, root: Path) -> SideReader:
+    if (inputs := side.inputs) is not None:
+        return inputs_reader(letter, inputs)
     labels = side.labels
     if labels is None:
         return SideReader(letter, channels, scale=side.scale)
     instances = _by_name(root / side.instances) if side.instances else {}
     return SideReader(letter, labels.channels, labels, instances)
+
+
+def inputs_reader(letter: str, inputs: Inputs) -> SideReader:
+    """What reads several inputs of a scene."""
+    parts = tuple(
+        SideReader(
+            f"{letter}.parts.{each.name}",
+            each.channels if each.labels is None else each.labels.channels,
+            each.labels,
+            scale=each.scale,
+        )
+        for each in inputs.parts
+    )
+    return SideReader(letter, inputs.channels, parts=parts)
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
@@ -225,23 +269,36 @@ def measured(options: Options) -> dict[str, Any]:
         return {}
     files = find_kind(MODELS.find(options.model).data).files(options)
     for letter, side in wanted.items():
-        if not files.get(letter):
-            continue
-        relative = isinstance(side.range, tuple) and isinstance(side.range[0], str)
-        percentiles = None
-        if relative:
-            low, high = (float(str(each).removesuffix("%")) for each in side.range)
-            percentiles = (low, high)
-        what = measure(files[letter], channels=side.channels, percentiles=percentiles)
-        dtype = what.dtype if side.dtype == "auto" else side.dtype
-        ranges: Any = side.range
-        if side.range is None and dtype == "uint8":
-            ranges = (0, 255)
-        elif side.range is None or side.range == "auto" or relative:
-            ranges = what.ranges if len(what.ranges) > 1 else what.ranges[0]
-        told = {"channels": what.channels, "dtype": dtype, "range": ranges}
-        found[letter] = side.model_dump() | told
+        if side.roots:
+            parts = {root: side.part(root) for root in side.roots}
+            told = {
+                root: _measured(part, files[f"{letter}.{root}"])
+                for root, part in parts.items()
+                if not part.is_measured and files.get(f"{letter}.{root}")
+            }
+            found[letter] = side.model_dump() | {
+                "parts": {root: part.model_dump() for root, part in side.parts.items()} | told
+            }
+        elif files.get(letter):
+            found[letter] = _measured(side, files[letter])
     return found
+
+
+def _measured(side: DataPart, files: Sequence[tuple[Path, int | None]]) -> dict[str, Any]:
+    """A table with what only its files can tell."""
+    relative = isinstance(side.range, tuple) and isinstance(side.range[0], str)
+    percentiles = None
+    if relative:
+        low, high = (float(str(each).removesuffix("%")) for each in side.range or ())
+        percentiles = (low, high)
+    what = measure(files, channels=side.channels, percentiles=percentiles)
+    dtype = what.dtype if side.dtype == "auto" else side.dtype
+    ranges: Any = side.range
+    if side.range is None and dtype == "uint8":
+        ranges = (0, 255)
+    elif side.range is None or side.range == "auto" or relative:
+        ranges = what.ranges if len(what.ranges) > 1 else what.ranges[0]
+    return side.model_dump() | {"channels": what.channels, "dtype": dtype, "range": ranges}
 
 
 def halves(path: Path, pixels: Pixels) -> tuple[Pixels, Pixels]:

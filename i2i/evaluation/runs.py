@@ -319,7 +319,10 @@ def _at_full_depth(
     filing = translator.filing
     if filing is None:
         return translator(images, domain, labels)
-    made = translator(to_signed(images), domain, labels)
+    seen = to_signed(images) if translator.labels[0] is None else translator.planes(images)
+    made = translator(seen, domain, labels)
+    if (held := translator.labels[1]) is not None:
+        return held.decided(made)
     to = torch.uint8 if filing.target is None else as_torch(filing.target.travels)
     return to_travel(made, to)
 

@@ -8,7 +8,7 @@ of pixels, however many images there are and however large.
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from i2i.core.inputs import Inputs, packed
 from i2i.core.progress import progress
 from i2i.core.size import AnySize
 from i2i.data.augment.geometry import resize_pixels
@@ -27,12 +28,13 @@ from i2i.data.images import frames
 from i2i.data.images.file import HOLD_ALPHA, AnyPixels, LoadedImage
 from i2i.data.images.formats.tiff import rescaled
 from i2i.data.images.frames import Frames
-from i2i.data.sides import SideReader, label_reader
+from i2i.data.sides import SideReader, inputs_reader, label_reader
 from i2i.distributed.processes import ALONE, Processes, share
 from i2i.errors import CheckpointError, DataError, OptionsError, reason
 from i2i.inference.as_filed import Filing, rescaled_world, resized, world_files
 from i2i.inference.jobs import Failure, Job, check_places, failure, plan
 from i2i.inference.results import ExistsError, Results
+from i2i.inference.sources import Sources, find_sources
 from i2i.inference.streams import StreamOptions
 from i2i.inference.streams.flicker import Flicker
 from i2i.inference.translator import Translator, to_pixels, to_tensor
@@ -103,6 +105,7 @@ def translate_folder(
     workers: int | None = None,
     labels: Callable[[Path], Tensor] | None = None,
     instances: Path | None = None,
+    beside: Sequence[Path] = (),
     processes: Processes = ALONE,
 ) -> Report:
     """Translate every image under `source` to a file of the same name under `target`.
@@ -142,6 +145,9 @@ def translate_folder(
             itself.
         instances: the folder of maps that number the objects, by the names of the label maps, for
             networks that see their borders.
+        beside: for networks of several inputs, the folders (or files) of the others, in the order
+            of the recipe, whose files are matched by their names; by default `source` is the folder
+            that holds those of all inputs, or a data set of which `only` names images.
         processes: those that share the work, each with a translator of its own. All check all of
             it before one of them begins, and the report is about what all have done.
 
@@ -161,17 +167,34 @@ def translate_folder(
     source, target = Path(source), Path(target)
     if suffix is None and translator.labels[1] is not None and source.is_dir():
         suffix = "png"  # whatever the images are: numbers must not be changed
-    maps = label_reader(translator.labels[0], instances)
+    maps, inputs = None, Sources()
+    if isinstance(held := translator.labels[0], Inputs):
+        maps = inputs_reader("input", held)
+        inputs = find_sources(held.names, source, beside, only)
+        source = inputs.folder
+    elif beside:
+        raise OptionsError(
+            f"there are {1 + len(beside)} inputs, and this network takes one: name one folder or "
+            "file, and where the results go."
+        )
+    else:
+        maps = label_reader(held, instances)
     jobs, failed = plan(source, target, suffix)
-    if translator.filing is not None:
-        jobs = _fitting(translator.filing, jobs, suffix)
+    # What is made of a model whose results are label maps is PNG, whatever it takes.
+    filing = translator.filing if translator.labels[1] is None else None
+    if filing is not None:
+        jobs = _fitting(filing, jobs, suffix)
     if only is not None:
         jobs, failed = [job for job in jobs if job.source.absolute() in only], []
         if not jobs:
             raise DataError(f"None of the images in '{source}' is among those to translate.")
+    if inputs.names:
+        jobs, lonely = inputs.match(jobs)
+        failed += lonely
     folder = target if jobs[0].parts or jobs[0].target != target else target.parent
     results = Results(folder)
     check_places(source, target, jobs)
+    inputs.require_outside(folder)
     planned = len(jobs)
     if skip_existing:
         jobs = [job for job in jobs if not all(map(os.path.lexists, job.targets))]
@@ -189,7 +212,9 @@ def translate_folder(
 
     def read(job: Job) -> _Work:
         if maps is not None:
-            return _read_maps(maps, job, side, size)
+            return _read_maps(
+                maps, (job.source, *inputs.beside.get(job.source, ())), job, side, size
+            )
         if translator.filing is not None:
             return _read_filed(translator.filing, job, side, size)
         ending = job.target.suffix.lower()
@@ -233,7 +258,7 @@ def translate_folder(
             yield work
 
     def write(work: _Work) -> None:
-        _write(work, translator.filing, save)
+        _write(work, filing, save)
         keep_times(work.job)
 
     def keep_times(job: Job) -> None:
@@ -304,15 +329,22 @@ def translate_folder(
     )
 
 
-def _read_maps(reader: SideReader, job: Job, side: str | None, size: AnySize | None) -> _Work:
-    """Read a label map, or the half of a file that is one."""
-    pixels = reader.read(job.source, None if side is None else "AB".index(side))
-    height, width = pixels.shape[:2]
-    if isinstance(size, int):
-        scale = size / min(height, width)
-        pixels = resize_pixels(pixels, round(height * scale), round(width * scale), nearest=True)
-    elif size is not None:
-        pixels = resize_pixels(pixels, size[1], size[0], nearest=True)
+def _read_maps(
+    reader: SideReader, paths: Sequence[Path], job: Job, side: str | None, size: AnySize | None
+) -> _Work:
+    """Read a label map or several inputs, or the half of a file that is one."""
+    images = reader.read_all(paths, None if side is None else "AB".index(side))
+    height, width = images[0].shape[:2]
+    if size is not None:
+        scale = size / min(height, width) if isinstance(size, int) else 1
+        across, down = (
+            (round(width * scale), round(height * scale)) if isinstance(size, int) else size
+        )
+        images = tuple(
+            resize_pixels(image, down, across, nearest=each.labels is not None)
+            for image, each in zip(images, reader.each, strict=True)
+        )
+    pixels = packed(images) if reader.parts else images[0]
     return _Work(job, Frames([LoadedImage(pixels)]), (width, height))
 
 
@@ -469,7 +501,13 @@ def _compute(
 
     def translate(pixels: list[AnyPixels], works: list[_Work]) -> list[AnyPixels]:
         told = torch.stack([labels(work.job.source) for work in works]) if labels else None
-        return to_pixels(translator(to_tensor(pixels), labels=told))
+        given = to_tensor(pixels)
+        if filing is not None and translator.labels[0] is not None:
+            given = translator.planes(given)
+        made = translator(given, labels=told)
+        if filing is not None and (held := translator.labels[1]) is not None:
+            made = held.decided(made)
+        return to_pixels(made)
 
     for batch in batches:
         reason = ""
@@ -494,7 +532,7 @@ def _compute(
                 pairs = zip(work.frames.images, made, strict=True)
                 images = [
                     image._replace(pixels=filing.decode(pixels))
-                    if filing is not None
+                    if filing is not None and translator.labels[1] is None
                     else translator.result(image, pixels)
                     for image, pixels in pairs
                 ]

@@ -12,11 +12,13 @@ from torch import nn
 
 from i2i import __version__
 from i2i.config import Options, read_options
+from i2i.core.inputs import Inputs
 from i2i.core.label_maps import LabelMaps
 from i2i.core.labels import Asked
 from i2i.core.model import Model
 from i2i.core.plugins import require_plugins
 from i2i.core.signals import read_direction, with_sides
+from i2i.core.sides import Held
 from i2i.data.kinds import find_kind
 from i2i.data.kinds.splits import SIDES, sides_of_checkpoint
 from i2i.data.sides import sides_of
@@ -95,7 +97,6 @@ def build_translator(
         network = FixedStyleGenerator(cast(StarGANv2Generator, network))
     if isinstance(model, SpadeVAE):
         network = SPADEFixed(model.generator)
-    sides = sides_of(options).labels
     translator = Translator(
         network,
         input_channels=channels[0],
@@ -107,7 +108,7 @@ def build_translator(
         seed=options.train.seed,
         trained_size=_trained_size(options),
         paired=find_kind(model.data).has_truth and bool(options.data.root),
-        labels=sides[::-1] if model.directions and wanted == "BtoA" else sides,
+        labels=_labels(options, wanted),
         filing=_filing(options, wanted, channels),
     )
     translator.cut = _cut(options, wanted)
@@ -136,8 +137,16 @@ def _filing(options: Options, direction: str, channels: tuple[int, int]) -> Fili
     source, target = sides_of(options).scales
     if find_model(options.model).directions and direction == "BtoA":
         source, target = target, source
-    labelled = any(sides_of(options).labels)  # which are read and written as maps
-    return Filing(source, target, channels) if (source or target) and not labelled else None
+    return Filing(source, target, channels) if source or target else None
+
+
+def _labels(options: Options, direction: str) -> tuple[Held | None, LabelMaps | None]:
+    """What is more than an image, of what is translated and of what is made."""
+    first, second = sides_of(options).labels
+    if find_model(options.model).directions and direction == "BtoA":
+        first, second = second, first
+    assert not isinstance(second, Inputs), "of which only what is translated can be several"
+    return first, second
 
 
 def _trained_size(options: Options) -> int | None:
@@ -363,7 +372,7 @@ def load_exported(
         output_channels=told.output_channels,
         norm=options.inference.norm,
         dropout=False,
-        labels=_exported_labels(options, told.direction),
+        labels=_labels(options, told.direction),
         device="cpu",  # where its tensors lie, wherever it is computed
         conditioner=None if settled else _conditioner(options, None, domain),
         trained_size=_trained_size(options),
@@ -374,12 +383,6 @@ def load_exported(
     )
     translator.cut = _cut(options, told.direction)
     return translator
-
-
-def _exported_labels(options: Options, direction: str) -> tuple[LabelMaps | None, LabelMaps | None]:
-    sides = sides_of(options).labels
-    both_ways = bool(find_model(options.model).directions)
-    return sides[::-1] if both_ways and direction == "BtoA" else sides
 
 
 def _exported_options(network: ExportedNetwork, path: Path) -> Options:

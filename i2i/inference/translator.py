@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -23,13 +23,16 @@ from PIL import Image
 from torch import Tensor, nn
 
 from i2i.core.batch import to_bytes, to_signed
+from i2i.core.inputs import Inputs, packed
 from i2i.core.label_maps import LabelMaps
 from i2i.core.labels import Asked
+from i2i.core.sides import Held
 from i2i.data.images import file as image_file
 from i2i.data.images import frames
 from i2i.data.images import read as reading
 from i2i.data.images.file import AnyArray, AnyPixels, LoadedImage
 from i2i.data.images.labels import to_maps
+from i2i.data.sides import inputs_reader
 from i2i.data.volumes.volume import Cut
 from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError, did_you_mean
 from i2i.inference.as_filed import Filing
@@ -95,7 +98,8 @@ class Translator:
             not those of the whole image.
         conditioner: what tells a network of many domains which of them is asked for, or a network
             of styles in which.
-        labels: of what it takes and of what it makes, what label maps hold; None for images.
+        labels: of what it takes and of what it makes, what label maps hold, or what several inputs
+            are; None for images.
         trained_size: shorter side that images had in the training before they were cropped, in
             pixels; None where that is not known.
         paired: whether it was trained on pairs of images, which may lie side by side in one file.
@@ -123,7 +127,7 @@ class Translator:
         seed: int = 0,
         tile: int | Literal["auto", "off"] = "auto",
         conditioner: Conditioner | PictureStyler | None = None,
-        labels: tuple[LabelMaps | None, LabelMaps | None] = (None, None),
+        labels: tuple[Held | None, LabelMaps | None] = (None, None),
         trained_size: int | None = None,
         paired: bool = False,
         filing: Filing | None = None,
@@ -181,8 +185,8 @@ class Translator:
             return
         if any(self.labels):
             raise OptionsError(
-                f"strength (={strength:g}) mixes results with their inputs, and label maps cannot "
-                "be mixed with images: leave it out."
+                f"strength (={strength:g}) mixes results with their inputs, and neither label maps "
+                "nor several inputs can be mixed with images: leave it out."
             )
         if self.input_channels != self.output_channels:
             raise OptionsError(
@@ -247,6 +251,8 @@ class Translator:
                 converted to the channels needed (`image_file.from_image`);
                 the path of an image file, or the bytes of one, for which a Pillow image is
                 returned;
+                of several inputs a mapping of their names to the paths of files, or a tensor of
+                the bytes that they travel in (`i2i.core.inputs`);
                 of label maps also a tensor (N, 1, H, W) or an array (H, W) or (N, H, W, 1) of the
                 numbers of classes, uint8, with three bytes of the number of the object behind them
                 for a network that sees objects; or their planes as floating point;
@@ -275,15 +281,19 @@ class Translator:
             torch.OutOfMemoryError: the memory does not suffice, nor for tiles unless they are off.
         """
         self._require_process()
-        if self.labels[0] is not None and not isinstance(
-            images, Tensor | np.ndarray | list | tuple
+        held = self.labels[0]
+        if isinstance(images, Mapping) or (
+            held is not None and not isinstance(images, Tensor | np.ndarray | list | tuple)
         ):
-            maps = to_maps(_opened(images), self.labels[0])
-            made = self._tensor(to_tensor([maps]), domain, labels)
-            return image_file.to_image(self.result(LoadedImage(maps), to_pixels(made)[0]))
+            maps = self._inputs(images) if isinstance(held, Inputs) else self._map(images)
+            return self._of_maps(to_tensor([maps]), domain, labels)
         if isinstance(images, Tensor):
             return self._tensor(images, domain, labels)
-        if self.filing is not None and not isinstance(images, list | tuple | Image.Image):
+        if (
+            self.filing is not None
+            and held is None
+            and not isinstance(images, list | tuple | Image.Image)
+        ):
             return self._filed(self.filing, images, domain, labels)
         if isinstance(images, np.ndarray):
             return self._array(images, domain, labels)
@@ -300,6 +310,39 @@ class Translator:
             image = image_file.from_image(opened, self.input_channels, keep_alpha=True)
         pixels = to_pixels(self._tensor(to_tensor([image.pixels]), domain, labels))[0]
         return image_file.to_image(self.result(image, pixels))
+
+    def _map(self, image: Any) -> AnyPixels:
+        """A label map as it travels."""
+        held = self.labels[0]
+        if not isinstance(held, LabelMaps):
+            raise DataError(
+                f"A {type(image).__name__} cannot be translated by this network, which takes one "
+                "image: expected a path, the bytes of a file, a Pillow image, a NumPy array, a "
+                "tensor, or a list of these."
+            )
+        return to_maps(_opened(image), held)
+
+    def _inputs(self, images: Any) -> AnyPixels:
+        """Several inputs as they travel: of a mapping of their names to files."""
+        held = self.labels[0]
+        assert isinstance(held, Inputs)
+        names = ", ".join(held.names)
+        if not isinstance(images, Mapping) or set(images) != set(held.names):
+            found = ", ".join(map(str, images)) if isinstance(images, Mapping) else ""
+            raise DataError(
+                f"This network takes several inputs of each scene: expected a mapping of the names "
+                f"{names} to files{f', and found {found}' if found else ''}."
+            )
+        paths = [Path(images[name]) for name in held.names]
+        return packed(inputs_reader("input", held).read_all(paths))
+
+    def _of_maps(self, maps: Tensor, domain: Asked, labels: Tensor | None) -> Any:
+        """Translate one label map or several inputs (1, C, H, W) to what a file would hold, if its
+        values are used as they are, or to a picture."""
+        if self.filing is None:
+            pixels = to_pixels(self._tensor(maps, domain, labels))[0]
+            return image_file.to_image(self.result(LoadedImage(maps[0].numpy()), pixels))
+        return self.filing.decode(to_pixels(self._tensor(self.planes(maps), domain, labels))[0])
 
     def result(self, image: LoadedImage, pixels: AnyPixels) -> LoadedImage:
         """What an image has become, with what belongs to it; of label maps with their colours."""
@@ -326,7 +369,14 @@ class Translator:
                 f"(N, H, W, {channels}), as this network takes {channels} channels."
             )
         tensor = torch.from_numpy(np.ascontiguousarray(values)).movedim(-1, -3)
-        made = filing.decode(self._tensor(tensor, domain, labels).movedim(-3, -1).numpy())
+        translated = self._tensor(tensor, domain, labels)
+        if (held := self.labels[1]) is not None:
+            several = translated if translated.ndim == 4 else translated[None]
+            numbers = to_pixels(held.decided(several))
+            if isinstance(images, np.ndarray):
+                return np.stack(numbers) if translated.ndim == 4 else numbers[0]
+            return image_file.to_image(self.result(image, numbers[0]))
+        made = filing.decode(translated.movedim(-3, -1).numpy())
         if filing.target is not None or isinstance(images, np.ndarray):
             return made
         return image_file.to_image(LoadedImage(made))
@@ -379,7 +429,7 @@ class Translator:
             _require_range(images)
         batch = images if images.ndim == 4 else images[None]
         if self.labels[0] is not None:
-            batch = self._planes(batch)
+            batch = self.planes(batch)
         elif dtype == torch.uint16:  # which torch hardly computes with
             batch = batch.float() / 32767.5 - 1
         if self.conditioner is not None:
@@ -414,24 +464,20 @@ class Translator:
         labels = self.labels[0]
         return self.input_channels if labels is None or not in_bytes else labels.channels
 
-    def _planes(self, maps: Tensor) -> Tensor:
-        """The planes of label maps, on the device.
+    def planes(self, maps: Tensor) -> Tensor:
+        """What the network sees of label maps or several inputs (N, C, H, W), on its device.
 
         Raises:
-            DataError: there is a number of no class.
+            DataError: there is a number of no class, or values of another type.
         """
-        labels = self.labels[0]
-        assert labels is not None
+        held = self.labels[0]
+        assert held is not None
         if maps.is_floating_point():
             return maps
         if maps.dtype != torch.uint8:
             raise DataError(f"Label maps are {maps.dtype}: expected torch.uint8.")
-        if (most := int(maps[:, 0].max())) > labels.classes:
-            raise DataError(
-                f"A label map holds the number {most}: expected 0..{labels.classes - 1} for the "
-                f"classes, {labels.classes} for what is of none."
-            )
-        return labels.encoded(maps.to(self.device))
+        held.require_known(maps)
+        return held.encoded(maps.to(self.device))
 
     def _require_process(self) -> None:
         """Raise a ProcessError where a fork has left behind what the network needs."""

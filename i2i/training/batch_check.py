@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from i2i.core.batch import Labelled, Pair, Referenced, Unpaired, to_signed
-from i2i.core.label_maps import LabelMaps
+from i2i.core.inputs import Inputs
 from i2i.core.model import Model
 from i2i.core.registry import DATA_KINDS
-from i2i.core.sides import Sides
+from i2i.core.sides import Held, Sides
 from i2i.data.kinds import find_kind
 from i2i.errors import DataError
 
@@ -35,14 +35,14 @@ class BatchCheck:
         kind: the named tuple that a batch is.
         channels: its fields that hold images -> their channels.
         columns: its fields that hold labels -> their columns, or None for any number.
-        maps: its fields that hold label maps -> what is in them.
+        maps: its fields that hold label maps or several inputs -> what is in them.
         model: who learns, by name, for messages.
     """
 
     kind: Any
     channels: Mapping[str, int]
     columns: Mapping[str, int | None] = field(default_factory=dict)
-    maps: Mapping[str, LabelMaps] = field(default_factory=dict)
+    maps: Mapping[str, Held] = field(default_factory=dict)
     model: str = "this model"
     _seen: bool = field(default=False, init=False)
 
@@ -64,7 +64,10 @@ class BatchCheck:
     def _or_maps(self, name: str) -> str:
         if name not in self.maps:
             return ""
-        return f" planes of 0 and 1 or (N, {self.maps[name].channels}, H, W) torch.uint8 labels"
+        held = self.maps[name]
+        if isinstance(held, Inputs):
+            return f" planes of {', '.join(held.names)} or (N, {held.channels}, H, W) torch.uint8"
+        return f" planes of 0 and 1 or (N, {held.channels}, H, W) torch.uint8 labels"
 
     def __call__(self, batch: Any, dtype: torch.dtype = torch.float32) -> Any:
         """Return the batch, its floating point numbers as `dtype`.

@@ -234,7 +234,7 @@ def build_trainer(
             "are about it."
         )
     sides = sides_of(options)
-    maps = [name for name in sides.fields if sides.of(name) is not None]
+    maps = {name: held for name in sides.fields if (held := sides.of(name)) is not None}
     return Trainer(
         model,
         partial(

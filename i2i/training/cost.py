@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from i2i.config import Options
-from i2i.core.label_maps import LabelMaps
 from i2i.core.model import Model
 from i2i.core.plugins import LoadedPlugins
 from i2i.core.size import AnySize
@@ -198,15 +196,8 @@ def random_batch(options: Options, model: Model, seed: int = 0) -> Any:
     )
     sides = sides_of(options)
     maps = {name: held for name in sides.fields if (held := sides.of(name)) is not None}
-    batch = batch._replace(**{name: _noisy(getattr(batch, name), maps[name]) for name in maps})
+    batch = batch._replace(**{name: maps[name].random(getattr(batch, name)) for name in maps})
     return with_references(batch) if model.references else batch
-
-
-def _noisy(noise: Tensor, labels: LabelMaps) -> Tensor:
-    """Label maps of noise."""
-    maps = noise[:, :1].expand(-1, labels.channels, -1, -1).clone()
-    maps[:, 0] %= labels.classes
-    return maps
 
 
 def _batch_size(options: Options) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from i2i.core.scale import Scale, joined, signed
+from i2i.core.scale import Scale, signed
 from i2i.errors import DataError
 
 
@@ -56,17 +56,3 @@ def test_not_a_number_is_said() -> None:
     values = np.array([[1.0], [np.nan], [np.inf]])
     with pytest.raises(DataError, match="2 of its 3 values are NaN or infinite"):
         Scale("float32", ((0, 1),)).encode(values)
-
-
-def test_several_inputs_travel_in_the_widest_type() -> None:
-    eight = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
-    sixteen = eight.astype(np.uint16) * 200
-    both = joined([eight, sixteen])
-    assert both.dtype == np.uint16
-    np.testing.assert_allclose(signed(both)[:, :, :1], signed(eight), atol=1e-6)
-    real = np.linspace(-1, 1, 256, dtype=np.float32).reshape(16, 16, 1)
-    three = joined([eight, sixteen, real])
-    assert three.dtype == np.float32
-    assert three.shape == (16, 16, 3)
-    np.testing.assert_array_equal(three[:, :, 2:], real)
-    np.testing.assert_array_equal(three[:, :, :1], signed(eight))

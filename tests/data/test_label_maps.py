@@ -231,7 +231,7 @@ def test_augmentation_on_the_device_moves_planes_whole() -> None:
     planes = torch.nn.functional.one_hot(torch.arange(256).reshape(1, 16, 16) % 5, 5)
     planes = planes.permute(0, 3, 1, 2).float()
     torch.manual_seed(0)
-    moved = DeviceAugment(rotation=30, brightness=0.5, maps=["source"])(
+    moved = DeviceAugment(rotation=30, brightness=0.5, maps={"source": LabelMaps(5)})(
         Pair(planes, torch.zeros(1, 3, 16, 16))
     )
     assert moved.source.unique().tolist() == [0, 1]

@@ -6,13 +6,16 @@ the device and nothing waits for it.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from i2i.core.batch import Labelled, Pair, Referenced, Unpaired
+from i2i.core.inputs import Inputs
+from i2i.core.sides import Held
 from i2i.errors import OptionsError
 
 T = TypeVar("T", Pair, Unpaired, Labelled, Referenced)
@@ -33,7 +36,9 @@ class DeviceAugment(nn.Module):
         contrast: Multiply the distance from the mean grey by 1 - contrast..1 + contrast.
         saturation: Multiply the saturation by 1 - saturation..1 + saturation; RGB sources only.
         hue: Turn the hue by -hue..hue of the full circle, up to 0.5; RGB sources only.
-        maps: Fields of a batch that hold planes of label maps, which only move, pixel by pixel.
+        maps: Fields of a batch that hold planes of label maps, which only move, pixel by pixel; or
+            several inputs, each of which is moved alike, and coloured by itself if it is an image.
+            Saturation and hue are changed of those with 3 channels.
 
     What is 0 is left out. What geometry uncovers is filled by reflection.
 
@@ -51,7 +56,7 @@ class DeviceAugment(nn.Module):
         contrast: float = 0.0,
         saturation: float = 0.0,
         hue: float = 0.0,
-        maps: Collection[str] = (),
+        maps: Mapping[str, Held] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         for name, value, most in (
@@ -72,7 +77,7 @@ class DeviceAugment(nn.Module):
         self.contrast = contrast
         self.saturation = saturation
         self.hue = hue
-        self.maps = frozenset(maps)
+        self.maps = dict(maps)
 
     def forward(self, batch: T) -> T:
         """Return the batch augmented; images are (N, C, H, W), -1..1, before and after.
@@ -88,9 +93,24 @@ class DeviceAugment(nn.Module):
             for name, field in images.items():
                 fields |= self._move({name: field})
         for name in images:
-            if name not in self.maps and not (isinstance(batch, Pair) and name == "target"):
-                fields[name] = self._colour(fields[name])
+            if not (isinstance(batch, Pair) and name == "target"):
+                fields[name] = self._coloured(name, fields[name])
         return type(batch)(**fields)
+
+    def _coloured(self, name: str, images: Tensor) -> Tensor:
+        held = self.maps.get(name)
+        if held is None:
+            return self._colour(images)
+        if not isinstance(held, Inputs):
+            return images
+        parts = held.of_planes(images)
+        return torch.cat(
+            [
+                planes if part.labels is not None else self._colour(planes, of_several=True)
+                for part, planes in parts
+            ],
+            dim=1,
+        )
 
     def _move(self, alike: dict[str, Tensor]) -> dict[str, Tensor]:
         """Move all of `alike` in the same way."""
@@ -109,23 +129,37 @@ class DeviceAugment(nn.Module):
             scale=1 + self._spread(first, self.scale, 1).expand(count, 2),
             angle=self._spread(first, self.rotation, 1)[:, 0],
         )[:, :2]
-        return {
-            name: warp_affine(
+
+        def moved(images: Tensor, *, mixing: bool) -> Tensor:
+            result: Tensor = warp_affine(
                 images,
                 transform,
                 (height, width),
-                mode="nearest" if name in self.maps else "bilinear",
+                mode="bilinear" if mixing else "nearest",
                 padding_mode="reflection",
             )
-            for name, images in alike.items()
-        }
+            return result
 
-    def _colour(self, source: Tensor) -> Tensor:
+        found = {}
+        for name, images in alike.items():
+            held = self.maps.get(name)
+            if isinstance(held, Inputs):
+                parts = held.of_planes(images)
+                each = [moved(planes, mixing=part.labels is None) for part, planes in parts]
+                found[name] = torch.cat(each, dim=1)
+            else:
+                found[name] = moved(images, mixing=held is None)
+        return found
+
+    def _colour(self, source: Tensor, *, of_several: bool = False) -> Tensor:
         if not (self.brightness or self.contrast or self.saturation or self.hue):
             return source
         from kornia import enhance
 
-        if (self.saturation or self.hue) and source.shape[1] != 3:
+        tinted = bool(self.saturation or self.hue)
+        if tinted and of_several:
+            tinted = source.shape[1] == 3
+        elif tinted and source.shape[1] != 3:
             raise OptionsError(
                 f"saturation and hue need sources of 3 channels, these have {source.shape[1]}; "
                 "set both to 0."
@@ -137,10 +171,10 @@ class DeviceAugment(nn.Module):
         if self.contrast:
             factor = 1 + self._spread(source, self.contrast, 1)[:, 0]
             images = enhance.adjust_contrast_with_mean_subtraction(images, factor)
-        if self.saturation:
+        if tinted and self.saturation:
             factor = 1 + self._spread(source, self.saturation, 1)[:, 0]
             images = enhance.adjust_saturation(images, factor)
-        if self.hue:
+        if tinted and self.hue:
             factor = self._spread(source, 2 * math.pi * self.hue, 1)[:, 0]
             images = enhance.adjust_hue(images, factor)
         return images.clamp(0, 1) * 2 - 1

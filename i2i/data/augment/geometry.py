@@ -8,6 +8,7 @@ this package.
 """
 
 import os
+from collections.abc import Collection, Sequence
 from random import Random
 from typing import Any, Literal, get_args
 
@@ -74,7 +75,8 @@ class JointGeometry:
         random_crop: Crop anywhere, else in the centre.
         flip: Mirror left and right with probability 1/2.
         transforms: What comes after all that: (seed, position, images, their sides) -> images.
-        nearest: The sides ("A", "B") whose images are label maps, of which pixels are not mixed.
+        nearest: The sides ("A", "B", or inputs of one: "A.parts.mask") whose images are label maps,
+            of which pixels are not mixed.
 
     Raises:
         OptionsError: `resize` is an unknown word.
@@ -88,7 +90,7 @@ class JointGeometry:
         random_crop: bool = True,
         flip: bool = True,
         transforms: UserTransforms | None = None,
-        nearest: str = "",
+        nearest: Collection[str] = (),
     ) -> None:
         if resize not in get_args(Resize):
             raise OptionsError(
@@ -106,20 +108,20 @@ class JointGeometry:
         self._mirror = A.HorizontalFlip(p=0.5 if flip else 0.0)
 
     def __call__(self, seed: int, position: int, *images: Pixels) -> tuple[Pixels, ...]:
-        """Transform one or two images (H, W, C) uint8 of equal H and W to those of the crop.
+        """Transform images (H, W, C) uint8 of equal H and W to those of the crop.
 
         All that is random follows from (seed, position).
         """
         return self.cut(seed, position, *self.resize_all(*images))
 
-    def resize_all(self, *images: Pixels, sides: str = "AB") -> tuple[Pixels, ...]:
+    def resize_all(self, *images: Pixels, sides: Sequence[str] = "AB") -> tuple[Pixels, ...]:
         """The part in which nothing is random: images as they are just before the crop."""
         assert len({image.shape[:2] for image in images}) == 1, "sizes differ"
         height, width = self.resized(*images[0].shape[:2])
         return self._resized(images, height, width, sides)
 
     def _resized(
-        self, images: tuple[Pixels, ...], height: int, width: int, sides: str
+        self, images: tuple[Pixels, ...], height: int, width: int, sides: Sequence[str]
     ) -> tuple[Pixels, ...]:
         return tuple(
             resize_pixels(image, height, width, nearest=side in self.nearest)
@@ -127,7 +129,7 @@ class JointGeometry:
         )
 
     def cut(
-        self, seed: int, position: int, *resized: Pixels, sides: str = "AB"
+        self, seed: int, position: int, *resized: Pixels, sides: Sequence[str] = "AB"
     ) -> tuple[Pixels, ...]:
         """The random part: what `resize_all` has returned, cropped and mirrored alike, and then
         transformed; `sides` says which side each image is of."""
@@ -137,7 +139,7 @@ class JointGeometry:
         return self.transforms(seed, position, images, sides[: len(images)])
 
     def _cropped(
-        self, seed: int, position: int, *resized: Pixels, sides: str
+        self, seed: int, position: int, *resized: Pixels, sides: Sequence[str]
     ) -> tuple[Pixels, ...]:
         height, width = resized[0].shape[:2]
         if not self.flip and (height, width) == self.crop_size.shape:
@@ -179,7 +181,7 @@ class ResizedCrop(JointGeometry):
     RATIOS = (0.9, 1.1)
 
     def _cropped(
-        self, seed: int, position: int, *resized: Pixels, sides: str
+        self, seed: int, position: int, *resized: Pixels, sides: Sequence[str]
     ) -> tuple[Pixels, ...]:
         generator = np.random.default_rng((seed, _STREAM, position))
         if generator.random() < 0.5:
@@ -204,7 +206,7 @@ class ResizedCrop(JointGeometry):
 
 
 def evaluation_geometry(
-    crop_size: AnySize = 256, resize: Resize = "stretch", nearest: str = ""
+    crop_size: AnySize = 256, resize: Resize = "stretch", nearest: Collection[str] = ()
 ) -> JointGeometry:
     """Return the geometry of validation: loaded at `crop_size`, nothing random, centre crop."""
     return JointGeometry(

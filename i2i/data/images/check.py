@@ -108,7 +108,7 @@ def usable_pairs(
         DataError: images are unreadable, or the two of a pair differ in size (side by side: the
             width is odd), and `skip_bad` is False; or no pair is left.
     """
-    files = [path for pair in pairs for path in (pair.a, pair.b) if path]
+    files = [path for pair in pairs for path in pair.files]
     unreadable = [f"{path}: {checked.bad[path]}" for path in files if path in checked.bad]
     mismatched = {pair: why for pair in pairs if (why := mismatch(pair, checked))}
     if not skip_bad and (unreadable or mismatched):
@@ -123,7 +123,7 @@ def usable_pairs(
     usable = [
         pair
         for pair in pairs
-        if pair not in mismatched and pair.a not in checked.bad and pair.b not in checked.bad
+        if pair not in mismatched and checked.bad.keys().isdisjoint(pair.files)
     ]
     if not usable:
         raise DataError(
@@ -151,11 +151,12 @@ def usable_images(
 
 
 def mismatch(pair: PairFiles, checked: CheckResult) -> str:
-    """Say why the two images of a pair do not fit on each other; "" where they do."""
+    """Say why the images of a pair do not fit on each other; "" where they do."""
     a = checked.sizes.get(pair.a)
     if a and pair.b is None and a[0] % 2:
         return f"{pair.a}: two halves side by side cannot have the odd width {a[0]} ({a[0]}x{a[1]})"
-    b = checked.sizes.get(pair.b) if pair.b else None
-    if a and b and a != b:
-        return f"{pair.a} is {a[0]}x{a[1]}, {pair.b} is {b[0]}x{b[1]}"
+    for other in pair.files[1:]:
+        b = checked.sizes.get(other)
+        if a and b and a != b:
+            return f"{pair.a} is {a[0]}x{a[1]}, {other} is {b[0]}x{b[1]}"
     return ""

@@ -1,56 +1,95 @@
 """What files hold beside colours of 8 bits, side by side, and the lines of a recipe that use it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from i2i.config import Data
+from i2i.config.sides import DataPart, DataSide
 from i2i.data.images.check import CheckResult
 from i2i.data.images.probe import ImageInfo
 from i2i.data.inspection.finding import Finding, about
 from i2i.data.inspection.survey import Survey
 
 
-def as_filed_sides(rules: Data | None) -> str:
-    """The sides whose values are used as they are, as "A" or "AB"."""
-    return "".join(side for side in "AB" if rules is not None and getattr(rules, side).as_filed)
+@dataclass(frozen=True)
+class Meant:
+    """What a recipe says of the images of sides ("A"), or of inputs of one ("A.depth").
+
+    Attributes:
+        as_filed: those whose values are used as they are.
+        labels: those that are label maps.
+    """
+
+    as_filed: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, rules: Data | None) -> "Meant":
+        if rules is None:
+            return cls()
+        held = dict(_parts(rules))
+        return cls(
+            frozenset(name for name, part in held.items() if part.as_filed),
+            frozenset(name for name, part in held.items() if part.labels is not None),
+        )
+
+    @property
+    def own(self) -> frozenset[str]:
+        """All that do not become 8 bits of grey or RGB."""
+        return self.as_filed | self.labels
+
+
+NOTHING_MEANT = Meant()
+
+
+def _parts(rules: Data) -> Iterator[tuple[str, DataPart]]:
+    for letter in "AB":
+        side: DataSide = getattr(rules, letter)
+        if not side.roots:
+            yield letter, side
+        for root in side.roots:
+            yield f"{letter}.{root}", side.part(root)
 
 
 def by_side(survey: Survey) -> dict[str, list[Path]]:
-    """The images of each side; "" where files hold both, or there are no sides."""
+    """The images of each side or input; "" where files hold both, or there are no sides."""
     sides: dict[str, list[Path]] = {}
     for part in survey.parts:
-        sides.setdefault(part.name if part.name in ("A", "B") else "", []).extend(part.images)
+        known = part.name in ("A", "B") or part.name.startswith(("A.", "B."))
+        sides.setdefault(part.name if known else "", []).extend(part.images)
     return sides
 
 
-def read_as_filed(survey: Survey, checked: CheckResult, sides: str) -> None:
+def read_as_filed(survey: Survey, checked: CheckResult, meant: Meant) -> None:
     """Take over what is known of the images that are read with all their bands and bits."""
     for side, paths in by_side(survey).items():
-        if sides and (side in sides or not side):
+        if side in meant.own or (meant.own and not side):
             checked.update_as_filed(paths)
 
 
-def plain_part(survey: Survey, sides: str) -> Survey:
+def plain_part(survey: Survey, meant: Meant) -> Survey:
     """The images that become 8 bits of grey or RGB."""
-    return replace(survey, parts=tuple(p for p in survey.parts if not (sides and p.name in sides)))
+    return replace(survey, parts=tuple(p for p in survey.parts if p.name not in meant.own))
 
 
-def band_findings(survey: Survey, checked: CheckResult, sides: str) -> list[Finding]:
+def band_findings(survey: Survey, checked: CheckResult, meant: Meant) -> list[Finding]:
     """Mixtures of kinds on a side, and sides whose bands or bits a training would not use.
 
     Arguments:
         survey, checked: the images.
-        sides: those that are read as they are.
+        meant: what a recipe says of them.
     """
     findings = []
     looks = {**checked.looks, **checked.arrays}
     for side, paths in by_side(survey).items():
+        if side in meant.labels:
+            continue
         there = {path: looks[path] for path in paths if path in looks}
         kinds = Counter(_kind(look) for look in there.values())
         where = f"side {side}" if side else "the data set"
-        ours = side in sides if side else bool(sides)
+        ours = side in meant.as_filed if side else bool(meant.as_filed)
         if len(kinds) > 1 and (ours or any(look.unfit for look in there.values())):
             counts = ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common())
             odd = [p for p, look in there.items() if _kind(look) != kinds.most_common(1)[0][0]]
@@ -100,7 +139,6 @@ def _described(looks: Mapping[Path, ImageInfo], deep: Sequence[Path]) -> str:
 
 def _lines(side: str, looks: Mapping[Path, ImageInfo], deep: Sequence[Path]) -> str:
     bands = next((looks[p].mode.split()[0] for p in deep if looks[p].unfit), "")
-    channels = f"data.{side}.channels={bands} " if bands else ""
-    return f"--set {channels or f'data.{side}.range=auto'}".rstrip() + (
-        f" --set data.{side}.range=auto." if bands else "."
-    )
+    table = f"data.{side.replace('.', '.parts.', 1)}"
+    channels = f"--set {table}.channels={bands} " if bands else ""
+    return f"{channels}--set {table}.range=auto."

@@ -12,7 +12,13 @@ from i2i.core.progress import progress
 from i2i.core.size import AnySize
 from i2i.data.images.check import CheckResult, check_images
 from i2i.data.images.probe import ImageInfo, look_at
-from i2i.data.inspection.bands import as_filed_sides, band_findings, plain_part, read_as_filed
+from i2i.data.inspection.bands import (
+    NOTHING_MEANT,
+    Meant,
+    band_findings,
+    plain_part,
+    read_as_filed,
+)
 from i2i.data.inspection.classes import Held
 from i2i.data.inspection.duplicates import duplicate_findings
 from i2i.data.inspection.finding import Diagnosis, Finding, Tables, worst_first
@@ -109,15 +115,15 @@ def diagnose(
     copies: bool = True,
 ) -> Diagnosis:
     """Draw the conclusions from what was seen; for the arguments see `examine`."""
-    as_filed = as_filed_sides(rules)
-    read_as_filed(found, checked, as_filed)
+    meant = Meant.of(rules)
+    read_as_filed(found, checked, meant)
     looks = checked.looks
     labels = {} if found.stored else held_labels(found, checked)
     findings = [
-        *usability_findings(found, checked, as_filed),
-        *band_findings(found, checked, as_filed),
+        *usability_findings(found, checked, meant),
+        *band_findings(found, checked, meant),
         *(duplicate_findings(found, looks, near=complete) if copies else ()),
-        *_quality_findings(found, checked, crop_size, resize, as_filed, labels),
+        *_quality_findings(found, checked, crop_size, resize, meant, labels),
     ]
     return Diagnosis(
         found,
@@ -180,11 +186,11 @@ def _quality_findings(
     checked: CheckResult,
     crop_size: AnySize | None,
     resize: str | None,
-    as_filed: str = "",
+    meant: Meant = NOTHING_MEANT,
     labels: Mapping[str, Held] = MappingProxyType({}),
 ) -> list[Finding]:
     """What training accepts, though it may be a mistake, beside copies."""
-    plain = plain_part(found, as_filed)
+    plain = plain_part(found, meant)
     own = {path for part in found.parts for path in part.images}
     own -= {path for part in plain.parts for path in part.images}
     colours = {path: look for path, look in checked.looks.items() if path not in own}

@@ -11,7 +11,7 @@ from i2i.data.images.check import CheckResult, mismatch
 from i2i.data.images.probe import FLAT, ImageInfo
 from i2i.data.images.read import counted_by_suffix, is_broken
 from i2i.data.images.values import find_narrow
-from i2i.data.inspection.bands import plain_part
+from i2i.data.inspection.bands import NOTHING_MEANT, Meant, plain_part
 from i2i.data.inspection.classes import RARE as RARE_CLASS
 from i2i.data.inspection.classes import Held, examine_labels
 from i2i.data.inspection.finding import Finding, about
@@ -22,6 +22,8 @@ from i2i.data.kinds.folders import MARKER
 EXTREME_ASPECT = 2.0
 """From this ratio of the longer to the shorter side on, a stretched image is called distorted."""
 
+_SIDES = ("A", "B", "A.", "B.")
+
 IMBALANCE = 4.0
 """From this ratio of the largest domain or class to the smallest, they are out of balance."""
 
@@ -29,7 +31,9 @@ RARE = 0.01
 """An attribute that holds for a smaller share of the images, or fails to, is hardly learnt."""
 
 
-def usability_findings(survey: Survey, checked: CheckResult, as_filed: str = "") -> list[Finding]:
+def usability_findings(
+    survey: Survey, checked: CheckResult, meant: Meant = NOTHING_MEANT
+) -> list[Finding]:
     """What training refuses: no layout, no partner or row, unreadable images, unequal ones."""
     findings = [Finding("layout", "error", problem) for problem in survey.problems]
     if survey.orphans:
@@ -77,7 +81,7 @@ def usability_findings(survey: Survey, checked: CheckResult, as_filed: str = "")
                 list(foreign.values()),
             )
         )
-    plain = plain_part(survey, as_filed)
+    plain = plain_part(survey, meant)
     findings += [each for each in narrow_findings(plain, checked) if each.severity == "error"]
     unequal = {
         pair: why for _, pairs in survey.pairs for pair in pairs if (why := mismatch(pair, checked))
@@ -88,9 +92,9 @@ def usability_findings(survey: Survey, checked: CheckResult, as_filed: str = "")
                 "mismatched",
                 "error",
                 f"{len(unequal)} pairs are of unequal size.",
-                tuple((pair.a, pair.b) if pair.b else (pair.a,) for pair in unequal),
+                tuple(pair.files for pair in unequal),
                 tuple(unequal.values()),
-                "Make the two of a pair equally large, or train with --skip-bad.",
+                "Make those of a pair equally large, or train with --skip-bad.",
             )
         )
     findings += [Finding("not used", "warning", f"{note}.") for note in survey.notes]
@@ -139,9 +143,9 @@ def narrow_findings(survey: Survey, checked: CheckResult) -> list[Finding]:
 
 
 def held_labels(survey: Survey, checked: CheckResult) -> dict[str, Held]:
-    """What the label maps of those sides hold whose images look like such: "A", "B"."""
+    """What the label maps of those sides hold whose images look like such: "A", "A.mask"."""
     found = {}
-    for side in dict.fromkeys(part.name for part in survey.parts if part.name in ("A", "B")):
+    for side in dict.fromkeys(part.name for part in survey.parts if part.name[:2] in _SIDES):
         paths = [path for part in survey.parts if part.name == side for path in part.images]
         held = examine_labels(paths, checked.looks)
         if held is not None:
@@ -154,7 +158,8 @@ def label_findings(labels: Mapping[str, Held]) -> list[Finding]:
     to say of them."""
     findings = []
     for side, held in labels.items():
-        advice = f"To train on them as such: [data.{side}] {held.recipe}"
+        table = f"data.{side.replace('.', '.parts.', 1)}"
+        advice = f"To train on them as such: [{table}] {held.recipe}"
         text = f"side {side} holds label maps of {held}."
         findings.append(about("classes", "note", text, held.paths[:1], advice))
         if held.rare:

@@ -116,6 +116,9 @@ class DataKind(ABC):
     takes_labels: ClassVar[bool] = False
     """Whether a side may be label maps."""
 
+    takes_inputs: ClassVar[bool] = False
+    """Whether what is translated may be several images of each scene."""
+
     translates: ClassVar[bool] = True
     """Whether models translate its images; else they make such images from noise."""
 
@@ -187,6 +190,11 @@ class DataKind(ABC):
         geometry(data, letters=letters, paired=self.has_truth)
         for letter in "AB":
             side = getattr(data, letter)
+            if side.roots and (not self.takes_inputs or side is not data.sides(both_ways=False)[0]):
+                raise OptionsError(
+                    f"data.{letter}.roots (={list(side.roots)}): several inputs are for what is "
+                    "translated, of paired data (pix2pix, pix2pixHD, SPADE): leave them out."
+                )
             if not self.takes_labels and (side.as_filed or side.show):
                 raise OptionsError(
                     f"data.{letter} is for models of two sides; the model {options.model!r} learns "
@@ -215,8 +223,8 @@ class DataKind(ABC):
         return bool(MODELS.find(options.model).directions)
 
     def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
-        """The images of each side ("A", "B") to train on: files, each with the half of it that is
-        meant (0 or 1; None for all of it).
+        """The images of each side ("A", "B"), or of each of its inputs ("A.depth"), to train on:
+        files, each with the half of it that is meant (0 or 1; None for all of it).
 
         Raises:
             DataError: the folder is not as it should be.

@@ -27,6 +27,7 @@ from i2i.data.kinds.folders import (
     split_folders,
     split_of,
 )
+from i2i.data.kinds.partners import by_name, matched
 from i2i.errors import DataError, did_you_mean
 
 SIDE_BY_SIDE = 1.9
@@ -50,6 +51,11 @@ partners have the same name, the suffix may differ:
   is the right half"""
 
 
+Roots = tuple[tuple[str, ...], tuple[str, ...]]
+"""The folders of several inputs within that of A, and of B; empty where there is one."""
+
+NO_ROOTS: Roots = ((), ())
+
 # What a layout is called, and its folders: one where pairs are side by side, else A's and B's.
 Layout = tuple[str, tuple[Path, ...]]
 
@@ -61,6 +67,11 @@ class PairFiles:
     a: Path
     b: Path | None  # None: side by side in `a`
     name: str  # relative to the folder of its side, without suffix: "night/0012"
+    beside: tuple[Path, ...] = ()  # the other inputs, where there are several of each scene
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(path for path in (self.a, self.b, *self.beside) if path is not None)
 
 
 @dataclass(frozen=True)
@@ -78,10 +89,13 @@ def has_split(root: Path, split: str) -> bool:
     return bool(_layouts_found(root, split))
 
 
-def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedFolder:
+def find_pairs(
+    root: Path, split: str, *, drop_orphans: bool = False, roots: Roots = NO_ROOTS
+) -> PairedFolder:
     """Find the pairs of a split ("train", "val" or "test") under `root`, whatever the layout.
 
-    For "val" the folders to test with are taken where there are none to validate with.
+    For "val" the folders to test with are taken where there are none to validate with. With
+    `roots`, a side is several images of each scene, in such folders within that of the side.
 
     Raises:
         DataError: `root` is not there or holds no known layout, or several; two files claim the
@@ -97,10 +111,12 @@ def find_pairs(root: Path, split: str, *, drop_orphans: bool = False) -> PairedF
     if len(found) > 1:
         names = " and ".join(layout for layout, _ in found)
         raise DataError(f"'{root}' holds pairs in more than one layout: {names}. Keep one of them.")
-    return _paired(root, *found[0], drop_orphans=drop_orphans)
+    return _paired(root, *found[0], roots, drop_orphans=drop_orphans)
 
 
-def find_loose_pairs(root: Path, *, drop_orphans: bool = False) -> PairedFolder:
+def find_loose_pairs(
+    root: Path, *, drop_orphans: bool = False, roots: Roots = NO_ROOTS
+) -> PairedFolder:
     """Find the pairs of a data set without folders of splits: in A/ and B/, in two folders of any
     names, or side by side in the images themselves.
 
@@ -113,24 +129,33 @@ def find_loose_pairs(root: Path, *, drop_orphans: bool = False) -> PairedFolder:
         found = [("side by side", (root,))]
     if not found:
         raise DataError(f"No pairs in '{root}'.\n{LAYOUTS}\n\n{contents(root)}")
-    return _paired(root, *found[0], drop_orphans=drop_orphans)
+    return _paired(root, *found[0], roots, drop_orphans=drop_orphans)
 
 
 def _paired(
-    root: Path, layout: str, folders: tuple[Path, ...], *, drop_orphans: bool
+    root: Path, layout: str, folders: tuple[Path, ...], roots: Roots, *, drop_orphans: bool
 ) -> PairedFolder:
     if len(folders) == 1:
-        by_name = _by_name(folders[0])
-        return PairedFolder(layout, tuple(PairFiles(p, None, name) for name, p in by_name.items()))
-    a, b = map(_by_name, folders)
-    for side, by_name in zip(folders, (a, b), strict=True):
-        if not by_name:
+        if any(roots):
+            raise DataError(
+                f"'{root}' ({layout}) has no folder of a side that could hold "
+                f"{', '.join(roots[0] or roots[1])}: put A and B into folders of their own."
+            )
+        whole = by_name(folders[0])
+        return PairedFolder(layout, tuple(PairFiles(p, None, name) for name, p in whole.items()))
+    (a, lonely_a), (b, lonely_b) = map(_images_of, folders, roots)
+    for side, images in zip(folders, (a, b), strict=True):
+        if not images:
             raise DataError(nothing_here(side))
     folder = PairedFolder(
         layout,
-        pairs=tuple(PairFiles(path, b[name], name) for name, path in a.items() if name in b),
-        orphans_a=tuple(path for name, path in a.items() if name not in b),
-        orphans_b=tuple(path for name, path in b.items() if name not in a),
+        pairs=tuple(
+            PairFiles(first, b[name][0], name, (*beside, *b[name][1:]))
+            for name, (first, *beside) in a.items()
+            if name in b
+        ),
+        orphans_a=(*(path for n, files in a.items() if n not in b for path in files), *lonely_a),
+        orphans_b=(*(path for n, files in b.items() if n not in a for path in files), *lonely_b),
     )
     orphans = folder.orphans_a + folder.orphans_b
     if not folder.pairs:
@@ -143,10 +168,30 @@ def _paired(
     if orphans and not drop_orphans:
         raise DataError(
             f"Images in '{root}' ({layout}) without a partner of the same name on the other "
-            f"side ({len(orphans)}):\n{first_few(orphans)}\n"
+            f"side{' or among the inputs' * any(roots)} ({len(orphans)}):\n{first_few(orphans)}\n"
             "Add what is missing, or leave them out with --skip-bad."
         )
     return folder
+
+
+def _images_of(
+    side: Path, roots: tuple[str, ...]
+) -> tuple[dict[str, tuple[Path, ...]], tuple[Path, ...]]:
+    """The files of each name in the folder of a side, and those that lack one of several inputs.
+
+    Raises:
+        DataError: a folder of these is missing.
+    """
+    if not roots:
+        return {name: (path,) for name, path in by_name(side).items()}, ()
+    for root in roots:
+        if not (side / root).is_dir():
+            raise DataError(
+                f"There is no folder {root!r} in '{side}', which holds the inputs "
+                f"{', '.join(roots)}.{did_you_mean(root, folder_names(side))}"
+            )
+    found = matched([side / root for root in roots])
+    return found.files, tuple(found.lonely)
 
 
 @dataclass(frozen=True)
@@ -588,19 +633,6 @@ def _images_directly_in(folder: Path) -> bool:
 def folder_names(parent: Path) -> list[str]:
     """The names of the folders in another, in natural order; it need not exist."""
     return sorted((path.name for path in data_folders(parent)), key=natural_key)
-
-
-def _by_name(folder: Path) -> dict[str, Path]:
-    by_name: dict[str, Path] = {}
-    for path in list_images(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in by_name:
-            raise DataError(
-                f"'{by_name[name]}' and '{path}' have the same name, so that their partner is "
-                "unclear. Remove or rename one of them."
-            )
-        by_name[name] = path
-    return by_name
 
 
 def contents(root: Path) -> str:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -13,19 +14,21 @@ from torch.utils.data import Dataset
 
 from i2i.config import Data, Options
 from i2i.core.batch import Pair, to_tensor
+from i2i.core.inputs import packed
 from i2i.core.registry import register_data_kind
 from i2i.core.sides import Fields
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.images.check import CheckResult, mismatch, usable_pairs
-from i2i.data.images.read import Pixels
 from i2i.data.images.values import require_full_range
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
 from i2i.data.kinds.division import Division, beside
 from i2i.data.kinds.kind import Beginning, DataKind, NamedImages, Trial
 from i2i.data.kinds.layouts import (
+    NO_ROOTS,
     PairedFolder,
     PairFiles,
+    Roots,
     aspect,
     find_loose_pairs,
     find_pairs,
@@ -64,6 +67,7 @@ class Paired(DataKind):
     batch = Pair
     fields: ClassVar[Fields] = {"source": 0, "target": 1}
     takes_labels = True
+    takes_inputs = True
     task = "From pairs: images or label maps, and what they should become"
     has_truth = True
     rank = 10
@@ -76,28 +80,31 @@ class Paired(DataKind):
         usual=400,
     )
 
-    def find(self, root: Path, split: str, *, drop_orphans: bool = False) -> PairedFolder:
-        """The pairs of a split: "train", "val" or "test"; see `find_pairs`.
+    def find(
+        self, root: Path, split: str, *, drop_orphans: bool = False, roots: Roots = NO_ROOTS
+    ) -> PairedFolder:
+        """The pairs of a split: "train", "val" or "test"; see `find_pairs`. `roots` are told where
+        there are several inputs.
 
         Raises:
             DataError: there are none, or images have no partner and are not to be dropped.
         """
-        return find_pairs(root, split, drop_orphans=drop_orphans)
+        return find_pairs(root, split, drop_orphans=drop_orphans, roots=roots)
 
     def has_split(self, root: Path, split: str) -> bool:
         """Whether there are pairs of their own for a split."""
         return has_split(root, split)
 
-    def everything(self, root: Path, *, drop_orphans: bool = False) -> PairedFolder:
+    def everything(self, root: Path, **how: Any) -> PairedFolder:
         """All pairs, in whichever folders of splits they lie, or in none.
 
         Raises:
-            DataError: as `find`.
+            DataError: as `find`, whose arguments `how` are.
         """
         splits = [split for split in SPLITS if self.has_split(root, split)]
         if not splits:
-            return find_loose_pairs(root, drop_orphans=drop_orphans)
-        parts = [self.find(root, split, drop_orphans=drop_orphans) for split in splits]
+            return find_loose_pairs(root, **how)
+        parts = [self.find(root, split, **how) for split in splits]
         return PairedFolder(
             ", ".join(dict.fromkeys(part.layout for part in parts)),
             tuple({pair.a: pair for part in parts for pair in part.pairs}.values()),
@@ -107,23 +114,31 @@ class Paired(DataKind):
 
     def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
         root = find_root(options.data.root, self.name)
+        how = _roots(options.data)
         if self.has_split(root, "train"):
-            pairs = self.find(root, "train", drop_orphans=True).pairs
+            pairs = self.find(root, "train", drop_orphans=True, **how).pairs
         else:
-            pairs = self.everything(root, drop_orphans=True).pairs
-        return {
+            pairs = self.everything(root, drop_orphans=True, **how).pairs
+        found: dict[str, Sequence[tuple[Path, int | None]]] = {
             "A": [(pair.a, None if pair.b else LEFT) for pair in pairs],
             "B": [(pair.b, None) if pair.b else (pair.a, RIGHT) for pair in pairs],
         }
+        for letter in "AB":
+            roots = getattr(options.data, letter).roots
+            for number, name in enumerate(roots):
+                own = (_of_side(pair, letter, len(roots)) for pair in pairs)
+                found[f"{letter}.{name}"] = [(paths[number], None) for paths in own]
+        return found
 
     def open(self, options: Options, checked: CheckResult) -> Source:
         data = options.data
         root = find_root(data.root, self.name, data)
         division = Division(data, [root], lambda pair: pair.a)
-        found, own = self._own(root, division, data.skip_bad)
+        found, own = self._own(root, division, drop_orphans=data.skip_bad, **_roots(data))
         say_not_used([root], (f"{each}: not used" for each in lonely_sides(root)))
         orphans = (*found.orphans_a, *found.orphans_b)
-        left_out(dict.fromkeys(orphans, "no partner"), 2 * len(found.pairs) + len(orphans))
+        total = sum(len(pair.files) for pair in found.pairs)
+        left_out(dict.fromkeys(orphans, "no partner"), total + len(orphans))
         reading = readers(data, root)
         usable = partial(_usable, data=data, checked=checked, readers=reading)
         # What is to be tested with is checked when that is done.
@@ -167,24 +182,27 @@ class Paired(DataKind):
         )
 
     def _own(
-        self, root: Path, division: Division, drop_orphans: bool
+        self, root: Path, division: Division, **how: Any
     ) -> tuple[PairedFolder, list[Sequence[PairFiles]]]:
-        """What was found first, and the pairs of all splits, or all of them as one."""
+        """What was found first, and the pairs of all splits, or all of them as one; `how` are
+        arguments of `find`."""
         if division.pooled:
-            found = self.everything(root, drop_orphans=drop_orphans)
+            found = self.everything(root, **how)
             return found, [found.pairs]
-        found = self.find(root, "train", drop_orphans=drop_orphans)
+        found = self.find(root, "train", **how)
         held: Sequence[PairFiles] = ()
         if self.has_split(root, "val"):
-            held = self.find(root, "val", drop_orphans=drop_orphans).pairs
-        return found, [found.pairs, held, self._tested(root, held)]
+            held = self.find(root, "val", **how).pairs
+        return found, [found.pairs, held, self._tested(root, held, **how)]
 
-    def _tested(self, root: Path, validation: Iterable[PairFiles]) -> Sequence[PairFiles]:
+    def _tested(
+        self, root: Path, validation: Iterable[PairFiles], **how: Any
+    ) -> Sequence[PairFiles]:
         """The pairs to test with beside those that validate, or the same ones; whatever is wrong
         with them."""
         with contextlib.suppress(DataError):
             if self.has_split(root, "test"):
-                found = self.find(root, "test", drop_orphans=True).pairs
+                found = self.find(root, "test", **{**how, "drop_orphans": True}).pairs
                 return beside(found, validation)
         return []
 
@@ -207,27 +225,33 @@ class Paired(DataKind):
 
     def survey(self, found: Survey, wanted: Wanted) -> Iterable[Callable[[Survey], Survey]]:
         division = Division.wanted(wanted.rules, [found.root], lambda pair: pair.a)
+        how = _roots(wanted.rules)
         if division is not None:
-            return [partial(self._survey_divided, division=division), note_lonely_sides]
-        return [*(partial(self._survey_split, split=split) for split in SPLITS), note_lonely_sides]
+            divided = partial(self._survey_divided, division=division, how=how)
+            return [divided, note_lonely_sides]
+        steps = [partial(self._survey_split, split=split, how=how) for split in SPLITS]
+        return [*steps, note_lonely_sides]
 
-    def _survey_divided(self, found: Survey, division: Division) -> Survey:
-        folder, own = self._own(found.root, division, True)
+    def _survey_divided(
+        self, found: Survey, division: Division, how: Mapping[str, Roots]
+    ) -> Survey:
+        folder, own = self._own(found.root, division, drop_orphans=True, **how)
         divided = division.divide(*({"": pairs} for pairs in own))
         orphans = folder.orphans_a + folder.orphans_b
         found = replace(found, orphans=orphans, notes=(*found.notes, *divided.notes))
         for split, parts in zip(SPLITS, divided[:3], strict=True):
-            found = _with_pairs(found, split, parts.get("", []), divided.how)
+            found = _with_pairs(found, split, parts.get("", []), divided.how, **how)
         return found
 
-    def _survey_split(self, found: Survey, split: str) -> Survey:
+    def _survey_split(self, found: Survey, split: str, how: Mapping[str, Roots]) -> Survey:
         if split != "train" and not self.has_split(found.root, split):
             return found.without(split)
-        folder = self.find(found.root, split, drop_orphans=True)
+        folder = self.find(found.root, split, drop_orphans=True, **how)
         if split == "test" and found.validates_with(pair.a for pair in folder.pairs):
             return found
         orphans = found.orphans + folder.orphans_a + folder.orphans_b
-        return _with_pairs(replace(found, orphans=orphans), split, folder.pairs, folder.layout)
+        found = replace(found, orphans=orphans)
+        return _with_pairs(found, split, folder.pairs, folder.layout, **how)
 
     def trials(
         self, source: Source, options: Options, count: int | None, *, examples: int, side: int
@@ -242,18 +266,49 @@ class Paired(DataKind):
         yield Trial("", NamedImages(images, names), NamedImages(truth, names), aligned=True)
 
 
-def _with_pairs(found: Survey, split: str, pairs: Sequence[PairFiles], how: str) -> Survey:
+def _roots(data: Data | None) -> dict[str, Roots]:
+    """What `find` is told of several inputs; nothing where there are none."""
+    roots = NO_ROOTS if data is None else (data.A.roots, data.B.roots)
+    return {"roots": roots} if any(roots) else {}
+
+
+def _of_side(pair: PairFiles, letter: str, inputs: int) -> tuple[Path, ...]:
+    """The files of a side of which each scene has so many inputs (0 for one image)."""
+    first = pair.a if letter == "A" or pair.b is None else pair.b
+    return (first, *pair.beside) if inputs else (first,)
+
+
+def _read_by(
+    pairs: Iterable[PairFiles], readers: Mapping[str, SideReader]
+) -> Iterator[tuple[SideReader, list[Path], int | None]]:
+    """Each reader with the files that it reads, and which half of them."""
+    pairs = list(pairs)
+    for (letter, half), whole in product(zip("AB", (LEFT, RIGHT), strict=True), (False, True)):
+        own = [pair for pair in pairs if (pair.b is None) == whole]
+        inputs = len(readers[letter].parts)
+        files = zip(*(_of_side(pair, letter, inputs) for pair in own), strict=True)
+        for reader, paths in zip(readers[letter].each, files, strict=False):
+            yield reader, list(paths), half if whole else None
+
+
+def _with_pairs(
+    found: Survey, split: str, pairs: Sequence[PairFiles], how: str, roots: Roots = NO_ROOTS
+) -> Survey:
     if not pairs:
         return found.without(split)
-    a = tuple(pair.a for pair in pairs)
-    b = tuple(pair.b for pair in pairs if pair.b)
-    parts = [Part(split, "A", a), Part(split, "B", b)] if b else [Part(split, "", a)]
+    parts = [Part(split, "", tuple(pair.a for pair in pairs))]
+    if pairs[0].b is not None:
+        parts = []
+        for letter, names in zip("AB", roots, strict=True):
+            files = zip(*(_of_side(pair, letter, len(names)) for pair in pairs), strict=True)
+            called = [f"{letter}.{name}" for name in names] or [letter]
+            parts += [Part(split, *each) for each in zip(called, files, strict=True)]
     found = replace(found, pairs=(*found.pairs, (split, tuple(pairs))))
     return found.adding(f"{split}: {counted(len(pairs), 'pair', 'pairs')} ({how})", *parts)
 
 
 def _files(pairs: Iterable[PairFiles]) -> list[Path]:
-    return [path for pair in pairs for path in (pair.a, pair.b) if path is not None]
+    return [path for pair in pairs for path in pair.files]
 
 
 def _usable(
@@ -264,24 +319,19 @@ def _usable(
 ) -> list[PairFiles]:
     found = check(_files(pairs), checked)
     as_filed = [
-        path
-        for pair in pairs
-        for letter, path in (("A", pair.a), ("B", pair.b or pair.a))
-        if not readers[letter].plain
+        path for reader, paths, _ in _read_by(pairs, readers) if not reader.plain for path in paths
     ]
     checked.update_as_filed(as_filed)
     found = found.as_filed(as_filed)
     usable = usable_pairs(pairs, found, skip_bad=data.skip_bad)
-    whole = [pair for pair in usable if pair.b is None]
-    apart = {"A": [p.a for p in usable if p.b], "B": [p.b for p in usable if p.b]}
-    for letter, half in (("A", LEFT), ("B", RIGHT)):
-        if readers[letter].plain:
-            require_full_range([*apart[letter], *(p.a for p in whole)], checked.looks)
+    for reader, paths, half in _read_by(usable, readers):
+        if reader.plain:
+            require_full_range(paths, checked.looks)
         else:
-            readers[letter].require_known(apart[letter])
-            readers[letter].require_known([pair.a for pair in whole], half)
+            reader.require_known(paths, half)
     why = {
-        pair.a: found.bad.get(pair.a) or found.bad.get(pair.b or pair.a) or mismatch(pair, found)
+        pair.a: next((found.bad[path] for path in pair.files if path in found.bad), "")
+        or mismatch(pair, found)
         for pair in pairs
     }
     left_out({path: reason for path, reason in why.items() if reason}, len(pairs))
@@ -330,6 +380,7 @@ class PairedImages(Dataset[Pair], Decoding):
         self.readers = readers or (SideReader("A", depths[0]), SideReader("B", depths[1]))
         self.seed = seed
         self.order = EpochOrder(len(self.pairs), seed) if shuffle else None
+        self._letters = tuple(letter for reader in self.readers for letter in reader.letters)
 
     def __len__(self) -> int:
         """Return the number of pairs, which is the length of an epoch."""
@@ -341,7 +392,11 @@ class PairedImages(Dataset[Pair], Decoding):
         Raises:
             DataError: a file cannot be read, or the two images differ in size.
         """
-        a, b = self.geometry.cut(self.seed, position, *self.recalled(self.index(position)))
+        images = self.recalled(self.index(position))
+        images = self.geometry.cut(self.seed, position, *images, sides=self._letters)
+        if len(images) > 2:
+            images = _joined(images, self.readers)
+        a, b = images
         source, target = (a, b) if self.forward else (b, a)
         return Pair(to_tensor(source), to_tensor(target))
 
@@ -354,18 +409,31 @@ class PairedImages(Dataset[Pair], Decoding):
         return self.pairs[self.index(position)].name
 
     def decoded(self, item: int) -> Images:
-        return self.geometry.resize_all(*self._read(self.pairs[item]))
+        return self.geometry.resize_all(*self._read(self.pairs[item]), sides=self._letters)
 
-    def _read(self, files: PairFiles) -> tuple[Pixels, Pixels]:
+    def _read(self, files: PairFiles) -> Images:
         reader_a, reader_b = self.readers
         if files.b is None:
             if reader_a.plain and reader_b.plain and reader_a.depth == reader_b.depth:
                 return halves(files.a, reader_a.read(files.a))  # which decodes the file once
             return reader_a.read(files.a, LEFT), reader_b.read(files.a, RIGHT)
-        a, b = reader_a.read(files.a), reader_b.read(files.b)
-        if a.shape[:2] != b.shape[:2]:
+        a, b = (
+            reader.read_all(_of_side(files, letter, len(reader.parts)))
+            for reader, letter in zip(self.readers, "AB", strict=True)
+        )
+        if a[0].shape[:2] != b[0].shape[:2]:
             raise DataError(
-                f"'{files.a}' is {a.shape[1]}x{a.shape[0]} and '{files.b}' is "
-                f"{b.shape[1]}x{b.shape[0]}; the two images of a pair must have the same size."
+                f"'{files.a}' is {a[0].shape[1]}x{a[0].shape[0]} and '{files.b}' is "
+                f"{b[0].shape[1]}x{b[0].shape[0]}; the two images of a pair must have the same "
+                "size."
             )
-        return a, b
+        return (*a, *b)
+
+
+def _joined(images: Images, readers: tuple[SideReader, SideReader]) -> Images:
+    """What travels of each side, of the images of both."""
+    first = len(readers[0].each)
+    sides = images[:first], images[first:]
+    return tuple(
+        packed(own) if reader.parts else own[0] for own, reader in zip(sides, readers, strict=True)
+    )

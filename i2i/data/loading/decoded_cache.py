@@ -39,11 +39,12 @@ Images = tuple[Pixels, ...]
 
 SUFFIX = ".images"
 
-_MAGIC = b"i2i3"
+_MAGIC = b"i2i4"
 _HEADER = struct.Struct("=4s?3xQ32s")  # the magic word, whether writing failed, items, fingerprint
 _FAILED = 4  # where in the header that is
 _ENTRY = struct.Struct("=Q")
-_RECORD = struct.Struct("=QII4H4sI")  # item, height, width, channels and types of up to 4, checksum
+_MOST = 8  # images of an item
+_RECORD = struct.Struct(f"=QII{_MOST}H{_MOST}sI")  # item, height, width, channels, types, checksum
 _TYPES: dict[str, np.dtype[Any]] = {
     "B": np.dtype(np.uint8),
     "H": np.dtype(np.uint16),
@@ -156,7 +157,7 @@ class _File:
 
     def keep(self, item: int, images: Images) -> Images:
         height, width = images[0].shape[:2]
-        assert len(images) <= 4
+        assert len(images) <= _MOST
         assert all(image.shape[:2] == (height, width) for image in images)
         size = _RECORD.size + sum(image.nbytes for image in images)
         if not self.descriptors or not self.writes:
@@ -166,8 +167,8 @@ class _File:
             if os.fstat(end).st_size + size > self.limit:
                 self.writes = False
                 return images
-            channels = tuple(image.shape[2] for image in images) + (0,) * (4 - len(images))
-            types = "".join(image.dtype.char for image in images).encode().ljust(4, b"\0")
+            channels = tuple(image.shape[2] for image in images) + (0,) * (_MOST - len(images))
+            types = "".join(image.dtype.char for image in images).encode().ljust(_MOST, b"\0")
             shapes = height, width, channels, types
             planes = [image.transpose(2, 0, 1).reshape(-1).view(np.uint8) for image in images]
             pixels = np.concatenate(planes)

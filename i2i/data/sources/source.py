@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -13,6 +13,8 @@ from typing import Any
 from torch.utils.data import Dataset, default_collate
 
 from i2i.config import Data
+from i2i.config.sides import DataSide
+from i2i.core.inputs import Input
 from i2i.data.augment.geometry import JointGeometry, ResizedCrop
 from i2i.data.augment.transforms import UserTransforms
 from i2i.data.catalogue.cache import cache_folder
@@ -115,26 +117,40 @@ def geometry(data: Data, *, letters: str = "A", paired: bool = False) -> JointGe
         OptionsError: a transform of the recipe is not one.
     """
     chosen = data.transforms
-    maps = {letter: side.labels for letter in letters if (side := getattr(data, letter)).labels}
+    held = list(_held(data, letters))
+    maps = {name: each.labels for name, each in held if each.labels is not None}
     transforms = None
     if chosen:
         transforms = UserTransforms(
             chosen,
             size=data.crop_size,
-            channels=dict(zip(letters, (data.input_channels, data.output_channels), strict=False)),
+            channels={name: each.channels for name, each in held},
             paired=paired,
             labels=maps,
+            types={name: each.travels for name, each in held},
         )
     sizes = data.load_size, data.crop_size, data.resize
-    nearest = "".join(maps)
+    nearest = frozenset(maps)
     if data.crop == "random resized":
         return ResizedCrop(*sizes, flip=data.flip, transforms=transforms, nearest=nearest)
     return JointGeometry(*sizes, data.crop == "random", data.flip, transforms, nearest)
 
 
-def label_sides(data: Data) -> str:
-    """The sides that are label maps, as "A" or "AB"."""
-    return "".join(letter for letter in "AB" if getattr(data, letter).labels is not None)
+def label_sides(data: Data) -> frozenset[str]:
+    """The sides, or inputs of one ("A.parts.mask"), that are label maps."""
+    return frozenset(name for name, each in _held(data, "AB") if each.labels is not None)
+
+
+def _held(data: Data, letters: str) -> Iterator[tuple[str, Input]]:
+    """What images are cut: those of the sides, or of each input of one."""
+    depths = data.input_channels, data.output_channels
+    for letter, depth in zip(letters, depths, strict=False):
+        side: DataSide = getattr(data, letter)
+        if not side.roots:
+            yield letter, Input(letter, depth, side.labels, side.scale)
+            continue
+        for each in side.each_input:
+            yield f"{letter}.parts.{each.name}", each
 
 
 def readable(
