@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from i2i.config.section import Count, Names, Positive, Section, Share, Sizes, Width
 from i2i.config.sides import DataSide
@@ -176,6 +176,14 @@ class Data(LabelledData):
         (), description="transforms of albumentations, applied to the crop in this order"
     )
 
+    # Follows from the generator, and is no option of the data: see `fitted`.
+    _upscale: int = PrivateAttr(1)
+
+    @property
+    def upscale(self) -> int:
+        """How many times wider and higher what is made is than what is translated."""
+        return self._upscale
+
     @property
     def loaded(self) -> Size:
         """What images are resized to before they are cropped."""
@@ -203,11 +211,20 @@ class Data(LabelledData):
         """Which sides those are: "AB" or "BA"."""
         return "BA" if self.direction == "BtoA" and not both_ways else "AB"
 
-    def with_channels(self, *, both_ways: bool) -> "Data":
-        """These options with the channels that the sides say."""
+    def fitted(self, *, both_ways: bool, upscale: int) -> "Data":
+        """These options with the channels that the sides say, for a generator that makes what is so
+        many times wider and higher."""
         told = [side.network_channels for side in self.sides(both_ways=both_ways)]
         named = zip(("input_channels", "output_channels"), told, strict=True)
-        return self.model_copy(update={name: count for name, count in named if count is not None})
+        changes = {name: count for name, count in named if count is not None}
+        data = self.model_copy(update=changes)
+        data._upscale = upscale
+        return data
+
+    def ratios(self, letters: str) -> dict[str, int]:
+        """Side -> how many times wider and higher its images are than what is translated, for
+        sides in the order of a batch (`letters`); without those of its size."""
+        return {letters[1]: self.upscale} if len(letters) == 2 and self.upscale > 1 else {}
 
     @model_validator(mode="after")
     def _channels_can_be_read(self) -> "Data":

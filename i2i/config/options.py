@@ -52,6 +52,11 @@ class Options(Section):
         return self.networks["generator"]
 
     @property
+    def upscale(self) -> int:
+        """How many times wider and higher what is made is than what is translated."""
+        return int(getattr(self.networks.get("generator"), "upscale", 1))
+
+    @property
     def discriminator(self) -> Network:
         """The table [discriminator]."""
         return self.networks["discriminator"]

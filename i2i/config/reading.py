@@ -62,7 +62,7 @@ def read_options(layer: Layer) -> Options:
             problems[_MOST_PROBLEMS:] = [f"And {more:,} more."]
         raise OptionsError("\n".join(problems))
     assert isinstance(options, Options)
-    data = options.data.with_channels(both_ways=bool(model.directions))
+    data = options.data.fitted(both_ways=bool(model.directions), upscale=options.upscale)
     return options.model_copy(update={"data": data})
 
 

@@ -352,6 +352,9 @@ class Model(nn.Module, ABC, Generic[Batch]):
     """Whether layers in which a discriminator sees a real and a generated image of one sample are
     compared with each other, so that both must be augmented alike."""
 
+    upscales: ClassVar[bool] = False
+    """Whether its generator may make images that are larger than what it translates."""
+
     classifier: ClassVar[str | None] = None
     """The network whose second output are logits of the labels that images have."""
 

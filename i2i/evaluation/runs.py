@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from i2i.config import Options
@@ -232,6 +233,8 @@ def _translations(context: _Context, kind: DataKind) -> Iterator[Comparison]:
             )
         )
         sources, made, real = pictures
+        if sources.shape[2:] != made.shape[2:]:  # what copying would be of a smaller input
+            sources = _enlarged(sources, made.shape[2:])
         yield Comparison(
             trial.name,
             TensorImages(made, names),
@@ -242,6 +245,12 @@ def _translations(context: _Context, kind: DataKind) -> Iterator[Comparison]:
             generated_error=partial(error, f"_{trial.side}" if trial.side else ""),
             notes=trial.notes,
         )
+
+
+def _enlarged(images: Tensor, size: torch.Size) -> Tensor:
+    """Images as they travel, of another height and width (bicubic)."""
+    larger = F.interpolate(to_signed(images), size=tuple(size), mode="bicubic")
+    return to_travel(larger.clamp(-1, 1), images.dtype)
 
 
 def _images(context: _Context) -> Iterator[Comparison]:

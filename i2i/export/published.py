@@ -209,6 +209,11 @@ def export_published(checkpoint: Path, folder: Path, *, average: bool | None = N
             f"{path} cannot be exported: generator.upsample is 'resize', but the published "
             f"generators have transposed convolutions only. {_INSTEAD}"
         )
+    if options.upscale > 1:
+        raise CheckpointError(
+            f"{path} cannot be exported: generator.upscale is {options.upscale}, and the published "
+            f"generators make images of the size of their input. {_INSTEAD}"
+        )
     if len(options.data.labels.sets) > 2:
         raise CheckpointError(
             f"{path} cannot be exported: it has learnt the labels of "

@@ -85,7 +85,8 @@ class Translator:
 
     Arguments:
         network: (N, input channels, H, W) -> (N, output channels, H, W), both in -1..1; its
-            attribute `multiple` is the integer that H and W must be divisible by (1 without it).
+            attribute `multiple` is the integer that H and W must be divisible by (1 without it),
+            `upscale` how many times higher and wider results are (likewise).
             With a conditioner, it takes the planes of a condition behind the channels.
         norm: statistics that batch norm uses: "instance", the image's own, or "running" ones.
         dropout: whether dropout stays on, as published pix2pix has it.
@@ -141,6 +142,7 @@ class Translator:
             )
         self.network = inference_copy(network, norm=norm, dropout=dropout).to(device)
         self.multiple = int(getattr(network, "multiple", 1))
+        self.upscale = int(getattr(network, "upscale", 1))
         self.input_channels = input_channels
         self.output_channels = output_channels
         self.dropout = dropout
@@ -187,6 +189,11 @@ class Translator:
             raise OptionsError(
                 f"strength (={strength:g}) mixes results with their inputs, and neither label maps "
                 "nor several inputs can be mixed with images: leave it out."
+            )
+        if self.upscale > 1:
+            raise OptionsError(
+                f"strength (={strength:g}) mixes results with their inputs, which are "
+                f"{self.upscale} times smaller: leave it out."
             )
         if self.input_channels != self.output_channels:
             raise OptionsError(
@@ -239,7 +246,8 @@ class Translator:
 
     @torch.inference_mode()
     def __call__(self, images: Any, domain: Asked = None, labels: Tensor | None = None) -> Any:
-        """Translate one image or several; a result has the form and the size of its input.
+        """Translate one image or several; a result has the form and the size of its input, or
+        `upscale` times that.
 
         Arguments:
             images: one of
@@ -347,7 +355,7 @@ class Translator:
     def result(self, image: LoadedImage, pixels: AnyPixels) -> LoadedImage:
         """What an image has become, with what belongs to it; of label maps with their colours."""
         if self.labels[1] is None:
-            return image._replace(pixels=pixels)
+            return image_file.of_size(image, *pixels.shape[:2])._replace(pixels=pixels)
         return LoadedImage(pixels, palette=(*self.labels[1].colours, (0, 0, 0)))
 
     def _filed(self, filing: Filing, images: Any, domain: Asked, labels: Tensor | None) -> Any:
@@ -578,7 +586,8 @@ class Translator:
 
         Arguments:
             read: returns some rows and columns of the image, (H, W, input channels).
-            write: is given rows and columns of the result once each, (H, W, output channels).
+            write: is given rows and columns of the result once each, (H, W, output channels); it is
+                `upscale` times as high and wide.
             size: height and width of the whole image.
             dtype: of what is read and written: uint8 or uint16.
             progress: called with how many parts are computed and how many there are.
@@ -606,6 +615,7 @@ class Translator:
                 f"{width} x {height} pixels take {on_disk / 2**30:.0f} GiB in '{folder}' (see "
                 "TMPDIR) between the steps, which are not free there"
             )
+        times = self.upscale
         (top, down), (left, across) = (_reflection(n, self.multiple) for n in (height, width))
 
         def padded(region: Region) -> Tensor:
@@ -621,7 +631,7 @@ class Translator:
         def cropped(region: Region, values: Tensor) -> None:
             self._require_finite(values)
             rows, columns = (
-                slice(max(a, first), min(b, first + length))
+                slice(max(a, times * first), min(b, times * (first + length)))
                 for (a, b), first, length in zip(region, (top, left), (height, width), strict=True)
             )
             if rows.start < rows.stop and columns.start < columns.stop:
@@ -631,8 +641,8 @@ class Translator:
                 ]
                 made = (to_bytes(values) if dtype == np.uint8 else _to_words(values)).cpu()
                 write(
-                    slice(rows.start - top, rows.stop - top),
-                    slice(columns.start - left, columns.stop - left),
+                    slice(rows.start - times * top, rows.stop - times * top),
+                    slice(columns.start - times * left, columns.stop - times * left),
                     made.permute(1, 2, 0).numpy().astype(dtype),
                 )
 
@@ -689,7 +699,8 @@ class Translator:
         for part in parts:
             with self._arithmetic():
                 translated.append(self.network(part))
-            expected = (len(part), self.output_channels, *part.shape[-2:])
+            sides = [self.upscale * side for side in part.shape[-2:]]
+            expected = (len(part), self.output_channels, *sides)
             assert translated[-1].shape == expected, f"{translated[-1].shape} is not {expected}"
         return self._cropped(torch.cat(translated), images)
 
@@ -719,7 +730,11 @@ class Translator:
         height, width = images.shape[-2:]
         top, _ = _reflection(height, multiple)
         left, _ = _reflection(width, multiple)
-        return translated[..., top : top + height, left : left + width]
+        rows, columns = (
+            slice(self.upscale * first, self.upscale * (first + length))
+            for first, length in ((top, height), (left, width))
+        )
+        return translated[..., rows, columns]
 
     def _tell(self, text: str) -> None:
         with self._lock:

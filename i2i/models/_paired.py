@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from i2i.core.batch import Pair
@@ -39,7 +40,10 @@ class PairedModel(Model[Pair]):
 
     def generate(self, batch: Pair) -> dict[str, Generated]:
         source, target = batch
-        return {"output": Generated(self.translated(source), target, source, paired=True)}
+        inputs = source
+        if source.shape[2:] != target.shape[2:]:  # what copying would be of a smaller input
+            inputs = F.interpolate(source, size=target.shape[2:], mode="bicubic").clamp(-1, 1)
+        return {"output": Generated(self.translated(source), target, inputs, paired=True)}
 
     def validation_step(self, batch: Pair) -> dict[str, Tensor]:
         source, target = batch

@@ -66,7 +66,8 @@ def weights(options: Options) -> dict[str, float]:
                 raise OptionsError(
                     f"objective.{name} (='auto') must be a number: only of r1 there is a rule."
                 )
-            weight = 0.0002 * options.data.cropped.pixels / options.train.batch_size
+            pixels = options.data.cropped.pixels * options.upscale**2
+            weight = 0.0002 * pixels / options.train.batch_size
         settled[name] = float(weight)
     return settled
 
@@ -106,6 +107,11 @@ def build_model(options: Options) -> Model:
             f"[latent] is for models that make images from noise: {options.model} "
             f"{'needs it' if options.latent is None else 'translates images, so leave it out'}."
         )
+    if options.upscale > 1 and not kind.upscales:
+        raise OptionsError(
+            f"generator.upscale (={options.upscale}) is for models of pairs in which the truth may "
+            f"be larger than the input (pix2pix), not for {options.model}: set it to 1."
+        )
     grows = {
         hasattr(networks(role).find(chosen.network), "grow")
         for role, chosen in options.networks.items()
@@ -128,6 +134,7 @@ def build_model(options: Options) -> Model:
     for name, weight in options.objective.items():
         if weight == "auto":
             (width, height), batch = options.data.cropped, options.train.batch_size
+            width, height = width * options.upscale, height * options.upscale
             model.notices += (
                 f"objective.{name} = {parts.weights[name]:.4g}, which is "
                 f"0.0002 * {width} * {height} / {batch} (size and batch size).",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i2i.core.batch import Pair
@@ -40,7 +41,8 @@ class Pix2Pix(PairedModel):
     just been updated.
 
     Arguments:
-        generator: (N, source channels, H, W) -> (N, target channels, H, W) in -1..1.
+        generator: (N, source channels, H, W) -> (N, target channels, H, W) in -1..1; or, of one
+            that upscales, to images that are so many times as high and wide.
         discriminator: (N, source + target channels, H, W) -> scores of any shape.
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
@@ -56,6 +58,7 @@ class Pix2Pix(PairedModel):
         "generator": ("adversarial", "feature_matching"),
         "discriminator": ("real", "fake", "gradient_penalty", "r1"),
     }
+    upscales = True
 
     def __init__(
         self,
@@ -126,6 +129,9 @@ class Pix2Pix(PairedModel):
 
 
 def _beside(source: Tensor, image: Tensor) -> Tensor:
-    """What a conditional discriminator sees, of one or several images for each source."""
+    """What a conditional discriminator sees, of one or several images for each source; pixels of a
+    source that is smaller are repeated."""
+    if (ratio := image.shape[3] // source.shape[3]) > 1:
+        source = F.interpolate(source, scale_factor=ratio, mode="nearest")
     several = len(image) // len(source)
     return torch.cat([source.repeat(several, 1, 1, 1) if several > 1 else source, image], dim=1)

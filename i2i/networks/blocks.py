@@ -162,6 +162,65 @@ def upsampling(
     raise unknown("upsample", upsample, UPSAMPLINGS)
 
 
+class Enlarging(nn.Module):
+    """The last layers of a generator whose images are larger than what it translates.
+
+    Doublings by `upsampling`, each with a normalisation and a ReLU, and a convolution 7x7 that sees
+    the input beside the features, each of its pixels repeated.
+
+    Args:
+        upscale: how many times wider and higher, a power of 2.
+        in_channels: of the images to translate.
+        channels: of the features.
+        out_channels: of the translations.
+        norm, upsample: as those of the network.
+        adds_input: add the input, its pixels repeated, to what is in -1..1 then; of as many
+            channels as the output.
+
+    Raises:
+        OptionsError: an unknown name; or it is to add an input of other channels.
+    """
+
+    def __init__(
+        self,
+        upscale: int,
+        in_channels: int,
+        channels: int,
+        out_channels: int,
+        *,
+        norm: str,
+        upsample: str,
+        adds_input: bool,
+    ) -> None:
+        super().__init__()
+        if adds_input and in_channels != out_channels:
+            raise OptionsError(
+                f"generator.adds_input (=true) adds an input of {in_channels} channels to a result "
+                f"of {out_channels}: set it to false."
+            )
+        self.adds_input = adds_input
+        layers: list[nn.Module] = []
+        for _ in range(upscale.bit_length() - 1):
+            layers += [
+                upsampling(upsample, channels, channels, kernel_size=4, bias=has_bias(norm)),
+                normalisation(norm, channels),
+                nn.ReLU(inplace=True),
+            ]
+        self.up = nn.Sequential(*layers)
+        self.enlarge = nn.Upsample(scale_factor=upscale, mode="nearest")
+        self.image = nn.Sequential(
+            nn.ReflectionPad2d(3), nn.Conv2d(channels + in_channels, out_channels, 7), nn.Tanh()
+        )
+
+    def forward(self, features: Tensor, images: Tensor) -> Tensor:
+        """Map features (N, channels, H, W) and images (N, in_channels, H, W) to translations
+        (N, out_channels, upscale * H, upscale * W) in -1..1, or a little beyond if it adds the
+        input."""
+        enlarged = self.enlarge(images)
+        made: Tensor = self.image(torch.cat([self.up(features), enlarged], dim=1))
+        return enlarged + made if self.adds_input else made
+
+
 def unknown(option: str, value: str, known: Iterable[str]) -> OptionsError:
     """Return the error that says that `option` cannot be `value`, and what it can be."""
     known = list(known)

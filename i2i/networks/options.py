@@ -11,3 +11,12 @@ Upsample = Annotated[
     Literal["transposed", "resize"],
     "transposed convolutions, or enlarging and a convolution against checkerboard patterns",
 ]
+Upscale = Annotated[
+    Literal[1, 2, 4, 8],
+    "how many times wider and higher what is made is than what is translated (models of pairs)",
+]
+AddsInput = Annotated[
+    bool,
+    "with upscale: what is made is the input, its pixels repeated, and what the network adds; for "
+    "images that are the same but larger, of as many channels",
+]

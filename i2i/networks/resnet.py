@@ -12,7 +12,9 @@ from typing import Annotated, Any
 from torch import Tensor, nn
 
 from i2i.core.registry import register_network
+from i2i.errors import OptionsError
 from i2i.networks.blocks import (
+    Enlarging,
     has_bias,
     normalisation,
     require_at_least,
@@ -20,7 +22,7 @@ from i2i.networks.blocks import (
     upsampling,
 )
 from i2i.networks.checkpointing import Block, Checkpointed
-from i2i.networks.options import Blocks, Norm, Upsample, Width
+from i2i.networks.options import AddsInput, Blocks, Norm, Upsample, Upscale, Width
 
 
 class ResidualBlock(Block):
@@ -71,9 +73,13 @@ class ResNet(Checkpointed):
         norm: "batch", "instance" or "none".
         dropout: drop half of the features inside every block.
         upsample: "transposed" as published, or "resize" against checkerboards (other weight names).
+        upscale: how many times wider and higher the translations are; above 1 the last layers are
+            `Enlarging` instead of a convolution.
+        adds_input: with `upscale`, add the input to them, its pixels repeated.
 
     Attributes:
         multiple: height and width must be multiples of this, 4; of 8 pixels at least.
+        upscale: as above.
 
     Raises:
         OptionsError: an unknown name, or a number that is too small.
@@ -91,6 +97,8 @@ class ResNet(Checkpointed):
         norm: Norm = "batch",
         dropout: Annotated[bool, "drop half of the features inside every block"] = False,
         upsample: Upsample = "transposed",
+        upscale: Upscale = 1,
+        adds_input: AddsInput = False,
     ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
@@ -115,7 +123,21 @@ class ResNet(Checkpointed):
                 normalisation(norm, channels),
                 nn.ReLU(inplace=True),
             ]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
+        self.upscale = upscale
+        if adds_input and upscale == 1:
+            raise OptionsError("generator.adds_input (=true) goes with generator.upscale above 1.")
+        if upscale == 1:
+            layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
+        else:
+            self.enlarging = Enlarging(
+                upscale,
+                in_channels,
+                width,
+                out_channels,
+                norm=norm,
+                upsample=upsample,
+                adds_input=adds_input,
+            )
         self.model = nn.Sequential(*layers)
 
     @staticmethod
@@ -124,10 +146,12 @@ class ResNet(Checkpointed):
         return {"blocks": min(options["blocks"], 6)} if size < 256 else {}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1.
+        """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1, `upscale` times as
+        high and wide.
 
         Raises:
             DataError: H or W is below 8 or not a multiple of 4.
         """
         require_size(images, minimum=8, multiple=self.multiple)
-        return self.run(self.model, images)
+        made = self.run(self.model, images)
+        return made if self.upscale == 1 else self.enlarging(made, images)

@@ -14,7 +14,9 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.registry import register_network
+from i2i.errors import OptionsError
 from i2i.networks.blocks import (
+    Enlarging,
     has_bias,
     normalisation,
     require_at_least,
@@ -22,7 +24,7 @@ from i2i.networks.blocks import (
     upsampling,
 )
 from i2i.networks.checkpointing import Checkpointed
-from i2i.networks.options import Norm, Upsample, Width
+from i2i.networks.options import AddsInput, Norm, Upsample, Upscale, Width
 
 
 class Skip(Checkpointed):
@@ -61,9 +63,13 @@ class UNet(Checkpointed):
             both sides), except the innermost: levels 4 to downs - 2, which are `downs` - 5
             levels. A U-Net of 5 downs or fewer has no such level and hence no dropout.
         upsample: "transposed" as published, or "resize" against checkerboards (other weight names).
+        upscale: how many times wider and higher the translations are; above 1 the outermost level
+            ends with features, and `Enlarging` follows.
+        adds_input: with `upscale`, add the input to them, its pixels repeated.
 
     Attributes:
         multiple: height and width must be multiples of this, 2**downs.
+        upscale: as above.
 
     Raises:
         OptionsError: an unknown name, or a number that is too small.
@@ -81,6 +87,8 @@ class UNet(Checkpointed):
         norm: Norm = "batch",
         dropout: Annotated[bool, "drop half of the features of the decoder's full levels"] = False,
         upsample: Upsample = "transposed",
+        upscale: Upscale = 1,
+        adds_input: AddsInput = False,
     ) -> None:
         super().__init__()
         require_at_least("width", width, 1)
@@ -117,13 +125,23 @@ class UNet(Checkpointed):
             if dropout and level >= 4:
                 layers.append(nn.Dropout(0.5))
             levels = Skip(*layers)
-        outermost = nn.Sequential(
-            down(in_channels, width),
-            levels,
-            nn.ReLU(inplace=True),
-            up(2 * width, out_channels, bias=True),
-            nn.Tanh(),
-        )
+        self.upscale = upscale
+        if adds_input and upscale == 1:
+            raise OptionsError("generator.adds_input (=true) goes with generator.upscale above 1.")
+        if upscale == 1:
+            head = [up(2 * width, out_channels, bias=True), nn.Tanh()]
+        else:
+            head = [up(2 * width, width), normalisation(norm, width), nn.ReLU(inplace=True)]
+            self.enlarging = Enlarging(
+                upscale,
+                in_channels,
+                width,
+                out_channels,
+                norm=norm,
+                upsample=upsample,
+                adds_input=adds_input,
+            )
+        outermost = nn.Sequential(down(in_channels, width), levels, nn.ReLU(inplace=True), *head)
         # The name comes twice because the published outermost level is a module of its own.
         self.model = nn.ModuleDict({"model": outermost})
 
@@ -135,7 +153,8 @@ class UNet(Checkpointed):
         return {"downs": max(2, int(math.log2(size)))}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1.
+        """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1, `upscale` times as
+        high and wide.
 
         Raises:
             DataError: H or W is not a multiple of `multiple`.
@@ -143,4 +162,5 @@ class UNet(Checkpointed):
         require_size(images, minimum=self.multiple, multiple=self.multiple)
         outermost = self.model["model"]
         assert isinstance(outermost, nn.Sequential)
-        return self.run(outermost, images)
+        made = self.run(outermost, images)
+        return made if self.upscale == 1 else self.enlarging(made, images)

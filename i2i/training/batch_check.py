@@ -37,6 +37,7 @@ class BatchCheck:
         columns: its fields that hold labels -> their columns, or None for any number.
         maps: its fields that hold label maps or several inputs -> what is in them.
         model: who learns, by name, for messages.
+        ratio: of pairs, how many times wider and higher the target is.
     """
 
     kind: Any
@@ -44,6 +45,7 @@ class BatchCheck:
     columns: Mapping[str, int | None] = field(default_factory=dict)
     maps: Mapping[str, Held] = field(default_factory=dict)
     model: str = "this model"
+    ratio: int = 1
     _seen: bool = field(default=False, init=False)
 
     @property
@@ -102,14 +104,19 @@ class BatchCheck:
         if len(set(sizes.values())) > 1 or 0 in sizes.values():
             found = ", ".join(f"{count} of {name}" for name, count in sizes.items())
             raise DataError(f"The batch holds {found}: expected as many of each, at least one.")
-        if self.kind is Pair and parts["source"].shape[2:] != parts["target"].shape[2:]:
-            shapes = [tuple(parts[name].shape) for name in ("source", "target")]
-            raise DataError(
-                f"source and target of the batch have the shapes {shapes[0]} and {shapes[1]}: "
-                "expected the same height and width."
-            )
+        if self.kind is Pair:
+            self._require_fitting(parts["source"].shape, parts["target"].shape)
         self._seen = True
         return self.kind(**parts)
+
+    def _require_fitting(self, source: torch.Size, target: torch.Size) -> None:
+        if tuple(self.ratio * side for side in source[2:]) == tuple(target[2:]):
+            return
+        times = "" if self.ratio == 1 else f"; the target {self.ratio} times as high and wide"
+        raise DataError(
+            f"source and target of the batch have the shapes {tuple(source)} and {tuple(target)}: "
+            f"expected the same height and width{times}."
+        )
 
     def _images(
         self,
@@ -172,7 +179,8 @@ def check_for(
     kind = find_kind(model.data)
     if kind.batch is Pair:
         both = {"source": input_channels, "target": output_channels}
-        return BatchCheck(Pair, both, maps=maps, model=name)
+        ratio = int(getattr(model.get_submodule(model.generators[0]), "upscale", 1))
+        return BatchCheck(Pair, both, maps=maps, model=name, ratio=ratio)
     if kind.batch is Unpaired:
         both = {"a": input_channels, "b": output_channels}
         return BatchCheck(Unpaired, both, maps=maps, model=name)

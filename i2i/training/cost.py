@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from i2i.config import Options
+from i2i.core.batch import enlarged
 from i2i.core.model import Model
 from i2i.core.plugins import LoadedPlugins
 from i2i.core.size import AnySize
@@ -197,6 +198,9 @@ def random_batch(options: Options, model: Model, seed: int = 0) -> Any:
     sides = sides_of(options)
     maps = {name: held for name in sides.fields if (held := sides.of(name)) is not None}
     batch = batch._replace(**{name: maps[name].random(getattr(batch, name)) for name in maps})
+    if data.upscale > 1:
+        width = data.upscale * data.cropped.width
+        batch = batch._replace(target=enlarged(batch.target, width))
     return with_references(batch) if model.references else batch
 
 

@@ -198,7 +198,7 @@ def test_help_shows_examples_and_imports_nothing_heavy() -> None:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1] == "set()"
     assert "i2i translate photos/ translated/\n" in shown.stdout
-    assert "INPUT OUTPUT" in shown.stdout
+    assert "INPUT... OUTPUT" in shown.stdout
 
 
 def test_one_image_is_singular(asked: list[Any], photos: Path, tmp_path: Path) -> None:

@@ -119,22 +119,26 @@ class DeviceAugment(nn.Module):
         from kornia.geometry.transform import get_affine_matrix2d, warp_affine
 
         first = next(iter(alike.values()))
-        count, _, height, width = first.shape
         shifts = self._spread(first, self.translation, 2)
-        # Numbers, not a tensor made of them: a device would have to wait for that.
-        middle = [torch.full_like(shifts[:, 0], (length - 1) / 2) for length in (width, height)]
-        transform = get_affine_matrix2d(
-            translations=torch.stack([shifts[:, 0] * width, shifts[:, 1] * height], dim=1),
-            center=torch.stack(middle, dim=1),
-            scale=1 + self._spread(first, self.scale, 1).expand(count, 2),
-            angle=self._spread(first, self.rotation, 1)[:, 0],
-        )[:, :2]
+        scale = 1 + self._spread(first, self.scale, 1).expand(len(first), 2)
+        angle = self._spread(first, self.rotation, 1)[:, 0]
+        transforms: dict[torch.Size, Tensor] = {}  # of images of each size
+        for size in {images.shape[2:] for images in alike.values()}:
+            height, width = size
+            # Numbers, not a tensor made of them: a device would have to wait for that.
+            middle = [torch.full_like(shifts[:, 0], (length - 1) / 2) for length in (width, height)]
+            transforms[size] = get_affine_matrix2d(
+                translations=torch.stack([shifts[:, 0] * width, shifts[:, 1] * height], dim=1),
+                center=torch.stack(middle, dim=1),
+                scale=scale,
+                angle=angle,
+            )[:, :2]
 
         def moved(images: Tensor, *, mixing: bool) -> Tensor:
             result: Tensor = warp_affine(
                 images,
-                transform,
-                (height, width),
+                transforms[images.shape[2:]],
+                (images.shape[2], images.shape[3]),
                 mode="bilinear" if mixing else "nearest",
                 padding_mode="reflection",
             )

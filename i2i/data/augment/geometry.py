@@ -8,8 +8,9 @@ this package.
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -77,6 +78,8 @@ class JointGeometry:
         transforms: What comes after all that: (seed, position, images, their sides) -> images.
         nearest: The sides ("A", "B", or inputs of one: "A.parts.mask") whose images are label maps,
             of which pixels are not mixed.
+        ratios: Side -> how many times wider and higher its images are than the others, and are
+            cut, at the same place.
 
     Raises:
         OptionsError: `resize` is an unknown word.
@@ -91,6 +94,7 @@ class JointGeometry:
         flip: bool = True,
         transforms: UserTransforms | None = None,
         nearest: Collection[str] = (),
+        ratios: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         if resize not in get_args(Resize):
             raise OptionsError(
@@ -103,30 +107,47 @@ class JointGeometry:
         self.flip = flip
         self.transforms = transforms
         self.nearest = nearest
+        self.ratios = dict(ratios)
         crop = A.RandomCrop if random_crop else A.CenterCrop
         self._crop = crop(*self.crop_size.shape)
         self._mirror = A.HorizontalFlip(p=0.5 if flip else 0.0)
 
     def __call__(self, seed: int, position: int, *images: Pixels) -> tuple[Pixels, ...]:
-        """Transform images (H, W, C) uint8 of equal H and W to those of the crop.
+        """Transform images (H, W, C) uint8 of equal H and W, but for `ratios`, to those of the
+        crop.
 
         All that is random follows from (seed, position).
         """
         return self.cut(seed, position, *self.resize_all(*images))
 
     def resize_all(self, *images: Pixels, sides: Sequence[str] = "AB") -> tuple[Pixels, ...]:
-        """The part in which nothing is random: images as they are just before the crop."""
-        assert len({image.shape[:2] for image in images}) == 1, "sizes differ"
-        height, width = self.resized(*images[0].shape[:2])
-        return self._resized(images, height, width, sides)
+        """The part in which nothing is random: images as they are just before the crop.
+
+        Of those that are larger, the pixels that belong to one of the others are channels of it
+        (`folded`), so that all are (H, W, C) of equal H and W.
+        """
+        shapes = {
+            (image.shape[0] // ratio, image.shape[1] // ratio)
+            for image, ratio in zip(images, self._ratios(sides), strict=False)
+        }
+        assert len(shapes) == 1, "sizes differ"
+        height, width = self.resized(*shapes.pop())
+        resized = self._resized(images, height, width, sides)
+        return tuple(map(folded, resized, self._ratios(sides))) if self.ratios else resized
+
+    def _ratios(self, sides: Sequence[str]) -> list[int]:
+        return [self.ratios.get(side, 1) for side in sides]
 
     def _resized(
         self, images: tuple[Pixels, ...], height: int, width: int, sides: Sequence[str]
     ) -> tuple[Pixels, ...]:
         return tuple(
-            resize_pixels(image, height, width, nearest=side in self.nearest)
-            for image, side in zip(images, sides, strict=False)
+            resize_pixels(image, ratio * height, ratio * width, nearest=side in self.nearest)
+            for image, side, ratio in zip(images, sides, self._ratios(sides), strict=False)
         )
+
+    def _unfolded(self, images: tuple[Pixels, ...], sides: Sequence[str]) -> tuple[Pixels, ...]:
+        return tuple(map(unfolded, images, self._ratios(sides))) if self.ratios else images
 
     def cut(
         self, seed: int, position: int, *resized: Pixels, sides: Sequence[str] = "AB"
@@ -143,7 +164,8 @@ class JointGeometry:
     ) -> tuple[Pixels, ...]:
         height, width = resized[0].shape[:2]
         if not self.flip and (height, width) == self.crop_size.shape:
-            return resized  # to draw nothing would take longer than to read a small image
+            # To draw nothing would take longer than to read a small image.
+            return self._unfolded(resized, sides)
         generator = np.random.default_rng((seed, _STREAM, position))
         # Each draws from a seed of its own: else every crop from the left, say, would be mirrored.
         # The first number is that of an A.Compose of the two. It would give the same images, but
@@ -154,6 +176,7 @@ class JointGeometry:
         where = self._crop.get_params_dependent_on_data({"shape": (height, width)}, {})
         left, top, right, bottom = where["crop_coords"]
         cropped = tuple(image[top:bottom, left:right] for image in resized)
+        cropped = self._unfolded(cropped, sides)
         return tuple(map(_mirrored, cropped)) if self._mirror.should_apply() else cropped
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
@@ -187,7 +210,7 @@ class ResizedCrop(JointGeometry):
         if generator.random() < 0.5:
             top, left, height, width = self._part(generator, *resized[0].shape[:2])
             resized = tuple(image[top : top + height, left : left + width] for image in resized)
-        parts = tuple(map(np.ascontiguousarray, resized))
+        parts = tuple(map(np.ascontiguousarray, self._unfolded(resized, sides)))
         cropped = self._resized(parts, *self.crop_size.shape, sides)
         return tuple(map(_mirrored, cropped) if self.flip and generator.random() < 0.5 else cropped)
 
@@ -206,12 +229,39 @@ class ResizedCrop(JointGeometry):
 
 
 def evaluation_geometry(
-    crop_size: AnySize = 256, resize: Resize = "stretch", nearest: Collection[str] = ()
+    crop_size: AnySize = 256,
+    resize: Resize = "stretch",
+    nearest: Collection[str] = (),
+    ratios: Mapping[str, int] = MappingProxyType({}),
 ) -> JointGeometry:
     """Return the geometry of validation: loaded at `crop_size`, nothing random, centre crop."""
     return JointGeometry(
-        crop_size, crop_size, resize, random_crop=False, flip=False, nearest=nearest
+        crop_size,
+        crop_size,
+        resize,
+        random_crop=False,
+        flip=False,
+        nearest=nearest,
+        ratios=ratios,
     )
+
+
+def folded(pixels: Pixels, ratio: int) -> Pixels:
+    """(ratio * H, ratio * W, C) as (H, W, ratio * ratio * C)."""
+    if ratio == 1:
+        return pixels
+    height, width, channels = pixels.shape
+    blocks = pixels.reshape(height // ratio, ratio, width // ratio, ratio, channels)
+    return blocks.transpose(0, 2, 1, 3, 4).reshape(height // ratio, width // ratio, -1)
+
+
+def unfolded(pixels: Pixels, ratio: int) -> Pixels:
+    """The inverse of `folded`."""
+    if ratio == 1:
+        return pixels
+    height, width, channels = pixels.shape
+    blocks = pixels.reshape(height, width, ratio, ratio, channels // ratio**2)
+    return blocks.transpose(0, 2, 1, 3, 4).reshape(ratio * height, ratio * width, -1)
 
 
 def _mirrored(pixels: Pixels) -> Pixels:

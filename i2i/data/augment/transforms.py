@@ -56,6 +56,8 @@ class UserTransforms:
         labels: those that are label maps, which only geometry changes, without mixing pixels.
         types: of the values of those that are not uint8, as they travel (`i2i.core.scale`).
             Transforms see them as floating point in 0..1.
+        ratios: of those that are larger than the others, how many times; nothing can move them
+            alike.
 
     Raises:
         OptionsError: a name or an argument is unknown, a value is not one, a transform changes the
@@ -71,12 +73,20 @@ class UserTransforms:
         paired: bool,
         labels: Mapping[str, LabelMaps] = MappingProxyType({}),
         types: Mapping[str, np.dtype[Any]] = MappingProxyType({}),
+        ratios: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.labels = frozenset(labels)
         self.steps = [
             _step(each, f"data.transforms.{number}", size, channels, paired, labels, types)
             for number, each in enumerate(chosen)
         ]
+        for number, step in enumerate(self.steps):
+            if ratios and step.geometric:
+                raise OptionsError(
+                    f"data.transforms.{number} ({chosen[number].name}) moves pixels, which it "
+                    "cannot do alike in images of two sizes (generator.upscale): leave it out, "
+                    "or take those of [data.augment]."
+                )
 
     def __call__(
         self, seed: int, position: int, images: tuple[Pixels, ...], sides: Sequence[str]
@@ -182,7 +192,7 @@ def _step(
         )
     if paired and geometric and len(sides) < len(channels):
         raise OptionsError(
-            f"{where}.on (={chosen.on!r}): {chosen.name} moves pixels, and all images of a pair "
+            f"{where}.on (={chosen.on!r}): {chosen.name} moves pixels, and both images of a pair "
             "must move alike: on = 'both'."
         )
     if paired and not geometric and chosen.on == "both":
@@ -240,7 +250,7 @@ def _try(
     if made.shape != image.shape or made.dtype != image.dtype:
         raise OptionsError(
             f"{where} ({chosen.name}) makes {made.dtype} of the shape {made.shape} of an image of "
-            f"the shape {shape} and the type {image.dtype}: take one that keeps both."
+            f"the shape {shape} and the type {image.dtype}: take one that keeps the size and the type."
         )
 
 

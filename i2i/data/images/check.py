@@ -6,10 +6,11 @@ modification has changed; bad ones are looked at every time, since what is mende
 disk) need not show in the file.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from i2i.core.progress import progress
 from i2i.data.images.facts_cache import Memory
@@ -100,9 +101,13 @@ def check_images(
 
 
 def usable_pairs(
-    pairs: Sequence[PairFiles], checked: CheckResult, *, skip_bad: bool = False
+    pairs: Sequence[PairFiles],
+    checked: CheckResult,
+    *,
+    skip_bad: bool = False,
+    ratios: Mapping[str, int] = MappingProxyType({}),
 ) -> list[PairFiles]:
-    """Return the pairs that can be trained on.
+    """Return the pairs that can be trained on; for `ratios` see `mismatch`.
 
     Raises:
         DataError: images are unreadable, or the two of a pair differ in size (side by side: the
@@ -110,7 +115,7 @@ def usable_pairs(
     """
     files = [path for pair in pairs for path in pair.files]
     unreadable = [f"{path}: {checked.bad[path]}" for path in files if path in checked.bad]
-    mismatched = {pair: why for pair in pairs if (why := mismatch(pair, checked))}
+    mismatched = {pair: why for pair in pairs if (why := mismatch(pair, checked, ratios))}
     if not skip_bad and (unreadable or mismatched):
         parts = []
         if unreadable:
@@ -150,13 +155,49 @@ def usable_images(
     return [path for path in paths if path not in checked.bad]
 
 
-def mismatch(pair: PairFiles, checked: CheckResult) -> str:
-    """Say why the images of a pair do not fit on each other; "" where they do."""
+def mismatch(
+    pair: PairFiles,
+    checked: CheckResult,
+    ratios: Mapping[str, int] = MappingProxyType({}),
+) -> str:
+    """Say why the images of a pair do not fit on each other; "" where they do.
+
+    Arguments:
+        pair, checked: the files, and their sizes.
+        ratios: side -> how many times wider and higher it has to be than the other; none: as large.
+    """
     a = checked.sizes.get(pair.a)
-    if a and pair.b is None and a[0] % 2:
-        return f"{pair.a}: two halves side by side cannot have the odd width {a[0]} ({a[0]}x{a[1]})"
-    for other in pair.files[1:]:
-        b = checked.sizes.get(other)
-        if a and b and a != b:
-            return f"{pair.a} is {a[0]}x{a[1]}, {other} is {b[0]}x{b[1]}"
+    if a and pair.b is None:
+        if ratios:
+            return f"{pair.a}: two halves side by side cannot be of two sizes"
+        width, height = a
+        if width % 2:
+            size = f"{width} ({width}x{height})"
+            return f"{pair.a}: two halves side by side cannot have the odd width {size}"
+    for path in pair.files[1:]:
+        b = checked.sizes.get(path)
+        if not a or not b:
+            continue
+        of_inputs = path != pair.b  # which are as large as what is translated
+        if why := unequal(a, b, [ratios.get("A", 1), 1 if of_inputs else ratios.get("B", 1)]):
+            said = f" ({why})" if ratios else ""
+            return f"{pair.a} is {a[0]}x{a[1]}, {path} is {b[0]}x{b[1]}{said}"
     return ""
+
+
+def unequal(one: tuple[int, int], other: tuple[int, int], ratios: Sequence[int]) -> str:
+    """Say what two sizes must be that do not fit on each other; "" where they do.
+
+    Arguments:
+        one, other: width and height.
+        ratios: how many times wider and higher than a third each has to be.
+    """
+    first, second = ratios
+    if all(a * second == b * first for a, b in zip(one, other, strict=True)):
+        return ""
+    if first == second:
+        return "the two images of a pair must have the same size"
+    return (
+        f"with generator.upscale = {max(ratios)} the truth must be {max(ratios)} times as wide and "
+        "high as the input"
+    )

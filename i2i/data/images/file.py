@@ -215,6 +215,15 @@ def resize(loaded: LoadedImage, size: AnySize) -> LoadedImage:
     return loaded._replace(pixels=rounded(np.dstack(colours)), alpha=rounded(new * most))
 
 
+def of_size(loaded: LoadedImage, height: int, width: int) -> LoadedImage:
+    """What belongs to an image beside its pixels, for pixels of another size: its transparency is
+    resized (bicubic)."""
+    if loaded.alpha is None or loaded.alpha.shape == (height, width):
+        return loaded
+    alpha = LoadedImage(loaded.alpha[:, :, None])
+    return loaded._replace(alpha=resize(alpha, (width, height)).pixels[:, :, 0])
+
+
 def to_image(loaded: LoadedImage) -> Image.Image:
     """Return a Pillow image, which has 8 bits unless it is grey and opaque.
 

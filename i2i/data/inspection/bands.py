@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from i2i.config import Data
@@ -20,10 +20,12 @@ class Meant:
     Attributes:
         as_filed: those whose values are used as they are.
         labels: those that are label maps.
+        ratios: side -> how many times larger than the other it is meant to be.
     """
 
     as_filed: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
+    ratios: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rules: Data | None) -> "Meant":
@@ -33,6 +35,7 @@ class Meant:
         return cls(
             frozenset(name for name, part in held.items() if part.as_filed),
             frozenset(name for name, part in held.items() if part.labels is not None),
+            rules.ratios(rules.letters(both_ways=False)),
         )
 
     @property

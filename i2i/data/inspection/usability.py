@@ -84,14 +84,18 @@ def usability_findings(
     plain = plain_part(survey, meant)
     findings += [each for each in narrow_findings(plain, checked) if each.severity == "error"]
     unequal = {
-        pair: why for _, pairs in survey.pairs for pair in pairs if (why := mismatch(pair, checked))
+        pair: why
+        for _, pairs in survey.pairs
+        for pair in pairs
+        if (why := mismatch(pair, checked, meant.ratios))
     }
     if unequal:
         findings.append(
             Finding(
                 "mismatched",
                 "error",
-                f"{len(unequal)} pairs are of unequal size.",
+                f"{len(unequal)} pairs are of {'other' if meant.ratios else 'unequal'} size"
+                f"{'s than the recipe wants' if meant.ratios else ''}.",
                 tuple(pair.files for pair in unequal),
                 tuple(unequal.values()),
                 "Make those of a pair equally large, or train with --skip-bad.",

@@ -19,7 +19,7 @@ from i2i.core.registry import register_data_kind
 from i2i.core.sides import Fields
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
-from i2i.data.images.check import CheckResult, mismatch, usable_pairs
+from i2i.data.images.check import CheckResult, mismatch, unequal, usable_pairs
 from i2i.data.images.values import require_full_range
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
 from i2i.data.kinds.division import Division, beside
@@ -151,18 +151,20 @@ class Paired(DataKind):
             f"data: {root} ({found.layout}), {counted(len(train), 'pair', 'pairs')} to train on, "
             f"{len(validation)} to validate with ({divided.how})"
         )
+        letters = data.letters(both_ways=False)
         common: dict[str, Any] = {
             "direction": data.direction,
             "readers": (reading["A"], reading["B"]),
             "seed": options.train.seed,
         }
-        letters = data.letters(both_ways=False)
         images = PairedImages(
             train, geometry(data, letters=letters, paired=True), shuffle=True, **common
         )
         keep_decoded(images, _files(train), data, *images.readers)
         parts = {"train": train, "val": validation, "test": test}
-        evaluation = evaluation_geometry(data.crop_size, data.resize, label_sides(data))
+        evaluation = evaluation_geometry(
+            data.crop_size, data.resize, label_sides(data), data.ratios(letters)
+        )
         return Source(
             train=images,
             validation=PairedImages(validation, evaluation, **common),
@@ -323,7 +325,8 @@ def _usable(
     ]
     checked.update_as_filed(as_filed)
     found = found.as_filed(as_filed)
-    usable = usable_pairs(pairs, found, skip_bad=data.skip_bad)
+    ratios = data.ratios(data.letters(both_ways=False))
+    usable = usable_pairs(pairs, found, skip_bad=data.skip_bad, ratios=ratios)
     for reader, paths, half in _read_by(usable, readers):
         if reader.plain:
             require_full_range(paths, checked.looks)
@@ -331,7 +334,7 @@ def _usable(
             reader.require_known(paths, half)
     why = {
         pair.a: next((found.bad[path] for path in pair.files if path in found.bad), "")
-        or mismatch(pair, found)
+        or mismatch(pair, found, ratios)
         for pair in pairs
     }
     left_out({path: reason for path, reason in why.items() if reason}, len(pairs))
@@ -421,11 +424,11 @@ class PairedImages(Dataset[Pair], Decoding):
             reader.read_all(_of_side(files, letter, len(reader.parts)))
             for reader, letter in zip(self.readers, "AB", strict=True)
         )
-        if a[0].shape[:2] != b[0].shape[:2]:
+        (down, across), (high, wide) = a[0].shape[:2], b[0].shape[:2]
+        ratios = [self.geometry.ratios.get(letter, 1) for letter in "AB"]
+        if why := unequal((across, down), (wide, high), ratios):
             raise DataError(
-                f"'{files.a}' is {a[0].shape[1]}x{a[0].shape[0]} and '{files.b}' is "
-                f"{b[0].shape[1]}x{b[0].shape[0]}; the two images of a pair must have the same "
-                "size."
+                f"'{files.a}' is {across}x{down} and '{files.b}' is {wide}x{high}; {why}."
             )
         return (*a, *b)
 

@@ -116,7 +116,7 @@ def geometry(data: Data, *, letters: str = "A", paired: bool = False) -> JointGe
     Raises:
         OptionsError: a transform of the recipe is not one.
     """
-    chosen = data.transforms
+    chosen, ratios = data.transforms, data.ratios(letters)
     held = list(_held(data, letters))
     maps = {name: each.labels for name, each in held if each.labels is not None}
     transforms = None
@@ -128,12 +128,16 @@ def geometry(data: Data, *, letters: str = "A", paired: bool = False) -> JointGe
             paired=paired,
             labels=maps,
             types={name: each.travels for name, each in held},
+            ratios=ratios,
         )
     sizes = data.load_size, data.crop_size, data.resize
     nearest = frozenset(maps)
     if data.crop == "random resized":
-        return ResizedCrop(*sizes, flip=data.flip, transforms=transforms, nearest=nearest)
-    return JointGeometry(*sizes, data.crop == "random", data.flip, transforms, nearest)
+        return ResizedCrop(
+            *sizes, flip=data.flip, transforms=transforms, nearest=nearest, ratios=ratios
+        )
+    random_crop = data.crop == "random"
+    return JointGeometry(*sizes, random_crop, data.flip, transforms, nearest, ratios)
 
 
 def label_sides(data: Data) -> frozenset[str]:

@@ -99,6 +99,13 @@ class Description:
     i2i: str = __version__
     written: str = ""
 
+    @property
+    def upscale(self) -> int:
+        """How many times higher and wider results are, as the options of the generator say."""
+        table = self.options.get("generator")
+        told = table.get("upscale", 1) if isinstance(table, dict) else 1
+        return told if type(told) is int and told > 0 else 1
+
     def to_metadata(self) -> dict[str, str]:
         """Return the entries of the metadata."""
         entries = asdict(self) | {"padding": PADDING}

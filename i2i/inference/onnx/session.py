@@ -36,6 +36,7 @@ class ExportedNetwork(nn.Module):
     Attributes:
         description: what the file says of itself.
         multiple: height and width must be multiples of this.
+        upscale: how many times higher and wider results are.
 
     Raises:
         CheckpointError: the file is missing, broken, or not written by i2i.
@@ -43,6 +44,7 @@ class ExportedNetwork(nn.Module):
     """
 
     multiple: int
+    upscale: int
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         super().__init__()
@@ -58,6 +60,7 @@ class ExportedNetwork(nn.Module):
             raise CheckpointError(f"{path} cannot be read as an ONNX file: {why}") from error
         self.description = Description.from_metadata(metadata, path)
         self.multiple = self.description.multiple
+        self.upscale = self.description.upscale
         self._path = path
         ends = [each.name for each in self._session.get_inputs()]
         ends += [each.name for each in self._session.get_outputs()]

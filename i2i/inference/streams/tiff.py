@@ -8,6 +8,7 @@ import numpy as np
 
 from i2i.core.text import counted
 from i2i.data.images.file import AnyPixels
+from i2i.data.images.formats.tiff import rescaled
 from i2i.data.images.tiff_windows import TiffWindows, is_larger_than, write_tiled
 from i2i.errors import DataError, OptionsError
 from i2i.inference.streams.stream import Stream, StreamOptions
@@ -45,7 +46,13 @@ class LargeTiffs(Stream):
                     f"and the network takes {seen}."
                 )
             copies_alpha = seen < layout.bands
-            shape = (layout.height, layout.width, made)
+            times = translator.upscale
+            if copies_alpha and times > 1:
+                raise DataError(
+                    f"'{source}' cannot be used: its transparency would have to be enlarged: save "
+                    "it without."
+                )
+            shape = (times * layout.height, times * layout.width, made)
             file.truncate(math.prod(shape) * layout.dtype.itemsize)
             result = np.memmap(file, layout.dtype, "r+", shape=shape)
 
@@ -63,12 +70,17 @@ class LargeTiffs(Stream):
                 translator.stream(
                     lambda rows, columns: image.read(rows, columns)[:, :, :seen],
                     write,
-                    shape[:2],
+                    (layout.height, layout.width),
                     layout.dtype,
                     how.progress,
                 )
             except OptionsError as error:
                 raise DataError(f"'{source}' cannot be used: {error}") from error
             has_alpha = copies_alpha or (layout.has_alpha and made == layout.bands)
-            write_tiled(target, written, layout, made + copies_alpha, has_alpha=has_alpha)
+            like = layout._replace(
+                height=shape[0],
+                width=shape[1],
+                tags=tuple(rescaled(layout.tags, times, times)),
+            )
+            write_tiled(target, written, like, made + copies_alpha, has_alpha=has_alpha)
         return (f"{source}: {layout.width} x {layout.height} pixels, part after part",)

@@ -97,6 +97,10 @@ def translated(
         raise DataError(
             f"'{source}' cannot be used: a volume is neither resized (--size) nor halved (--side)."
         )
+    if translator.upscale > 1:
+        raise DataError(
+            f"'{source}' cannot be used: this network enlarges images, and a volume keeps its size."
+        )
     cut = translator.cut
     try:
         window = window_of(values, cut.window)
