@@ -17,8 +17,8 @@ from i2i.core.label_maps import LabelMaps
 from i2i.core.labels import Asked
 from i2i.core.model import Model
 from i2i.core.plugins import require_plugins
-from i2i.core.signals import read_direction, with_sides
 from i2i.core.sides import Held
+from i2i.core.signals import read_direction, with_sides
 from i2i.data.kinds import find_kind
 from i2i.data.kinds.splits import SIDES, sides_of_checkpoint
 from i2i.data.sides import sides_of

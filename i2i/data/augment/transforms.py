@@ -250,7 +250,8 @@ def _try(
     if made.shape != image.shape or made.dtype != image.dtype:
         raise OptionsError(
             f"{where} ({chosen.name}) makes {made.dtype} of the shape {made.shape} of an image of "
-            f"the shape {shape} and the type {image.dtype}: take one that keeps the size and the type."
+            f"the shape {shape} and the type {image.dtype}: take one that keeps the size and the "
+            "type."
         )
 
 

@@ -80,15 +80,28 @@ class Paired(DataKind):
         usual=400,
     )
 
-    def find(
-        self, root: Path, split: str, *, drop_orphans: bool = False, roots: Roots = NO_ROOTS
-    ) -> PairedFolder:
-        """The pairs of a split: "train", "val" or "test"; see `find_pairs`. `roots` are told where
-        there are several inputs.
+    def find(self, root: Path, split: str, *, drop_orphans: bool = False) -> PairedFolder:
+        """The pairs of a split: "train", "val" or "test"; see `find_pairs`.
 
         Raises:
             DataError: there are none, or images have no partner and are not to be dropped.
         """
+        return find_pairs(root, split, drop_orphans=drop_orphans)
+
+    def _find(
+        self, root: Path, split: str, *, drop_orphans: bool = False, roots: Roots = NO_ROOTS
+    ) -> PairedFolder:
+        """`find`, also of several inputs.
+
+        Raises:
+            OptionsError: this kind finds its pairs in another way.
+        """
+        if not any(roots):
+            return self.find(root, split, drop_orphans=drop_orphans)
+        if type(self).find is not Paired.find:
+            raise OptionsError(
+                f"data.A.roots: {self.name} data has one input of each scene: leave them out."
+            )
         return find_pairs(root, split, drop_orphans=drop_orphans, roots=roots)
 
     def has_split(self, root: Path, split: str) -> bool:
@@ -99,12 +112,12 @@ class Paired(DataKind):
         """All pairs, in whichever folders of splits they lie, or in none.
 
         Raises:
-            DataError: as `find`, whose arguments `how` are.
+            DataError: as `find`; `how` are arguments of `_find`.
         """
         splits = [split for split in SPLITS if self.has_split(root, split)]
         if not splits:
             return find_loose_pairs(root, **how)
-        parts = [self.find(root, split, **how) for split in splits]
+        parts = [self._find(root, split, **how) for split in splits]
         return PairedFolder(
             ", ".join(dict.fromkeys(part.layout for part in parts)),
             tuple({pair.a: pair for part in parts for pair in part.pairs}.values()),
@@ -116,7 +129,7 @@ class Paired(DataKind):
         root = find_root(options.data.root, self.name)
         how = _roots(options.data)
         if self.has_split(root, "train"):
-            pairs = self.find(root, "train", drop_orphans=True, **how).pairs
+            pairs = self._find(root, "train", drop_orphans=True, **how).pairs
         else:
             pairs = self.everything(root, drop_orphans=True, **how).pairs
         found: dict[str, Sequence[tuple[Path, int | None]]] = {
@@ -187,14 +200,14 @@ class Paired(DataKind):
         self, root: Path, division: Division, **how: Any
     ) -> tuple[PairedFolder, list[Sequence[PairFiles]]]:
         """What was found first, and the pairs of all splits, or all of them as one; `how` are
-        arguments of `find`."""
+        arguments of `_find`."""
         if division.pooled:
             found = self.everything(root, **how)
             return found, [found.pairs]
-        found = self.find(root, "train", **how)
+        found = self._find(root, "train", **how)
         held: Sequence[PairFiles] = ()
         if self.has_split(root, "val"):
-            held = self.find(root, "val", **how).pairs
+            held = self._find(root, "val", **how).pairs
         return found, [found.pairs, held, self._tested(root, held, **how)]
 
     def _tested(
@@ -204,7 +217,7 @@ class Paired(DataKind):
         with them."""
         with contextlib.suppress(DataError):
             if self.has_split(root, "test"):
-                found = self.find(root, "test", **{**how, "drop_orphans": True}).pairs
+                found = self._find(root, "test", **{**how, "drop_orphans": True}).pairs
                 return beside(found, validation)
         return []
 
@@ -248,7 +261,7 @@ class Paired(DataKind):
     def _survey_split(self, found: Survey, split: str, how: Mapping[str, Roots]) -> Survey:
         if split != "train" and not self.has_split(found.root, split):
             return found.without(split)
-        folder = self.find(found.root, split, drop_orphans=True, **how)
+        folder = self._find(found.root, split, drop_orphans=True, **how)
         if split == "test" and found.validates_with(pair.a for pair in folder.pairs):
             return found
         orphans = found.orphans + folder.orphans_a + folder.orphans_b
