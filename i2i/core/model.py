@@ -82,7 +82,8 @@ class Generated(NamedTuple):
 
     `references` are real images of the kind that `outputs` should be: the very same ones if
     `paired`, any ones if not. `inputs` are what was translated; `labels` (N, L), 0 or 1, what the
-    outputs were asked to be.
+    outputs were asked to be. `again` are other outputs for the same inputs, of models that have
+    several answers, by other noise.
     """
 
     outputs: Tensor
@@ -90,6 +91,7 @@ class Generated(NamedTuple):
     inputs: Tensor | None = None
     paired: bool = False
     labels: Tensor | None = None
+    again: Tensor | None = None
 
 
 Turn = tuple[str, Loss]

@@ -26,6 +26,27 @@ GRID_IMAGES = 32
 SMALLEST_GRID = 32
 """Height and width below which there are too few frequencies for `grid`."""
 
+FINE = (1 / 8, 1 / 4)
+"""Frequencies of fine detail, in periods per pixel. Above them is much noise, of cameras and of
+JPEG, which a good generator leaves out as well."""
+
+COLOURS = 3
+"""Channels of images whose colours are compared: red, green and blue."""
+
+DIRECTIONS = (
+    (1.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0),
+    (0.0, 0.0, 1.0),
+    (1.0, 1.0, 1.0),
+    (1.0, -1.0, 0.0),
+    (0.0, 1.0, -1.0),
+    (-1.0, 0.0, 1.0),
+)
+"""Directions in the cube of red, green and blue along which colours are compared."""
+
+QUANTILES = 256
+"""Points of a distribution of colours that are compared."""
+
 ROUNDING = (2 / 255) ** 2 / 12
 """Variance of what rounding to bytes adds to pixels in -1..1."""
 
@@ -98,6 +119,81 @@ def contrast(outputs: Tensor, references: Tensor) -> Tensor:
     return spreads[0] / spreads[1].clamp_min(EPSILON)
 
 
+def detail(outputs: Tensor, references: Tensor) -> Tensor:
+    """Return how much fine detail the outputs have, where real images give 1.
+
+    The geometric mean of the amplitudes at frequencies of an eighth to a quarter of a period per
+    pixel, over the same of the references. Gaussian blur of deviation s pixels multiplies the
+    amplitude at frequency f by exp(-2 (pi s f)^2). Since the mean is a geometric one, dots, which
+    fill few frequencies, do not make up for blur.
+
+    Arguments:
+        outputs, references: of at least 32 x 32 pixels.
+    """
+    return ((_fine(outputs) - _fine(references)) / 2).exp()
+
+
+def hue(outputs: Tensor, originals: Tensor) -> Tensor:
+    """Return how much more the colours of outputs are like those of their own originals than like
+    those of others, -2..2.
+
+    Of what differs from grey, the cosine between all outputs and their originals, less the mean of
+    that between outputs and any other originals. 0 for colours that have nothing to do with the
+    original, such as a tint of all outputs; below 0 if blue comes out yellow and yellow blue.
+
+    Arguments:
+        outputs, originals: (N, 3, H, W), at least two, one output for each original.
+    """
+    made, own = _chroma(outputs), _chroma(originals)
+    length = (made.square().sum() * own.square().sum()).sqrt().clamp_min(EPSILON)
+    count = len(made)
+    each = (made * own).sum()
+    others = (made.sum(0) @ own.sum(0) - each) / (count - 1)
+    return (each - others) / length
+
+
+def palette_distance(outputs: Tensor, references: Tensor) -> Tensor:
+    """Return how far the colours of two sets are from each other, wherever they are in the images.
+
+    The Wasserstein distance of the colours in thumbnails along a direction in the cube of colours,
+    a mean over `DIRECTIONS`: 0 to about 2, where 1 is from black to grey.
+
+    Arguments:
+        outputs, references: (N, 3, H, W), as many as there are.
+    """
+    return (_quantiles(outputs) - _quantiles(references)).abs().mean()
+
+
+def structure(outputs: Tensor, inputs: Tensor) -> Tensor:
+    """Return how much more the edges of outputs are where those of their own inputs are than where
+    those of other inputs are, -2..2.
+
+    Pearson's correlation of how strong the edges are in each of 16 x 16 fields, of an output and
+    its input, less the mean of that of an output and any other input. 0 for outputs that have
+    nothing to do with their inputs.
+
+    Arguments:
+        outputs, inputs: at least two, one output for each input.
+    """
+    alike = _edges(outputs) @ _edges(inputs).T
+    count = len(alike)
+    own = alike.diagonal().sum()
+    others: Tensor = (alike.sum() - own) / (count * (count - 1))
+    return own / count - others
+
+
+def answer_distance(outputs: Tensor, again: Tensor) -> Tensor:
+    """Return how far two outputs for the same input are from each other, where those for different
+    inputs are at 1.
+
+    Arguments:
+        outputs, again: at least two each, of the same inputs.
+    """
+    outputs, again = _shrunk(outputs, COPY_SIDE), _shrunk(again, COPY_SIDE)
+    other = (outputs - outputs.roll(1, 0)).abs().mean()
+    return (outputs - again).abs().mean() / other.clamp_min(EPSILON)
+
+
 def grid(outputs: Tensor, references: Tensor) -> Tensor:
     """Return how far a periodic pattern stands out of the outputs, where real images give 1.
 
@@ -122,13 +218,8 @@ def _prominence(images: Tensor) -> Tensor:
 
     Periods of 2 and 4 come first, so that sets of images of different sizes can be compared.
     """
-    side = min(images.shape[-2:]) // 8 * 8
-    images = images[:GRID_IMAGES, :, :side, :side].float()
-    window = torch.hann_window(side, periodic=True, device=images.device)
-    window = window[:, None] * window
-    mean = (images * window).sum(dim=(2, 3), keepdim=True) / window.sum()
-    spectrum = torch.fft.fft2((images - mean) * window).abs().square().mean(dim=(0, 1))
-    spectrum = spectrum + ROUNDING * window.square().sum()
+    spectrum = _spectrum(images)
+    side = len(spectrum)
     # Frequencies in units of 1/8 of the sampling rate; the other half of the plane is the same.
     known = [(down, right) for down in range(5) for right in range(-3, 5) if down or right > 0]
     coarse = [each for each in known if not (each[0] % 2 or each[1] % 2)]
@@ -143,6 +234,50 @@ def _prominence(images: Tensor) -> Tensor:
     return peaks / level
 
 
+def _spectrum(images: Tensor) -> Tensor:
+    """The power at each frequency of a square, a mean over images and channels."""
+    side = min(images.shape[-2:]) // 8 * 8
+    images = images[:GRID_IMAGES, :, :side, :side].float()
+    window = torch.hann_window(side, periodic=True, device=images.device)
+    window = window[:, None] * window
+    mean = (images * window).sum(dim=(2, 3), keepdim=True) / window.sum()
+    spectrum = torch.fft.fft2((images - mean) * window).abs().square().mean(dim=(0, 1))
+    power: Tensor = spectrum / window.square().sum() + ROUNDING
+    return power
+
+
+def _fine(images: Tensor) -> Tensor:
+    """The mean logarithm of the power at the frequencies of fine detail."""
+    spectrum = _spectrum(images)
+    along = torch.fft.fftfreq(len(spectrum), device=spectrum.device).square()
+    frequency = (along[:, None] + along).sqrt()
+    power: Tensor = spectrum[(frequency >= FINE[0]) & (frequency <= FINE[1])]
+    return power.log().mean()
+
+
+def _chroma(images: Tensor) -> Tensor:
+    """What is coloured in thumbnails: grey is 0 everywhere; one row for each image."""
+    thumbnails = _shrunk(images, THUMBNAIL)
+    return (thumbnails - thumbnails.mean(dim=1, keepdim=True)).flatten(1)
+
+
+def _edges(images: Tensor) -> Tensor:
+    """Where the edges of images are, (N, thumbnail), each row of mean 0 and length 1."""
+    grey = _shrunk(images, COPY_SIDE).mean(dim=1, keepdim=True)
+    down, right = grey.diff(dim=2)[..., :-1], grey.diff(dim=3)[..., :-1, :]
+    strength = _shrunk((down.square() + right.square()).sqrt(), THUMBNAIL).flatten(1)
+    return F.normalize(strength - strength.mean(dim=1, keepdim=True), dim=1, eps=EPSILON)
+
+
+def _quantiles(images: Tensor) -> Tensor:
+    """The distribution of the colours of thumbnails along each of the `DIRECTIONS`."""
+    pixels = _shrunk(images, THUMBNAIL).movedim(1, -1).flatten(0, -2)
+    directions = F.normalize(torch.tensor(DIRECTIONS, device=pixels.device), dim=1)
+    steps = (torch.arange(QUANTILES, device=pixels.device) + 0.5) / QUANTILES
+    along = (pixels @ directions.T).sort(dim=0).values
+    return along[(steps * len(along)).long()]
+
+
 def _different(images: Tensor) -> Tensor:
     """The places of the first image of each kind, (M,): copies are left out."""
     thumbnails = _shrunk(images, THUMBNAIL).flatten(1)
@@ -153,19 +288,29 @@ def _different(images: Tensor) -> Tensor:
 
 
 def health_signals(
-    outputs: Tensor, references: Tensor, inputs: Tensor | None = None, paired: bool = False
+    outputs: Tensor,
+    references: Tensor,
+    inputs: Tensor | None = None,
+    paired: bool = False,
+    *,
+    labels: Tensor | None = None,
+    again: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return the signals of one generator, by name, as the log has them below validation/health/.
 
-    `diversity` and `copy` compare images with each other. They are left out for fewer than
-    three, or two, different ones, since one image that comes several times says nothing.
+    `diversity`, `copy`, `hue` and `structure` compare images with each other. They are left out for
+    fewer than three, or two, different ones, since one image that comes several times says nothing.
     `copy_truth`, only for pairs, is `copy` of the truth: pairs may be nearly alike by nature.
+    `palette`, not for pairs, is how much further the colours of outputs are from those of their
+    references than the colours of inputs are.
 
     Arguments:
         outputs: what the generator made of held-out images.
         references: real images of the domain that it aims at; for pairs the truth of each output.
         inputs: what it was made of, image by image; None where there is no such thing.
         paired: whether `references` are the truth.
+        labels: (N, L), what both outputs and references are; colours are compared within each.
+        again: other outputs for the same inputs, of a generator of several answers.
     """
     signals = {
         "colour_shift": colour_shift(outputs, references),
@@ -173,19 +318,41 @@ def health_signals(
     }
     if min(*outputs.shape[-2:], *references.shape[-2:]) >= SMALLEST_GRID:
         signals["grid"] = grid(outputs, references)
+        signals["detail"] = detail(outputs, references)
     real = references[_different(references)]
     places = torch.arange(len(outputs)) if inputs is None else _different(inputs)
     made = outputs[places]
     if min(len(made), len(real)) >= DIFFERENT:
         signals["diversity"] = diversity(made, real)
+    if again is not None and len(places) > 1:
+        signals["answers"] = answer_distance(made, again[places])
     if inputs is not None and len(places) > 1:
         signals["copy"] = copy_distance(made, inputs[places])
         if paired:
             signals["copy_truth"] = copy_distance(references[places], inputs[places])
+        else:
+            signals["structure"] = structure(made, inputs[places])
     original = references if paired else inputs
     if original is not None:
         signals["colour"] = colour_correlation(outputs, original)
+        if len(places) > 1 and outputs.shape[1] == original.shape[1] == COLOURS:
+            signals["hue"] = hue(made, original[places])
+            if not paired:
+                signals["palette"] = _palette(outputs, references, original, labels)
     return signals
+
+
+def _palette(outputs: Tensor, references: Tensor, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    """How much further outputs are from the colours of references than inputs are; where there are
+    labels the mean over them, weighted by how many images have each."""
+    if labels is None:
+        return palette_distance(outputs, references) - palette_distance(inputs, references)
+    groups, found = labels.argmax(dim=1), outputs.new_zeros(())
+    for group in groups.unique():
+        mine = groups == group
+        further = _palette(outputs[mine], references[mine], inputs[mine], None)
+        found = found + further * mine.float().mean()
+    return found
 
 
 def different(images: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.batch import Pair
-from i2i.core.model import AdversarialTerms, Clock, NCritic, Parts, Play
+from i2i.core.model import AdversarialTerms, Clock, Generated, NCritic, Parts, Play
 from i2i.core.registry import register_model
 from i2i.errors import OptionsError
 from i2i.losses.multiscale import layer_matching
@@ -104,11 +104,16 @@ class _Spade(PairedModel):
 
     def translated(self, source: Tensor) -> Tensor:
         """What is made of label maps: with styles, one of noise for each."""
+        return self._drawn_in(source, self._styles(source))
+
+    def _styles(self, source: Tensor) -> Tensor | None:
+        """A style of noise for each of some label maps; None without styles."""
         if self.style_encoder is None:
-            made: Tensor = self.generator(source)
-        else:
-            like = source.new_empty(len(source), self.generator.style)
-            made = self.generator(source, self.noise(like))
+            return None
+        return self.noise(source.new_empty(len(source), self.generator.style))
+
+    def _drawn_in(self, source: Tensor, styles: Tensor | None) -> Tensor:
+        made: Tensor = self.generator(source) if styles is None else self.generator(source, styles)
         return made
 
     def visualize(self, batch: Pair) -> dict[str, Tensor]:
@@ -120,6 +125,13 @@ class _Spade(PairedModel):
 
     def score(self, source: Tensor, image: Tensor) -> Tensor:
         return score(self.discriminator, source, image)
+
+    def generate(self, batch: Pair) -> dict[str, Generated]:
+        source, styles = batch.source, self._styles(batch.source)
+        made = Generated(self._drawn_in(source, styles), batch.target, source, paired=True)
+        if styles is not None and len(source) > 1:  # the style of another image is another style
+            made = made._replace(again=self._drawn_in(source, styles.roll(1, 0)))
+        return {"output": made}
 
 
 def _discriminator(parts: Parts) -> nn.Module:

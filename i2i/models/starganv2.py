@@ -218,14 +218,19 @@ class StarGANv2(Model[Referenced]):
         noise and by that of the successor, and should then be like that."""
         real, wanted = batch.images, batch.labels.roll(-1, 0)
         targets, references = wanted.argmax(dim=1), real.roll(-1, 0)
+        noise = self.noise(len(real), real.device)
         styles = {
-            "noise": self.mapping_network(self.noise(len(real), real.device), targets),
+            "noise": self.mapping_network(noise, targets),
             "reference": self.style_encoder(references, targets),
         }
-        return {
+        made = {
             name: Generated(self.translate(real, style), references, real, labels=wanted)
             for name, style in styles.items()
         }
+        if len(real) > 1:  # the noise of another image is other noise
+            style = self.mapping_network(noise.roll(1, 0), targets)
+            made["noise"] = made["noise"]._replace(again=self.translate(real, style))
+        return made
 
     def validation_step(self, batch: Labelled | Referenced) -> dict[str, Tensor]:
         """`diversity` is the distance of two translations of an image by styles from noise,

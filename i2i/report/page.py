@@ -21,10 +21,12 @@ from i2i.core.signals import explain, with_named_sides
 from i2i.errors import RunError
 from i2i.report.curves import Chart, charts
 from i2i.report.record import Record, read_record
-from i2i.report.sheets import BUDGET, Sheet, embed, evenly
+from i2i.report.sheets import BUDGET, Sheet, embed, encode, evenly
 from i2i.runs.health import KINDS, TOO_EARLY, is_early, judged, verdicts
 from i2i.runs.improvement import improvement
+from i2i.runs.marked import marked_file
 from i2i.runs.outputs import flaws
+from i2i.runs.verdict import Verdict
 from i2i.system.atomic import write_text
 
 EVIDENCE = 7
@@ -134,7 +136,7 @@ def _health(record: Record) -> str:
         "<div class='card verdict'>"
         f"<h4>{escape(verdict.kind)}, since step {verdict.since}</h4>"
         f"<p>{escape(verdict.text)}</p><p>{escape(verdict.advice)}</p>"
-        f"<p class=evidence>{escape(_list(verdict.evidence))}</p></div>"
+        f"<p class=evidence>{escape(_list(verdict.evidence))}</p>{_marked(record, verdict)}</div>"
         for verdict in found
     ]
     unknown = [kind for kind in KINDS if kind not in known]
@@ -180,6 +182,18 @@ def _progress(record: Record) -> str:
         f"<h4>{title}</h4><p>{escape(said[0].upper() + said[1:])}</p>"
         f"<table><thead><tr><th></th><th class=number>{escape(found.measure)}</th><th></th></tr>"
         f"</thead><tbody>{cells}</tbody></table></div>"
+    )
+
+
+def _marked(record: Record, verdict: Verdict) -> str:
+    """The picture of a verdict, with the places that show it most; "" where there is none."""
+    path = marked_file(record.marked, verdict.kind, verdict.player)
+    sheet = encode(verdict.step, path) if path.is_file() else None
+    if sheet is None:
+        return ""
+    return (
+        f'<img class="marked" alt="{escape(verdict.kind)} at step {sheet.step}" '
+        f'width="{sheet.width}" height="{sheet.height}" src="{sheet.uri}">'
     )
 
 

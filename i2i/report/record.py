@@ -34,6 +34,7 @@ class Record:
         environments: the step from which each held, and what was recorded; oldest first.
         rows: the lines of the log, oldest first: "step" and scalars (None: not finite).
         sheets: the image grids and their steps, oldest first.
+        marked: the folder with pictures of what is wrong with outputs.
         checkpoints: the names of the files.
         monitor: the measure that tells the best checkpoint, and whether "lower" or "higher" is
             better; None where there is none.
@@ -48,6 +49,7 @@ class Record:
     environments: list[tuple[int, dict[str, Any]]]
     rows: list[Row]
     sheets: list[tuple[int, Path]]
+    marked: Path
     checkpoints: list[str]
     monitor: tuple[str, str] | None
     sides: tuple[str, str]
@@ -98,6 +100,7 @@ def read_record(folder: Path) -> Record:
         environments=environments,
         rows=rows,
         sheets=sorted(sheets),
+        marked=run.marked,
         checkpoints=checkpoints + [run.best.name] * run.best.exists(),
         monitor=monitor,
         sides=_sides(folder, options, notes),

@@ -22,7 +22,7 @@ QUALITY = 92
 
 @dataclass(frozen=True)
 class Sheet:
-    """A image grid as a data URI, with the step it was made at and its size in pixels."""
+    """An image grid as a data URI, with the step it was made at and its size in pixels."""
 
     step: int
     uri: str
@@ -48,7 +48,7 @@ def embed(
         chosen = evenly(len(sheets), count)
         for step, path in (sheets[number] for number in chosen):
             if path not in made:
-                made[path] = _encode(step, path)
+                made[path] = encode(step, path)
         found = [sheet for number in chosen if (sheet := made[sheets[number][1]]) is not None]
         size = sum(len(sheet.uri) for sheet in found)
         if size <= budget:
@@ -66,7 +66,8 @@ def evenly(total: int, count: int) -> list[int]:
     return [total - 1 - n * (total - 1) // max(count - 1, 1) for n in reversed(range(count))]
 
 
-def _encode(step: int, path: Path) -> Sheet | None:
+def encode(step: int, path: Path) -> Sheet | None:
+    """A picture as it stands in a page; None where it cannot be read."""
     try:
         with Image.open(path) as opened:
             if opened.width * opened.height > LARGEST:

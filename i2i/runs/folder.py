@@ -13,6 +13,7 @@
                                (`i2i.data.kinds.splits`)
         events.out.tfevents.*  the scalars for TensorBoard, with the image grids
         samples/               the image grids, as PNG
+        marked/                where outputs show what is wrong with them at present, as PNG
         checkpoints/           step-00001000.pt, ..., best.pt
 """
 
@@ -47,7 +48,7 @@ BEST = "best.pt"
 _FILES = (
     *("options.toml", "environment*.json", "log.jsonl", "health.json", "events.out.tfevents.*"),
     *("resources.json", "evaluation", "trackers.json", "wandb"),
-    *(SPLITS_FILE, MARKER, "samples", "checkpoints", "report.html"),
+    *(SPLITS_FILE, MARKER, "samples", "marked", "checkpoints", "report.html"),
     *(LOCK, OWNER, f".*{PARTIAL}"),
 )
 """What a run leaves in its folder."""
@@ -70,6 +71,10 @@ class Run:
     @property
     def samples(self) -> Path:
         return self.folder / "samples"
+
+    @property
+    def marked(self) -> Path:
+        return self.folder / "marked"
 
     @property
     def best(self) -> Path:

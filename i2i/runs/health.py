@@ -19,8 +19,14 @@ from statistics import fmean, median, pstdev
 from typing import Any
 
 from i2i.runs.beginnings import dead_generators, runaway_losses
-from i2i.runs.comparisons import is_late, not_recognised, worse_than_input
-from i2i.runs.outputs import PATTERNS, wrong_outputs
+from i2i.runs.comparisons import (
+    NO_BETTER,
+    is_late,
+    no_better_than_input,
+    not_recognised,
+    progress_of,
+)
+from i2i.runs.outputs import LATE_KINDS, PATTERNS, wrong_outputs
 from i2i.runs.series import (
     SMOOTHING,
     Point,
@@ -63,7 +69,8 @@ KINDS: Mapping[str, str] = {
     "output copies input": r"validation/health/copy(?!_truth)\w*",
     "colours inverted": PATTERNS["colours inverted"],
     "colours shifted": PATTERNS["colours shifted"],
-    "worse than its input": r"validation/copying/[^/]+",
+    **{kind: PATTERNS[kind] for kind in PATTERNS if kind in LATE_KINDS},
+    NO_BETTER: r"validation/copying/[^/]+",
     "not recognised": r"validation/domain_accuracy",
     "not finite": r"(?!.*\bpsnr$).+",  # which is infinite for equal images; l1 would tell, too
     "exploding gradients": r"[^/]+/gradient_norm\w*",
@@ -86,7 +93,11 @@ NEEDS: Mapping[str, str] = {
     "output copies input": f"{_VALIDATED}, of two different inputs",
     "colours inverted": f"{_VALIDATED}, of images with an input or a truth",
     "colours shifted": _VALIDATED,
-    "worse than its input": f"{_LATE}, a measure that decides, and inputs with as many channels",
+    "outputs blurred": f"{_LATE}, of images of 32 pixels or more",
+    "colours changed": f"{_LATE}, of two different images of three channels with an input",
+    "identity lost": f"{_LATE}, of two different inputs without a truth",
+    "one answer": f"{_LATE}, of two different inputs and a model of several answers",
+    NO_BETTER: f"{_LATE} or the last one, a measure that decides, inputs with as many channels",
     "not recognised": f"{_LATE}, and a classifier of the domains",
     "not finite": "rows",
     "exploding gradients": f"{_TRAINED}, with gradients",
@@ -126,7 +137,7 @@ def verdicts(rows: Iterable[Mapping[str, Any]], *, monitor: Decisive = None) -> 
         found += check(series)
     found += not_recognised(series)
     if monitor is not None:
-        found += worse_than_input(series, *monitor)
+        found += no_better_than_input(series, *monitor)
         found += _no_progress(series, *monitor)
     return found
 
@@ -159,7 +170,13 @@ def judged(rows: Iterable[Mapping[str, Any]], *, monitor: Decisive = None) -> li
     found["no progress"] = progress >= STALLED_VALIDATIONS
     late = Counter(name for row in rows if is_late(row) for name in row)
     measure = "" if monitor is None else monitor[0]
-    found["worse than its input"] = late[f"validation/copying/{measure}"] >= VALIDATION_ROWS
+    for kind in LATE_KINDS:
+        found[kind] = any(
+            count >= VALIDATION_ROWS and re.fullmatch(KINDS[kind], name)
+            for name, count in late.items()
+        )
+    over = any(progress_of(row) >= 1 for row in rows)
+    found[NO_BETTER] = late[f"validation/copying/{measure}"] >= (1 if over else VALIDATION_ROWS)
     found["not recognised"] = late["validation/health/chance"] >= VALIDATION_ROWS
     known = Counter(name for row in rows for name in row)
     for kind, least in (("generator dead", DEAD_ROWS), ("losses run away", RUNAWAY_ROWS)):

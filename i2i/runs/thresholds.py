@@ -33,7 +33,7 @@ COPIED_OF_TRUTH = 0.4
 a healthy one changes about as much. Data whose pairs are nearly alike must not be taken for a
 generator that copies, and a small generator that copies is not exact."""
 
-INVERTED = -0.5
+INVERTED = -0.2
 """Colours inverted: correlation of the output's layout of brightness and colour with that of the
 original. A negative has -1, images that have nothing to do with each other 0."""
 
@@ -101,9 +101,24 @@ LATE = 1 / 3
 """Share of the run after which outputs that are worse than their inputs, or recognised no better
 than by chance, are no beginner's any more."""
 
-WORSE = 0.02
-"""Worse than copying: by this share of the value that the untouched inputs have, at least."""
-
 CHANCE = 1.05
 """Not recognised: accuracy over that of guessing, at most. With a hundred images and four domains
 the accuracy of a guess varies by a sixth of itself, and it takes three validations."""
+
+BLURRED = 0.3
+"""Outputs blurred: fine detail over that of real images (see docs/health.md)."""
+
+RECOLOURED = -0.1
+"""Colours changed: how much more the colours of outputs are like those of their own originals than
+like those of others. 0 would be chance; less is a change."""
+
+UNLIKE_TARGET = 0.1
+"""Colours changed: how much further the colours of outputs are from those of their target than the
+colours of untouched inputs are, of 2."""
+
+UNLIKE_INPUT = 0.05
+"""Identity lost: correlation of where edges are in an output and in its input, less that by
+chance."""
+
+ONE_ANSWER = 0.05
+"""One answer: distance of two outputs for one input over that of outputs for two inputs."""

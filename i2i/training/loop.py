@@ -203,6 +203,7 @@ class _Watching:
         with apart(self.trainer.model):
             measured = self.validation.measure(self.trainer)
         journal.scalars(step, {f"validation/{k}": v for k, v in measured.items()})
+        journal.marked(self.validation.marked)
         self.show()
         self.keeper.validated = step
         try:

@@ -28,6 +28,7 @@ from i2i.errors import I2iError, TrainingError, reason
 from i2i.runs.folder import Run
 from i2i.runs.image_grid import ROWS
 from i2i.runs.log import read_log
+from i2i.runs.marked import write_marked
 from i2i.runs.trackers import Tracker
 from i2i.runs.trackers.json_lines import JsonLines
 from i2i.runs.verdict import Verdict
@@ -142,6 +143,13 @@ class MetricLogger:
                 sheet.save(partial, format="PNG", pnginfo=about)
         except OSError as error:
             _log.info(f"The image grid could not be saved: {error}.")
+
+    def marked(self, pictures: Mapping[tuple[str, str], Image.Image]) -> None:
+        """Show what a validation found wrong with outputs, in place of what the last one found."""
+        try:
+            write_marked(self.run.marked, pictures)
+        except OSError as error:
+            _log.info(f"What is wrong with outputs could not be shown: {error}.")
 
     def text(self, name: str, text: str) -> None:
         self._require_folder()

@@ -20,8 +20,13 @@ from i2i.metrics.health import health_signals
 from i2i.metrics.images import l1_distance, mean_psnr, psnr, ssim_index
 from i2i.metrics.measures import Measure
 from i2i.runs.image_grid import image_grid
+from i2i.runs.marked import marked
+from i2i.runs.outputs import signs
 from i2i.training.as_used import as_used
 from i2i.training.trainer import Trainer
+
+IMAGES = ("outputs", "references", "inputs", "again")
+"""What of `Generated` is images."""
 
 
 class Validation:
@@ -40,6 +45,9 @@ class Validation:
         distance: between sets of images, for what has no truth to be compared with.
         classifier: gives a classifier of the domains; asked at the first validation.
         metrics: what is measured beside, by name (`train.metrics`).
+
+    Attributes:
+        marked: pictures of what the last validation found wrong with outputs, by kind and domain.
 
     Raises:
         OptionsError: one of the metrics fails.
@@ -70,6 +78,7 @@ class Validation:
             _measured(name, measure, image, image)
         self.sides = sides
         self.references: dict[str, Tensor] = {}
+        self.marked: dict[tuple[str, str], Image.Image] = {}
         self._copying: dict[str, float] | None = None
         self.sheet_batch = _first(batches, sheet)
         self.rows = list(rows)[: len(self.sheet_batch[0])]
@@ -89,7 +98,7 @@ class Validation:
         sets = {name: _joined([each[name] for each in produced]) for name in produced[0]}
         if self._copying is None:
             self._copying = self._of_copies(sets)
-        return (
+        found = (
             measured
             | self._signals(sets)
             | {"health/progress": trainer.clock.share}
@@ -98,6 +107,8 @@ class Validation:
             | self._measures(sets, measured)
             | self._copying
         )
+        self.marked = self._marked(sets, found)
+        return found
 
     def make_ready(self) -> None:
         """Do what is done only once and may take a while: train the classifier."""
@@ -108,15 +119,28 @@ class Validation:
         """Signs of generators that fail; see `i2i.runs.health`."""
         found: dict[str, float] = {}
         for name, each in sets.items():
-            outputs, references, inputs = (
-                None if images is None else to_signed(images) for images in each[:3]
+            images = _signed(each)
+            signals = health_signals(
+                images.outputs,
+                images.references,
+                images.inputs,
+                each.paired,
+                labels=each.labels,
+                again=images.again,
             )
-            assert outputs is not None
-            assert references is not None
-            signals = health_signals(outputs, references, inputs, each.paired)
             ending = f"_{name}" if len(sets) > 1 else ""
             found |= {f"health/{k}{ending}": value.item() for k, value in signals.items()}
         return found
+
+    def _marked(
+        self, sets: Mapping[str, Generated], found: Mapping[str, float]
+    ) -> dict[tuple[str, str], Image.Image]:
+        """Pictures of what is wrong with the outputs, by kind and domain; mostly none."""
+        shown = dict.fromkeys(signs({f"validation/{name}": each for name, each in found.items()}))
+        only = next(iter(sets))
+        return {
+            (kind, domain): marked(kind, _signed(sets[domain or only])) for kind, domain in shown
+        }
 
     def _distances(self, sets: Mapping[str, Generated]) -> dict[str, float]:
         if self.distance is None or any(each.paired for each in sets.values()):
@@ -216,33 +240,40 @@ def _small(produced: Generated, trainer: Trainer, name: str) -> Generated:
     An input is not compared with what is made of it where one is a label map.
     """
     sides, side = trainer.sides, trainer.model.side_of(name)
-    if any(sides.labels):
-        outputs, references = (sides.shown(side, each) for each in produced[:2])
-        produced = produced._replace(outputs=outputs, references=references, inputs=None)
-    kept = [sides.travels(side), sides.travels(side), sides.travels(1 - side)]
-    if not produced.paired and any(sides.scales):  # networks compare them, which see 8 bits
-        seen = zip(produced[:3], (side, side, 1 - side), strict=True)
-        parts = [None if each is None else sides.shown(of, each) for each, of in seen]
-        assert parts[0] is not None
-        assert parts[1] is not None
-        produced = produced._replace(outputs=parts[0], references=parts[1], inputs=parts[2])
-        kept = [torch.uint8] * 3
-    images = [
-        None if each is None else to_travel(each, dtype).cpu()
-        for each, dtype in zip(produced[:3], kept, strict=True)
-    ]
+    images = {
+        "outputs": (side, produced.outputs),
+        "references": (side, produced.references),
+        "again": (side, produced.again),
+        "inputs": (1 - side, None if any(sides.labels) else produced.inputs),
+    }
+    as_bytes = not produced.paired and any(sides.scales)  # networks compare them, which see 8 bits
+    shown = as_bytes or any(sides.labels)
+    small: dict[str, Any] = {}
+    for part, (of, each) in images.items():
+        if each is not None:
+            dtype = torch.uint8 if as_bytes else sides.travels(of)
+            each = to_travel(sides.shown(of, each) if shown else each, dtype).cpu()
+        small[part] = each
     labels = None if produced.labels is None else produced.labels.cpu()
-    assert images[0] is not None
-    assert images[1] is not None
-    return Generated(images[0], images[1], images[2], produced.paired, labels)
+    return produced._replace(labels=labels, **small)
+
+
+def _signed(produced: Generated) -> Generated:
+    """The same with images in -1..1."""
+    parts = {part: getattr(produced, part) for part in IMAGES}
+    signed: dict[str, Any] = {
+        part: None if images is None else to_signed(images) for part, images in parts.items()
+    }
+    return produced._replace(**signed)
 
 
 def _joined(parts: Sequence[Generated]) -> Generated:
     """What was made of several batches."""
-    fields: list[Any] = [
-        torch.cat(field) if isinstance(field[0], Tensor) else field[0]
-        for field in zip(*parts, strict=True)
-    ]
+    fields: list[Any] = []
+    for field in zip(*parts, strict=True):
+        whole = all(isinstance(each, Tensor) for each in field)
+        of_some = not whole and any(isinstance(each, Tensor) for each in field)
+        fields.append(torch.cat(field) if whole else None if of_some else field[0])
     return Generated(*fields)
 
 

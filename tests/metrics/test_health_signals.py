@@ -3,21 +3,33 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from i2i.data.demo.painter import paint
 from i2i.metrics.health import (
+    answer_distance,
     colour_correlation,
     colour_shift,
     contrast,
     copy_distance,
+    detail,
     diversity,
     grid,
     health_signals,
+    hue,
+    palette_distance,
+    structure,
 )
-from i2i.runs.thresholds import GRID
+from i2i.runs.thresholds import (
+    BLURRED,
+    GRID,
+    ONE_ANSWER,
+    RECOLOURED,
+    UNLIKE_INPUT,
+    UNLIKE_TARGET,
+)
 
 
 def random_images(count: int = 6, side: int = 48, seed: int = 0, channels: int = 3) -> Tensor:
@@ -31,10 +43,13 @@ def test_perfect_outputs() -> None:
     truth, inputs = random_images(seed=1), random_images(seed=2)
     signals = health_signals(truth.clone(), truth, inputs, paired=True)
     assert signals.keys() == {
-        *("colour_shift", "contrast", "grid", "diversity", "copy", "copy_truth", "colour")
+        *("colour_shift", "contrast", "grid", "diversity", "copy", "copy_truth", "colour"),
+        *("detail", "hue"),
     }
     assert signals["contrast"].item() == pytest.approx(1)
     assert signals["grid"].item() <= 1
+    assert signals["detail"].item() == pytest.approx(1)
+    assert signals["hue"].item() > 0.8
     assert all(value.shape == () and value.dtype == torch.float32 for value in signals.values())
     assert signals["diversity"].item() == pytest.approx(1)
     assert signals["colour"].item() == pytest.approx(1, abs=1e-5)
@@ -79,7 +94,7 @@ def test_without_pairs_the_input_is_what_colours_are_compared_with() -> None:
     assert signals["colour"].item() == pytest.approx(-1, abs=1e-5)
     assert "copy_truth" not in signals
     found = health_signals(inputs, references)
-    assert found.keys() == {"colour_shift", "contrast", "grid", "diversity"}
+    assert found.keys() == {"colour_shift", "contrast", "grid", "detail", "diversity"}
 
 
 def test_grey_inputs_and_single_images() -> None:
@@ -89,7 +104,7 @@ def test_grey_inputs_and_single_images() -> None:
     assert signals["copy"].item() == pytest.approx(0, abs=1e-6)
     assert signals["colour"].item() == pytest.approx(1, abs=1e-5)
     one = health_signals(outputs[:1], outputs[:1], grey[:1], paired=True)
-    assert one.keys() == {"colour_shift", "contrast", "grid", "colour"}
+    assert one.keys() == {"colour_shift", "contrast", "grid", "detail", "colour"}
     assert all(value.isfinite() for value in one.values())
 
 
@@ -98,6 +113,7 @@ def test_equal_references_and_small_images_stay_finite() -> None:
     assert all(v.isfinite() for v in health_signals(flat, flat, flat, paired=True).values())
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.integers(3, 5), st.sampled_from([1, 3]), st.integers(0, 1000))
 def test_against_numpy(count: int, channels: int, seed: int) -> None:
     a, b = np.random.default_rng(seed).uniform(-1, 1, (2, count, channels, 16, 16))
@@ -205,3 +221,114 @@ def test_a_wave_in_noise_stands_out_as_far_as_it_should() -> None:
 def test_small_images_have_too_few_frequencies() -> None:
     small = random_images(side=24)
     assert "grid" not in health_signals(small, small)
+
+
+def gaussian(images: Tensor, deviation: float) -> Tensor:
+    """Blurred; the edges go round, so that no frequency gets into another."""
+    side = images.shape[-1]
+    along = torch.fft.fftfreq(side).square()
+    kept = torch.exp(-2 * torch.pi**2 * deviation**2 * (along[:, None] + along))
+    return torch.fft.ifft2(torch.fft.fft2(images) * kept).real
+
+
+@pytest.mark.parametrize("deviation", [0.5, 1.0, 1.5])
+def test_gaussian_blur_loses_the_detail_that_it_should(deviation: float) -> None:
+    """Closed form: white noise, blurred, has exp(-2 (pi s f)^2) of its amplitude at frequency f; of
+    that the geometric mean over the ring of frequencies from a to b is the exponential of the mean,
+    in which f^2 is (a^2 + b^2) / 2."""
+    generator = torch.Generator().manual_seed(0)
+    noise = 0.5 * torch.randn(32, 3, 64, 64, generator=generator)
+    square = (1 / 8**2 + 1 / 4**2) / 2
+    expected = np.exp(-2 * np.pi**2 * deviation**2 * square)
+    assert detail(gaussian(noise, deviation), noise).item() == pytest.approx(expected, rel=0.06)
+    assert detail(noise, gaussian(noise, deviation)).item() == pytest.approx(1 / expected, rel=0.06)
+
+
+def test_dots_do_not_make_up_for_blur() -> None:
+    photos = painted("photo")
+    smeared = gaussian(painted("photo", first=100), 2)
+    dotted_too = detail(dotted(smeared, 8, 0.2), photos).item()
+    assert detail(painted("photo", first=100), photos).item() > 0.8
+    assert detail(smeared, photos).item() < BLURRED
+    assert dotted_too < BLURRED
+
+
+def test_colours_that_are_turned_around() -> None:
+    """Closed form: of colours all around the wheel, a complementary colour has the cosine -1, one a
+    third of the wheel away (channels that have moved on by one) -1/2; by chance it is 0."""
+    generator = torch.Generator().manual_seed(0)
+    grey = torch.rand(64, 1, 4, 4, generator=generator)
+    around = 2 * torch.pi * torch.rand(64, 1, 4, 4, generator=generator)
+    third = 2 * torch.pi / 3 * torch.arange(3).view(3, 1, 1)
+    images = 0.3 * torch.cos(around + third) + grey - 0.5
+
+    assert hue(images, images).item() == pytest.approx(1, abs=0.05)
+    assert hue(-images, images).item() == pytest.approx(-1, abs=0.05)
+    assert hue(images.roll(1, 1), images).item() == pytest.approx(-0.5, abs=0.05)
+    assert hue(images.roll(1, 0), images).item() == pytest.approx(0, abs=0.1)
+    assert hue(0.2 * images + 0.5, images).item() == pytest.approx(1, abs=0.05)  # paler, brighter
+    tinted = torch.tensor([0.5, 0.0, -0.5]).view(3, 1, 1).expand_as(images)
+    assert hue(tinted, images).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_a_blue_flag_that_comes_out_yellow() -> None:
+    """On white; brightness and colour together hardly tell."""
+    images = torch.ones(9, 3, 32, 32)
+    for number, image in enumerate(images):
+        image[number % 3, 8:24, 8:24] = -1  # cyan, magenta, yellow
+    turned = images.clone()
+    flags = images[..., 8:24, 8:24]
+    turned[..., 8:24, 8:24] = -flags
+    assert hue(images, images).item() > 0.9
+    assert hue(turned, images).item() < RECOLOURED
+
+
+def test_the_distance_of_palettes() -> None:
+    images = random_images(8, seed=7)
+    assert palette_distance(images, images.flip(2)).item() == pytest.approx(0, abs=1e-6)
+    # Brighter by a half: along a channel by 1/2, along grey by sqrt(3)/2, and not along the rest.
+    brighter = palette_distance(images + 0.5, images).item()
+    assert brighter == pytest.approx((3 * 0.5 + 0.5 * 3**0.5) / 7, rel=1e-4)
+
+
+def test_a_palette_is_that_of_the_domain_that_was_asked_for() -> None:
+    """Outputs of the colours of the two domains, but each of the other's: the set of all outputs
+    has the right colours."""
+    red, blue = torch.full((4, 3, 16, 16), -0.5), torch.full((4, 3, 16, 16), -0.5)
+    red[:, 0], blue[:, 2] = 0.5, 0.5
+    inputs, references = torch.cat([red, blue]), torch.cat([blue, red])
+    labels = torch.eye(2)[[1] * 4 + [0] * 4]
+    right = health_signals(references, references, inputs, labels=labels)["palette"].item()
+    wrong = health_signals(inputs.flip(1), references, inputs.flip(1), labels=labels)
+    assert right < -0.2
+    assert wrong["palette"].item() == pytest.approx(0, abs=1e-6)
+    green = torch.full((8, 3, 16, 16), -0.5)
+    green[:, 1] = 0.5
+    third = health_signals(green, references, references, labels=labels)["palette"].item()
+    assert third > UNLIKE_TARGET
+
+
+def test_edges_that_have_left_their_places() -> None:
+    inputs = random_images(12, seed=8)
+    assert structure(inputs, inputs).item() > 0.8
+    assert structure(-0.3 * inputs, inputs).item() > 0.8  # other colours, the same edges
+    assert abs(structure(inputs.roll(1, 0), inputs).item()) < 0.2
+    same = inputs[:1].expand(12, -1, -1, -1)
+    assert structure(same, inputs).item() == pytest.approx(0, abs=1e-4)
+    assert structure(torch.zeros_like(inputs), inputs).item() == 0
+
+
+def test_identity_is_kept_or_lost_without_pairs_only() -> None:
+    inputs, other = random_images(12, seed=8), random_images(12, seed=9)
+    assert health_signals(inputs, other, inputs)["structure"].item() > 0.8
+    assert health_signals(other, other, inputs)["structure"].item() < UNLIKE_INPUT
+    assert "structure" not in health_signals(inputs, other, inputs, paired=True)
+
+
+def test_several_answers() -> None:
+    inputs, outputs = random_images(6, seed=1), random_images(6, seed=2)
+    assert answer_distance(outputs, outputs.roll(1, 0)).item() == pytest.approx(1)
+    assert answer_distance(outputs, outputs).item() == 0
+    signals = health_signals(outputs, outputs, inputs, again=outputs + 0.001)
+    assert signals["answers"].item() < ONE_ANSWER
+    assert "answers" not in health_signals(outputs, outputs, inputs)

@@ -233,6 +233,18 @@ def test_a_style_changes_the_image_and_none_is_drawn_where_there_is_no_encoder()
     assert torch.equal(model.translated(source), model.translated(source))
 
 
+def test_several_answers_for_the_same_label_maps() -> None:
+    model = build_model(shrunk("spade-vae")).eval()
+    source = torch.zeros(2, 3, 16, 16)
+    batch = Pair(source, source)
+    made = model.generate(batch)["output"]
+    # The same maps, so that the other answer of each is the output of the other.
+    assert made.again is not None
+    torch.testing.assert_close(made.again, made.outputs.roll(1, 0))
+    assert model.generate(Pair(source[:1], source[:1]))["output"].again is None
+    assert build_model(shrunk("spade")).eval().generate(batch)["output"].again is None
+
+
 def test_planes_of_label_maps_reach_the_networks() -> None:
     options = shrunk("spade", "data.A.kind=labels", "data.A.classes=5", "data.A.instances=objects")
     assert sides_of(options).labels[0] is not None

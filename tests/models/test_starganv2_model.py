@@ -188,6 +188,32 @@ def test_what_is_judged_has_the_domain_of_the_next_image() -> None:
     assert all(values.shape == (4,) for values in measured.values())
 
 
+def test_another_answer_is_by_other_noise_and_draws_no_more_of_it() -> None:
+    model = stargan()
+    batch = signed_batch(model)
+    noise = torch.randn(
+        4, model.noise(1, torch.device("cpu")).shape[1], generator=torch.Generator().manual_seed(0)
+    )
+    drawn = []
+
+    def draw(count: int, device: torch.device) -> torch.Tensor:
+        drawn.append(count)
+        return noise[:count]
+
+    model.noise = draw  # type: ignore[method-assign]
+    targets = batch.labels.roll(-1, 0).argmax(dim=1)
+    with torch.no_grad():
+        made = model.generate(batch)
+        style = model.mapping_network(noise[[3, 0, 1, 2]], targets)
+        expected = model.translate(batch.images, style)
+        alone = model.generate(type(batch)(*(each[:1] for each in batch)))
+    assert drawn == [4, 1]
+    assert made["noise"].again is not None
+    torch.testing.assert_close(made["noise"].again, expected)
+    assert made["reference"].again is None  # its style is that of the reference
+    assert alone["noise"].again is None
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

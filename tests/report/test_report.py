@@ -25,6 +25,7 @@ from i2i.report.curves import charts, thin
 from i2i.report.sheets import embed, evenly
 from i2i.runs.folder import find_checkpoint
 from i2i.runs.log import read_log
+from i2i.runs.marked import write_marked
 
 HOSTILE = (
     """</script><script>alert("x")</script><img src=http://example.com/a.png onerror='x'>&amp;"""
@@ -440,3 +441,23 @@ def test_figures_carry_the_names_of_the_sides(tmp_path: Path) -> None:
     assert "swd_SummertoWinter" in page.text
     names = [curve["name"] for chart in page.json for curve in chart["curves"]]
     assert sorted(names) == ["generators/cycle_Summer", "validation/swd_SummertoWinter"]
+
+
+def test_a_verdict_shows_where(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    signs = {"validation/health/grid_AtoB": 60.0, "validation/health/grid_BtoA": 50.0}
+    rows = [{"step": step, **signs} for step in range(200, 600, 100)]
+    write_log(folder, rows)
+    picture = Image.new("RGB", (40, 30), (200, 30, 30))
+    pictures = {("periodic pattern", "AtoB"): picture, ("outputs blurred", ""): picture}
+    write_marked(folder / "marked", pictures)
+    (shown,) = [each for each in page_of(folder).all("img") if each["class"] == "marked"]
+    assert shown["alt"] == "periodic pattern at step 500"
+    assert shown["src"].startswith("data:image/jpeg;base64,")
+    assert (shown["width"], shown["height"]) == ("40", "30")
+    # What the next validation does not find any more, is not shown any more.
+    write_marked(folder / "marked", {("outputs blurred", ""): picture})
+    assert [path.name for path in (folder / "marked").iterdir()] == ["outputs-blurred.png"]
+    assert all(each["class"] != "marked" for each in page_of(folder).all("img"))
+    (folder / "marked" / "periodic-pattern-AtoB.png").write_bytes(b"no picture")
+    assert all(each["class"] != "marked" for each in page_of(folder).all("img"))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2i.runs.health import KINDS, NEEDS, judged, not_judged, verdicts
+from i2i.runs.outputs import signs
 from i2i.runs.thresholds import TRAINING_ROWS, VALIDATION_ROWS
 from i2i.runs.verdict import Verdict
 
@@ -43,9 +44,14 @@ def measured(step: int, rng: random.Random) -> Row:
         "validation/copying/l1": 0.9,
         "validation/domain_accuracy": rng.uniform(0.6, 0.9),
         "validation/health/chance": 0.25,
-        "validation/health/progress": step / 3000,
+        "validation/health/progress": min(step / 3000, 0.99),
         "validation/health/contrast": rng.uniform(0.5, 1.2),
         "validation/health/grid": rng.uniform(1, 5),
+        "validation/health/detail": rng.uniform(0.6, 1.1),
+        "validation/health/hue": rng.uniform(0.1, 0.9),
+        "validation/health/palette": rng.uniform(-0.2, 0.02),
+        "validation/health/structure": rng.uniform(0.3, 0.8),
+        "validation/health/answers": rng.uniform(0.2, 0.6),
         "validation/health/diversity": rng.uniform(0.6, 1),
         "validation/health/copy": rng.uniform(0.7, 1.1),
         "validation/health/copy_truth": 0.8,
@@ -112,8 +118,12 @@ SIGNS: dict[str, tuple[Row, Row]] = {
     "output copies input": ({}, {"validation/health/copy": 0.01}),
     "outputs flat": ({}, {"validation/health/contrast": 0.01}),
     "periodic pattern": ({}, {"validation/health/grid": 90.0}),
-    "worse than its input": ({}, {"validation/copying/l1": 0.05}),
+    "no better than its input": ({}, {"validation/copying/l1": 0.05}),
     "not recognised": ({}, {"validation/domain_accuracy": 0.26}),
+    "outputs blurred": ({}, {"validation/health/detail": 0.1}),
+    "colours changed": ({}, {"validation/health/hue": -0.5}),
+    "identity lost": ({}, {"validation/health/structure": 0.01}),
+    "one answer": ({}, {"validation/health/answers": 0.001}),
     "colours inverted": ({}, {"validation/health/colour": -0.9}),
     "colours shifted": ({}, {"validation/health/colour_shift": 0.6}),
     "exploding gradients": ({"generator/gradient_norm": 1e6}, {}),
@@ -167,7 +177,7 @@ def test_every_kind_says_what_it_needs() -> None:
     rows = [{k: v for k, v in row.items() if "diversity" not in k} for row in log()]
     assert not_judged(rows, monitor=L1) == {"generator collapsed": NEEDS["generator collapsed"]}
     # Late kinds are judged when three validations lie behind a third of the run.
-    late = {"worse than its input", "not recognised"}
+    late = {"no better than its input", "not recognised", "outputs blurred", "identity lost"}
     assert late <= not_judged(log(steps=1100), monitor=L1).keys()
     assert not late & not_judged(log(steps=1200), monitor=L1).keys()
 
@@ -199,16 +209,58 @@ def test_early_outputs_may_be_worse_than_their_inputs() -> None:
     worse = {"validation/copying/l1": 0.05, "validation/domain_accuracy": 0.1}
     assert verdicts(log(validate=after(0, worse), steps=1100), monitor=L1) == []
     kinds = {v.kind for v in verdicts(log(validate=after(0, worse), steps=1200), monitor=L1)}
-    assert kinds == {"worse than its input", "not recognised"}
+    assert kinds == {"no better than its input", "not recognised"}
+
+
+def test_no_run_ends_without_a_word_that_is_no_better_than_its_input() -> None:
+    """In the middle three validations must show it; at the end one is enough, and equal is bad."""
+    equal = {"validation/copying/l1": 0.1 + 30 / 3000}
+    rows = log(validate=after(3000, equal))
+    assert verdicts(rows, monitor=L1) == []
+    rows[-1]["validation/health/progress"] = 1.0
+    verdict = only(rows, "no better than its input")
+    assert verdict.since == 3000
+    assert "0.11" in verdict.text
+    # A run so short that it has but one validation is judged by that.
+    rows = [row for row in rows if row["step"] == 3000 or "validation/l1" not in row]
+    only(rows, "no better than its input")
+    assert "no better than its input" in judged(rows, monitor=L1)
+
+
+def test_blurred_beginners_are_not_judged() -> None:
+    beginner = {"validation/health/detail": 0.1, "validation/health/structure": 0.0}
+    assert verdicts(log(validate=after(0, beginner), steps=900), monitor=L1) == []
+    kinds = {v.kind for v in verdicts(log(validate=after(0, beginner), steps=1200), monitor=L1)}
+    assert kinds == {"outputs blurred", "identity lost"}
+
+
+def test_colours_that_are_further_from_the_target_than_the_input_have_changed() -> None:
+    verdict = only(log(validate=after(0, {"validation/health/palette": 0.4})), "colours changed")
+    assert "0.4 (of 2) further" in verdict.text
+
+
+def test_what_a_single_validation_shows() -> None:
+    row: Row = {
+        "step": 500,
+        "validation/health/progress": 0.5,
+        "validation/health/grid_AtoB": 50.0,
+        "validation/health/grid_BtoA": 1.0,
+        "validation/health/detail_BtoA": 0.01,
+        "validation/health/copy": 0.01,
+        "validation/health/colour_shift": None,
+    }
+    assert list(signs(row)) == [("periodic pattern", "AtoB"), ("outputs blurred", "BtoA")]
+    row["validation/health/progress"] = 0.1
+    assert list(signs(row)) == [("periodic pattern", "AtoB")]
 
 
 def test_by_a_measure_that_should_grow_less_is_worse() -> None:
     psnr = {"validation/psnr": 12.0, "validation/copying/psnr": 14.0}
     found = verdicts(log(validate=after(0, psnr), steps=1400), monitor=("psnr", "higher"))
-    assert next(v for v in found if v.kind == "worse than its input").evidence == psnr
+    assert next(v for v in found if v.kind == "no better than its input").evidence == psnr
     better = {"validation/psnr": 14.0, "validation/copying/psnr": 13.9}
     found = verdicts(log(validate=after(0, better), steps=1400), monitor=("psnr", "higher"))
-    assert all(v.kind != "worse than its input" for v in found)
+    assert all(v.kind != "no better than its input" for v in found)
 
 
 def test_a_discriminator_wins_only_with_accuracy_and_without_wasserstein() -> None:

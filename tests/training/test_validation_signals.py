@@ -119,3 +119,40 @@ def test_sick_outputs_show_in_the_signals() -> None:
     board = (-1.0) ** (torch.arange(32)[:, None] + torch.arange(32))
     assert measured(lambda x: x * 0.5 + 0.2 * board, pair)["health/grid"] > 50
     assert measured(lambda x: x, pair)["health/grid"] < 5
+
+
+def test_sick_outputs_are_shown_and_healthy_ones_are_not() -> None:
+    pair = Pair(images(0), images(1))
+    board = (-1.0) ** (torch.arange(32)[:, None] + torch.arange(32))
+    trainer = Trainer(Painted(lambda x: x * 0.5 + 0.2 * board), lambda _, p: torch.optim.SGD(p))
+    validation = Validation([pair], nn.Module.eval, sheet=2)
+    validation.measure(trainer)
+    assert validation.marked.keys() == {("periodic pattern", "")}
+    picture = validation.marked["periodic pattern", ""]
+    assert picture.height > 3 * 128  # three rows, enlarged
+    trainer.model.paint = lambda x: x
+    validation.measure(trainer)
+    assert validation.marked == {}
+
+
+def test_a_picture_of_a_collapse_has_inputs_and_outputs_as_they_are() -> None:
+    batch = Unpaired(images(0), images(1))
+    trainer = Trainer(Painted(torch.zeros_like), lambda _, p: torch.optim.SGD(p, lr=0.1))
+    validation = Validation([batch], nn.Module.eval, sheet=2)
+    validation.measure(trainer)
+    assert ("generator collapsed", "") in validation.marked
+
+
+def test_batches_of_which_one_has_no_other_answer() -> None:
+    class Several(Painted):
+        def generate(self, batch: Any) -> dict[str, Generated]:
+            made = super().generate(batch)["made"]
+            return {"made": made._replace(again=-made.outputs if len(batch[0]) > 1 else None)}
+
+    def found(*counts: int) -> dict[str, float]:
+        trainer = Trainer(Several(lambda x: x), lambda _, p: torch.optim.SGD(p, lr=0.1))
+        batches = [Unpaired(images(0, count), images(1, count)) for count in counts]
+        return Validation(batches, nn.Module.eval, sheet=1).measure(trainer)
+
+    assert found(4, 3)["health/answers"] > 0.5
+    assert "health/answers" not in found(4, 1)
