@@ -319,7 +319,7 @@ def test_edges_that_have_left_their_places() -> None:
 
 
 def test_identity_is_kept_or_lost_without_pairs_only() -> None:
-    inputs, other = random_images(12, seed=8), random_images(12, seed=9)
+    inputs, other = random_images(40, seed=8), random_images(40, seed=9)
     assert health_signals(inputs, other, inputs)["structure"].item() > 0.8
     assert health_signals(other, other, inputs)["structure"].item() < UNLIKE_INPUT
     assert "structure" not in health_signals(inputs, other, inputs, paired=True)
