@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from listening import hearing
 from PIL import Image
 
@@ -16,9 +17,16 @@ from i2i.metrics import distance
 
 torch.set_num_threads(1)
 
-# What a shell starts in the background ignores Ctrl-C, and so would what the tests start and stop.
+# Whether an example is quick says more about what else the machine does than about the code.
+settings.register_profile("i2i", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("i2i")
+
+# What a shell starts in the background ignores Ctrl-C, and under nohup the end of the terminal; so
+# would what the tests start and stop.
 with contextlib.suppress(ValueError):  # in another thread than the main one
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -75,7 +75,7 @@ class Fork:
         self.returncode = int(self._noted("code", timeout))
         return self.returncode
 
-    def communicate(self, timeout: float = 100) -> tuple[str, str]:
+    def communicate(self, timeout: float = 240) -> tuple[str, str]:
         """What was printed and complained of, once it has ended."""
         self.wait(timeout)
         out, err = (self._files.with_suffix(each).read_text("utf-8") for each in (".out", ".err"))
@@ -115,7 +115,7 @@ def _server() -> tuple[subprocess.Popen[str], Path]:
     )
 
     def end() -> None:
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
         folder.cleanup()
 
     atexit.register(end)

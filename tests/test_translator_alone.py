@@ -182,7 +182,7 @@ def test_a_fork_gets_a_sentence_instead_of_waiting_forever() -> None:
     folders = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(i2i.__file__))]  # noqa: PTH120
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
     done = subprocess.run(
-        [sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60, env=environment
+        [sys.executable, "-c", FORK], capture_output=True, text=True, timeout=240, env=environment
     )
     sentence, *others = done.stdout.splitlines()
     assert "was forked" in sentence

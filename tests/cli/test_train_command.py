@@ -156,7 +156,7 @@ def interrupted(
         assert time.monotonic() < deadline
         time.sleep(0.05)
     send(process)
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=240)
     assert "Traceback" not in errors
     assert "once more to leave at once" in errors
     return process.wait(), said, errors

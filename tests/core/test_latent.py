@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -129,7 +129,6 @@ def test_codes_that_are_not_there_are_an_error() -> None:
         Latent(2).values("category")
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 20), st.booleans(), st.integers(2, 9))
 def test_the_ends_of_the_way_are_the_ends(
     seed: int, width: int, spherical: bool, frames: int

@@ -207,7 +207,7 @@ answers = st.builds(
 def test_whatever_the_server_does_the_file_is_one_of_its_versions(server: Server) -> None:
     outcomes = set()
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=80)
     @given(st.lists(answers, min_size=1, max_size=6))
     def one_version(given_answers: list[Answer]) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -203,7 +203,7 @@ def test_no_worker_outlives_a_training_that_ends_badly(
     # Not through a pipe: what outlives the script would keep it open.
     with (tmp_path / "out").open("w+") as out:
         done = subprocess.run(
-            [sys.executable, str(script), way], stdout=out, stderr=out, timeout=60, check=False
+            [sys.executable, str(script), way], stdout=out, stderr=out, timeout=240, check=False
         )
         out.seek(0)
         said = out.read()

@@ -78,7 +78,7 @@ def test_the_palette_tells_the_classes_apart() -> None:
     assert distance[~np.eye(len(PALETTE), dtype=bool)].min() >= 32
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**40), size=st.integers(16, 150))
 def test_label_maps_hold_the_colours_of_the_palette_only(seed: int, size: int) -> None:
     assert (regions(seed, size) >= 0).all()

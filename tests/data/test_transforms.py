@@ -27,7 +27,7 @@ def coordinates(height: int, width: int) -> np.ndarray:
     return np.stack([rows, columns, 0 * rows], axis=2).astype(np.uint8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(1, 90),
     width=st.integers(1, 90),
@@ -60,7 +60,7 @@ def test_both_images_are_treated_alike_at_any_size(
     np.testing.assert_array_equal(alone, a)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     height=st.integers(20, 60),
     width=st.integers(20, 60),
@@ -156,7 +156,7 @@ def test_an_unknown_resize_is_refused() -> None:
         JointGeometry(resize="strech")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     size=st.tuples(st.integers(1, 80), st.integers(1, 80)),
     wanted=st.tuples(st.integers(1, 80), st.integers(1, 80)),
@@ -202,7 +202,7 @@ def reseed(transform: A.BasicTransform | A.BaseCompose, generator: np.random.Gen
         reseed(child, generator)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     size=st.tuples(st.integers(20, 60), st.integers(20, 60)),
     crop=st.integers(2, 20),

@@ -232,7 +232,7 @@ def test_members_that_a_broken_list_swallows_are_missed(tmp_path: Path) -> None:
 names = st.lists(st.text("abc1 .-é", min_size=1, max_size=8), min_size=1, max_size=3).map("/".join)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(names, st.binary(max_size=300), max_size=6), st.sampled_from(SUFFIXES))
 def test_any_files_come_out_as_they_went_in_or_not_at_all(
     files: dict[str, bytes], suffix: str
@@ -254,7 +254,7 @@ def test_damage_is_noticed(suffix: str, tmp_path: Path) -> None:
     whole = archive.read_bytes()
     outcomes = set()
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=80)
     @given(st.integers(0, len(whole) - 1), st.integers(0, 255))
     def damaged(at: int, value: int) -> None:
         """One byte has another value, or (0) everything from there on is missing."""

@@ -156,7 +156,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[i
         how: ranks.start(2, ranks.__file__, "fail", folder, environment={"HOW": how})
         for how in ("mistake", "exception", "kill", "same mistake")
     }
-    return {how: ranks.finish(processes, timeout=60) for how, processes in began.items()}
+    return {how: ranks.finish(processes, timeout=240) for how, processes in began.items()}
 
 
 def test_a_mistake_is_said_once_by_who_made_it(failures: Any) -> None:

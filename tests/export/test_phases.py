@@ -15,7 +15,7 @@ from i2i.networks import ResNet, StarGANGenerator, UNet
     size=st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7)),
     bias=st.booleans(),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_same_for_any_size(
     channels: tuple[int, int], size: tuple[int, int, int], bias: bool
 ) -> None:

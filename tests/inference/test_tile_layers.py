@@ -39,7 +39,7 @@ def spans(draw: st.DrawFn, length: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_part_is_computed_from_what_it_asks_for(name: str, data: st.DataObject) -> None:
     torch.manual_seed(0)

@@ -60,7 +60,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "norm", "upsample"), CASES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     statistics=st.sampled_from(["instance", "running"]),
     height=st.integers(2, 30),

@@ -42,7 +42,7 @@ def test_every_byte_survives_the_identity() -> None:
     assert torch.equal(translator(Recorder(), channels=1)(values), values)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     height=st.integers(1, 70),
     width=st.integers(1, 70),

@@ -43,7 +43,7 @@ def test_l1_and_l2_are_means_over_everything(seed, size):
     assert l2(x, y).item() == pytest.approx(((x.numpy() - y.numpy()) ** 2).mean())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 99),
     size=st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(11, 16), st.integers(11, 16)),

@@ -38,7 +38,7 @@ def numpy_kernel(x: np.ndarray, y: np.ndarray) -> float:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 12), st.integers(20, 60), st.integers(0, 1000))
 def test_frechet_agrees_with_scipy(dimension: int, count: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -129,7 +129,7 @@ def numpy_precision(generated: np.ndarray, reference: np.ndarray, k: int) -> flo
 
 
 @given(st.integers(5, 40), st.integers(5, 40), st.integers(1, 3), st.integers(0, 100))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_precision_and_recall_agree_with_scipy(n: int, m: int, k: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     x, y = generator.normal(size=(n, 3)), generator.normal(size=(m, 3)) + 0.5

@@ -202,7 +202,7 @@ def test_bfloat16_autocast_runs_with_its_backward_pass():
     assert all(p.grad.isfinite().all() for p in generator.parameters())
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(norm=st.sampled_from(NORMS))
 def test_a_gradient_penalty_can_be_differentiated(norm):
     torch.manual_seed(0)

@@ -35,7 +35,7 @@ def test_the_receptive_field_is_what_a_score_really_sees(layers):
         assert seen[-1] - seen[0] + 1 == network.receptive_field
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     layers=st.integers(1, 4),
     extra=st.tuples(st.integers(0, 20), st.integers(0, 20)),

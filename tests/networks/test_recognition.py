@@ -76,7 +76,7 @@ def state(kind: type[nn.Module], *channels: int, **arguments: Any) -> dict[str, 
 def test_every_network_is_known_again_with_all_its_arguments(kind):
     channels, arguments = NETWORKS[kind]
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(channels, st.fixed_dictionaries(arguments))
     def check(channels: tuple[int, ...], arguments: dict[str, Any]) -> None:
         if not arguments.get("blocks", 1):

@@ -14,7 +14,7 @@ def test_the_published_network_has_the_published_number_of_parameters():
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(11.378e6, abs=500)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     blocks=st.integers(0, 3),
     height=st.integers(2, 6),

@@ -14,7 +14,7 @@ def test_the_published_network_has_the_published_number_of_parameters():
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(54.414e6, abs=500)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     downs=st.integers(2, 6),
     height=st.integers(1, 2),

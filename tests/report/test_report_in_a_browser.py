@@ -36,7 +36,7 @@ def browse(page: Path, profile: Path, *flags: str, script: str = "") -> str:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     return done.stdout
 

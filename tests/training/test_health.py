@@ -356,7 +356,7 @@ def test_scores_that_do_not_differ_measure_no_over_fitting() -> None:
     assert verdicts(log(after(0, close), after(0, held_out)), monitor=L1) == []
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.floats(1e-6, 1e6), st.sampled_from(["healthy", *SIGNS]))
 def test_weights_of_losses_and_units_of_scores_do_not_matter(scale: float, kind: str) -> None:
     train, validate = SIGNS.get(kind, ({}, {}))
@@ -374,7 +374,7 @@ def test_weights_of_losses_and_units_of_scores_do_not_matter(scale: float, kind:
     assert len(before) == (kind != "healthy")
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 60))
 def test_a_verdict_is_never_passed_before_its_rows_are_there(end: int) -> None:
     rows = [row for row in log(after(200, STARVED)) if "validation/l1" not in row][:end]

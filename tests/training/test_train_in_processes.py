@@ -142,7 +142,7 @@ def ended(root: Path, runs: Path, what: Callable[[list[Fork]], None]) -> list[tu
     processes = ranks.start(2, "-m", "i2i", *given)
     wait_for(runs / "a" / "log.jsonl", 5, processes[0])
     what(processes)
-    return ranks.finish(processes, timeout=60)
+    return ranks.finish(processes, timeout=240)
 
 
 def assert_whole(run: Run) -> None:
@@ -196,7 +196,7 @@ def test_gpus_starts_the_processes_and_hands_on_signals_and_exit_codes(
     process = begin("--name", "a", "--steps", "100000")
     wait_for(tmp_path / "a" / "log.jsonl", 3, process)
     process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=240)
     assert process.returncode == 130, errors
     assert "on 2 processes (cpu)" in said
     assert "stopped after step" in said
@@ -207,11 +207,11 @@ def test_gpus_starts_the_processes_and_hands_on_signals_and_exit_codes(
         pid for pid in children(process) if b"i2i" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     os.kill(workers[1], signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 137, errors
     assert "Error: process 1 of 2 was ended by SIGKILL" in errors
     process = begin("--name", "a", "--steps", "3")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 2
     assert errors.count("exists already") == 1
     assert "Traceback" not in errors
@@ -228,7 +228,7 @@ def test_a_launcher_that_ends_costs_nothing(name: str, facades: Path, tmp_path: 
     wait_for(run.log, 3, process)
     workers = children(process)
     process.send_signal(getattr(signal, name))
-    process.wait(timeout=60)
+    process.wait(timeout=240)
     deadline = time.monotonic() + 60  # those that it has launched may end after it
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline
