@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 BUSY = 1.5
 """How many times as fast another number of threads must be for it to be worth something."""
 
+MOST_SAID = 10.0
+"""Above so many times as fast the number is not said any more."""
+
 IDLE_SHARE = 0.5
 """Share of the time of all threads in which the process computes. Below it, threads wait: for a
 core, for each other, or for images. Which of these it is, is then measured."""
@@ -95,8 +98,8 @@ def resolve_threads(
             if gain >= BUSY:
                 _log.info(
                     f"note: the processor is busy, another program uses it too. This run computes "
-                    f"with {_threads(fewer)} instead of {threads}, about {gain:.1f} times as fast "
-                    f"at present, and keeps that number (--threads {threads} for all cores)."
+                    f"with {_threads(fewer)} instead of {threads}, {_times(gain)} as fast at "
+                    f"present, and keeps that number (--threads {threads} for all cores)."
                 )
                 threads = fewer
     else:
@@ -173,9 +176,15 @@ class BusyWatch:
             _log.info(
                 f"note: the processor is {state} With {_threads(count)} instead of {self.threads} "
                 f"(--threads {count} when the run is resumed; sums are then added up in another "
-                f"order) it would be about {gain:.1f} times as fast at present."
+                f"order) it would be {_times(gain)} as fast at present."
             )
         self._said = gain >= BUSY
+
+
+def _times(gain: float) -> str:
+    """How many times as fast, as far as a measurement of milliseconds can tell: a single thread may
+    not have been interrupted in it once."""
+    return f"about {gain:.1f} times" if gain < MOST_SAID else f"more than {MOST_SAID:g} times"
 
 
 def _threads(count: int) -> str:

@@ -96,7 +96,7 @@ def when_saved(train: Train) -> str:
 
 def _listed(*words: str) -> str:
     *before, last = [word for word in words if word]
-    return f"{', '.join(before)} and {last}" if before else last
+    return f"{', '.join(before)}, and {last}" if before else last
 
 
 def in_words(minutes: float) -> str:

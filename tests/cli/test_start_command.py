@@ -10,6 +10,7 @@ from PIL import Image
 from i2i.config import read_options
 from i2i.config.recipes import read_toml
 from i2i.data.kinds.splits import read_sides
+from i2i.runs.image_grid import ROWS
 
 TINY = [
     *("--size", "16", "--steps", "1", "--device", "cpu", "--workers", "0", "--name", "a"),
@@ -72,6 +73,13 @@ def test_train_takes_folders_and_chooses_what_fits(seasons: Path, tmp_path: Path
     run = tmp_path / "runs" / "a"
     assert read_sides(run) == ("Winter", "Summer")
     assert read_options(read_toml(run / "options.toml")).model == "cyclegan"
+    assert "before the first step, after 1, 3, 7 and 15 minutes, then every 10, and" in done.output
+    assert "saved: after 1, 3, 7 and 15 minutes, then every 10, and every 500 steps" in done.output
+    assert "generators/cycle_Winter" in done.output
+    assert "progress: it cannot be said yet" in done.output
+    for step in (0, 1):
+        with Image.open(run / "samples" / f"step-{step:08d}.png") as sheet:
+            assert sheet.info[ROWS] == "1"  # of four images, one is held out
     # The names stand for the letters.
     result = tmp_path / "winter.png"
     asked = ("translate", seasons / "Summer" / "1.png", result, "--checkpoint", run)

@@ -67,6 +67,16 @@ def test_progress_is_judged_by_the_measure_of_the_model(tmp_path: Path) -> None:
     assert verdict.kind == "no progress"
 
 
+def test_whether_it_still_improves_is_said(tmp_path: Path) -> None:
+    rows: list[dict[str, float | None]] = [
+        {"step": step, "validation/l1": 1.0 if step < 3 else 0.5} for step in range(1, 9)
+    ]
+    summary = examine_run(run_of(tmp_path / "run", rows, "train.steps=8"))
+    assert summary.progress.startswith("it has not improved since step 3 of 8: l1, mean absolute")
+    assert summary.progress in summary.as_text()
+    assert summary.as_dict()["progress"] == summary.progress
+
+
 def test_a_broken_log_is_examined_without_its_broken_lines(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", [{"step": 50, "speed/data_wait": 0.25}])
     log = run / "log.jsonl"

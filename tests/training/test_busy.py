@@ -49,6 +49,8 @@ def test_a_busy_processor_is_said_at_the_start(said: list[str]) -> None:
     (line,) = said
     assert "With one thread instead of 2 (--threads 1 when the run is resumed" in line
     assert "about 8.8 times as fast" in line
+    watch(Machine(1, 325.5)).begin()  # as a thread seems that was never interrupted
+    assert "more than 10 times as fast" in said[1]
 
 
 def test_an_idle_processor_is_measured_once(said: list[str]) -> None:
