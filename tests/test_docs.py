@@ -49,6 +49,13 @@ def test_files_and_modules_that_are_named_are_there(page: Path) -> None:
         assert hasattr(importlib.import_module(module), rest), name
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_is_marked_by_its_language_alone(page: Path) -> None:
+    """The site takes a fence with other words for text. `py` is Python that is not run."""
+    for fence in re.findall(r"^ *```+ *([^`\n]*)$", page.read_text(encoding="utf-8"), re.MULTILINE):
+        assert re.fullmatch(r'(\w+( title="[^"]+")?)?', fence), fence
+
+
 def _is_module(name: str) -> bool:
     return hasattr(importlib.import_module(name), "__path__")
 

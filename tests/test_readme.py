@@ -48,10 +48,9 @@ def test_the_recipe_is_valid(tmp_path: Path) -> None:
 
 
 def test_the_model_that_is_shown_is_the_model() -> None:
-    (shown,) = blocks("python notest")
+    (shown,) = [each for each in blocks("py") if each.startswith("def play(")]
     source = (ROOT / "i2i" / "models" / "pix2pix.py").read_text(encoding="utf-8")
     assert textwrap.indent(shown, "    ") in source
-    assert shown.startswith("def play(")
 
 
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
