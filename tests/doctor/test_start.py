@@ -124,5 +124,19 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is no folder"):
         look_at(str(tmp_path / "nothing"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty"):
+    with pytest.raises(DataError, match=r"^There is no image in '.*empty'\.$"):
         look_at(str(tmp_path / "empty"))
+
+
+def test_a_folder_without_images_beside_two_is_no_side(seasons: Path) -> None:
+    (seasons / "Notes").mkdir()
+    (seasons / "Notes" / "cameras.txt").write_text("which camera")
+    assert look_at(str(seasons)).survey.sides == ("Summer", "Winter")
+
+
+def test_a_name_that_is_nearly_that_of_a_folder(
+    seasons: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(seasons)
+    with pytest.raises(DataError, match=r"no folder 'Wintre'.*Did you mean 'Winter'\?"):
+        look_at("Summer", "Wintre")

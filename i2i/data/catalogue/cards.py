@@ -109,7 +109,8 @@ def catalogued(
             "here."
         )
     if name not in catalogue:
-        hint = did_you_mean(name, [*catalogue, *TORCHVISION])
+        beside = [path.name for path in Path().iterdir() if path.is_dir()]
+        hint = did_you_mean(name, beside) or did_you_mean(name, [*catalogue, *TORCHVISION])
         if not hint and Path(name).parent != Path():
             require_folder(Path(name))
         raise DataError(

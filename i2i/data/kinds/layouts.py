@@ -543,14 +543,14 @@ def _two_of_any_name(root: Path, split: str) -> list[Layout]:
     if not any(split_of(path.name) for path in data_folders(root)):
         parents = [*parents, root]
     for parent in parents:
-        names = folder_names(parent)
+        # What holds no image (notes, say) is no side.
+        names = [name for name in folder_names(parent) if any_image(parent / name)]
         if (
             len(names) == 2
             and not named_like_splits(names)
             and not any(split_of(name) or side_of(name) for name in names)
             and not {name.upper() for name in names} & {"A", "B"}
             and not _images_directly_in(parent)
-            and all(any_image(parent / name) for name in names)
         ):
             sides = parent / names[0], parent / names[1]
             if parent == root and any(
