@@ -589,7 +589,8 @@ class Translator:
             write: is given rows and columns of the result once each, (H, W, output channels); it is
                 `upscale` times as high and wide.
             size: height and width of the whole image.
-            dtype: of what is read and written: uint8 or uint16.
+            dtype: of what is read, uint8 or uint16, and written, unless the values of files are
+                used as they are (`filing`), which says how they are meant.
             progress: called with how many parts are computed and how many there are.
 
         Raises:
@@ -622,10 +623,14 @@ class Translator:
             rows, columns = down[slice(*region.rows)], across[slice(*region.columns)]
             first, begin = int(rows.min()), int(columns.min())
             window = read(slice(first, int(rows.max()) + 1), slice(begin, int(columns.max()) + 1))
+            if self.filing is not None:
+                window = self.filing.encode(window)
             values = torch.from_numpy(window).permute(2, 0, 1)[None].to(self.device)
             values = values.to(torch.int32) if values.dtype == torch.uint16 else values
             values = values[..., (rows - first).to(self.device), :]
             values = values[..., (columns - begin).to(self.device)].float()
+            if self.filing is not None:
+                return values
             return values / (127.5 if dtype == np.uint8 else 32767.5) - 1
 
         def cropped(region: Region, values: Tensor) -> None:
@@ -639,11 +644,15 @@ class Translator:
                 values = values[
                     0, :, rows.start - a : rows.stop - a, columns.start - b : columns.stop - b
                 ]
-                made = (to_bytes(values) if dtype == np.uint8 else _to_words(values)).cpu()
+                if self.filing is not None:
+                    made = self.filing.decode(values.permute(1, 2, 0).float().cpu().numpy())
+                else:
+                    words = to_bytes(values) if dtype == np.uint8 else _to_words(values)
+                    made = words.cpu().permute(1, 2, 0).numpy().astype(dtype)
                 write(
                     slice(rows.start - times * top, rows.stop - times * top),
                     slice(columns.start - times * left, columns.stop - times * left),
-                    made.permute(1, 2, 0).numpy().astype(dtype),
+                    made,
                 )
 
         with self._arithmetic():

@@ -165,8 +165,9 @@ def upsampling(
 class Enlarging(nn.Module):
     """The last layers of a generator whose images are larger than what it translates.
 
-    Doublings by `upsampling`, each with a normalisation and a ReLU, and a convolution 7x7 that sees
-    the input beside the features, each of its pixels repeated.
+    A convolution 3x3 of features and input, doublings by `upsampling`, each of these with a
+    normalisation and a ReLU, and a convolution 7x7 that sees the input once more, its pixels
+    repeated: what a network has halved before does not know every pixel any more.
 
     Args:
         upscale: how many times wider and higher, a power of 2.
@@ -199,10 +200,16 @@ class Enlarging(nn.Module):
                 f"of {out_channels}: set it to false."
             )
         self.adds_input = adds_input
-        layers: list[nn.Module] = []
+        bias = has_bias(norm)
+        layers: list[nn.Module] = [
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels + in_channels, channels, 3, bias=bias),
+            normalisation(norm, channels),
+            nn.ReLU(inplace=True),
+        ]
         for _ in range(upscale.bit_length() - 1):
             layers += [
-                upsampling(upsample, channels, channels, kernel_size=4, bias=has_bias(norm)),
+                upsampling(upsample, channels, channels, kernel_size=4, bias=bias),
                 normalisation(norm, channels),
                 nn.ReLU(inplace=True),
             ]
@@ -216,8 +223,9 @@ class Enlarging(nn.Module):
         """Map features (N, channels, H, W) and images (N, in_channels, H, W) to translations
         (N, out_channels, upscale * H, upscale * W) in -1..1, or a little beyond if it adds the
         input."""
+        larger = self.up(torch.cat([features, images], dim=1))
         enlarged = self.enlarge(images)
-        made: Tensor = self.image(torch.cat([self.up(features), enlarged], dim=1))
+        made: Tensor = self.image(torch.cat([larger, enlarged], dim=1))
         return enlarged + made if self.adds_input else made
 
 

@@ -10,8 +10,10 @@ import tifffile
 import torch
 from torch import nn
 
+from i2i.core.scale import Scale
 from i2i.data.images.tiff_windows import TiffWindows
 from i2i.errors import DataError
+from i2i.inference.as_filed import Filing
 from i2i.inference.folder import translate_folder
 from i2i.inference.streams import tiff
 from i2i.inference.translator import Translator
@@ -25,6 +27,22 @@ KEYS = (34735, 3, 4, (1, 1, 0, 0), True)
 @pytest.fixture(autouse=True)
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiff, "LARGE", 1000)
+
+
+class FirstBands(nn.Module):
+    """Hands on two bands."""
+
+    multiple = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chosen = nn.Conv2d(5, 2, 1, bias=False)
+        with torch.no_grad():
+            self.chosen.weight.copy_(torch.eye(2, 5)[:, :, None, None])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self.chosen(images)
+        return made
 
 
 def network(bands: int) -> Translator:
@@ -172,3 +190,26 @@ def test_damage_anywhere_gives_a_translation_or_a_sentence(tmp_path: Path) -> No
     assert report.failed
     assert all("\n" not in reason for _, reason in report.failed)
     assert len(list((tmp_path / "out").glob("*.tif"))) == report.translated
+
+
+def test_values_as_they_are_keep_their_range_part_after_part(tmp_path: Path) -> None:
+    """12 bits in 16: the range of the training counts, not that of the type."""
+    (tmp_path / "in").mkdir()
+    given = np.random.default_rng(1).integers(0, 4096, (70, 90, 5), dtype=np.uint16)
+    tifffile.imwrite(
+        tmp_path / "in/a.tif", given, tile=(32, 32), photometric="minisblack", planarconfig="contig"
+    )
+    first = Scale("uint16", ((0, 4095),))
+    for target, wanted in (
+        (first, given[:, :, :2]),
+        (Scale("float32", ((0, 8190),)), 2 * given[:, :, :2].astype(np.float32)),
+    ):
+        translator = of(FirstBands(), 5, 2)
+        translator.filing = Filing(first, target, (5, 2))
+        out = tmp_path / target.dtype
+        report = translate_folder(translator, tmp_path / "in", out)
+        assert report.failed == ()
+        assert "part after part" in report.streamed[0]
+        back = tifffile.imread(out / "a.tif")
+        assert back.dtype == target.dtype
+        np.testing.assert_allclose(back, wanted, rtol=0, atol=0 if target is first else 0.1)

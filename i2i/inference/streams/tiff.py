@@ -37,6 +37,11 @@ class LargeTiffs(Stream):
                 f"'{source}' cannot be used: an image of this size is neither resized (--size) nor "
                 "halved (--side)."
             )
+        if any(translator.labels):
+            raise DataError(
+                f"'{source}' cannot be used: label maps of this size are not read or written in "
+                "parts: cut it into smaller images."
+            )
         with TiffWindows(source) as image, tempfile.TemporaryFile(dir=target.parent) as file:
             layout = image.layout
             seen, made = translator.input_channels, translator.output_channels
@@ -46,15 +51,22 @@ class LargeTiffs(Stream):
                     f"and the network takes {seen}."
                 )
             copies_alpha = seen < layout.bands
-            times = translator.upscale
+            times, dtype = translator.upscale, layout.dtype
+            if translator.filing is not None:
+                dtype = translator.filing.dtype
+            if copies_alpha and dtype != layout.dtype:
+                raise DataError(
+                    f"'{source}' cannot be used: its last band is transparency of {layout.dtype}, "
+                    f"and results are {dtype}: save it without."
+                )
             if copies_alpha and times > 1:
                 raise DataError(
                     f"'{source}' cannot be used: its transparency would have to be enlarged: save "
                     "it without."
                 )
             shape = (times * layout.height, times * layout.width, made)
-            file.truncate(math.prod(shape) * layout.dtype.itemsize)
-            result = np.memmap(file, layout.dtype, "r+", shape=shape)
+            file.truncate(math.prod(shape) * dtype.itemsize)
+            result = np.memmap(file, dtype, "r+", shape=shape)
 
             def write(rows: slice, columns: slice, values: AnyPixels) -> None:
                 result[rows, columns] = values
@@ -80,6 +92,7 @@ class LargeTiffs(Stream):
             like = layout._replace(
                 height=shape[0],
                 width=shape[1],
+                dtype=dtype,
                 tags=tuple(rescaled(layout.tags, times, times)),
             )
             write_tiled(target, written, like, made + copies_alpha, has_alpha=has_alpha)
