@@ -18,6 +18,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,6 +32,7 @@ import torch
 from PIL import Image
 from run_folder import make_run
 
+from i2i.config import read_options
 from i2i.config.recipes import load_options, parse_setting, recipes
 from i2i.data.catalogue.cards import read_catalogue
 from i2i.data.catalogue.idx import find_idx
@@ -38,6 +40,7 @@ from i2i.data.catalogue.unpack import unpack
 from i2i.data.images.arrays import read_array, to_bands, write_array
 from i2i.data.images.probe import look_at
 from i2i.data.images.read import read_image
+from i2i.data.sides import readers
 from i2i.errors import I2iError
 from i2i.inference.load import load_exported, load_sampler, load_translator
 from i2i.inference.onnx.description import Description
@@ -369,6 +372,53 @@ def test_arrays(tmp_path: Path) -> None:
         to_bands(image, 6)
 
     assert each(make, read) > TIMES // 8
+
+
+def test_several_inputs(tmp_path: Path) -> None:
+    """One of the files of a scene is bad, or what a recipe says of them; the folder is translated
+    all the same, and what could not be is named."""
+    generator = np.random.default_rng(0)
+    good = {
+        "rgb/1.png": generator.integers(0, 256, (12, 12, 3), dtype=np.uint8),
+        "depth/1.tif": generator.integers(0, 4096, (12, 12, 1), dtype=np.uint16),
+        "mask/1.png": generator.integers(0, 4, (12, 12, 1), dtype=np.uint8),
+    }
+    whole: dict[Path, bytes] = {}
+    for name, values in good.items():
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True)
+        write_array(values, path, path.suffix)
+        whole[path] = path.read_bytes()
+    parts = {
+        "depth": {"channels": 1, "dtype": "uint16", "range": [0, 4095]},
+        "mask": {"kind": "labels", "classes": 4},
+    }
+    side = {"roots": ["rgb", "depth", "mask"], "parts": parts}
+    options = shrunk("pix2pix-quick").to_dict()
+    options["data"]["A"] |= side
+    reader = readers(read_options(options).data, tmp_path)["A"]
+    reader.read_all(tuple(whole))
+
+    def make(random: Random) -> Any:
+        if random.random() < 0.5:
+            return mutations.value_of(side, random)
+        for path, data in whole.items():
+            path.write_bytes(data)
+        path = random.choice(sorted(whole))
+        path.write_bytes(mutations.bytes_of(whole[path], random))
+        return path
+
+    def read(bad: Any) -> None:
+        if isinstance(bad, Path):
+            reader.read_all(tuple(whole))
+            return
+        table = bad if isinstance(bad, dict) else {"roots": bad}
+        data = {**options["data"], "A": table}
+        found = read_options({**options, "data": data}).data
+        own = readers(found, tmp_path)["A"]
+        own.read_all(tuple(islice(cycle(whole), len(own.each))))
+
+    assert each(make, read) > TIMES // 4
 
 
 def test_idx_files(tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from i2i.system.gate import shortened
 
 Layer = Mapping[str, Any]
 
+_READ_BEFORE = ("networks", "game")
+"""Tables that have been read when all options are."""
+
 _MOST_PROBLEMS = 20
 """That are listed; what is no recipe at all has any number."""
 
@@ -141,8 +144,8 @@ def _read(
         found = [
             problem
             for problem in error.errors(include_url=False)
-            # What is None here is a table with problems of its own, which are listed already.
-            if problem["input"] is not None or problem["type"] == "missing"
+            # A part that is None among all options has problems of its own, listed already.
+            if where or problem["input"] is not None or problem["loc"][0] not in _READ_BEFORE
         ]
         problems += _explain(found, section, where, sections)
         return None
