@@ -37,8 +37,14 @@ from i2i.inference.load import load_translator as load_translator
 from i2i.inference.sampler import Sampler as Sampler
 from i2i.inference.translator import Translator as Translator
 from i2i.models.build import build_model as build_model
+from i2i.runs.log import history as history
 from i2i.training.build import build_trainer as build_trainer
-from i2i.training.session import Outcome as Outcome
+from i2i.training.callbacks import Callback as Callback
+from i2i.training.callbacks import Training as Training
+from i2i.training.figure import figure as figure
+from i2i.training.outcome import Outcome as Outcome
+from i2i.training.own import Term as Term
+from i2i.training.own import own_parts as own_parts
 from i2i.training.session import resume as resume
 from i2i.training.train import train as train
 from i2i.training.trainer import Trainer as Trainer

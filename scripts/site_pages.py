@@ -26,7 +26,10 @@ PAGES = {
 """Files beside docs/ that are pages, and what they are called there."""
 
 GROUPS = {
-    "Train": ["train", "resume", "Outcome", "list_models", "load_options", "Options", "write_demo"],
+    "Train": [
+        *("train", "resume", "Outcome", "history", "figure"),
+        *("list_models", "load_options", "Options", "write_demo"),
+    ],
     "Use": [
         *("load_translator", "translate_folder", "Translator", "load_sampler", "Sampler"),
         "load_model",
@@ -37,6 +40,7 @@ GROUPS = {
         *("Pair", "Unpaired", "Labelled", "Referenced", "to_signed", "to_bytes"),
     ],
     "Parts of your own": [
+        *("Callback", "Training", "Term", "own_parts"),
         *("register_model", "register_network", "register_loss", "load_plugin"),
         *("Model", "Parts", "Clock", "Play", "Generated"),
     ],

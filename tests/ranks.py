@@ -348,13 +348,14 @@ def run_short(processes: Any) -> list[str]:
     from limits import limited_trainer
     from listening import hearing
 
+    from i2i.training import running
     from i2i.training import session as train
     from shrunk import shrunk
 
     where = Path(os.environ["WHERE"])
     said: list[str] = []
     if processes.rank == processes.world - 1:
-        train.build_trainer = limited_trainer
+        running.build_trainer = limited_trainer
     data = f"data.root={where / 'tiny-unpaired'}"
     options = shrunk("cyclegan", data, "train.steps=2", "train.batch_size=4")
     with hearing(said.append):

@@ -6,6 +6,7 @@ import re
 import shutil
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,25 @@ def test_the_test_of_ones_own_model_passes(tmp_path: Path, monkeypatch: pytest.M
     assert callable(test)
     test()
     assert (tmp_path / "pause.pt").exists()
+
+
+def test_the_parts_of_ones_own_in_python_take_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page is a program; here it makes a few steps."""
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks("python.md", "python"))
+    for many, few in (("1000", "2"), ("1200", "3"), ("% 500", "% 1"), ("Scenes(40)", "Scenes(6)")):
+        assert many in code
+        code = code.replace(many, few)
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(compile(code, "python.md", "exec"), names)
+    assert len(list((tmp_path / "runs").iterdir())) == 4
+    rows = names["outcome"].history(frame=False)
+    assert rows[-1]["step"] == 2
+    assert rows[-1]["validation/l1"] > 0
+    assert names["trainer"].steps_done == 2
+    assert (tmp_path / "mine.png").exists()
 
 
 def test_entry_points_have_the_groups_of_the_doors() -> None:

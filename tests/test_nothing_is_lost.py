@@ -25,6 +25,7 @@ from i2i.runs.folder import Run
 from i2i.runs.lock import RunLock
 from i2i.training import checkpoints as keeper
 from i2i.training import oom as memory
+from i2i.training import running
 from i2i.training import session as train
 from i2i.training.oom import OOMRetry
 from i2i.training.pace import Pace
@@ -292,7 +293,7 @@ def test_checkpoints_and_sheets_by_the_clock(
         return take(self, batch, closely=closely)
 
     monkeypatch.setattr(OOMRetry, "step", step)
-    monkeypatch.setattr(train, "Pace", partial(Pace, now=lambda: clock[0]))
+    monkeypatch.setattr(running, "Pace", partial(Pace, now=lambda: clock[0]))
     settings = ["train.steps=16", "train.save_every_steps=100", "train.validate_every_steps=100"]
     run = begun(facades, tmp_path, *settings, "train.keep_checkpoints=99")
     assert run.checkpoints() == [run.checkpoint(step) for step in (1, 3, 7, 15, 16)]

@@ -36,7 +36,9 @@ def dry_run(options: "Options", device_name: str) -> None:
     source = open_source(options, model.data)
     if source.validation_images:
         measures = distance_of(options, "cpu"), classifier_of(options, source, "cpu")
-        require_measured(options, model, source.validation_batches(2)[0], *measures)
+        require_measured(
+            options, model, source.validation_batches(2)[0], *measures, options.train.metrics
+        )
     for remark in remarks(options, model.data, source):
         click.echo(remark)
     if line := without_gpu(options, device.type):

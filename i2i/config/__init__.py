@@ -13,7 +13,7 @@ room knows pydantic.
 from i2i.config.adversarial import Adversarial
 from i2i.config.data import Data, LabelledData
 from i2i.config.options import Options
-from i2i.config.parts import Network, network_section
+from i2i.config.parts import Network, named_section, network_section
 from i2i.config.reading import Layer, read_options
 from i2i.config.training import Optimizer
 
@@ -25,6 +25,7 @@ __all__ = [
     "Network",
     "Optimizer",
     "Options",
+    "named_section",
     "network_section",
     "read_options",
 ]

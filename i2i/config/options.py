@@ -8,7 +8,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from i2i.config.adversarial import Adversarial, AugmentDiscriminator, Growth, Latent
 from i2i.config.data import Data
 from i2i.config.parts import Network
-from i2i.config.section import Count, Section, Weight
+from i2i.config.section import Count, Names, Section, Weight
 from i2i.config.training import Anneal, Inference, Optimizer, Schedule, Train
 
 
@@ -17,6 +17,17 @@ class Plugin(Section):
 
     file: str = Field(description="its name")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of its content")
+
+
+class Own(Section):
+    """[own]: what a program gave as objects (`i2i.train`), by name; no file holds them.
+
+    Networks, the model and the data are named in their own tables: `network = "own:MyNetwork"`.
+    """
+
+    losses: Names = Field((), description="losses of two images that a program gave as functions")
+    metrics: Names = Field((), description="what validations measure by functions of a program")
+    schedule: str = Field("", description="what sets the learning rates instead of [schedule]")
 
 
 class Options(Section):
@@ -45,6 +56,7 @@ class Options(Section):
     schedule: Schedule = Schedule()
     train: Train
     inference: Inference = Inference()
+    own: Own | None = None
 
     @property
     def generator(self) -> Network:

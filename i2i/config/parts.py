@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import Field, create_model
 
 from i2i.config.section import Positive, Section
+from i2i.core.registry import is_own, networks
 
 InitScheme = Literal["normal", "xavier", "kaiming", "orthogonal", "torch"]
 
@@ -59,6 +60,16 @@ def options_of(constructor: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
         # The last meaning is that of this part; those before, of a type that several share.
         options[name] = (annotation, Field(parameter.default, description=meanings[-1]))
     return options
+
+
+def named_section(role: str, name: str) -> type[Network]:
+    """The table of the network of a role that has this name; of one that a program gives as an
+    object, what all tables have.
+
+    Raises:
+        OptionsError: there is no such network.
+    """
+    return Network if is_own(name) else network_section(networks(role).find(name))
 
 
 @cache

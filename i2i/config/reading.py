@@ -1,12 +1,12 @@
 """Reading options, and saying what is wrong with them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 from pydantic import ValidationError
 
 from i2i.config.options import Options
-from i2i.config.parts import Network, game_section, network_section
+from i2i.config.parts import Network, game_section, named_section, network_section
 from i2i.config.renamed import NEUTRAL, with_new_words
 from i2i.config.section import Section
 from i2i.core.model import known_terms, unknown_terms
@@ -90,7 +90,7 @@ def _without_neutral(table: Any, section: type[Section]) -> Any:
 def _unknown_names(name: str, tables: Layer) -> Iterator[str]:
     """A sentence for each key that should be a term, a player or a network of a model."""
     model = MODELS.find(name)
-    terms = known_terms(model.terms, model.comparisons)
+    terms = known_terms(model.terms, model.comparisons, _own_losses(tables))
     for table in ("objective", "every", "anneal.objective"):
         yield from unknown_terms(table, _keys(tables, table), terms)
     learning = [network for networks in model.players.values() for network in networks]
@@ -104,6 +104,17 @@ def _unknown_names(name: str, tables: Layer) -> Iterator[str]:
                     f"{table}.{shortened(key)[1:-1]} {wrong}.{did_you_mean(key, known)} They are: "
                     f"{', '.join(known)}."
                 )
+
+
+def _own_losses(tables: Layer) -> list[str]:
+    """The losses that a program has given as objects."""
+    table = tables.get("own")
+    names = table.get("losses") if isinstance(table, Mapping) else ()
+    return [each for each in names if isinstance(each, str)] if _is_list(names) else []
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    return isinstance(value, list | tuple)
 
 
 def _keys(tables: Layer, path: str) -> list[str]:
@@ -124,7 +135,7 @@ def _network_section(role: str, table: Any, problems: list[str]) -> type[Network
         problems.append(f"{role}.network is missing: it says which network [{role}] is about.")
         return None
     try:
-        return network_section(networks(role).find(name))
+        return named_section(role, name)
     except OptionsError as error:
         problems.append(str(error))
         return None

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from i2i.config import Layer, Options, network_section, read_options
+from i2i.config import Layer, Options, named_section, read_options
 from i2i.config.renamed import with_new_words
 from i2i.core.plugins import in_recipe
-from i2i.core.registry import MODELS, networks
+from i2i.core.registry import MODELS, is_own, networks
 from i2i.core.size import Size
 from i2i.errors import OptionsError, did_you_mean
 from i2i.system import gate
@@ -103,13 +103,17 @@ def merge(lower: Layer, upper: Layer) -> dict[str, Any]:
             merged[key] = value
             continue
         name = value.get("network", below.get("network"))
-        if name != below.get("network") and isinstance(name, str) and name in networks(key):
-            fields = network_section(networks(key).find(name)).model_fields
+        if name != below.get("network") and (is_own(name) or _is_network(key, name)):
+            fields = named_section(key, name).model_fields
             below = {name: kept for name, kept in below.items() if name in fields}
         if key == "train" and value.keys() & {"steps", "epochs"}:
             below = {name: kept for name, kept in below.items() if name not in ("steps", "epochs")}
         merged[key] = merge(below, value)
     return merged
+
+
+def _is_network(role: str, name: Any) -> bool:
+    return isinstance(name, str) and name in networks(role)
 
 
 SHORT = {

@@ -1,17 +1,19 @@
 """Lines and progress bars for whoever sits before a terminal or a notebook.
 
 Lines go to stdout, warnings and bars to stderr, where they do not mix with what a command says.
-A notebook's cells understand a carriage return too.
+A notebook's cells understand a carriage return too; where it has widgets, bars are those of tqdm.
 """
 
 import contextlib
+import importlib
 import logging
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from importlib.util import find_spec
+from typing import Any, Protocol, TextIO
 
 from i2i.core.progress import Pace, Silent, Update, duration, reporting
 
@@ -33,7 +35,7 @@ class Console(logging.Handler):
         """Whether all lines go to stderr, for a command whose stdout is a result."""
         self.quiet = False
         """Whether nothing is shown, for a command that is asked for that."""
-        self._bar: Bar | None = None
+        self._bar: AnyBar | None = None
         self._entered = contextlib.ExitStack()
 
     def __enter__(self) -> "Console":
@@ -69,7 +71,7 @@ class Console(logging.Handler):
             with Silent().task(label) as update:
                 yield update
             return
-        bar = Bar(label)
+        bar = WidgetBar(label) if _has_widgets() else Bar(label)
 
         def show(done: int, total: int, text: str = "") -> None:
             if self._bar is not bar:
@@ -95,6 +97,52 @@ def _in_notebook() -> bool:
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
     return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
+
+
+def _has_widgets() -> bool:
+    """Whether a notebook can show more than lines."""
+    return (
+        _in_notebook()
+        and not sys.stderr.isatty()
+        and find_spec("ipywidgets") is not None
+        and find_spec("tqdm") is not None
+    )
+
+
+class AnyBar(Protocol):
+    """Shows how far something is."""
+
+    def update(self, done: int, total: int, text: str = "") -> None: ...
+
+    def clear(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class WidgetBar:
+    """A bar of `tqdm.auto`, which a notebook shows beside the lines of a cell.
+
+    Arguments:
+        label: what is done.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._bar: Any = importlib.import_module("tqdm.auto").tqdm(
+            desc=label, mininterval=INTERVAL, total=0
+        )
+
+    def update(self, done: int, total: int, text: str = "") -> None:
+        """Show how much is done, and a text behind."""
+        if total != self._bar.total:
+            self._bar.reset(total)
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def clear(self) -> None:
+        """Nothing: a line has a place of its own."""
+
+    def close(self) -> None:
+        self._bar.close()
 
 
 class Bar:

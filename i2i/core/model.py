@@ -166,12 +166,15 @@ Terms = Mapping[str, tuple[str, ...]]
 """Player -> the names, or the endings of names, of the terms of its objective."""
 
 
-def known_terms(terms: Terms, comparisons: Terms = MappingProxyType({})) -> list[str]:
-    """The terms that a weight can be given to: those of a model, and every registered loss before
-    the endings of its comparisons."""
+def known_terms(
+    terms: Terms, comparisons: Terms = MappingProxyType({}), own: Iterable[str] = ()
+) -> list[str]:
+    """The terms that a weight can be given to: those of a model, and every registered loss, and
+    those in `own`, before the endings of its comparisons."""
+    losses = sorted({*LOSSES, *own})
     named = [name for names in terms.values() for name in names]
     compared = [
-        name + ending for endings in comparisons.values() for ending in endings for name in LOSSES
+        name + ending for endings in comparisons.values() for ending in endings for name in losses
     ]
     return list(dict.fromkeys(named + compared))
 
@@ -373,6 +376,9 @@ class Model(nn.Module, ABC, Generic[Batch]):
     notices: tuple[str, ...] = ()
     """What a person should know of how this model was assembled, a sentence each."""
 
+    own_losses: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType({})
+    """Losses of two images that a program has given, beside the registered ones."""
+
     objectives: Mapping[str, Objective] = MappingProxyType({})
     """What each player minimises; see `set_objectives`."""
 
@@ -401,7 +407,7 @@ class Model(nn.Module, ABC, Generic[Batch]):
         Raises:
             OptionsError: a name is no term of this model.
         """
-        known = known_terms(self.terms, self.comparisons)
+        known = known_terms(self.terms, self.comparisons, self.own_losses)
         if problems := unknown_terms("every", every, known):
             raise OptionsError("\n".join(problems))
         for player, objective in self.objectives.items():
@@ -433,9 +439,10 @@ class Model(nn.Module, ABC, Generic[Batch]):
     ) -> dict[str, Callable[[], Tensor]]:
         """The terms, for an objective, that compare two images: one for each loss in use."""
         used = {name for objective in self.objectives.values() for name in objective.weights}
+        own = self.own_losses
         return {
-            name + ending: partial(LOSSES.find(name), output, target)
-            for name in LOSSES
+            name + ending: partial(own.get(name) or LOSSES.find(name), output, target)
+            for name in (sorted({*LOSSES, *own}) if own else LOSSES)
             if name + ending in used
         }
 

@@ -8,11 +8,16 @@ all others::
 
 An installed distribution names modules that do so under the entry points of the registry's group
 ("i2i.models", "i2i.networks", ...); `i2i.core.plugins` runs single files that do so.
+
+What a program gives as an object of Python is there for a while, beside what is registered
+(`giving`). Options name it "own:NAME", so that whoever lacks the object is told what it was.
 """
 
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from importlib.metadata import entry_points
 from threading import RLock
 from typing import Any, TypeVar
@@ -20,6 +25,32 @@ from typing import Any, TypeVar
 from i2i.errors import OptionsError, did_you_mean
 
 Part = TypeVar("Part")
+
+OWN = "own:"
+"""What the names of objects begin with, in options: "own:MyNetwork"."""
+
+_given: ContextVar[Mapping[str, Mapping[str, Any]]] = ContextVar("given", default={})  # noqa: B039
+"""What of a registry -> name -> object. It is never changed in place."""
+
+
+def is_own(name: object) -> bool:
+    """Whether options name an object of a program by this."""
+    return isinstance(name, str) and name.startswith(OWN)
+
+
+def not_given(what: str, name: str, argument: str) -> OptionsError:
+    """What is to be said where an object is missing.
+
+    Arguments:
+        what: the option that names it.
+        name: as it stands there.
+        argument: how it is given, in Python.
+    """
+    return OptionsError(
+        f"{what} (={name!r}) was an object of the Python program that began this run, which no "
+        f"file holds: give it again, in Python, by {argument} of i2i.resume or i2i.load_translator "
+        "(or anything within `with i2i.own_parts(...)`)."
+    )
 
 
 class Registry(Mapping[str, Part]):
@@ -66,6 +97,14 @@ class Registry(Mapping[str, Part]):
         Raises:
             OptionsError: there is none; lists those that there are.
         """
+        if name in (own := self._own()):
+            return own[name]
+        if is_own(name):
+            if OWN in own:  # whatever its class is called now
+                return own[OWN]
+            role = self.what.removesuffix(".network")
+            given = f"{role}=..." if role == self.what else f"networks={{{role!r}: ...}}"
+            raise not_given(self.what, name, given)
         self._load()
         if name not in self._parts:
             broken = "".join(
@@ -87,14 +126,19 @@ class Registry(Mapping[str, Part]):
     def names(self) -> list[str]:
         """The names of all parts, in alphabetical order."""
         self._load()
-        return sorted(self._parts)
+        own = self._own()
+        return sorted({*self._parts, *own} - {OWN}) if own else sorted(self._parts)
 
     def __contains__(self, name: object) -> bool:
         self._load()
-        return name in self._parts
+        return name in self._parts or name in self._own()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
+
+    def _own(self) -> Mapping[str, Part]:
+        """What a program has given, here and now."""
+        return _given.get().get(self.what, {})
 
     def _load(self) -> None:
         if self._complete:
@@ -115,6 +159,22 @@ class Registry(Mapping[str, Part]):
             except Exception as error:  # noqa: BLE001 (another's code may do anything)
                 # Not an end for those who use another part; said when this one is looked for.
                 self._broken[f"{entry.name} = {entry.value}"] = f"{type(error).__name__}: {error}"
+
+
+@contextlib.contextmanager
+def giving(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Let objects be found beside what is registered, in this thread or task.
+
+    Arguments:
+        parts: `Registry.what` -> name -> object; `OWN` stands for any name that begins so.
+    """
+    before = _given.get()
+    merged = {what: {**before.get(what, {}), **named} for what, named in parts.items()}
+    token = _given.set({**before, **merged})
+    try:
+        yield
+    finally:
+        _given.reset(token)
 
 
 MODELS: Registry[Any] = Registry("model", "i2i.models", "i2i.models")

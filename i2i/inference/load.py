@@ -3,9 +3,11 @@
 A checkpoint knows everything about itself; nothing has to be said again.
 """
 
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import cast
+from types import MappingProxyType
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -17,6 +19,7 @@ from i2i.core.label_maps import LabelMaps
 from i2i.core.labels import Asked
 from i2i.core.model import Model
 from i2i.core.plugins import require_plugins
+from i2i.core.registry import giving
 from i2i.core.sides import Held
 from i2i.core.signals import read_direction, with_sides
 from i2i.data.kinds import find_kind
@@ -37,14 +40,15 @@ from i2i.models.build import build_model, data_kind, growth, latent
 from i2i.models.spade import SpadeVAE
 from i2i.models.starganv2 import StarGANv2
 from i2i.networks import has_dropout
+from i2i.networks.given import given_networks
 from i2i.networks.sizes import ensure_multiple
 from i2i.networks.spade import FixedStyleGenerator as SPADEFixed
 from i2i.networks.starganv2 import FixedStyleGenerator, StarGANv2Generator
 from i2i.runs.checkpoint import about
 from i2i.runs.folder import find_checkpoint
-from i2i.runs.opening import open_checkpoint
+from i2i.runs.opening import open_checkpoint, open_model
 from i2i.system.device import chosen_precision, pick_device
-from i2i.system.gate import not_finite, shortened
+from i2i.system.gate import shortened
 
 
 def build_translator(
@@ -272,6 +276,7 @@ def load_translator(
     average: bool | None = None,
     best: bool | str = False,
     strength: float = 1.0,
+    networks: Mapping[str, Any] = MappingProxyType({}),
 ) -> Translator:
     """Build a translator from a checkpoint, which knows everything about itself::
 
@@ -293,6 +298,7 @@ def load_translator(
         average: whether the moving average of the generator is used; by default if there is one.
         best: of a run, whether to take the checkpoint with the best validation, not the last one.
         strength: how far to go, 0..1 (`Translator.set_strength`).
+        networks: role -> the modules, classes or functions that were given to `i2i.train`.
 
     Returns:
         the translator; its `checkpoint` and `description` say what it is made of and why.
@@ -307,7 +313,7 @@ def load_translator(
             exported.set_strength(strength)
         return exported
     path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
-    options, model, _ = load_model(path, average=average)
+    options, model, _ = load_model(path, average=average, networks=networks)
     if not find_kind(model.data).translates:
         raise OptionsError(
             f"{why} is of a {options.model}, which makes images from noise: use `i2i sample`, or "
@@ -435,13 +441,14 @@ def load_sampler(
     average: bool | None = None,
     best: bool | str = False,
     processes: Processes = ALONE,
+    networks: Mapping[str, Any] = MappingProxyType({}),
 ) -> Sampler:
     """Build a sampler from a checkpoint, which knows everything about itself.
 
     Arguments and result are as those of `load_translator`; `processes` share the work.
     """
     path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
-    options, model, _ = load_model(path, average=average)
+    options, model, _ = load_model(path, average=average, networks=networks)
     if find_kind(model.data).translates:
         raise OptionsError(
             f"{why} is of a {options.model}, which translates images: use `i2i translate`, or "
@@ -460,6 +467,7 @@ def load_model(
     runs_dir: Path | str = "runs",
     average: bool | None = None,
     best: bool | str = False,
+    networks: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[Options, Model, str]:
     """Build a model as a checkpoint left it, on the CPU.
 
@@ -470,29 +478,14 @@ def load_model(
         runs_dir: the folder of the runs.
         average: whether the moving average of the generator is used; by default if there is one.
         best: of a run, whether to take the checkpoint with the best validation, not the last one.
+        networks: role -> the modules, classes or functions that were given to `i2i.train`.
 
     Returns:
         the options of its run, the model, and which checkpoint it is and why, in words.
     """
     path, why = find_checkpoint(Path(checkpoint) if checkpoint else None, Path(runs_dir), best=best)
-    options, state = open_checkpoint(path)
-    if average and not state["average"]:
-        raise CheckpointError(f"{path} has no moving average: it was trained without one.")
-    weights = state["model"] | (state["average"] if average is not False else {})
-    model = build_model(options)
-    used = (*model.generators, *model.companions)
-    for name, network in model.named_children():
-        prefix = f"{name}."
-        own = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
-        if own or name in used:
-            network.load_state_dict(own)
-            if name in used and (wrong := not_finite(own)):
-                raise CheckpointError(
-                    f"{path} has weights of the {name} that are not finite ({wrong}): its training "
-                    "has failed, and all that it makes is black; take an older one."
-                )
-        elif name == model.classifier:
-            model.classifier_known = False
+    with giving(given_networks(networks)):
+        options, model = open_model(path, average=average)
     return options, model, why
 
 

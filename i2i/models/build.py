@@ -7,19 +7,21 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from i2i.config import Network, Options
 from i2i.core.growth import Growth, Stage
 from i2i.core.latent import Latent
 from i2i.core.model import Model, Parts
-from i2i.core.registry import networks
+from i2i.core.registry import LOSSES, OWN, giving, is_own, networks, not_given
 from i2i.core.size import Size
 from i2i.data.kinds import find_kind
 from i2i.errors import OptionsError
 from i2i.losses import Adversarial
 from i2i.models import find_model
 from i2i.networks import has_dropout, initialise, set_inference
+from i2i.networks.given import GivenNetwork, MissingNetwork
+from i2i.networks.sizes import ensure_multiple
 
 
 def latent(options: Options) -> Latent | None:
@@ -113,7 +115,7 @@ def build_model(options: Options) -> Model:
             f"be larger than the input (pix2pix), not for {options.model}: set it to 1."
         )
     grows = {
-        hasattr(networks(role).find(chosen.network), "grow")
+        not is_own(chosen.network) and hasattr(networks(role).find(chosen.network), "grow")
         for role, chosen in options.networks.items()
     }
     if grows != {options.growth is not None}:
@@ -127,9 +129,11 @@ def build_model(options: Options) -> Model:
             f"data.references (={options.data.references}) must be {kind.references} for "
             f"{options.model}."
         )
-    with torch.random.fork_rng(devices=[]):
+    losses = _own_losses(options)
+    with torch.random.fork_rng(devices=[]), giving({LOSSES.what: losses}):
         torch.manual_seed(options.train.seed)
         model = kind.assemble(parts, **options.game.model_dump())
+    model.own_losses = losses
     model.set_lazy(options.every)
     for name, weight in options.objective.items():
         if weight == "auto":
@@ -166,14 +170,18 @@ def build_model(options: Options) -> Model:
         )
     model.notices += _idle_dropout(options, model)
     size = options.data.cropped
-    for name in model.generators if find_kind(model.data).translates else ():
+    translates = find_kind(model.data).translates
+    if translates and is_own(options.generator.network):
+        _find_multiples(options, model)
+    for name in model.generators if translates else ():
         multiple = getattr(model.get_submodule(name), "multiple", 1)
         if size.width % multiple or size.height % multiple:
             fitting = Size(*(max(multiple, side - side % multiple) for side in size))
+            shape = _shape(options.generator)
             raise OptionsError(
                 f"data.crop_size (={size}) must be a multiple of {multiple} for this "
-                f"{options.generator.network}: take {fitting}, or "
-                f"another depth ({_shape(options.generator)})."
+                f"{options.generator.network.removeprefix(OWN)}: take {fitting}"
+                f"{shape and f', or another depth ({shape})'}."
             )
     for network in model.children():
         minimum = getattr(network, "minimum", 1)
@@ -184,6 +192,17 @@ def build_model(options: Options) -> Model:
                 f"({_shape(options.discriminator)})."
             )
     return model
+
+
+def _find_multiples(options: Options, model: Model) -> None:
+    """Try which sizes a generator of a program's own takes, unless it says so."""
+    if find_kind(model.data).has_domains or model.companions:
+        return  # what else it is told is not known here
+    channels = options.data.input_channels, options.data.output_channels
+    for number, name in enumerate(model.generators):
+        network = model.get_submodule(name)
+        if next(iter(network.parameters()), torch.empty(0)).device.type != "meta":
+            ensure_multiple(network, channels[number % 2])
 
 
 def _idle_dropout(options: Options, model: Model) -> tuple[str, ...]:
@@ -215,8 +234,15 @@ def _chosen(options: Options) -> str:
 def _network(options: Options, role: str, *numbers: int, **more: Any) -> nn.Module:
     """Make the network of a role, and draw its weights."""
     chosen = options.networks[role]
-    network = networks(role).find(chosen.network)
+    try:
+        network = networks(role).find(chosen.network)
+    except OptionsError as error:
+        if not is_own(chosen.network) or role == "generator":
+            raise
+        return MissingNetwork(error)
     arguments = chosen.model_dump(exclude={"network", "init", "init_gain"}) | more
+    if isinstance(network, GivenNetwork):
+        return _initialised(network(*numbers, **arguments), chosen, network)
     try:
         inspect.signature(network).bind(*numbers, **arguments)
     except TypeError as error:
@@ -224,11 +250,29 @@ def _network(options: Options, role: str, *numbers: int, **more: Any) -> nn.Modu
             f"{role}.network (={chosen.network!r}) does not go with this model ({error}): take "
             "that of its own recipe."
         ) from error
-    made: nn.Module = network(*numbers, **arguments)
+    return _initialised(network(*numbers, **arguments), chosen, network)
+
+
+def _initialised(made: nn.Module, chosen: Network, network: Any) -> nn.Module:
+    """A network whose weights are drawn as its table says."""
     if chosen.init != "torch":
         keeps = getattr(network, "keeps_biases", False)
         initialise(made, chosen.init, chosen.init_gain, zero_biases=not keeps)
     return made
+
+
+def _own_losses(options: Options) -> dict[str, Any]:
+    """The losses that a program has given; one that is missing here fails when it is asked, which
+    no use of a trained model does."""
+    names = () if options.own is None else options.own.losses
+    return {name: LOSSES.find(name) if name in LOSSES else _missing(name) for name in names}
+
+
+def _missing(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    def fail(output: Tensor, target: Tensor) -> Tensor:
+        raise not_given(f"objective.{name}", name, f'losses=[("{name}", function, weight)]')
+
+    return fail
 
 
 def inference_mode(options: Options) -> Callable[[nn.Module], None]:

@@ -35,7 +35,7 @@ def image_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image
             apart. Rows before those that are named have no name.
     """
     largest = max(max(images.shape[-2:]) for images in columns.values())
-    shown = {name: _as_colour(visible(images, largest)) for name, images in columns.items()}
+    shown = {name: as_colour(visible(images, largest)) for name, images in columns.items()}
     font = ImageFont.load_default(size=14)
     widths = [max(images.shape[2], int(font.getlength(name)) + 2) for name, images in shown.items()]
     count = len(next(iter(shown.values())))
@@ -84,7 +84,7 @@ def rows_of(sheet: Image.Image, rows: int | None = None) -> list[Image.Image]:
 
 def contact_sheet(images: Tensor) -> Image.Image:
     """Lay images (N, C, H, W), bytes or in -1..1, out in rows, close together."""
-    pixels = _as_colour(visible(images))
+    pixels = as_colour(visible(images))
     count, height, width = pixels.shape[:3]
     columns = min(max(COLUMNS, math.isqrt(count)), count)
     rows = -(-count // columns)
@@ -111,7 +111,7 @@ def _end(line: str) -> str:
     return line if len(line) <= LABEL else f"…{line[1 - LABEL :]}"
 
 
-def _as_colour(images: Tensor) -> np.ndarray:
+def as_colour(images: Tensor) -> np.ndarray:
     """(N, 1 or 3, H, W) to bytes (N, H, W, 3)."""
     if images.is_floating_point():
         images = to_bytes(images)

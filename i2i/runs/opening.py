@@ -14,8 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from i2i.config import Options, read_options
 from i2i.core.model import Model
+from i2i.core.registry import is_own
 from i2i.errors import CheckpointError, OptionsError
 from i2i.models.build import build_model
+from i2i.networks.given import MissingNetwork
 from i2i.runs.checkpoint import load_checkpoint, origin, require_parts
 from i2i.system import gate
 from i2i.system.memory import free_memory
@@ -39,6 +41,41 @@ def open_checkpoint(path: Path) -> tuple[Options, dict[str, Any]]:
 
     state = load_checkpoint(path, require=require)
     return _options(state, path), state
+
+
+def open_model(path: Path, *, average: bool | None = None) -> tuple[Options, Model]:
+    """Build a model as a checkpoint left it, on the CPU.
+
+    Imported weights may be those of some networks only; the others are then fresh.
+
+    Arguments:
+        path: of the checkpoint.
+        average: whether the moving average of the generator is used; by default if there is one.
+
+    Raises:
+        CheckpointError: as for `open_checkpoint`; there is no average, or a generator has failed.
+    """
+    options, state = open_checkpoint(path)
+    if average and not state["average"]:
+        raise CheckpointError(f"{path} has no moving average: it was trained without one.")
+    weights = state["model"] | (state["average"] if average is not False else {})
+    model = build_model(options)
+    used = (*model.generators, *model.companions)
+    for name, network in model.named_children():
+        if isinstance(network, MissingNetwork):
+            continue
+        prefix = f"{name}."
+        own = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+        if own or name in used:
+            network.load_state_dict(own)
+            if name in used and (wrong := gate.not_finite(own)):
+                raise CheckpointError(
+                    f"{path} has weights of the {name} that are not finite ({wrong}): its training "
+                    "has failed, and all that it makes is black; take an older one."
+                )
+        elif name == model.classifier:
+            model.classifier_known = False
+    return options, model
 
 
 def require_room(options: Options) -> Model:
@@ -96,19 +133,35 @@ def _require_fit(options: Options, outline: Mapping[str, Any], path: Path) -> No
 
     Imported checkpoints may lack whole networks, but not those that are used.
     """
+    own = [role for role, each in options.networks.items() if is_own(each.network)]
     try:
         model = require_room(options)
     except OptionsError as error:
+        if own:
+            raise CheckpointError(f"{path}: {error}") from error
         raise CheckpointError(
             f"{path} holds options of which no model can be built ({origin(outline)}): {error}"
         ) from error
-    found = {**outline["model"], **outline["average"]}
+    missing = tuple(
+        f"{name}." for name, each in model.named_children() if isinstance(each, MissingNetwork)
+    )
+    found = {
+        key: value
+        for key, value in {**outline["model"], **outline["average"]}.items()
+        if not str(key).startswith(missing)
+    }
     used = {*model.generators, *model.companions}
     there = {str(key).partition(".")[0] for key in found} | used
     expected = {
         key: value for key, value in model.state_dict().items() if key.partition(".")[0] in there
     }
-    if wrong := gate.misfits(expected, found):
+    wrong = gate.misfits(expected, found)
+    if wrong and own:
+        raise CheckpointError(
+            f"{path} has weights that do not fit the {' or the '.join(own)} that was given: "
+            f"{wrong}. Give the module that it was trained with, or one that is built alike."
+        )
+    if wrong:
         raise CheckpointError(
             f"{path} has weights that do not fit the options in it: {wrong}. It is damaged or was "
             "altered: take an older one from the same folder."

@@ -20,6 +20,7 @@ from i2i.models.build import build_model, growth, inference_mode
 from i2i.networks.augment import AdaptiveProbability, Sometimes, augmentation_of
 from i2i.networks.blocks import BatchNorm2d
 from i2i.networks.checkpointing import set_checkpointing
+from i2i.networks.given import MissingNetwork
 from i2i.system.device import chosen_precision
 from i2i.training.anneal import Anneal
 from i2i.training.augment import DiscriminatorAugmentation
@@ -187,6 +188,9 @@ def build_trainer(
     if model is None:
         model = build_model(options)
         begun = begin_from(model, options) if train.init_from else None
+    for network in model.children():
+        if isinstance(network, MissingNetwork):
+            raise network.error
     prepare = inference_mode(options)
     old: list[nn.Parameter] = []
     if begun is not None:

@@ -36,6 +36,7 @@ class CheckpointManager:
         restore: makes the folder of the run again if it is gone.
         rescue: a folder for the last checkpoint, if that of the run does not take it; by default
             that of the system for temporary files.
+        more: gives what belongs into a checkpoint beside all this: the states of callbacks.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class CheckpointManager:
         processes: Processes = ALONE,
         restore: Callable[[], object] = lambda: None,
         rescue: Path | None = None,
+        more: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.run = run
         self.about = about
@@ -63,6 +65,7 @@ class CheckpointManager:
         self.processes = processes
         self.restore = restore
         self.rescue = rescue
+        self.more = more
         self.validated = 0
         """The step after which a validation was done last."""
         self.best: float | None = None
@@ -178,6 +181,7 @@ class CheckpointManager:
             "best_flaws": self.best_flaws,
             "stale": self.stale,
             "validated": self.validated,
+            **self.more(),
             **trainer.state_dict(),
         }
 

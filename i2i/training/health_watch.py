@@ -1,10 +1,13 @@
 """Says what is wrong with a run while it goes on, and writes it down."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
 
 from i2i.runs.health import IMMEDIATE, TOO_EARLY, is_early, judged, not_judged, verdicts
 from i2i.runs.verdict import Verdict
+from i2i.training.callbacks import Callback, Training
 from i2i.training.monitor import MetricLogger
 
 _log = logging.getLogger(__name__)
@@ -13,7 +16,7 @@ RECENT = 20
 """Rows of the log in which to look for what is seen at once."""
 
 
-class HealthWatch:
+class HealthWatch(Callback):
     """Judges the log of a run again and again (see `i2i.runs.health`).
 
     What is new is said and goes to TensorBoard; `health.json` in the run folder has the state of
@@ -29,6 +32,13 @@ class HealthWatch:
         self.monitor = monitor
         self.current: list[Verdict] = []
         self._said: set[tuple[str, str]] = set()
+
+    def on_step(self, training: Training, losses: Mapping[str, Tensor]) -> None:
+        if training.logged:
+            self.look_at_once()
+
+    def on_validation(self, training: Training, values: Mapping[str, float]) -> None:
+        self.look()
 
     def look(self) -> None:
         """Judge what is in the log by now."""

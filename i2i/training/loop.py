@@ -2,7 +2,6 @@
 
 import logging
 import shlex
-import time
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -19,12 +18,11 @@ from i2i.errors import (
 )
 from i2i.runs.folder import Run
 from i2i.training.budget import Budget
+from i2i.training.callbacks import Callbacks, Training
 from i2i.training.checkpoints import CheckpointManager
-from i2i.training.health_watch import HealthWatch
 from i2i.training.interrupt import Interrupt
 from i2i.training.monitor import ProgressLogger
 from i2i.training.oom import OutOfMemoryError
-from i2i.training.pace import Pace
 from i2i.training.trainer import Losses, Trainer
 from i2i.training.validation import Validation
 
@@ -32,25 +30,21 @@ _log = logging.getLogger(__name__)
 
 
 def fit(
-    trainer: Trainer,
+    training: Training,
     batches: Iterable[AnyBatch],
     *,
     take: Callable[..., Losses],
-    stop: int,
     monitor: ProgressLogger,
     keeper: CheckpointManager,
+    callbacks: Callbacks,
     validation: Validation | None,
     interrupt: Interrupt,
     log_every_steps: int,
     validate_every_steps: int,
     save_every_steps: int,
     validation_share: float = 1.0,
-    patience: int | None = None,
-    health: HealthWatch | None = None,
-    sheets: Pace | None = None,
-    resumed: int | None = None,
 ) -> bool:
-    """Train until `stop` steps are done, or somebody interrupts.
+    """Train until `training.stop` steps are done, or somebody interrupts.
 
     Of several processes that train together, all call this; the first one validates.
 
@@ -59,25 +53,20 @@ def fit(
     names the last checkpoint, as it does in each of several processes.
 
     Arguments:
-        trainer: holds what is trained.
+        training: what goes on. If it was resumed, and the validation that was due then was not
+            done any more, it is done now.
         batches: one for each step that is left.
         take: does a step of the trainer, as `Trainer.step`; `OOMRetry.step` does so whatever the
             memory.
-        stop: steps that are done in the end, counted from the beginning of the run.
         monitor: reads the losses and shows them.
         keeper: saves.
-        validation: measures; without it no checkpoint is the best. Only the first process needs it.
+        callbacks: are told what happens, `monitor` among them.
+        validation: measures. Only the first process needs it.
         interrupt: says whether somebody wants the run to stop, and when it is time to save.
         log_every_steps, validate_every_steps, save_every_steps: in steps; all three are also done
             at the end.
         validation_share: of the time, at most; a validation that would take more is left out, but
             for the first and the last one.
-        patience: validations in succession without a better one than the best before, after which
-            the training ends.
-        health: says what is wrong.
-        sheets: says when an image sheet is due by the clock, beside those of the validations.
-        resumed: the step after which the run was saved; if the validation that was due there was
-            not done any more, it is done now.
 
     Returns:
         whether the run is over; if not, somebody interrupted it, or there were no more batches.
@@ -87,41 +76,63 @@ def fit(
             saved after that step.
         CheckpointError: the last checkpoint of the run could not be written.
     """
+    trainer, stop = training.trainer, training.stop
     processes = trainer.processes
     validates = processes.of_first(validation is not None)
-    watching = _Watching(trainer, validation, keeper, monitor, health, sheets or Pace(0))
     budget, skipped = Budget(validation_share), False
     within_a_step = False
 
-    def validate() -> int:
-        """A collective; returns for how many validations there was no better one."""
+    def validate() -> None:
+        """A collective."""
         with budget.charged():
-            watching.validate()
-        return processes.of_first(keeper.stale)
+            measured: dict[str, float] = {}
+            if validation is not None and processes.first:
+                with apart(trainer.model):
+                    measured = validation.measure(trainer)
+            callbacks.validation(training, processes.of_first(measured))
+        training.ending = processes.of_first(training.ending)
 
-    def stale(validations: int) -> bool:
-        return patience is not None and validations >= patience
+    def save(*, last: bool = False) -> None:
+        """Save; if that fails, a run that goes on tries again later."""
+        try:
+            path = keeper.save(trainer, last=last)
+        except CheckpointError as error:
+            if last:
+                raise
+            _log.info(f"{error} The run goes on; saving is tried again later.")
+            return
+        if path.parent != keeper.run.best.parent:
+            _log.info(
+                f"{keeper.run.folder} takes no checkpoint any more, so the last one is {path}; to "
+                f"go on with it: i2i train --resume {shlex.quote(str(path.parent.parent))}"
+            )
+        callbacks.save(training, path)
+
+    def ended(*, over: bool) -> bool:
+        training.over = over
+        callbacks.end(training)
+        return over
 
     with monitor:
         try:
-            if resumed is None:
-                watching.show()
-            elif (
-                validates
+            callbacks.start(training)
+            resumed = training.resumed
+            if (
+                resumed is not None
+                and validates
                 and (resumed % validate_every_steps == 0 or resumed == stop)
                 and processes.of_first(keeper.validated) < resumed
             ):
-                count = validate()
-                _save(trainer, keeper, monitor, last=resumed == stop)
-                if stale(count):
-                    return True
+                validate()
+                save(last=resumed == stop)
+                if training.ending:
+                    return ended(over=True)
             for batch in _until(interrupt, monitor.batches(batches)):
                 log = (trainer.steps_done + 1) % log_every_steps == 0
                 within_a_step = True
                 losses = take(batch, closely=log)
                 within_a_step = False
                 step = trainer.steps_done
-                monitor.gather(step, losses)
                 due = validates and (step % validate_every_steps == 0 or step == stop)
                 measure = due and (step == stop or processes.of_first(budget.affords_another()))
                 if due and not measure and not skipped:
@@ -131,113 +142,46 @@ def fit(
                         f"and all together may take {validation_share:.0%} of the time "
                         "(train.validation_share); from here on, some are left out"
                     )
+                planned = step % save_every_steps == 0 or step == stop
                 by_clock = interrupt.save_due()
-                save = step % save_every_steps == 0 or step == stop
-
-                if log or measure or save or by_clock:
-                    monitor.write(trainer.learning_rates(step - 1))
-                    if health is not None:
-                        health.look_at_once()
-                if measure or save or by_clock:
+                looks = measure or planned or by_clock
+                training.logged, training.validates = log or looks, measure
+                callbacks.step(training, losses)
+                if looks:
                     _make_ready(trainer, monitor)
                     # Before the validation: whatever happens to that, this much is safe.
-                    if save or by_clock:
-                        _save(trainer, keeper, monitor)
-                        interrupt.saved(by_clock=by_clock and not save)
-                ends = step == stop
+                    if planned or by_clock:
+                        save()
+                        interrupt.saved(by_clock=by_clock and not planned)
                 if measure:
-                    count = validate()
-                    ends = ends or stale(count)
-                if (save and measure) or ends:  # a checkpoint knows the best value so far
-                    _save(trainer, keeper, monitor, last=ends)
-                if not measure:
-                    watching.show_by_clock()
-                if measure or save or by_clock:
+                    validate()
+                ends = step == stop or bool(training.ending)
+                if ends and not looks:
+                    monitor.write(trainer.learning_rates(step - 1))
+                    _make_ready(trainer, monitor)
+                if (planned and measure) or ends:  # a checkpoint knows the best value so far
+                    save(last=ends)
+                if looks:
                     monitor.restart_clock()
                 if ends:
                     if step < stop:
-                        _log.info(
-                            f"step {step}: no better validation in {count} of them, so the "
-                            "training ends here (go on with a larger --patience)."
-                        )
-                    return True
+                        _log.info(f"step {step}: {training.ending}")
+                    return ended(over=True)
             if trainer.steps_done < stop:
                 monitor.write(trainer.learning_rates(max(0, trainer.steps_done - 1)))
                 _make_ready(trainer, monitor)
-                _save(trainer, keeper, monitor, last=True)
+                save(last=True)
+            return ended(over=trainer.steps_done == stop)
         except Exception as error:
-            if _is_whole(error, within_a_step, processes.alone):
-                bad_data = isinstance(error, DataError)
-                _save_before_leaving(trainer, keeper, monitor, " --skip-bad" if bad_data else "")
+            of_callback = callbacks.failed is error and processes.alone
+            if of_callback or _is_whole(error, within_a_step, processes.alone):
+                callbacks.leaving = True
+                cure = " --skip-bad" if isinstance(error, DataError) and not of_callback else ""
+                _save_before_leaving(training, keeper, monitor, cure)
             elif not isinstance(error, TrainingError | CheckpointError | ProcessError):
                 error.add_note(_what_is_left(trainer, keeper.run))
+            callbacks.error(training, error)
             raise
-    return trainer.steps_done == stop
-
-
-class _Watching:
-    """What the first process looks at while the others wait."""
-
-    def __init__(
-        self,
-        trainer: Trainer,
-        validation: Validation | None,
-        keeper: CheckpointManager,
-        monitor: ProgressLogger,
-        health: HealthWatch | None,
-        sheets: Pace,
-    ) -> None:
-        self.trainer = trainer
-        self.validation = validation if trainer.processes.first else None
-        self.keeper = keeper
-        self.monitor = monitor
-        self.health = health
-        self.sheets = sheets
-        self.told = False
-
-    def validate(self) -> None:
-        """Measure, show, and keep what is the best."""
-        if self.validation is None:
-            return
-        step, journal = self.trainer.steps_done, self.monitor.journal
-        with apart(self.trainer.model):
-            measured = self.validation.measure(self.trainer)
-        journal.scalars(step, {f"validation/{k}": v for k, v in measured.items()})
-        journal.marked(self.validation.marked)
-        self.show()
-        self.keeper.validated = step
-        try:
-            self.keeper.save_if_best(self.trainer, measured)
-            self._tell_what_was_passed_over()
-        except CheckpointError as error:
-            _log.info(f"{error} The run goes on without it.")
-        if self.health is not None:
-            self.health.look()
-
-    def _tell_what_was_passed_over(self) -> None:
-        if self.keeper.passed_over and not self.told:
-            self.told = True
-            _log.info(
-                f"step {self.trainer.steps_done}: by the measure that decides this would be the "
-                f"best, but its outputs are plainly wrong ({', '.join(self.keeper.passed_over)}; "
-                "see docs/health.md), so best.pt stays"
-            )
-
-    def show(self) -> None:
-        """Make an image sheet."""
-        if self.validation is None:
-            return
-        with apart(self.trainer.model):
-            sheet = self.validation.show(self.trainer)
-        self.monitor.journal.sheet(self.trainer.steps_done, "validation", sheet)
-        self.sheets.restart()
-
-    def show_by_clock(self) -> None:
-        if self.validation is not None and self.sheets.due():
-            began = time.perf_counter()
-            self.show()
-            self.sheets.done(time.perf_counter() - began)
-            self.monitor.restart_clock()
 
 
 def _is_whole(error: Exception, within_a_step: bool, alone: bool) -> bool:
@@ -253,9 +197,9 @@ def _is_whole(error: Exception, within_a_step: bool, alone: bool) -> bool:
 
 
 def _save_before_leaving(
-    trainer: Trainer, keeper: CheckpointManager, monitor: ProgressLogger, cure: str
+    training: Training, keeper: CheckpointManager, monitor: ProgressLogger, cure: str
 ) -> None:
-    step = trainer.steps_done
+    trainer, step = training.trainer, training.step
     if step == 0:
         return
     try:
@@ -318,24 +262,4 @@ def _require_finite_weights(trainer: Trainer, last_good: str) -> None:
             f"step {trainer.steps_done}: {len(broken)} weights are no longer finite "
             f"({broken[0]}, ...), so the run cannot go on. The last good checkpoint: {last_good}. "
             "A lower learning rate, precision fp32 or bf16, or another seed may help."
-        )
-
-
-def _save(
-    trainer: Trainer, keeper: CheckpointManager, monitor: ProgressLogger, *, last: bool = False
-) -> None:
-    """Save; if that fails, a run that goes on tries again later."""
-    try:
-        path = keeper.save(trainer, last=last)
-    except CheckpointError as error:
-        if last:
-            raise
-        _log.info(f"{error} The run goes on; saving is tried again later.")
-        return
-    monitor.last_good = str(path)
-    monitor.journal.checkpoint(trainer.steps_done, path)
-    if path.parent != keeper.run.best.parent:
-        _log.info(
-            f"{keeper.run.folder} takes no checkpoint any more, so the last one is {path}; to go "
-            f"on with it: i2i train --resume {shlex.quote(str(path.parent.parent))}"
         )

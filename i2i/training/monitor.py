@@ -34,6 +34,7 @@ from i2i.runs.trackers.json_lines import JsonLines
 from i2i.runs.verdict import Verdict
 from i2i.system.atomic import replacing, write_text
 from i2i.training.busy import BusyWatch
+from i2i.training.callbacks import Callback, Training
 from i2i.training.pace import FirstSteps
 
 _log = logging.getLogger(__name__)
@@ -181,8 +182,10 @@ def find_trackers(names: Sequence[str]) -> dict[str, type[Tracker]]:
     return {kind.title or name: kind for name, kind in found}
 
 
-class ProgressLogger:
+class ProgressLogger(Callback):
     """Gathers the losses of each step; writes their means down and shows how far the run is.
+
+    It is the first of the callbacks, so that all others see what is logged.
 
     Arguments:
         journal: where the scalars go.
@@ -254,6 +257,18 @@ class ProgressLogger:
             if batch is None:
                 return
             yield batch
+
+    def on_step(self, training: Training, losses: Mapping[str, Tensor]) -> None:
+        self.gather(training.step, losses)
+        if training.logged:
+            self.write(training.trainer.learning_rates(training.step - 1))
+
+    def on_validation(self, training: Training, values: Mapping[str, float]) -> None:
+        self.journal.scalars(training.step, {f"validation/{k}": v for k, v in values.items()})
+
+    def on_save(self, training: Training, path: Path) -> None:
+        self.last_good = str(path)
+        self.journal.checkpoint(training.step, path)
 
     def gather(self, step: int, losses: Mapping[str, Tensor]) -> None:
         """Take the losses of a step, without looking at them."""

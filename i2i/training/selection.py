@@ -1,7 +1,7 @@
 """What a run is judged by while it trains: a distance, a classifier, a measure that decides."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any
 
@@ -52,6 +52,7 @@ def require_measured(
     batch: AnyBatch,
     distance: Distance | None,
     classifier: Callable[[], Classifier] | None,
+    metrics: Collection[str] = (),
 ) -> None:
     """Refuse a run whose deciding measure will never be measured; its dry run asks the same.
 
@@ -59,7 +60,7 @@ def require_measured(
         options: of which `resolve_monitor` knows.
         model: in training mode, wherever it is.
         batch: a few validation samples, as byte images.
-        distance, classifier: what a validation has beside the model's own measures.
+        distance, classifier, metrics: what a validation has beside the model's own measures.
 
     Raises:
         OptionsError: says what is measured.
@@ -78,7 +79,7 @@ def require_measured(
     # What has a truth is compared with it, not with a set.
     names += [distance.name] if distance and not find_kind(model.data).has_truth else []
     names += ["domain_accuracy"] if classifier else []
-    names += options.train.metrics
+    names += [name for name in metrics if name not in names]
     if monitor[0] not in names:
         raise OptionsError(
             f"train.monitor (={options.train.monitor!r}) is not among what is measured."

@@ -20,7 +20,8 @@ from i2i.core.signals import parse_monitor
 from i2i.errors import OptionsError, RunError, TrainingError, how_to_install
 from i2i.runs.folder import Run
 from i2i.runs.log import read_log
-from i2i.training.session import Outcome, resume_or_start
+from i2i.training.outcome import Outcome
+from i2i.training.session import resume_or_start
 
 _log = logging.getLogger(__name__)
 

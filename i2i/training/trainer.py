@@ -32,6 +32,7 @@ from i2i.training.anneal import Anneal
 from i2i.training.as_used import as_used
 from i2i.training.augment import DiscriminatorAugmentation
 from i2i.training.batch_check import BatchCheck
+from i2i.training.batches import batches_for
 from i2i.training.cuda_graphs import (
     Reseed,
     StepGraphs,
@@ -42,6 +43,7 @@ from i2i.training.cuda_graphs import (
 from i2i.training.ema import EMA, HalfLife, HistoricalAverage
 from i2i.training.freeze import Frozen
 from i2i.training.noise import InstanceNoise
+from i2i.training.pieces import Weights, clip_weights, pieces_of
 from i2i.training.precision import Precision
 from i2i.training.random_state import random_state_kept
 from i2i.training.rates import LearningRates
@@ -161,6 +163,7 @@ class Trainer:
         self.anneal = Anneal() if anneal is None else anneal
         self.images = images
         self.steps_done = 0
+        self._last: AnyBatch | None = None
 
         self._networks = {
             name: list(model.get_submodule(name).parameters())
@@ -241,6 +244,7 @@ class Trainer:
         """
         if self.check is not None:
             batch = self.check(batch, next(self.model.parameters()).dtype)
+        self._last = batch
         with random_state_kept(self.device):
             losses = self._step(batch, closely)
             if self.frozen is not None:
@@ -280,6 +284,35 @@ class Trainer:
     def learning_rates(self, step: int) -> dict[str, float]:
         """The learning rate of each player in a step, counted from 0."""
         return {player: rates[0] for player, rates in self._rates.at(self._rate(step)).items()}
+
+    def batches(self, data: Any, stop: int | None = None) -> Iterator[AnyBatch]:
+        """The batches of the steps that are left, as a run would see them: `i2i.train`, of a folder
+        or with the same data, does the same as this loop, bit for bit, and so does a loop that
+        goes on after `load`::
+
+            for batch in trainer.batches(dataset, 1000):
+                trainer.step(batch)
+
+        Arguments:
+            data: a folder of images (with the options of the trainer), or an object as for
+                `i2i.train`. It is read in this process.
+            stop: steps that are done in the end; by default the length of the run.
+
+        Raises:
+            DataError: it is no such data.
+        """
+        return batches_for(self, data, self.length if stop is None else stop)
+
+    def sheet(self, batch: AnyBatch | None = None) -> Image.Image:
+        """An image grid (`image_grid`) of a batch; by default of the last one that was trained on.
+
+        Raises:
+            DataError: there was none yet.
+        """
+        shown = self._last if batch is None else batch
+        if shown is None:
+            raise DataError("no step was done yet: give a batch to make an image sheet of.")
+        return self.image_grid(shown)
 
     def image_grid(self, batch: AnyBatch) -> Image.Image:
         """What the model makes of a batch, as a grid of images: a row for each, named columns.
@@ -414,7 +447,7 @@ class Trainer:
 
     def _compute(self, batch: AnyBatch, reseed: Reseed, closely: bool) -> Losses:
         """All that a step does on the device."""
-        losses = self._play(list(_pieces(batch, self.gradient_accumulation)), reseed, closely)
+        losses = self._play(list(pieces_of(batch, self.gradient_accumulation)), reseed, closely)
         if self.augmentation is not None:
             told = self.augmentation.readings()
             losses |= {f"{self._judges[0]}/{name}": value for name, value in told.items()}
@@ -439,7 +472,7 @@ class Trainer:
         losses: Losses = {}
         current = len(pieces) - 1
         game = self._open(pieces[current], current, reseed)
-        past: list[_Weights] = []  # of the player of each turn so far, before and after it moved
+        past: list[Weights] = []  # of the player of each turn so far, before and after it moved
         while (turn := self._next(game)) is not None:
             player, loss = turn
             if loss.terms:
@@ -458,7 +491,7 @@ class Trainer:
             if len(pieces) == 1:
                 self._move(player, loss, losses)
             else:
-                weights = _Weights(self.parameters[player])
+                weights = Weights(self.parameters[player])
                 self._move(player, loss, losses)
                 past.append(weights.moved())
         return losses
@@ -480,7 +513,7 @@ class Trainer:
             )
         self.precision.step(player, self.optimizers[player])
         if player in self.clip:
-            _clip(self._learning(player, loss), self.clip[player])
+            clip_weights(self._learning(player, loss), self.clip[player])
         if history is not None:
             history.update()
 
@@ -508,7 +541,7 @@ class Trainer:
             return next(game, None)
 
     def _replay(
-        self, piece: AnyBatch, index: int, past: "list[_Weights]", reseed: Reseed
+        self, piece: AnyBatch, index: int, past: list[Weights], reseed: Reseed
     ) -> tuple[Play, Turn]:
         """Play a piece again up to the turn that comes after those in `past`.
 
@@ -519,7 +552,7 @@ class Trainer:
         game = self._open(piece, index, reseed)
         if past:
             counts = [] if self.augmentation is None else self.augmentation.buffers()
-            buffers = _Weights([*self.model.buffers(), *counts])
+            buffers = Weights([*self.model.buffers(), *counts])
             for turn_taken in reversed(past):
                 turn_taken.restore_before()
             for turn_taken in past:
@@ -549,50 +582,3 @@ class Trainer:
         for name, value in {**loss.terms, **loss.readings, **total}.items():
             key = f"{player}/{name}"
             losses[key] = losses[key] + value / pieces if key in losses else value / pieces
-
-
-@torch.no_grad()
-def _clip(parameters: Iterable[Tensor], limit: float) -> None:
-    weights = list(parameters)
-    torch._foreach_clamp_min_(weights, -limit)
-    torch._foreach_clamp_max_(weights, limit)
-
-
-class _Weights:
-    """What some tensors were before something changed them, and after.
-
-    They are put back through `data`: autograd takes running statistics for inputs of the graph (in
-    training they are not), and would refuse to go backward.
-    """
-
-    def __init__(self, tensors: Iterable[Tensor]) -> None:
-        self.tensors = list(tensors)
-        self.before = [tensor.detach().clone() for tensor in self.tensors]
-        self.after: list[Tensor] = []
-
-    def moved(self) -> "_Weights":
-        self.after = [tensor.detach().clone() for tensor in self.tensors]
-        return self
-
-    def restore_before(self) -> None:
-        self._restore(self.before)
-
-    def restore_after(self) -> None:
-        self._restore(self.after)
-
-    def _restore(self, values: list[Tensor]) -> None:
-        for tensor, value in zip(self.tensors, values, strict=True):
-            tensor.data.copy_(value)
-
-
-def _pieces(batch: AnyBatch, count: int) -> Iterator[AnyBatch]:
-    """Cut a named tuple of tensors into `count` of them along the first dimension."""
-    if count == 1:
-        return iter([batch])
-    size = len(batch[0])
-    if size % count:
-        raise DataError(
-            f"A batch of {size} cannot be cut into {count} equal pieces "
-            "(train.gradient_accumulation)."
-        )
-    return (type(batch)(*parts) for parts in zip(*(t.chunk(count) for t in batch), strict=True))

@@ -9,7 +9,7 @@ import torch
 from i2i.config.recipes import load_options
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.system import cpu as processor
-from i2i.training import busy, session
+from i2i.training import busy, running, session
 from i2i.training.busy import INTERVAL, BusyWatch, fastest_threads, resolve_threads
 from shrunk import shrunk
 
@@ -188,14 +188,14 @@ def test_whoever_sets_the_threads_by_hand_knows_better(
 def test_a_run_keeps_its_threads_and_the_process_gets_its_own_back(
     facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used, fit = list[int](), session.fit
+    used, fit = list[int](), running.fit
 
     def noting(*given: Any, **named: Any) -> bool:
         used.append(torch.get_num_threads())
         return fit(*given, **named)
 
     monkeypatch.setattr(busy, "cores", lambda: 2)
-    monkeypatch.setattr(session, "fit", noting)
+    monkeypatch.setattr(running, "fit", noting)
     options = shrunk("pix2pix", f"data.root={facades}", "train.threads=2")
     outcome = session.start(options, tmp_path, "a", device="cpu")
     saved = load_checkpoint(outcome.folder / "checkpoints" / "step-00000004.pt")

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_structure
 from i2i.distributed.gradients import GradientExchange, rehearsing
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run
+from i2i.training import running
 from i2i.training import session as train
 from shrunk import shrunk
 
@@ -101,7 +102,7 @@ def test_a_run_in_two_processes_remembers_the_pieces(
     unpaired: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In one process, whose 4 pieces the shares of two do not have.
-    monkeypatch.setattr(train, "build_trainer", limited_trainer)
+    monkeypatch.setattr(running, "build_trainer", limited_trainer)
     options = shrunk("cyclegan", f"data.root={unpaired}", "train.steps=2", "train.batch_size=4")
     alone = train.start(options, tmp_path, "alone", device="cpu")
     assert "gradient_accumulation = 4" in (alone.folder / "options.toml").read_text()

@@ -15,6 +15,7 @@ from limits import CPU_ERROR, Limit, limited_trainer
 from i2i.errors import TrainingError
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run
+from i2i.training import running
 from i2i.training import session as train
 from i2i.training.build import build_trainer
 from i2i.training.oom import OOMRetry, divisor_from
@@ -268,7 +269,7 @@ def test_a_real_limit_of_the_memory_does_not_end_the_run(tmp_path: Path) -> None
 def test_a_run_remembers_the_pieces(
     unpaired: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    monkeypatch.setattr(train, "build_trainer", limited_trainer)
+    monkeypatch.setattr(running, "build_trainer", limited_trainer)
     options = shrunk("cyclegan", f"data.root={unpaired}", "train.steps=2")
     run = train.start(options, tmp_path, "run", device="cpu").folder
     assert sum("train.gradient_accumulation = 2" in line for line in said) == 1

@@ -136,6 +136,7 @@ def make_loader(
         batch_sampler=_Positions(before, start, stop, rank, world),
         num_workers=workers,
         collate_fn=_as_it_is,
+        generator=torch.Generator(),  # or it would draw from that of the program
         **options,
     )
     sweep()

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from i2i.config import Options, read_options
+from i2i.core.registry import is_own
 from i2i.data.images.check import CheckResult
 from i2i.data.images.read import typed_path
 from i2i.data.kinds import find_kind
@@ -11,7 +12,7 @@ from i2i.data.sides import measured
 from i2i.data.sources.remarks import remarks
 from i2i.data.sources.root import DEMO, find_root
 from i2i.data.sources.source import Source
-from i2i.errors import OptionsError
+from i2i.errors import DataError, OptionsError
 
 __all__ = [
     "DEMO",
@@ -94,4 +95,10 @@ def _require_root(options: Options) -> None:
         raise OptionsError(
             "data.root is empty: say where the images are with data.root=FOLDER (--dataroot), or "
             "try data.root=demo."
+        )
+    if is_own(options.data.root):
+        raise DataError(
+            f"data.root (={options.data.root!r}) was an object of the Python program that began "
+            "this run, which no file holds: name a folder with --dataroot (dataroot=...); a run "
+            "goes on by i2i.resume(run, data=...)."
         )

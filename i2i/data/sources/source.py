@@ -43,7 +43,8 @@ class Source:
     trained on. `checked` is what the check of the images has seen, `members` makes a list of the
     images of a split ("train", "val", "test"). `sides` is what two domains are called. `views`
     makes the data set of a split as validation sees it, `inputs` lists the files that are
-    translated in a direction.
+    translated in a direction. `batches` gives those of the steps from one to another, where they
+    are not made of samples here (`i2i.data.own`).
     """
 
     train: Dataset[Any]
@@ -56,6 +57,7 @@ class Source:
     sides: tuple[str, str] = ("A", "B")
     views: Mapping[str, Callable[[], Dataset[Any]]] = field(default_factory=dict, compare=False)
     inputs: Callable[[str, str], list[Path]] = field(default=lambda split, way: [], compare=False)
+    batches: Callable[[int, int], Iterator[Any]] | None = field(default=None, compare=False)
 
     def evaluated(self, split: str) -> "Source":
         """This source with another split in the place of the one to validate with.

@@ -1,0 +1,371 @@
+"""Runs that are made from objects of a program: networks, data, losses, metrics, rates, callbacks.
+
+Every one goes on bit for bit when the same objects are given again, and says what is missing."""
+
+import copy
+import random
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR, ReduceLROnPlateau
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+import i2i
+from i2i.cli import cli
+from i2i.core.registry import networks
+from i2i.runs.checkpoint import load_checkpoint
+from i2i.runs.folder import Run
+from i2i.runs.log import read_log
+
+SMALL: dict[str, Any] = {
+    "batch_size": 2,
+    "device": "cpu",
+    "generator": {"width": 2},
+    "discriminator": {"width": 2, "layers": 1},
+    "train": {
+        "log_every_steps": 1,
+        "validate_every_steps": 2,
+        "save_every_steps": 2,
+        "validation_share": 1.0,
+        "trackers": [],
+    },
+}
+
+
+class Plain(nn.Module):
+    """A generator that halves the size, and says nothing of it."""
+
+    def __init__(self, in_channels: int = 3, out_channels: int = 3) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(in_channels, 4, 4, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.2)
+        self.up = nn.ConvTranspose2d(4, out_channels, 4, stride=2, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        made: Tensor = self.up(self.drop(self.norm(self.down(images)).relu())).tanh()
+        return made
+
+
+class Judge(nn.Module):
+    """A discriminator of patches."""
+
+    def __init__(self, in_channels: int = 6) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(in_channels, 4, 4, 2), nn.ReLU(), nn.Conv2d(4, 1, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.layers(images)
+        return scores
+
+
+def pairs(count: int = 5, size: int = 16) -> TensorDataset:
+    generator = torch.Generator().manual_seed(1)
+    source = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+    return TensorDataset(source, 255 - source)
+
+
+class Noisy(Dataset[Any]):
+    """Draws from all three global generators, as augmentations do."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        source = torch.rand(3, 16, 16) * 0.4 + 0.1 * index
+        source += 0.1 * random.random() + 0.1 * np.random.rand()  # noqa: NPY002
+        return {"source": source - 0.9, "target": 0.9 - source}
+
+
+def edges(output: Tensor, target: Tensor) -> Tensor:
+    """A loss of horizontal differences."""
+    return (output.diff(dim=-1) - target.diff(dim=-1)).abs().mean()
+
+
+def darkness(outputs: Tensor, references: Tensor) -> Tensor:
+    return -outputs.mean(dim=(1, 2, 3))
+
+
+class Counting(i2i.Callback):
+    """Counts steps, and keeps the count."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_step(self, training: i2i.Training, losses: Mapping[str, Tensor]) -> None:
+        self.count += 1
+        if training.logged:
+            training.log({"mine/count": self.count})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.count = state["count"]
+
+
+def objects(**other: Any) -> dict[str, Any]:
+    return {
+        "data": Noisy(),
+        "validation": pairs(2),
+        "networks": {"generator": Plain, "discriminator": Judge},
+        "losses": [i2i.Term("edges", edges, 5.0)],
+        "metrics": [darkness],
+        "callbacks": [Counting()],
+        "schedule": lambda step: 1 / (step + 1),
+    } | other
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two runs ended with the same weights, averages, optimizers and states."""
+    first, second = (load_checkpoint(Run(run).latest()) for run in (one, other))
+    assert first["step"] == second["step"]
+    parts = ("model", "average", "optimizers", "callbacks", "rates")
+    return all(equal(first.get(part), second.get(part)) for part in parts)
+
+
+def equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
+
+
+def train(folder: Path, name: str, **given: Any) -> Path:
+    given = {**objects(), **given}
+    # Tables of options are those of other networks.
+    small = {key: value for key, value in SMALL.items() if key not in given["networks"]}
+    return i2i.train("pix2pix", runs_dir=folder, name=name, **{**small, **given}).folder
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "all": {},
+    "a loader that shuffles": {"data": DataLoader(pairs(), batch_size=2, shuffle=True)},
+    "a loader with a generator": {
+        "data": DataLoader(
+            pairs(), batch_size=2, shuffle=True, generator=torch.Generator().manual_seed(5)
+        )
+    },
+    "a list of batches": {"data": [pairs(2)[:], i2i.Pair(*pairs(2)[:])]},
+    "torch's schedule": {"schedule": partial(ExponentialLR, gamma=0.5)},
+    "a schedule of momentum, too": {"schedule": partial(OneCycleLR, max_lr=0.01, total_steps=9)},
+    "a schedule by a measure": {"schedule": partial(ReduceLROnPlateau, patience=0, threshold=9.0)},
+    "modules with their weights": {"networks": {"generator": Plain(), "discriminator": Judge()}},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_run_goes_on_exactly_with_the_same_objects(name: str, tmp_path: Path) -> None:
+    """Whatever the program draws meanwhile, and whatever it draws is its own."""
+    state = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+    whole = train(tmp_path, "whole", steps=4, **OTHERS[name])
+    part = train(tmp_path, "part", steps=2, **OTHERS[name])
+    now = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+    assert equal(now, state)
+    torch.rand(7), random.random()
+    again = {**objects(), **OTHERS[name]}
+    assert i2i.resume(part, "train.steps=4", device="cpu", **again).steps == 4
+    assert same(whole, part)
+    assert load_checkpoint(Run(part).latest())["callbacks"]["Counting"] == {"count": 4}
+
+
+def test_a_network_of_ones_own_is_that_of_the_same_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(networks("generator")._parts, "plain", Plain)
+    own = train(tmp_path, "own", steps=3, networks={"generator": Plain})
+    plain = {"network": "plain"}
+    registered = train(tmp_path, "registered", steps=3, networks={}, generator=plain)
+    assert same(own, registered)
+
+
+def test_a_module_comes_with_its_weights_and_stays_as_it_is(tmp_path: Path) -> None:
+    """The run has a copy, which begins with those weights: a rate of nothing leaves them there."""
+    module = Plain()
+    before = copy.deepcopy(module.state_dict())
+    run = train(tmp_path, "run", steps=2, networks={"generator": module}, schedule=lambda step: 0.0)
+    assert equal(module.state_dict(), before)
+    trained = load_checkpoint(Run(run).latest())["model"]
+    for name, value in module.named_parameters():
+        assert torch.equal(trained[f"generator.{name}"], value)
+
+
+def test_the_multiple_is_found_or_said(tmp_path: Path) -> None:
+    """The network halves once, and 18 is no multiple of 4; nobody needs the discriminator now."""
+    given = {"data": pairs(4, 18), "validation": pairs(2, 18)}
+    run = train(tmp_path, "run", steps=2, **given)
+    translator = i2i.load_translator(run, networks={"generator": Plain()})
+    assert translator.network.multiple == 2
+    assert translator(torch.zeros(1, 3, 7, 9)).shape == (1, 3, 7, 9)
+
+    class Said(Plain):
+        multiple = 4
+
+    with pytest.raises(i2i.I2iError, match=r"\(=18\) must be a multiple of 4 for this Said"):
+        train(tmp_path, "said", steps=2, **given, networks={"generator": Said})
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    run = train(tmp_path, "run", steps=2)
+    with pytest.raises(
+        i2i.I2iError,
+        match=r"networks={'generator': Plain, 'discriminator': Judge}, losses=\[edges\], "
+        r"metrics=\[darkness\], schedule=<lambda>, data=Noisy\. Give the same ones again",
+    ):
+        i2i.resume(run, "train.steps=4", device="cpu")
+    given = objects()
+    del given["losses"]
+    with pytest.raises(i2i.I2iError, match=r"no file holds: losses=\[edges\]\. Give"):
+        i2i.resume(run, "train.steps=4", device="cpu", **given)
+    given = objects(callbacks=[])
+    with pytest.raises(i2i.I2iError, match="has a state of Counting: give it again"):
+        i2i.resume(run, "train.steps=4", device="cpu", **given)
+    with pytest.raises(i2i.I2iError, match="weights that do not fit the generator or the discr"):
+        i2i.load_translator(run, networks={"generator": Judge(3), "discriminator": Judge})
+    assert Run(run).latest().name == "step-00000002.pt"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["train", "--resume", "RUN", "--steps", "4"], "data=Noisy. Give the same ones again, in"),
+        (["translate", "IN", "OUT", "--checkpoint", "RUN"], "(='own:Plain') was an object of the"),
+        (["info", "RUN"], "generator.network (='own:Plain') was an object of the Python program"),
+    ],
+)
+def test_the_command_line_says_so_too(command: list[str], said: str, tmp_path: Path) -> None:
+    run = train(tmp_path, "run", steps=2)
+    (tmp_path / "IN").mkdir()
+    places = {"RUN": str(run), "IN": str(tmp_path / "IN"), "OUT": str(tmp_path / "OUT")}
+    result = CliRunner().invoke(cli, [places.get(word, word) for word in command])
+    assert result.exit_code != 0
+    assert said in f"{result.output}{result.exception}"
+
+
+def test_callbacks_may_come_and_go_unless_they_keep_something(tmp_path: Path) -> None:
+    class Silent(i2i.Callback):
+        pass
+
+    run = train(tmp_path, "run", steps=2, callbacks=[Silent()])
+    whole = train(tmp_path, "whole", steps=4, callbacks=[])
+    i2i.resume(run, "train.steps=4", device="cpu", **objects(callbacks=[]))
+    assert same(run, whole)
+
+
+def test_what_is_measured_is_logged_and_can_decide(tmp_path: Path) -> None:
+    """In closed form: a generator that makes one grey is as dark as it is."""
+
+    class Grey(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.value = nn.Parameter(torch.tensor(-0.5))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return images * 0 + self.value
+
+    run = train(
+        tmp_path,
+        "run",
+        steps=2,
+        networks={"generator": Grey(), "discriminator": Judge()},
+        losses=[],
+        metrics=[darkness, ("twice", lambda outputs, references: 2 * darkness(outputs, outputs))],
+        schedule=lambda step: 0.0,
+        train={**SMALL["train"], "monitor": "darkness:higher"},
+    )
+    (row,) = [row for row in read_log(Run(run).log).rows if "validation/l1" in row]
+    assert row["validation/darkness"] == pytest.approx(0.5, abs=1 / 255)
+    assert row["validation/twice"] == pytest.approx(1.0, abs=2 / 255)
+    assert load_checkpoint(Run(run).best)["best"] == row["validation/darkness"]
+
+
+def test_a_term_is_added_with_its_weight(tmp_path: Path) -> None:
+    run = train(tmp_path, "run", steps=2, losses=[("edges", edges, 3.0)], objective={"l1": 0})
+    for row in read_log(Run(run).log).rows:
+        terms = {name: value for name, value in row.items() if name.startswith("generator/")}
+        expected = terms["generator/adversarial"] + 3 * terms["generator/edges"]
+        assert terms["generator/total"] == pytest.approx(expected, rel=1e-5)
+        assert "generator/l1" not in terms
+
+
+def test_rates_follow_a_function_or_a_scheduler(tmp_path: Path) -> None:
+    """Closed forms: 0.0002 / (step + 1), and 0.0002 * 0.5**step."""
+    for name, schedule, factor in (
+        ("function", lambda step: 1 / (step + 1), lambda step: 1 / (step + 1)),
+        ("scheduler", partial(ExponentialLR, gamma=0.5), lambda step: 0.5**step),
+    ):
+        run = train(tmp_path, name, steps=4, schedule=schedule)
+        for row in read_log(Run(run).log).rows:
+            expected = 2e-4 * factor(row["step"] - 1)
+            assert row["learning_rate/generator"] == pytest.approx(expected, rel=1e-6)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no module": (
+        {"networks": {"generator": 3}},
+        r"networks\['generator'\] \(=3\) must be a torch",
+    ),
+    "no role": ({"networks": {"critic": Judge}}, r"networks\['critic'\] is no network of pix2pix"),
+    "other channels": (
+        {"networks": {"generator": lambda: Plain()}},
+        r"networks\['generator'\] \(=<lambda>\) is called with \(3, 3\) by this model",
+    ),
+    "keeps no size": (
+        {"networks": {"generator": nn.Conv2d(3, 3, 3)}},
+        "Conv2d maps no image of 3 channels",
+    ),
+    "no term": ({"losses": [edges]}, r"must be i2i\.Term\(name, function, weight\)"),
+    "a known loss": ({"losses": [("l1", edges, 1.0)]}, "there is a loss 'l1' already"),
+    "no metric": ({"metrics": [3]}, r"metrics: 3 must be a function of \(outputs, references\)"),
+    "a failing metric": (
+        {"metrics": [("broken", lambda outputs, references: 1 / 0)]},
+        r"'broken'\) fails on images of \(1, 3, 16, 16\)",
+    ),
+    "no callback": ({"callbacks": [Counting]}, r"must be an object of a subclass of i2i\.Callback"),
+    "a schedule of nothing": ({"schedule": lambda step: None}, r"schedule\(0\) is None: expected"),
+    "a scheduler's arguments": (
+        {"schedule": lambda optimizer: ExponentialLR(optimizer, 0.5)},
+        r"schedule fails for step 0 .* functools\.partial",
+    ),
+    "one-way data": ({"data": (batch for batch in [])}, "can be gone through only once"),
+    "nothing": ({"data": []}, "list has no sample"),
+    "no data": ({"data": 3}, "data is of the type int: expected a data set"),
+    "other batches": (
+        {"data": [torch.zeros(3, 16, 16)]},
+        r"sample 0 of list is Tensor \(3, 16, 16\) torch\.float32: expected i2i\.Pair\(source, tar",
+    ),
+    "other keys": ({"data": [{"image": torch.zeros(3)}]}, r"a dict of \(image: Tensor \(3,\)"),
+    "other values": (
+        {"data": [(torch.full((3, 16, 16), 200.0), torch.zeros(3, 16, 16))]},
+        r"source of the batch is torch\.float32 with values from 200 to 200: Pix2Pix learns from",
+    ),
+    "validation of other channels": (
+        {"validation": [(torch.zeros(1, 16, 16), torch.zeros(3, 16, 16))]},
+        r"source of the batch has the shape \(1, 1, 16, 16\): .*source \(N, 3, H, W\)",
+    ),
+    "two kinds of data": ({"dataroot": "demo"}, "dataroot .* and data are both given"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_is_refused_before_anything_is_done(name: str, tmp_path: Path) -> None:
+    given, message = REFUSED[name]
+    with pytest.raises(i2i.I2iError, match=message):
+        train(tmp_path / "runs", "run", steps=2, **given)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_samples_of_several_sizes_are_refused(tmp_path: Path) -> None:
+    samples = [(torch.zeros(3, size, size),) * 2 for size in (16, 16, 20)]
+    with pytest.raises(i2i.I2iError, match=r"of list has the shapes .*: bring all to one size"):
+        train(tmp_path, "run", steps=2, data=samples)
