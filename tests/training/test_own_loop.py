@@ -107,7 +107,8 @@ def test_what_a_loop_saves_is_read_by_the_commands(facades: Path, tmp_path: Path
 
     assert "trained:    2 steps of 2" in i2i_("info", path)
     i2i_("translate", images, tmp_path / "out", "--checkpoint", path, "--device", "cpu")
-    assert Image.open(tmp_path / "out" / "one.png").size == (20, 12)
+    with Image.open(tmp_path / "out" / "one.png") as image:
+        assert image.size == (20, 12)
     where = ("--checkpoint", path, "--dataroot", facades)
     assert "psnr" in i2i_("evaluate", *where, "--measures", "psnr", "--device", "cpu")
     i2i_("export", path, tmp_path / "mine.onnx", "--format", "onnx")
