@@ -295,7 +295,9 @@ class Running:
             for line in health.summary():
                 _log.info(line)
             if (found := improvement(journal.rows, options.train.monitored)) is not None:
-                longer = f"i2i train --resume {shlex.quote(str(run.folder))} --steps {2 * steps}"
+                longer = shlex.join(
+                    ["i2i", "train", "--resume", str(run.folder), "--steps", str(2 * steps)]
+                )
                 _log.info(
                     f"progress: {found.text(source.sides)}"
                     + (f" ({longer})" if found.state == "improving" else "")
