@@ -177,10 +177,10 @@ def _more(parts: Sequence[Part], few: int, usual: int, sides: tuple[str, str], p
 
     least = counted(min(counts.values(), default=0), one, many)
     if scarce:
+        verb = "is" if min(counts.values(), default=0) == 1 else "are"
         return (
-            f"{least} {'is' if least.startswith('1 ') else 'are'} hardly enough: a model soon "
-            f"knows so few by heart. {each(few, scarce)} would help most of all, and {usual:,} are "
-            "usual."
+            f"{least} {verb} few: enough for a first look, but soon known by heart. "
+            f"{each(few, scarce)} would help most of all, and {usual:,} are usual."
         )
     if lacking:
         return (

@@ -70,7 +70,7 @@ def test_pairs(facades: Path) -> None:
     start = recommend(look_at(str(facades)), "cpu")
     assert start is not None
     assert start.recipe == "pix2pix-quick"
-    assert "7 pairs are hardly enough" in start.more
+    assert "7 pairs are few" in start.more
     assert "43 more would help" in start.more  # of 50
 
 
@@ -104,7 +104,10 @@ def test_domains_and_images_of_one_kind(domains: Path, seasons: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "said"),
     [
-        (99, "99 images are hardly enough: a model soon knows so few by heart. 1 more of x would"),
+        (
+            99,
+            "99 images are few: enough for a first look, but soon known by heart. 1 more of x",
+        ),
         (100, "Enough to begin with. 1,000 are usual: 900 more of x would help more than"),
         (1000, "As many as such models were published with."),
     ],
