@@ -98,6 +98,7 @@ def resumed(path: Path) -> None:
     trainer.load_state_dict(state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["pix2pix-quick", "progan"])
 def test_checkpoints(recipe: str, tmp_path: Path) -> None:
     options = shrunk(recipe, "train.ema_decay=0.9")

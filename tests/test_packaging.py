@@ -7,6 +7,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import pytest
+
 import i2i
 from i2i.config.recipes import recipes
 
@@ -20,6 +22,7 @@ def build(source: Path, kind: str, target: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_wheel_and_sdist_ship_the_same_with_the_data_inside_the_package(tmp_path: Path) -> None:
     sdist = build(ROOT, "sdist", tmp_path / "sdist")
     with tarfile.open(sdist) as archive:

@@ -42,6 +42,7 @@ def trained(tmp_path: Path, facades: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_run_of_a_plugin_is_trained_resumed_translated_and_exported(
     trained: Path, facades: Path
 ) -> None:
@@ -225,6 +226,7 @@ def test_data_formats_trackers_and_metrics_of_a_plugin_in_a_run(
     assert max(int(step) for step, _, _ in rows) == 6
 
 
+@pytest.mark.slow
 def test_an_installed_distribution_is_found(tmp_path: Path, facades: Path) -> None:
     source = tmp_path / "distribution"
     shutil.copytree(EXAMPLES / "distribution", source)

@@ -82,6 +82,7 @@ def apart(one: Path, other: Path) -> np.ndarray:
     return np.concatenate([each.ravel() for each in differences])
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_docs_translate_as_we_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +177,7 @@ def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path
         assert "generator.onnx is an exported generator, which translates" in said
 
 
+@pytest.mark.slow
 def test_int8_of_a_run(facades: Path, photos: Path, tmp_path: Path) -> None:
     settings = ("generator.upsample=transposed", "generator.width=4", "inference.dropout=true")
     options = shrunk("pix2pix-quick", f"data.root={facades}", "generator.dropout=true", *settings)
@@ -208,6 +210,7 @@ def test_int8_of_a_run(facades: Path, photos: Path, tmp_path: Path) -> None:
     assert "all convolutions (4) in int8" in describe_checkpoint(file)
 
 
+@pytest.mark.slow
 def test_integers_that_cost_too_much_are_not_written(facades: Path, tmp_path: Path) -> None:
     options = shrunk("pix2pix-quick", "generator.width=4", "generator.norm=none")
     checkpoint = checkpoint_of(options, tmp_path / "weights.pt", hostile=True)
@@ -254,6 +257,7 @@ def test_a_model_of_domains(domains: Path, photos: Path, tmp_path: Path) -> None
     assert len(list((tmp_path / "all" / "green").rglob("*.png"))) == 4
 
 
+@pytest.mark.slow
 def test_a_model_that_translates_both_ways(unpaired: Path, tmp_path: Path, said: list[str]) -> None:
     options = shrunk("cyclegan", f"data.root={unpaired}", "data.output_channels=1")
     checkpoint = checkpoint_of(options, tmp_path / "weights.pt")
@@ -267,6 +271,7 @@ def test_a_model_that_translates_both_ways(unpaired: Path, tmp_path: Path, said:
     assert translator(torch.zeros(1, 1, 9, 9)).shape == (1, 3, 9, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
 def test_a_model_of_one_way(
     unpaired: Path, tmp_path: Path, direction: str, said: list[str]

@@ -17,6 +17,7 @@ from shrunk import shrunk
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "settings", "inputs"),
     [
