@@ -23,6 +23,12 @@ DIFFERENT = 3
 GRID_IMAGES = 32
 """Images whose spectra are averaged, at most: more say nothing more."""
 
+PATCH = 64
+"""Height and width of the patches whose spectra are looked at."""
+
+FAINT = 0.03
+"""Noise, in images in -1..1, below which a pattern need not stand out: nobody sees it."""
+
 SMALLEST_GRID = 32
 """Height and width below which there are too few frequencies for `grid`."""
 
@@ -197,11 +203,13 @@ def answer_distance(outputs: Tensor, again: Tensor) -> Tensor:
 def grid(outputs: Tensor, references: Tensor) -> Tensor:
     """Return how far a periodic pattern stands out of the outputs, where real images give 1.
 
-    Of the power spectrum, a mean over images and channels, the power at each frequency of the
-    periods 2, 4 and 8 in either direction is divided by the median of its neighbours, and that by
-    the same of the references, if it stands out there (as the blocks of JPEG do). The signal is the
-    largest of these ratios. Networks that double the size once, twice or three times repeat
-    themselves in these periods: transposed convolutions leave checkerboards and dots in them.
+    Of the power spectrum of each patch of `PATCH` x `PATCH` pixels, the power at each frequency of
+    the periods 2, 4 and 8 in either direction is divided by the median of its neighbours. The
+    geometric mean of that over all patches is divided by the same of the references, if it stands
+    out there (as the blocks of JPEG do); the signal is the largest of these ratios. A geometric
+    mean, so that the pattern in a plain sky is not drowned by the grass of another image. Networks
+    that double the size once, twice or three times repeat themselves in these periods: transposed
+    convolutions leave checkerboards and dots in them.
 
     Arguments:
         outputs, references: of at least 32 x 32 pixels; in those below 64 no period of 8 is looked
@@ -218,8 +226,8 @@ def _prominence(images: Tensor) -> Tensor:
 
     Periods of 2 and 4 come first, so that sets of images of different sizes can be compared.
     """
-    spectrum = _spectrum(images)
-    side = len(spectrum)
+    spectra = _spectra(images) + FAINT**2
+    side = spectra.shape[-1]
     # Frequencies in units of 1/8 of the sampling rate; the other half of the plane is the same.
     known = [(down, right) for down in range(5) for right in range(-3, 5) if down or right > 0]
     coarse = [each for each in known if not (each[0] % 2 or each[1] % 2)]
@@ -229,26 +237,27 @@ def _prominence(images: Tensor) -> Tensor:
     reach = range(-5, 6)
     around = [(y, x) for y in reach for x in reach if max(abs(y), abs(x)) >= 3]
     near = (at[:, None] + torch.tensor(around, device=images.device)) % side
-    level: Tensor = spectrum[near[..., 0], near[..., 1]].median(dim=1).values
-    peaks: Tensor = spectrum[at[:, 0] % side, at[:, 1] % side]
-    return peaks / level
+    level: Tensor = spectra[:, near[..., 0], near[..., 1]].median(dim=2).values
+    peaks: Tensor = spectra[:, at[:, 0] % side, at[:, 1] % side]
+    return (peaks / level).log().mean(dim=0).exp()
 
 
-def _spectrum(images: Tensor) -> Tensor:
-    """The power at each frequency of a square, a mean over images and channels."""
-    side = min(images.shape[-2:]) // 8 * 8
-    images = images[:GRID_IMAGES, :, :side, :side].float()
+def _spectra(images: Tensor) -> Tensor:
+    """The power at each frequency of each patch (P, side, side), a mean over channels; white noise
+    of variance v has v everywhere. Images smaller than a patch are one each."""
+    side = min(PATCH, min(images.shape[-2:]) // 8 * 8)
+    images = images[:GRID_IMAGES].float()
+    patches = images.unfold(2, side, side).unfold(3, side, side).movedim(1, 3).flatten(0, 2)
     window = torch.hann_window(side, periodic=True, device=images.device)
     window = window[:, None] * window
-    mean = (images * window).sum(dim=(2, 3), keepdim=True) / window.sum()
-    spectrum = torch.fft.fft2((images - mean) * window).abs().square().mean(dim=(0, 1))
-    power: Tensor = spectrum / window.square().sum() + ROUNDING
-    return power
+    mean = (patches * window).sum(dim=(2, 3), keepdim=True) / window.sum()
+    power: Tensor = torch.fft.fft2((patches - mean) * window).abs().square().mean(dim=1)
+    return power / window.square().sum()
 
 
 def _fine(images: Tensor) -> Tensor:
     """The mean logarithm of the power at the frequencies of fine detail."""
-    spectrum = _spectrum(images)
+    spectrum = _spectra(images).mean(dim=0) + ROUNDING
     along = torch.fft.fftfreq(len(spectrum), device=spectrum.device).square()
     frequency = (along[:, None] + along).sqrt()
     power: Tensor = spectrum[(frequency >= FINE[0]) & (frequency <= FINE[1])]

@@ -92,10 +92,10 @@ FLAT = 0.05
 """Outputs are flat: contrast within an output over that of real images. A blurred beginner has
 half of it; below a twentieth an output is of one colour for the eye."""
 
-GRID = 10.0
+GRID = 3.0
 """Periodic pattern: how far the power at a period of 2, 4 or 8 pixels stands out of its neighbours,
-where real images give 1. Other real images, blurred, enlarged or noisy ones stay below 8 (see
-docs/health.md); dots of a fortieth of the scale have 58 and more."""
+where real images give 1. Runs without a pattern stay below, and those in which a person sees one
+are above (see docs/health.md)."""
 
 LATE = 1 / 3
 """Share of the run after which outputs that are worse than their inputs, or recognised no better
@@ -112,7 +112,7 @@ RECOLOURED = -0.1
 """Colours changed: how much more the colours of outputs are like those of their own originals than
 like those of others. 0 would be chance; less is a change."""
 
-UNLIKE_TARGET = 0.1
+UNLIKE_TARGET = 0.06
 """Colours changed: how much further the colours of outputs are from those of their target than the
 colours of untouched inputs are, of 2."""
 
