@@ -46,7 +46,7 @@ def measured(step: int, rng: random.Random) -> Row:
         "validation/health/chance": 0.25,
         "validation/health/progress": min(step / 3000, 0.99),
         "validation/health/contrast": rng.uniform(0.5, 1.2),
-        "validation/health/grid": rng.uniform(1, 5),
+        "validation/health/grid": rng.uniform(1, 2.5),
         "validation/health/detail": rng.uniform(0.6, 1.1),
         "validation/health/hue": rng.uniform(0.1, 0.9),
         "validation/health/palette": rng.uniform(-0.2, 0.02),
