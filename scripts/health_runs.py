@@ -259,7 +259,8 @@ def spoilt(data: Path, folder: Path) -> Iterator[str]:
     def blurred(images: Tensor, deviation: float) -> Tensor:
         along = torch.fft.fftfreq(images.shape[-1]).square()
         kept = torch.exp(-2 * torch.pi**2 * deviation**2 * (along[:, None] + along))
-        return torch.fft.ifft2(torch.fft.fft2(images) * kept).real
+        result: Tensor = torch.fft.ifft2(torch.fft.fft2(images) * kept).real
+        return result
 
     def dotted(images: Tensor, period: int, height: float) -> Tensor:
         images = images.clone()

@@ -62,7 +62,8 @@ def periodic(images: Tensor) -> Tensor:
     """How strong patterns of the `PERIODS` are at each pixel, (N, H, W): the power of what is above
     or below its surroundings and is so, by as much at least, a period away on all four sides, too.
 
-    0 where nothing repeats itself both ways, the square of the height for a chequerboard.
+    0 where nothing repeats itself both ways, and within a period of the border; the square of the
+    height for a chequerboard.
     """
     grey = images.float().mean(dim=1, keepdim=True)
     height, width = grey.shape[-2:]
@@ -70,16 +71,14 @@ def periodic(images: Tensor) -> Tensor:
     for period in PERIODS:
         if min(height, width) < 4 * period:
             continue
-        rough = F.pad(grey - _blurred(grey, period), (period,) * 4, mode="reflect")
+        rough = grey - _blurred(grey, period)
+        inner = (height - 2 * period, width - 2 * period)
         ways = ((0, 0), (-period, 0), (period, 0), (0, -period), (0, period))
         same = torch.stack(
-            [
-                rough[..., period + y : period + y + height, period + x : period + x + width]
-                for y, x in ways
-            ]
+            [rough[:, 0, period + y :, period + x :][:, : inner[0], : inner[1]] for y, x in ways]
         )
         kept = same.amin(dim=0).clamp_min(0) + same.amax(dim=0).clamp_max(0)
-        found = torch.maximum(found, kept.square()[:, 0])
+        found = torch.maximum(found, F.pad(kept.square(), (period,) * 4))
     return found
 
 
