@@ -93,7 +93,12 @@ def batch_for(model: Any, count: int = 2, size: int = 16, seed: int = 0) -> Any:
         if model.references:
             return Referenced(*labelled, images[1], images[1].flip(0), labels.roll(1, 0))
         return labelled
-    return kind.batch(*images)
+    batch = kind.batch(*images)
+    upscale = getattr(model.get_submodule(model.generators[0]), "upscale", 1)
+    if upscale > 1:
+        larger = batch.target.repeat_interleave(upscale, 2).repeat_interleave(upscale, 3)
+        return batch._replace(target=larger)
+    return batch
 
 
 __all__ = ["batch_for", "recipes", "shrunk"]

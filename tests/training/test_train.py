@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from i2i.config import Options
 from i2i.config.recipes import load_options, recipes
@@ -58,6 +59,9 @@ def test_every_recipe_trains_resumes_bit_for_bit_and_is_of_use(
     kind = find_model(load_options(recipe).model).data
     fixtures = {"paired": "facades", "unconditional": "domains"}
     root = request.getfixturevalue(fixtures.get(kind, kind))
+    upscale = load_options(recipe).upscale
+    if upscale > 1:
+        root = larger(root, tmp_path / "larger", upscale)
     # Networks that grow are in the middle of fading something in after the third step.
     steps = 6 if load_options(recipe).growth else 3
     options = on(
@@ -82,7 +86,21 @@ def test_every_recipe_trains_resumes_bit_for_bit_and_is_of_use(
     translator, why = load_translator(outcome.folder, domain=domain, device="cpu")
     assert f"step-0000000{steps}.pt" in why
     image = torch.randint(0, 256, (3, 19, 23), dtype=torch.uint8)
-    assert translator(image).shape == (3, 19, 23)
+    assert translator(image).shape == (3, 19 * upscale, 23 * upscale)
+
+
+def larger(root: Path, folder: Path, times: int) -> Path:
+    """Pairs side by side, as pairs of which B is so many times as large."""
+    for path in root.rglob("*.png"):
+        with Image.open(path) as image:
+            middle = image.width // 2
+            a = image.crop((0, 0, middle, image.height))
+            b = image.crop((middle, 0, image.width, image.height))
+        for side, half in (("A", a), ("B", b.resize((times * b.width, times * b.height)))):
+            target = folder / path.parent.name / side / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            half.save(target)
+    return folder
 
 
 @pytest.mark.parametrize(

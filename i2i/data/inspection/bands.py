@@ -10,7 +10,11 @@ from i2i.config.sides import DataPart, DataSide
 from i2i.data.images.check import CheckResult
 from i2i.data.images.probe import ImageInfo
 from i2i.data.inspection.finding import Finding, about
+from i2i.data.inspection.histograms import spreads
 from i2i.data.inspection.survey import Survey
+
+SATURATED = 0.05
+"""Share of the values of a band at the end of its type from which on it is a warning."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,29 @@ def band_findings(survey: Survey, checked: CheckResult, meant: Meant) -> list[Fi
                     f"To use them as they are: {_lines(side or 'A', there, deep)}",
                 )
             )
+    return findings
+
+
+def value_findings(survey: Survey, checked: CheckResult, meant: Meant) -> list[Finding]:
+    """How the values of each band spread, of sides that are more than colours of 8 bits."""
+    findings = []
+    looks = {**checked.looks, **checked.arrays}
+    for side, paths in by_side(survey).items():
+        deep = [path for path in paths if path in looks and _is_deep(looks[path])]
+        if side in meant.labels or 2 * len(deep) <= len(paths):
+            continue
+        bands, files = spreads(deep)
+        if not bands:
+            continue
+        where = f"side {side}" if side else "the data set"
+        several = len(bands) > 1
+        lines = [f"band {n}: {each}" if several else str(each) for n, each in enumerate(bands, 1)]
+        text = f"{where}: how often its values are there, of {files} of {len(paths)} images:"
+        found = Finding("values", "note", "\n  ".join([text, *lines]))
+        if any(each.saturated >= SATURATED for each in bands):
+            advice = "What is saturated cannot be told apart: mask it, or expose less."
+            found = replace(found, severity="warning", advice=advice)
+        findings.append(found)
     return findings
 
 

@@ -18,6 +18,7 @@ from i2i.data.inspection.bands import (
     band_findings,
     plain_part,
     read_as_filed,
+    value_findings,
 )
 from i2i.data.inspection.classes import Held
 from i2i.data.inspection.duplicates import duplicate_findings
@@ -122,6 +123,7 @@ def diagnose(
     findings = [
         *usability_findings(found, checked, meant),
         *band_findings(found, checked, meant),
+        *(value_findings(found, checked, meant) if complete and not found.stored else ()),
         *(duplicate_findings(found, looks, near=complete) if copies else ()),
         *_quality_findings(found, checked, crop_size, resize, meant, labels),
     ]
