@@ -156,6 +156,17 @@ class Inputs:
 
 
 def packed(images: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:
-    """Images (H, W, C) of one size and any types, as the bytes (H, W, channels) of all of them."""
-    flat = [np.ascontiguousarray(image).view(np.uint8) for image in images]
-    return np.concatenate(flat, axis=2)
+    """Images (H, W, C) of one size and any types, as the bytes (H, W, channels) of all of them.
+
+    They lie plane by plane, as tensors have them: that is copying rows, where channels would be
+    copied one number at a time.
+    """
+    planes = []
+    for image in images:
+        plane = np.ascontiguousarray(image.transpose(2, 0, 1))
+        if (width := plane.itemsize) > 1:
+            count, *size = plane.shape
+            single = plane.view(np.uint8).reshape(count, *size, width)
+            plane = single.transpose(0, 3, 1, 2).reshape(count * width, *size)
+        planes.append(plane.view(np.uint8))
+    return np.concatenate(planes).transpose(1, 2, 0)
