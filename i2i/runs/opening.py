@@ -122,6 +122,8 @@ def _options(state: Mapping[str, Any], path: Path) -> Options:
     try:
         return read_options(state["options"])
     except OptionsError as error:
+        if is_own(state["options"].get("model")):
+            raise CheckpointError(f"{path}: {error}") from error
         raise CheckpointError(
             f"{path} has options that this i2i does not understand ({origin(state)}):\n{error}\n"
             "Install the i2i that wrote it, or a newer one."

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -14,29 +14,24 @@ import torch
 
 from i2i.config import Options, read_options
 from i2i.config.recipes import flat, merge
-from i2i.core.model import Model
 from i2i.core.plugins import keep_copies
 from i2i.core.signals import explain
-from i2i.data.images.content_hash import fingerprint
 from i2i.data.kinds import find_kind
 from i2i.data.kinds.splits import record_splits
-from i2i.data.loading.loader import default_workers, make_loader
 from i2i.data.loading.prefetch import on_device
-from i2i.data.own import OwnSamples, own_source
-from i2i.data.sources import Source, open_source, remarks
+from i2i.data.sources import Source
 from i2i.distributed.gradients import batch_share, restore_own_state, send_weights
 from i2i.distributed.processes import Processes
-from i2i.errors import CheckpointError, DataError, I2iError, OptionsError, RunError
+from i2i.errors import CheckpointError, OptionsError, RunError
 from i2i.metrics.measures import Measure, find_measures
-from i2i.models.build import batch_sizes, build_model, data_kind, growth, inference_mode
-from i2i.runs.folder import Run, environment, remove_run
+from i2i.models.build import batch_sizes, build_model, data_kind, growth
+from i2i.runs.folder import environment, remove_run
 from i2i.runs.improvement import improvement
 from i2i.runs.opening import require_room
 from i2i.runs.provenance import Resources, code_states
 from i2i.runs.writing import RunFolder
 from i2i.system.cpu import own_threads
 from i2i.system.device import pick_device
-from i2i.training.advice import without_gpu
 from i2i.training.build import (
     build_trainer,
     learning_rate_schedule,
@@ -67,11 +62,17 @@ from i2i.training.own_schedule import TorchSchedules, is_torch_schedule
 from i2i.training.pace import FirstSteps, Pace, when_saved, when_shown
 from i2i.training.pretrained import Begun, begin_from
 from i2i.training.resumable import require_resumable
+from i2i.training.run_data import (
+    batches_of,
+    data_state,
+    open_data,
+    require_learnable,
+    validation_of,
+)
 from i2i.training.schedule import warmed_up
-from i2i.training.selection import classifier_of, distance_of, require_measured
+from i2i.training.selection import require_measured
 from i2i.training.together import NoJournal, StopFlag
 from i2i.training.trainer import Trainer
-from i2i.training.validation import Validation
 from i2i.training.watching import EarlyStop, KeepBest, Sheets
 
 _log = logging.getLogger(__name__)
@@ -147,7 +148,8 @@ class Running:
         model = build_model(options)
         for notice in model.notices:
             _log.info(f"note: {notice}")
-        source = self._open(options, model, state)
+        resumed = None if state is None else self.folder.run
+        source = open_data(options, self.own, processes, device, resumed)
         stop = run_length(options, source.images)
         about: dict[str, Any] = {
             "options": options.to_dict(),
@@ -184,9 +186,9 @@ class Running:
             callbacks.load_state_dict(state.get("callbacks", {}))
         validation = None
         if processes.first:
-            validation = _validation(options, source, device, metrics)
+            validation = validation_of(options, source, device, metrics)
         if self.own.data is not None:
-            _require_fitting(trainer, source, validation)
+            require_learnable(trainer, source, validation)
         if validation is not None:  # what is wrong with it must not show after a thousand steps
             if state is None:
                 measures = validation.distance, validation.classifier
@@ -261,8 +263,13 @@ class Running:
                         None if state is None else begin,
                     ),
                     on_device(
-                        self._batches(
-                            options, source, begin, stop if until is None else min(until, stop)
+                        batches_of(
+                            options,
+                            source,
+                            processes,
+                            device,
+                            begin,
+                            stop if until is None else min(until, stop),
                         ),
                         device,
                     ),
@@ -319,39 +326,6 @@ class Running:
         find_trackers(train.trackers)
         registered = find_measures(train.metrics, has_truth=find_kind(data_kind(options)).has_truth)
         return {**registered, **self.own.measures}
-
-    def _open(self, options: Options, model: Model, state: Mapping[str, Any] | None) -> Source:
-        """The data of the run."""
-        if self.own.data is not None:
-            source = own_source(
-                self.own.data,
-                self.own.validation,
-                kind=model.data,
-                seed=options.train.seed,
-                batch_size=options.train.batch_size,
-                count=options.train.validation_images,
-            )
-            if not source.images and options.train.steps is None:
-                raise OptionsError(
-                    "train.epochs counts samples, and data has no length: give the length of the "
-                    "run in steps (steps=1000)."
-                )
-            if source.batches is not None and not self.processes.alone:
-                raise DataError(
-                    "data gives whole batches, which cannot be dealt out to several processes: "
-                    "give a data set with a length."
-                )
-            return source
-        run = None if state is None else self.folder.run
-        with _telling_where_data_is(options, run):
-            source = self.processes.in_turns(lambda: open_source(options, model.data))
-        if state is None and self.processes.first:
-            with contextlib.suppress(I2iError, OSError):  # it is the training that matters
-                for remark in remarks(options, model.data, source):
-                    _log.info(remark)
-            if line := without_gpu(options, self.device.type):
-                _log.info(line)
-        return source
 
     def _rate(self, options: Options, images: int) -> Callable[[int], float]:
         """step -> what learning rates are multiplied by."""
@@ -410,7 +384,7 @@ class Running:
         self.folder.about = environment(self.device) | {
             "processes": self.processes.world,
             "code": code_states(),
-            **_data_state(source),
+            **data_state(source),
             **self.label,
         }
         text = options_file(options, about["history"])
@@ -431,29 +405,6 @@ class Running:
         journal.text("options", "```toml\n" + text + "```")
         return journal
 
-    def _batches(self, options: Options, source: Source, begin: int, stop: int) -> Iterator[Any]:
-        """Those of the steps from one to another."""
-        if source.batches is not None:
-            return source.batches(begin, stop)
-        return make_loader(
-            source.train,
-            batch_size=samples_before(options),
-            start=begin,
-            stop=stop,
-            workers=self._workers(options),
-            pin_memory=self.device.type == "cuda",
-            rank=self.processes.rank,
-            world=self.processes.world,
-            skipped=_Skipped() if options.data.skip_bad else None,
-        )
-
-    def _workers(self, options: Options) -> int:
-        workers = options.data.workers
-        if workers != "auto":
-            return workers
-        # What is defined in a notebook is not there in other processes.
-        return 0 if self.own.data is not None else default_workers(self.processes.local_world)
-
     def _in_more_pieces(
         self, trainer: Trainer, keeper: CheckpointManager, journal: MetricLogger, pieces: int
     ) -> None:
@@ -472,37 +423,10 @@ class Running:
         journal.scalars(trainer.steps_done + 1, {"memory/gradient_accumulation": pieces})
 
 
-class _Skipped:
-    """Says which images have become unreadable while they are trained on, and counts them."""
-
-    def __init__(self) -> None:
-        self.known: set[str] = set()
-
-    def __call__(self, text: str) -> None:
-        if text not in self.known:
-            self.known.add(text)
-            _log.info(f"note: {text} Others take its place (--skip-bad): {len(self.known)} so far.")
-
-
 def _with_states(callbacks: Callbacks) -> dict[str, Any]:
     """What callbacks add to a checkpoint."""
     states = callbacks.state_dict()
     return {"callbacks": states} if states else {}
-
-
-def _require_fitting(trainer: Trainer, source: Source, validation: Validation | None) -> None:
-    """Refuse data of a program that the model cannot learn from, before a folder is made.
-
-    Raises:
-        DataError: says what was found and what is wanted.
-    """
-    batches = [] if validation is None else list(validation.batches)
-    if isinstance(source.train, OwnSamples):
-        sample = source.train[0]
-        batches.append(type(sample)(*(each[None] for each in sample)))
-    if trainer.check is not None:
-        for batch in batches:
-            trainer.check(batch, next(trainer.model.parameters()).dtype)
 
 
 def _say_growth_is_cut(options: Options, stop: int) -> None:
@@ -524,57 +448,6 @@ def _best(options: Options, source: Source, keeper: CheckpointManager) -> str:
     if keeper.best_flaws:
         best += f", though its outputs show: {', '.join(keeper.best_flaws)}"
     return best
-
-
-def _data_state(source: Source) -> dict[str, Any]:
-    """What the images of a run are, by their content, and how many; nothing where that cannot be
-    told."""
-    try:
-        counts = {split: len(members) for split, members in source.splits.items()}
-        return {"data": fingerprint(source), "images": counts}
-    except (I2iError, OSError):  # `record_splits` says so
-        return {}
-
-
-def _validation(
-    options: Options,
-    source: Source,
-    device: torch.device,
-    metrics: Mapping[str, Measure],
-) -> Validation | None:
-    if not source.validation_images:
-        _log.info("note: there is no image left to validate with, so there will be no image grids.")
-        return None
-    return Validation(
-        source.validation_batches(options.train.validation_images),
-        inference_mode(options),
-        sheet=options.train.visualize_images,
-        rows=(
-            source.validation_names(options.train.visualize_images)
-            if find_kind(data_kind(options)).translates
-            else ()
-        ),
-        sides=source.sides,
-        seed=options.train.seed,
-        distance=distance_of(options, device),
-        classifier=classifier_of(options, source, device),
-        metrics=metrics,
-    )
-
-
-@contextlib.contextmanager
-def _telling_where_data_is(options: Options, resumed: Run | None) -> Iterator[None]:
-    """Name the way out if the data of a run has moved since it began, or nobody knows any more
-    where it was: a checkpoint alone has no more than its name."""
-    try:
-        yield
-    except DataError as error:
-        if resumed is None or Path(options.data.root).exists():
-            raise
-        raise DataError(
-            f"{error} If the images have moved, say where to: i2i train --resume "
-            f"{shlex.quote(str(resumed.folder))} --dataroot DIR"
-        ) from None
 
 
 def _idle(device: torch.device) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from i2i.config import Options
 from i2i.data.sources import open_source, remarks, resolve_options
 from i2i.errors import DataError
-from i2i.training import running
+from i2i.training import run_data
 from i2i.training import session as train
 from shrunk import shrunk
 
@@ -85,6 +85,6 @@ def test_a_remark_that_cannot_be_made_ends_no_run(
     def gone(*_: object) -> list[str]:
         raise DataError("The folder is gone.")
 
-    monkeypatch.setattr(running, "remarks", gone)
+    monkeypatch.setattr(run_data, "remarks", gone)
     options = shrunk("pix2pix", f"data.root={facades}")
     assert train.start(options, tmp_path, "a", device="cpu").exit_code == 0
