@@ -38,18 +38,18 @@ def is_own(name: object) -> bool:
     return isinstance(name, str) and name.startswith(OWN)
 
 
-def not_given(what: str, name: str, argument: str) -> OptionsError:
+def not_given(what: str, name: str, argument: str, takers: str) -> OptionsError:
     """What is to be said where an object is missing.
 
     Arguments:
         what: the option that names it.
         name: as it stands there.
         argument: how it is given, in Python.
+        takers: the functions that it is given to.
     """
     return OptionsError(
         f"{what} (={name!r}) was an object of the Python program that began this run, which no "
-        f"file holds: give it again, in Python, by {argument} of i2i.resume or i2i.load_translator "
-        "(or anything within `with i2i.own_parts(...)`)."
+        f"file holds: give it again, in Python, by {argument} of {takers}."
     )
 
 
@@ -102,9 +102,11 @@ class Registry(Mapping[str, Part]):
         if is_own(name):
             if OWN in own:  # whatever its class is called now
                 return own[OWN]
-            role = self.what.removesuffix(".network")
-            given = f"{role}=..." if role == self.what else f"networks={{{role!r}: ...}}"
-            raise not_given(self.what, name, given)
+            role, takers = self.what.removesuffix(".network"), "i2i.resume or i2i.own_parts"
+            if role == self.what:
+                raise not_given(role, name, f"{role}=...", takers)
+            takers = f"i2i.load_translator, {takers}"
+            raise not_given(self.what, name, f"networks={{{role!r}: ...}}", takers)
         self._load()
         if name not in self._parts:
             broken = "".join(

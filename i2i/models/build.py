@@ -270,7 +270,8 @@ def _own_losses(options: Options) -> dict[str, Any]:
 
 def _missing(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     def fail(output: Tensor, target: Tensor) -> Tensor:
-        raise not_given(f"objective.{name}", name, f'losses=[("{name}", function, weight)]')
+        losses = f'losses=[("{name}", function, weight)]'
+        raise not_given(f"objective.{name}", name, losses, "i2i.resume")
 
     return fail
 
