@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""How many pairs does it take? The same training on 20, 50 and 200 of them, at equal time.
+"""How many pairs does it take? The same training on 5 to 200 of them, at equal time.
 
 Trains pix2pix-quick on nested sets of painted label maps and photos, each for as many steps as take
 `--seconds` of processor time here (or `--steps`), measures by `i2i evaluate` what the last
 checkpoint makes of 60 scenes that none of them was trained on, and lays results side by side in
 FOLDER/how-many.png. Runs that are there already are not repeated.
 
-    scripts/how_many.py how-many                 # nine minutes of one core
-    scripts/how_many.py how-many --counts 20,50,200,1000 --steps 600
+    scripts/how_many.py how-many                 # ten minutes of one core
+    scripts/how_many.py how-many --counts 50,200,1000 --steps 500
 """
 
 import json
@@ -32,7 +32,7 @@ SETTINGS = [*QUIET, "train.threads=1"]
 
 @click.command(help=__doc__)
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--counts", default="20,50,200", show_default=True, help="Pairs to train on.")
+@click.option("--counts", default="5,20,50,200", show_default=True, help="Pairs to train on.")
 @click.option("--seconds", default=150.0, show_default=True, help="Processor time of a training.")
 @click.option("--steps", type=int, help="Train for so many steps instead.")
 @click.option("--seed", default=0, show_default=True)
