@@ -124,3 +124,36 @@ def test_validation_is_left_alone_and_a_resumed_run_is_the_same(
     one, other = weights(whole), weights(begun)
     changed = [key for key in one if not torch.equal(one[key], other[key])]
     assert not changed
+
+
+def test_deep_values_are_changed_in_their_own_type_and_range() -> None:
+    """16 bits and floating point are 0..1 to transforms, and come back without loss."""
+    words = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1)
+    real = np.random.default_rng(1).uniform(-1, 1, (256, 256, 6)).astype(np.float32)
+    types = {"A": np.dtype(np.uint16), "B": np.dtype(np.float32)}
+    turned = UserTransforms(
+        [Transform(name="Rotate", limit=[90, 90], p=1.0)],
+        size=256, channels={"A": 1, "B": 6}, paired=True, types=types,
+    )  # fmt: skip
+    a, b = turned(0, 0, (words, real), "AB")
+    assert (a.dtype, b.dtype) == (np.uint16, np.float32)
+    assert np.array_equal(a, np.rot90(words))
+    assert np.abs(b - np.rot90(real)).max() < 2**-23
+    inverted = UserTransforms(
+        [Transform(name="InvertImg", p=1.0, on="A")],
+        size=256, channels={"A": 1, "B": 6}, paired=True, types=types,
+    )  # fmt: skip
+    a, b = inverted(0, 0, (words, real), "AB")
+    assert np.array_equal(a, 65535 - words)
+    assert np.array_equal(b, real)
+
+
+def test_transforms_are_tried_on_what_they_will_get() -> None:
+    """Six bands of floating point have no hue, and no histogram of 256 steps."""
+    for name in ("HueSaturationValue", "ToGray"):
+        with pytest.raises(OptionsError, match=r"shape \(32, 32, 6\)"):
+            UserTransforms(
+                [Transform(name=name, on="A", p=1.0)],
+                size=32, channels={"A": 6, "B": 3}, paired=True,
+                types={"A": np.dtype(np.float32)},
+            )  # fmt: skip
