@@ -31,7 +31,7 @@ def find_marks(
     kind: str, outputs: Tensor, originals: Tensor | None = None, count: int = 3
 ) -> list[Mark]:
     """Return where a fault shows most, in as many images; the worst first. Empty for a fault that
-    has no place, or without what it takes to see one.
+    has no place, or without what it takes to see one; images in which it is nowhere are left out.
 
     Arguments:
         kind: of verdict, as in `i2i.runs.health.KINDS`.
@@ -52,7 +52,7 @@ def find_marks(
     chosen = worst.values.argsort(descending=True)[:count]
     across = inside.shape[-1]
     places = [(int(n), *divmod(int(worst.indices[n]), across)) for n in chosen]
-    return [Mark(number, top, left, side) for number, top, left in places]
+    return [Mark(n, *place, side) for n, *place in places if worst.values[n] > 0]
 
 
 PATTERN = "periodic pattern"
@@ -107,6 +107,13 @@ def _other_colour(outputs: Tensor, originals: Tensor) -> Tensor:
     return (difference - difference.mean(dim=1, keepdim=True)).square().mean(dim=1)
 
 
+def _other_values(outputs: Tensor, originals: Tensor) -> Tensor:
+    """How far they are from each other in each of the channels, or in grey."""
+    if outputs.shape[1] != originals.shape[1]:
+        return _other_brightness(outputs, originals)
+    return (outputs - originals).square().mean(dim=1)
+
+
 def _other_brightness(outputs: Tensor, originals: Tensor) -> Tensor:
     return (outputs.mean(dim=1) - originals.mean(dim=1)).square()
 
@@ -126,7 +133,7 @@ def _slope(images: Tensor) -> Tensor:
 _AGAINST: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "outputs blurred": _lost_detail,
     "colours changed": _other_colour,
-    "colours shifted": _other_colour,
+    "colours shifted": _other_values,
     "colours inverted": _other_brightness,
     "identity lost": _lost_edges,
 }

@@ -50,7 +50,7 @@ def spoilt(kind: str, truth: Tensor) -> Tensor:
             images[PLACE] = place.mean(dim=(1, 2), keepdim=True)
         case "colours changed":
             images[PLACE] = place.roll(1, 0) + torch.tensor([0.5, 0.0, -0.5]).view(3, 1, 1)
-        case "colours inverted":
+        case "colours shifted" | "colours inverted":
             images[PLACE] = place + 1
         case "identity lost":
             images[PLACE] = place + torch.rand(24, 24, generator=torch.Generator().manual_seed(0))
@@ -58,7 +58,8 @@ def spoilt(kind: str, truth: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "kind", ["outputs blurred", "colours changed", "colours inverted", "identity lost"]
+    "kind",
+    ["outputs blurred", "colours changed", "colours shifted", "colours inverted", "identity lost"],
 )
 def test_what_is_not_like_the_original_is_marked(kind: str) -> None:
     truth = painted()
@@ -72,8 +73,14 @@ def test_what_has_no_place_or_no_original_has_no_marks() -> None:
 
 
 def test_small_and_other_images() -> None:
-    tiny = torch.zeros(2, 1, 5, 7)
-    assert [mark.side for mark in find_marks("periodic pattern", tiny)] == [1, 1]
+    tiny = torch.eye(5, 7).expand(2, 1, -1, -1)
+    assert [mark.side for mark in find_marks("colours shifted", tiny, -tiny)] == [1, 1]
     grey, large = torch.rand(4, 1, 16, 16), torch.rand(4, 3, 32, 48)
-    for kind in ("outputs blurred", "colours changed", "identity lost"):
+    for kind in ("outputs blurred", "colours shifted", "identity lost"):
         assert len(find_marks(kind, grey, large)) == 3
+
+
+@pytest.mark.parametrize("kind", ["periodic pattern", "outputs blurred", "colours changed"])
+def test_images_without_the_fault_have_no_marks(kind: str) -> None:
+    flat = torch.zeros(3, 3, 16, 16)
+    assert find_marks(kind, flat, flat + 0.5) == []  # which is brighter, of the same colour
