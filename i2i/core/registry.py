@@ -214,9 +214,11 @@ _NETWORKS: dict[str, Registry[Any]] = {}
 
 def networks(role: str) -> Registry[Any]:
     """The networks for a role: "generator", "discriminator", or any other that a model has."""
-    if role not in _NETWORKS:
-        _NETWORKS[role] = Registry(f"{role}.network", "i2i.networks", "i2i.networks")
-    return _NETWORKS[role]
+    found = _NETWORKS.get(role)
+    if found is None:  # one for all threads, whichever is the first
+        new: Registry[Any] = Registry(f"{role}.network", "i2i.networks", "i2i.networks")
+        found = _NETWORKS.setdefault(role, new)
+    return found
 
 
 def register_model(name: str) -> Callable[[Part], Part]:

@@ -10,6 +10,7 @@ number of the sample, or of the epoch; the state that the program has is put bac
 """
 
 import contextlib
+import logging
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -26,6 +27,8 @@ from i2i.data.kinds import find_kind
 from i2i.data.loading.order import EpochOrder
 from i2i.data.sources.source import Source, fingerprint
 from i2i.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 Kind = Any
 """The named tuple of a batch."""
@@ -190,6 +193,12 @@ class OwnBatches:
                 f"data (={type(loader).__name__}) can be gone through only once: give a loader, a "
                 "list of batches, or an object whose __iter__ begins anew."
             )
+        if getattr(loader, "persistent_workers", False):
+            _log.info(
+                f"note: the workers of data (={type(loader).__name__}) outlive an epoch, so what its "
+                "data set draws in them does not follow from the seed: if it draws anything, a "
+                "resumed run sees other draws, unless the loader has persistent_workers=False."
+            )
         self.loader = loader
         self.kind = kind
         self.seed = seed
@@ -242,9 +251,12 @@ class OwnBatches:
 
 @contextlib.contextmanager
 def _begun_anew(loader: Any, *seeds: int) -> Iterator[None]:
-    """Let the generator that a loader may have of its own begin with what follows from its seed
-    and the epoch: otherwise a resumed run would begin with its first order again."""
-    holders = (loader, getattr(loader, "sampler", None))
+    """Let the generators that a loader and its samplers may have of their own begin with what
+    follows from their seed and the epoch: otherwise a resumed run would begin with its first order
+    again."""
+    in_batches = getattr(loader, "batch_sampler", None)
+    samplers = (getattr(loader, "sampler", None), in_batches, getattr(in_batches, "sampler", None))
+    holders = (loader, *samplers)
     found = {id(g): g for g in (getattr(each, "generator", None) for each in holders)}
     generators = [each for each in found.values() if isinstance(each, torch.Generator)]
     before = [each.get_state() for each in generators]
@@ -313,11 +325,14 @@ def _opened(data: Any, batch: Kind, seed: int, *, shuffle: bool) -> OwnSamples |
     return OwnBatches(data, batch, seed)
 
 
-def first_sample(data: Any, kind: str) -> Any:
-    """The first sample of data, by which its size and channels are known; a loader begins anew
-    afterwards."""
+def first_sample(data: Any, kind: str) -> tuple[Any, int | None]:
+    """The first sample of data, by which its size and channels are known, and the samples of the
+    first batch; None where single samples are given. A loader begins anew afterwards."""
     opened = _opened(data, find_kind(kind).batch, 0, shuffle=False)
-    return opened[0] if isinstance(opened, OwnSamples) else next(_apart(opened))
+    if isinstance(opened, OwnSamples):
+        return opened[0], None
+    batch = next(opened(0, 1))
+    return opened.kind(*(field[0] for field in batch)), len(batch[0])
 
 
 def _images(sample: Any) -> Tensor:

@@ -214,9 +214,11 @@ def _idle_dropout(options: Options, model: Model) -> tuple[str, ...]:
     on = [name for name, value in asked.items() if value]
     if not on or any(has_dropout(model.get_submodule(name)) for name in model.generators):
         return ()
+    shape = _shape(options.generator)
     return (
         f"{' and '.join(on)} (=true) {'has' if len(on) == 1 else 'have'} no effect: this "
-        f"{options.generator.network} ({_shape(options.generator)}) has no dropout layer.",
+        f"{options.generator.network.removeprefix(OWN)}{shape and f' ({shape})'} has no dropout "
+        "layer.",
     )
 
 

@@ -58,7 +58,13 @@ class GivenNetwork:
 
     def __call__(self, *numbers: int, **more: Any) -> nn.Module:
         if isinstance(self.made_by, nn.Module):
-            made = deepcopy(self.made_by).train()
+            try:
+                made = deepcopy(self.made_by).train()
+            except Exception as error:
+                raise OptionsError(
+                    f"networks[{self.role!r}] (={self.name.removeprefix(OWN)}) cannot be copied "
+                    f"({type(error).__name__}: {error}): give a class or function that makes it."
+                ) from error
             return made.to("meta") if torch.get_default_device().type == "meta" else made
         try:
             inspect.signature(self.made_by).bind(*numbers, **more)

@@ -132,11 +132,6 @@ class OwnParts:
             train["metrics"] = list(dict.fromkeys([*options.train.metrics, *registered]))
         if self.data is not None:
             layer["data"] = {"root": own_name(self.data), "root_b": "", "more": []}
-            size = getattr(self.data, "batch_size", None)
-            if isinstance(size, int):
-                train["batch_size"] = size
-            if not hasattr(self.data, "__getitem__"):
-                train["classifier_steps"] = 0  # which looks at single samples
         if self.schedule is not None:
             layer["schedule"] = {"name": "constant"}
         own = {
@@ -163,10 +158,11 @@ class OwnParts:
         }
 
     def fitting(self, options: Options) -> dict[str, Any]:
-        """What of [data] the first sample tells: the channels of images, and their size."""
+        """The layer of options that the data tells: of its first sample the channels of images,
+        and their size; of its first batch how many samples are in one, if it gives batches."""
         if self.data is None:
             return {}
-        sample = first_sample(self.data, data_kind(options))
+        sample, batch_size = first_sample(self.data, data_kind(options))
         sides = sides_of(options)
         found: dict[str, Any] = {}
         for name, side in (sides.fields or {"images": 1}).items():
@@ -176,7 +172,10 @@ class OwnParts:
                 found["crop_size"] = Size(images.shape[2], images.shape[1]).plain
         if "output_channels" in found and not sides.fields:
             found["input_channels"] = found["output_channels"]
-        return found
+        if batch_size is None:
+            return {"data": found}
+        # A classifier is trained on single samples.
+        return {"data": found, "train": {"batch_size": batch_size, "classifier_steps": 0}}
 
     def require(self, options: Options) -> None:
         """Refuse to train without what the options name.

@@ -68,10 +68,11 @@ class TorchSchedules(Callback):
     Arguments:
         make: what makes one of an optimizer.
         optimizers: of the players.
-        monitor: the measure that decides on the best checkpoint.
+        monitor: the measure that decides on the best checkpoint, and whether "lower" or "higher"
+            is better.
 
     Raises:
-        OptionsError: it needs such a measure, and there is none.
+        OptionsError: it needs such a measure, and there is none; or it takes the worse for better.
     """
 
     name = "learning rates"
@@ -80,16 +81,25 @@ class TorchSchedules(Callback):
         self,
         make: Callable[[Optimizer], LRScheduler],
         optimizers: Mapping[str, Optimizer],
-        monitor: str | None = None,
+        monitor: tuple[str, str] | None = None,
     ) -> None:
         self.optimizers = optimizers
         self.schedulers = {player: make(each) for player, each in optimizers.items()}
-        self.monitor = monitor
-        if monitor is None and any(map(_by_measure, self.schedulers.values())):
-            raise OptionsError(
-                "schedule (=ReduceLROnPlateau) goes by a measure of validations: set "
-                "train.monitor, and give images to validate with."
-            )
+        self.monitor = monitor and monitor[0]
+        for each in self.schedulers.values():
+            if not isinstance(each, ReduceLROnPlateau):
+                continue
+            if monitor is None:
+                raise OptionsError(
+                    "schedule (=ReduceLROnPlateau) goes by a measure of validations: set "
+                    "train.monitor, and give images to validate with."
+                )
+            measure, better = monitor
+            if each.mode != (mode := {"lower": "min", "higher": "max"}[better]):
+                raise OptionsError(
+                    f"schedule (=ReduceLROnPlateau) has the mode {each.mode!r}, and of {measure} "
+                    f"{better} is better: give partial(ReduceLROnPlateau, mode={mode!r})."
+                )
 
     def on_step(self, training: Training, losses: Mapping[str, Tensor]) -> None:
         for scheduler in self.schedulers.values():

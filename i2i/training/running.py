@@ -58,7 +58,7 @@ from i2i.training.monitor import MetricLogger, ProgressLogger, find_trackers
 from i2i.training.oom import OOMRetry
 from i2i.training.outcome import Outcome
 from i2i.training.own import NOTHING, OwnParts
-from i2i.training.own_schedule import TorchSchedules, is_torch_schedule
+from i2i.training.own_schedule import TorchSchedules, is_torch_schedule, schedule_name
 from i2i.training.pace import FirstSteps, Pace, when_saved, when_shown
 from i2i.training.pretrained import Begun, begin_from
 from i2i.training.resumable import require_resumable
@@ -339,8 +339,13 @@ class Running:
         make: Any = self.own.schedule
         if not is_torch_schedule(make):
             return []
-        monitored = options.train.monitored
-        return [TorchSchedules(make, trainer.optimizers, monitored and monitored[0])]
+        if options.schedule.warmup_steps:
+            raise OptionsError(
+                f"schedule.warmup_steps (={options.schedule.warmup_steps}) is for rates by a "
+                f"function, and {schedule_name(make)} sets them itself: set it to 0, and let a "
+                "function of the step warm up."
+            )
+        return [TorchSchedules(make, trainer.optimizers, options.train.monitored)]
 
     def _restore(self, trainer: Trainer, state: dict[str, Any] | None) -> None:
         """Let the trainer of all processes be where it was."""

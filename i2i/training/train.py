@@ -125,7 +125,7 @@ def train(
         read = partial(load_options, recipe, own.first_layer(), *settings, more, dataroot=dataroot)
         options = read(size=size)
         fitting = own.fitting(options)
-        side = fitting.pop("crop_size", None)
+        side = fitting.get("data", {}).pop("crop_size", None)
         if (
             side is not None
             and size is None
@@ -133,7 +133,7 @@ def train(
             and options.data.cropped != Size.of(side)
         ):
             options = read(size=side)
-        options = load_options(options, {"data": fitting}, own.layer(options))
+        options = load_options(options, fitting, own.layer(options))
     if not options.data.root:
         raise OptionsError('dataroot is missing: say where the images are (or try "demo").')
     if own.data is None and is_own(options.data.root):

@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR, ReduceLROnPlateau
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, TensorDataset
 
 import i2i
 from i2i.cli import cli
@@ -154,6 +154,14 @@ OTHERS: dict[str, dict[str, Any]] = {
     "a loader with a generator": {
         "data": DataLoader(
             pairs(), batch_size=2, shuffle=True, generator=torch.Generator().manual_seed(5)
+        )
+    },
+    "a loader with a batch sampler": {
+        "data": DataLoader(
+            pairs(),
+            batch_sampler=BatchSampler(
+                RandomSampler(pairs(), generator=torch.Generator().manual_seed(5)), 2, True
+            ),
         )
     },
     "a list of batches": {"data": [pairs(2)[:], i2i.Pair(*pairs(2)[:])]},
@@ -310,6 +318,13 @@ def test_rates_follow_a_function_or_a_scheduler(tmp_path: Path) -> None:
             assert row["learning_rate/generator"] == pytest.approx(expected, rel=1e-6)
 
 
+def in_a_graph() -> nn.Module:
+    """A module whose weight comes of others, as after a pass with spectral normalisation."""
+    made = nn.Conv2d(3, 3, 1)
+    made.scaled = made.weight * 2  # type: ignore[assignment]
+    return made
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no module": (
         {"networks": {"generator": 3}},
@@ -353,6 +368,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"validation": [(torch.zeros(1, 16, 16), torch.zeros(3, 16, 16))]},
         r"source of the batch has the shape \(1, 1, 16, 16\): .*source \(N, 3, H, W\)",
     ),
+    "a module that cannot be copied": (
+        {"networks": {"generator": in_a_graph()}},
+        r"networks\['generator'\] \(=Conv2d\) cannot be copied .*: give a class or function",
+    ),
+    "a measure the other way": (
+        {"schedule": ReduceLROnPlateau, "train": SMALL["train"] | {"monitor": "psnr"}},
+        r"the mode 'min', and of psnr higher is better: give .*mode='max'",
+    ),
     "two kinds of data": ({"dataroot": "demo"}, "dataroot .* and data are both given"),
 }
 
@@ -369,3 +392,29 @@ def test_samples_of_several_sizes_are_refused(tmp_path: Path) -> None:
     samples = [(torch.zeros(3, size, size),) * 2 for size in (16, 16, 20)]
     with pytest.raises(i2i.I2iError, match=r"of list has the shapes .*: bring all to one size"):
         train(tmp_path, "run", steps=2, data=samples)
+
+
+def test_a_scheduler_and_a_warm_up_are_not_both_taken(tmp_path: Path) -> None:
+    """Most schedulers multiply the rate that they find, so that the first warm one would stay."""
+    schedule = partial(ExponentialLR, gamma=0.5)
+    with pytest.raises(i2i.I2iError, match=r"warmup_steps \(=3\) .*ExponentialLR sets them"):
+        i2i.train(
+            "pix2pix",
+            "schedule.warmup_steps=3",
+            runs_dir=tmp_path,
+            **{**SMALL, **objects(schedule=schedule)},
+        )
+
+
+@pytest.mark.parametrize("in_a_list", [True, False])
+def test_the_first_batch_tells_how_many_samples_are_in_one(in_a_list: bool, tmp_path: Path) -> None:
+    """Speeds, the rule of r1 and pieces of a step go by it."""
+    sampler = BatchSampler(RandomSampler(pairs(6)), 3, drop_last=True)
+    data: Any = [pairs(3)[:]] * 2 if in_a_list else DataLoader(pairs(6), batch_sampler=sampler)
+    run = train(tmp_path, "run", data=data, epochs=2)
+    state = load_checkpoint(Run(run).latest())
+    assert state["options"]["train"]["batch_size"] == 3
+    assert state["step"] == 4
+    row = read_log(Run(run).log).rows[-1]
+    ratio = row["speed/images_per_second"] / row["speed/steps_per_second"]
+    assert ratio == pytest.approx(3)
