@@ -195,9 +195,9 @@ class OwnBatches:
             )
         if getattr(loader, "persistent_workers", False):
             _log.info(
-                f"note: the workers of data (={type(loader).__name__}) outlive an epoch, so what its "
-                "data set draws in them does not follow from the seed: if it draws anything, a "
-                "resumed run sees other draws, unless the loader has persistent_workers=False."
+                f"note: the workers of data (={type(loader).__name__}) outlive an epoch, so what "
+                "its data set draws in them does not follow from the seed alone: if it draws "
+                "anything, a resumed run sees other draws (persistent_workers=False mends that)."
             )
         self.loader = loader
         self.kind = kind

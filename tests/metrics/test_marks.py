@@ -75,7 +75,7 @@ def test_what_has_no_place_or_no_original_has_no_marks() -> None:
 def test_small_and_other_images() -> None:
     tiny = torch.eye(5, 7).expand(2, 1, -1, -1)
     assert [mark.side for mark in find_marks("colours shifted", tiny, -tiny)] == [1, 1]
-    grey, large = torch.rand(4, 1, 16, 16), torch.rand(4, 3, 32, 48)
+    grey, large = 0.1 * torch.rand(4, 1, 16, 16), torch.rand(4, 3, 32, 48)
     for kind in ("outputs blurred", "colours shifted", "identity lost"):
         assert len(find_marks(kind, grey, large)) == 3
 
