@@ -52,7 +52,7 @@ def find_marks(
     chosen = worst.values.argsort(descending=True)[:count]
     across = inside.shape[-1]
     places = [(int(n), *divmod(int(worst.indices[n]), across)) for n in chosen]
-    return [Mark(n, *place, side) for n, *place in places if worst.values[n] > 0]
+    return [Mark(n, top, left, side) for n, top, left in places if worst.values[n] > 0]
 
 
 PATTERN = "periodic pattern"
