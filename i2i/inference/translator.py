@@ -341,6 +341,12 @@ class Translator:
                 f"This network takes several inputs of each scene: expected a mapping of the names "
                 f"{names} to files{f', and found {found}' if found else ''}."
             )
+        for name, path in images.items():
+            if not isinstance(path, str | Path):
+                raise DataError(
+                    f"The input {name!r} is a {type(path).__name__}: expected the path of a file, "
+                    "or a tensor of the bytes of all inputs in the place of the mapping."
+                )
         paths = [Path(images[name]) for name in held.names]
         return packed(inputs_reader("input", held).read_all(paths))
 

@@ -182,6 +182,9 @@ def test_results_never_go_where_an_input_is_read(scenes: tuple[Path, dict[str, A
         plain({"rgb": "a.png"})
     with pytest.raises(DataError, match="found rgb"):
         choosing(RGB)({"rgb": "a.png"})
+    opened = Image.new("RGB", (8, 8))
+    with pytest.raises(DataError, match="The input 'depth' is a Image: expected the path of a fi"):
+        choosing(RGB)({"rgb": "a.png", "depth": opened, "mask": "a.png"})
 
 
 def test_label_maps_become_sixteen_bits_and_sixteen_bits_label_maps(tmp_path: Path) -> None:
