@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i.config import Network, Options
+from i2i.core.draws import draws_apart
 from i2i.core.growth import Growth, Stage
 from i2i.core.latent import Latent
 from i2i.core.model import Model, Parts
@@ -130,8 +131,7 @@ def build_model(options: Options) -> Model:
             f"{options.model}."
         )
     losses = _own_losses(options)
-    with torch.random.fork_rng(devices=[]), giving({LOSSES.what: losses}):
-        torch.manual_seed(options.train.seed)
+    with draws_apart(options.train.seed), giving({LOSSES.what: losses}):
         model = kind.assemble(parts, **options.game.model_dump())
     model.own_losses = losses
     model.set_lazy(options.every)

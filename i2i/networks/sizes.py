@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from i2i.core.draws import draws_apart
 from i2i.errors import OptionsError
 
 CANDIDATES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -29,7 +30,7 @@ def ensure_multiple(network: nn.Module, channels: int) -> int:
     network.eval()
     reason = ""
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), draws_apart():
             for candidate in CANDIDATES:
                 side = candidate * (SMALLEST // candidate | 1)
                 reason = _keeps(network, channels, side, side + 2 * candidate)
