@@ -193,12 +193,6 @@ class OwnBatches:
                 f"data (={type(loader).__name__}) can be gone through only once: give a loader, a "
                 "list of batches, or an object whose __iter__ begins anew."
             )
-        if getattr(loader, "persistent_workers", False):
-            _log.info(
-                f"note: the workers of data (={type(loader).__name__}) outlive an epoch, so what "
-                "its data set draws in them does not follow from the seed alone: if it draws "
-                "anything, a resumed run sees other draws (persistent_workers=False mends that)."
-            )
         self.loader = loader
         self.kind = kind
         self.seed = seed
@@ -293,6 +287,12 @@ def own_source(
     """
     batch = find_kind(kind).batch
     train: Any = _opened(data, batch, seed, shuffle=True)
+    if getattr(data, "persistent_workers", False):
+        _log.info(
+            f"note: the workers of data (={type(data).__name__}) outlive an epoch, so what its "
+            "data set draws in them does not follow from the seed alone: if it draws anything, a "
+            "resumed run sees other draws (persistent_workers=False mends that)."
+        )
     held: Any = () if validation is None else _opened(validation, batch, seed, shuffle=False)
     if isinstance(held, OwnBatches):
         held = _Samples(list(islice(_apart(held), count)))

@@ -221,7 +221,7 @@ class Enlarging(nn.Module):
 
     def forward(self, features: Tensor, images: Tensor) -> Tensor:
         """Map features (N, channels, H, W) and images (N, in_channels, H, W) to translations
-        (N, out_channels, upscale * H, upscale * W) in -1..1, or a little beyond if it adds the
+        (N, out_channels, upscale * H, upscale * W) in -1..1, or in -2..2 if it adds the
         input."""
         larger = self.up(torch.cat([features, images], dim=1))
         enlarged = self.enlarge(images)

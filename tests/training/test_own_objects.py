@@ -20,6 +20,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, T
 import i2i
 from i2i.cli import cli
 from i2i.core.registry import networks
+from i2i.data.own import own_source
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run
 from i2i.runs.log import read_log
@@ -418,3 +419,10 @@ def test_the_first_batch_tells_how_many_samples_are_in_one(in_a_list: bool, tmp_
     row = read_log(Run(run).log).rows[-1]
     ratio = row["speed/images_per_second"] / row["speed/steps_per_second"]
     assert ratio == pytest.approx(3)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_workers_that_outlive_an_epoch_are_spoken_of(persistent: bool, said: list[str]) -> None:
+    loader = DataLoader(pairs(), 2, num_workers=1, persistent_workers=persistent)
+    own_source(loader, None, kind="paired", seed=0)
+    assert ("the workers of data (=DataLoader) outlive an epoch" in "".join(said)) == persistent
