@@ -169,7 +169,9 @@ class OwnParts:
             images = getattr(sample, name)
             if sides.of(name) is None and images.ndim == 3:
                 found["output_channels" if side else "input_channels"] = images.shape[0]
-                found["crop_size"] = Size(images.shape[2], images.shape[1]).plain
+                times = options.upscale if side else 1
+                size = Size(images.shape[2] // times, images.shape[1] // times)
+                found.setdefault("crop_size", size.plain)  # of what is translated
         if "output_channels" in found and not sides.fields:
             found["input_channels"] = found["output_channels"]
         if batch_size is None:

@@ -426,3 +426,11 @@ def test_workers_that_outlive_an_epoch_are_spoken_of(persistent: bool, said: lis
     loader = DataLoader(pairs(), 2, num_workers=1, persistent_workers=persistent)
     own_source(loader, None, kind="paired", seed=0)
     assert ("the workers of data (=DataLoader) outlive an epoch" in "".join(said)) == persistent
+
+
+def test_the_size_is_that_of_what_is_translated(tmp_path: Path) -> None:
+    samples = [(torch.rand(3, 16, 16), torch.rand(3, 32, 32)) for _ in range(2)]
+    given = {"data": samples, "validation": samples, "networks": {"discriminator": Judge}}
+    run = train(tmp_path, "run", steps=1, generator={"width": 2, "upscale": 2}, **given)
+    assert load_checkpoint(Run(run).latest())["options"]["data"]["crop_size"] in (16, [16, 16])
+    assert i2i.load_translator(run, device="cpu")(samples[0][0]).shape == (3, 32, 32)
