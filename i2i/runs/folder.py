@@ -48,7 +48,7 @@ BEST = "best.pt"
 _FILES = (
     *("options.toml", "environment*.json", "log.jsonl", "health.json", "events.out.tfevents.*"),
     *("resources.json", "evaluation", "trackers.json", "wandb"),
-    *(SPLITS_FILE, MARKER, "samples", "marked", "checkpoints", "report.html"),
+    *(SPLITS_FILE, MARKER, "samples", "marked", "checkpoints", "report.html", "progress.*"),
     *(LOCK, OWNER, f".*{PARTIAL}"),
 )
 """What a run leaves in its folder."""
