@@ -12,8 +12,9 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.registry import register_network
-from i2i.networks.blocks import normalisation, require_at_least, require_size
+from i2i.networks.blocks import normalisation, require_at_least, require_size, upsampling
 from i2i.networks.checkpointing import Checkpointed
+from i2i.networks.options import Upsample
 from i2i.networks.resnet import ResidualBlock
 
 Width = Annotated[int, Ge(1), Le(4096), "channels of the first layer at full size"]
@@ -36,6 +37,7 @@ class GlobalGenerator(Checkpointed):
         downs: halvings, at least 1.
         blocks: residual blocks, at least 0.
         norm: "batch", "instance" or "none".
+        upsample: "transposed" as published, or "resize"; see `upsampling`.
 
     Attributes:
         keeps_biases: the biases of convolutions begin as torch draws them, as published.
@@ -57,11 +59,14 @@ class GlobalGenerator(Checkpointed):
         downs: Downs = 4,
         blocks: Blocks = 9,
         norm: Norm = "instance",
+        upsample: Upsample = "transposed",
     ) -> None:
         super().__init__()
         self.multiple = 2**downs
         self.model = nn.Sequential(
-            *_body(in_channels, width=width, downs=downs, blocks=blocks, norm=norm),
+            *_body(
+                in_channels, width=width, downs=downs, blocks=blocks, norm=norm, upsample=upsample
+            ),
             *_to_image(width, out_channels),
         )
 
@@ -100,6 +105,7 @@ class LocalEnhancer(Checkpointed):
         enhancers: at least 1.
         local_blocks: residual blocks of each enhancer, at least 0.
         norm: "batch", "instance" or "none".
+        upsample: "transposed" as published, or "resize"; see `upsampling`.
         coarse_head: whether the global generator has last layers of its own, for `coarse`.
 
     Attributes:
@@ -125,6 +131,7 @@ class LocalEnhancer(Checkpointed):
         enhancers: Annotated[int, Ge(1), Le(8), "doublings around the global generator"] = 1,
         local_blocks: Annotated[int, Ge(0), Le(256), "residual blocks of each enhancer"] = 3,
         norm: Norm = "instance",
+        upsample: Upsample = "transposed",
         coarse_head: bool = False,
     ) -> None:
         super().__init__()
@@ -134,7 +141,9 @@ class LocalEnhancer(Checkpointed):
         self.multiple = 2 ** (downs + enhancers)
         inside = width * 2**enhancers
         self.model = nn.Sequential(
-            *_body(in_channels, width=inside, downs=downs, blocks=blocks, norm=norm)
+            *_body(
+                in_channels, width=inside, downs=downs, blocks=blocks, norm=norm, upsample=upsample
+            )
         )
         layers = _to_image(inside, out_channels) if coarse_head else []
         self.coarse_head = nn.Sequential(*layers)
@@ -143,7 +152,7 @@ class LocalEnhancer(Checkpointed):
             first = [*_from_image(in_channels, channels, norm), *_halving(channels, norm)]
             second = [
                 *(ResidualBlock(2 * channels, norm=norm, bias=True) for _ in range(local_blocks)),
-                *_doubling(channels, norm),
+                *_doubling(channels, norm, upsample),
                 *(_to_image(channels, out_channels) if n == enhancers else []),
             ]
             self.add_module(f"model{n}_1", nn.Sequential(*first))
@@ -199,7 +208,9 @@ def halved(images: Tensor) -> Tensor:
     return F.avg_pool2d(images, 3, stride=2, padding=1, count_include_pad=False)
 
 
-def _body(in_channels: int, *, width: int, downs: int, blocks: int, norm: str) -> list[nn.Module]:
+def _body(
+    in_channels: int, *, width: int, downs: int, blocks: int, norm: str, upsample: str
+) -> list[nn.Module]:
     """From the image to features of `width` channels of the same size."""
     require_at_least("width", width, 1)
     require_at_least("downs", downs, 1)
@@ -209,7 +220,7 @@ def _body(in_channels: int, *, width: int, downs: int, blocks: int, norm: str) -
         layers += _halving(width * 2**down, norm)
     layers += [ResidualBlock(width * 2**downs, norm=norm, bias=True) for _ in range(blocks)]
     for down in reversed(range(downs)):
-        layers += _doubling(width * 2**down, norm)
+        layers += _doubling(width * 2**down, norm, upsample)
     return layers
 
 
@@ -227,8 +238,6 @@ def _halving(channels: int, norm: str) -> list[nn.Module]:
     return [convolution, normalisation(norm, 2 * channels), nn.ReLU(True)]
 
 
-def _doubling(channels: int, norm: str) -> list[nn.Module]:
-    convolution = nn.ConvTranspose2d(
-        2 * channels, channels, 3, stride=2, padding=1, output_padding=1
-    )
-    return [convolution, normalisation(norm, channels), nn.ReLU(True)]
+def _doubling(channels: int, norm: str, upsample: str) -> list[nn.Module]:
+    doubled = upsampling(upsample, 2 * channels, channels, kernel_size=3, bias=True)
+    return [doubled, normalisation(norm, channels), nn.ReLU(True)]

@@ -193,3 +193,15 @@ def test_sizes_that_do_not_fit_are_errors_that_quote_them():
         judge(torch.zeros(1, 3, 4, 5))
     with pytest.raises(OptionsError, match="enhancers is 0"):
         LocalEnhancer(3, 3, width=2, enhancers=0)
+
+
+@pytest.mark.parametrize("network", [GlobalGenerator, LocalEnhancer])
+def test_resizing_draws_no_checkerboard_on_an_even_image(network):
+    spread = {}
+    for upsample in ("transposed", "resize"):
+        torch.manual_seed(0)
+        made = network(3, 3, width=4, downs=1, blocks=1, norm="none", upsample=upsample).double()
+        middle = made(torch.full((1, 3, 96, 96), 0.5).double())[..., 40:56, 40:56]
+        spread[upsample] = (middle.amax(dim=(2, 3)) - middle.amin(dim=(2, 3))).max().item()
+    assert spread["resize"] < 1e-12
+    assert spread["transposed"] > 1e-4
