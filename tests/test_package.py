@@ -14,6 +14,7 @@ import i2i
 from i2i.errors import DISTRIBUTION, how_to_install
 
 PUBLIC = [
+    "Callback",
     "Clock",
     "Evaluation",
     "Generated",
@@ -28,7 +29,9 @@ PUBLIC = [
     "Referenced",
     "Reporter",
     "Sampler",
+    "Term",
     "Trainer",
+    "Training",
     "Translator",
     "Unpaired",
     "build_model",
@@ -37,12 +40,15 @@ PUBLIC = [
     "build_translator",
     "evaluate_folders",
     "evaluate_run",
+    "figure",
+    "history",
     "list_models",
     "load_model",
     "load_options",
     "load_plugin",
     "load_sampler",
     "load_translator",
+    "own_parts",
     "register_loss",
     "register_model",
     "register_network",

@@ -117,6 +117,8 @@ def test_everything_is_worked_out_from_the_weights(tmp_path):
         "norm": "batch",
         "dropout": True,
         "upsample": "transposed",
+        "upscale": 1,
+        "adds_input": False,
         "init": "normal",
         "init_gain": 0.02,
     }

@@ -45,14 +45,14 @@ def test_what_a_session_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (meter.with_name("intel-rapl:0:0")).mkdir()
     monkeypatch.setattr(provenance, "_RAPL", meter.parent)
     used = Resources(tmp_path, torch.device("cpu"), 3)
-    end = time.process_time() + 0.05
+    end = time.process_time() + 0.2
     while time.process_time() < end:
         pass
     (meter / "energy_uj").write_text("2000000")  # it has begun anew
     used.write(5, {"processes": 2})
     (session,) = sessions(tmp_path)
     assert (session["from step"], session["to step"], session["processes"]) == (3, 5, 2)
-    assert 0.05 <= session["cpu seconds"] < 5
+    assert 0.15 <= session["cpu seconds"] < 5  # system and user time are counted in ticks
     assert session["energy of the processor 0, J"] == 3.0
     Resources(tmp_path, torch.device("cpu"), 5).write(6, {})
     assert [each["to step"] for each in sessions(tmp_path)] == [5, 6]
