@@ -48,7 +48,7 @@ function listen() {
   stream.addEventListener("curves", (event) => {
     const told = JSON.parse(event.data);
     if (known.has(told.run)) known.get(told.run).charts = told.charts;
-    if (known.size) showCharts();
+    if (details.firstChild) showCharts(); // before that there is no place for them
   });
   stream.addEventListener("trainings", (event) => showTrainings(JSON.parse(event.data)));
   stream.onerror = () => {
