@@ -400,6 +400,13 @@ class Model(nn.Module, ABC, Generic[Batch]):
             OptionsError: a weight names no term, or no term has a weight.
         """
         self.objectives = objectives(self.terms, weights, self.comparisons)
+        used = {name for objective in self.objectives.values() for name in objective.weights}
+        # Found once, since every step asks for them.
+        self._compared: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
+            ending: {name: LOSSES.find(name) for name in LOSSES if name + ending in used}
+            for endings in self.comparisons.values()
+            for ending in endings
+        }
 
     def set_lazy(self, every: Mapping[str, int]) -> None:
         """Say which terms are lazy: how many turns of their player there are for one of theirs.
@@ -438,12 +445,9 @@ class Model(nn.Module, ABC, Generic[Batch]):
         self, output: Tensor, target: Tensor, ending: str = ""
     ) -> dict[str, Callable[[], Tensor]]:
         """The terms, for an objective, that compare two images: one for each loss in use."""
-        used = {name for objective in self.objectives.values() for name in objective.weights}
-        own = self.own_losses
         return {
-            name + ending: partial(own.get(name) or LOSSES.find(name), output, target)
-            for name in (sorted({*LOSSES, *own}) if own else LOSSES)
-            if name + ending in used
+            name + ending: partial(loss, output, target)
+            for name, loss in self._compared.get(ending, {}).items()
         }
 
     @abstractmethod
