@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from i2i.core.batch import Labelled
+from i2i.core.draws import one_at_a_time
 from i2i.core.registry import OWN
 from i2i.data.kinds import find_kind
 from i2i.data.loading.order import EpochOrder
@@ -45,20 +46,21 @@ class Draws:
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
         """Let them be drawn from, where the last time has left them."""
-        before = _states()
-        try:
-            if self._seeds is None:
-                _set_states(self._states)
-            else:
-                state = np.random.SeedSequence(self._seeds).generate_state(3, np.uint64)
-                torch.default_generator.manual_seed(int(state[0]) >> 1)
-                random.seed(int(state[1]))
-                np.random.seed(int(state[2]) & 0xFFFFFFFF)  # noqa: NPY002 (that one is meant)
-                self._seeds = None
-            yield
-            self._states = _states()
-        finally:
-            _set_states(before)
+        with one_at_a_time:
+            before = _states()
+            try:
+                if self._seeds is None:
+                    _set_states(self._states)
+                else:
+                    state = np.random.SeedSequence(self._seeds).generate_state(3, np.uint64)
+                    torch.default_generator.manual_seed(int(state[0]) >> 1)
+                    random.seed(int(state[1]))
+                    np.random.seed(int(state[2]) & 0xFFFFFFFF)  # noqa: NPY002 (that one is meant)
+                    self._seeds = None
+                yield
+                self._states = _states()
+            finally:
+                _set_states(before)
 
 
 def _states() -> tuple[Any, ...]:

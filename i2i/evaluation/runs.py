@@ -14,6 +14,7 @@ from torch import Tensor
 
 from i2i.config import Options
 from i2i.core.batch import Labelled, as_torch, to_device, to_signed, to_travel
+from i2i.core.draws import draws_apart
 from i2i.core.model import Clock, Model
 from i2i.core.progress import progress
 from i2i.data.catalogue.cache import cache_folder
@@ -371,8 +372,8 @@ def _generated_error(context: _Context, ending: str) -> float:
     model: Model = _whole_model(context)
     clock = Clock(max(0, state["step"] - 1))  # of the last step, whose growth the networks have
     errors, counts = [], []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.train.seed)  # a model may draw what it translates to
+    # A model may draw what it translates to.
+    with draws_apart(options.train.seed, context.device):
         for batch in context.source.validation_batches(
             len(context.held_out), options.train.batch_size
         ):

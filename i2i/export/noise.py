@@ -64,7 +64,8 @@ class FromNoise(nn.Module):
         """Inputs for so many images."""
         classes = max(1, self.classes)
         made = {
-            "latents": torch.rand(count, self.width, generator=torch.manual_seed(0)) * 2 - 1,
+            "latents": torch.rand(count, self.width, generator=torch.Generator().manual_seed(0)) * 2
+            - 1,
             "labels": torch.eye(classes)[torch.arange(count) % classes],
             "truncation": torch.tensor(0.7),
         }

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from i2i.core.draws import draws_apart
 from i2i.core.progress import progress
 from i2i.errors import CheckpointError, DataError
 from i2i.metrics.features import fitted
@@ -186,8 +187,7 @@ def train_classifier(
         held = _held_out(labels, len(names), generator)
         held_out = images[held], labels[held]
         images, labels = images[~held], labels[~held]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with draws_apart(seed):
         network = Network(channels, size, len(names)).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -131,7 +131,8 @@ def build_model(options: Options) -> Model:
             f"{options.model}."
         )
     losses = _own_losses(options)
-    with draws_apart(options.train.seed), giving({LOSSES.what: losses}):
+    apart = draws_apart(options.train.seed, torch.get_default_device())
+    with apart, giving({LOSSES.what: losses}):
         model = kind.assemble(parts, **options.game.model_dump())
     model.own_losses = losses
     model.set_lazy(options.every)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from i2i.training.cuda_graphs import seed_generators
-from i2i.training.random_state import random_state_kept
+from i2i.core.draws import draws_apart
 
 if TYPE_CHECKING:
     from i2i.training.trainer import Trainer
@@ -33,8 +32,7 @@ def as_used(
     model, augmentation = trainer.model, trainer.augmentation
     # A classifier is asked what an image is, not what is left of it.
     augmented = augmentation is not None and model.classifier is None
-    with random_state_kept(trainer.device):
-        seed_generators(trainer.device, seed)
+    with draws_apart(seed, trainer.device):
         if single:
             model.eval()
         for name in (*model.generators, *model.companions):

@@ -93,19 +93,18 @@ def measure(options: Options, *, device: torch.device | str = "cpu", steps: int 
     period = period_of(options)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for _ in range(period):  # the state of optimizers is made
+    for _ in range(period):  # the state of optimizers is made
+        trainer.step(batch)
+    with StepWork() as work:
+        for _ in range(period):
             trainer.step(batch)
-        with StepWork() as work:
-            for _ in range(period):
-                trainer.step(batch)
-        steps = -(-steps // period) * period
-        _finish(device)
-        began = time.perf_counter()
-        for _ in range(steps):
-            trainer.step(batch)
-        _finish(device)
-        seconds = (time.perf_counter() - began) / steps
+    steps = -(-steps // period) * period
+    _finish(device)
+    began = time.perf_counter()
+    for _ in range(steps):
+        trainer.step(batch)
+    _finish(device)
+    seconds = (time.perf_counter() - began) / steps
     return Estimate(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         batch_size=_batch_size(options),

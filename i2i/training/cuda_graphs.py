@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from i2i.core.batch import AnyBatch
+from i2i.core.draws import seed_generators
 
 _log = logging.getLogger(__name__)
 
@@ -277,16 +278,6 @@ class _CudaRecording:
         for generator, seed in zip(self.generators, seeds, strict=True):
             generator.manual_seed(seed)
         self.graph.replay()
-
-
-def seed_generators(device: torch.device, seed: int) -> None:
-    """Seed torch's global generators of the CPU and of a device."""
-    # Not `torch.manual_seed`, which takes a tenth of a millisecond to visit every backend.
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
 
 
 def rates_on_device(optimizer: torch.optim.Optimizer, device: torch.device) -> None:

@@ -11,6 +11,7 @@ from torch.utils.data import default_collate
 
 from i2i.config import Options
 from i2i.core.batch import to_device
+from i2i.core.draws import CPU, draws_apart
 from i2i.core.registry import is_own
 from i2i.data.own import own_source
 from i2i.data.sides import sides_of
@@ -20,10 +21,7 @@ from i2i.models.build import data_kind, inference_mode
 from i2i.runs.folder import find_checkpoint
 from i2i.runs.image_grid import as_colour, image_grid
 from i2i.runs.opening import open_model
-from i2i.training.cuda_graphs import seed_generators
-from i2i.training.random_state import random_state_kept
 
-CPU = torch.device("cpu")
 INCHES = 2.0
 """Width and height of a picture in a figure of matplotlib."""
 
@@ -68,8 +66,7 @@ def figure(
     batch = to_device(default_collate([source.validation[n] for n in chosen]), CPU, sides=sides)
     for name in (*model.generators, *model.companions):
         inference_mode(options)(model.get_submodule(name))
-    with torch.no_grad(), random_state_kept(CPU):
-        seed_generators(CPU, options.train.seed)
+    with torch.no_grad(), draws_apart(options.train.seed):
         columns = sides.pictures(model.visualize(batch), model.side_of)
     describe = getattr(source.validation, "describe", str)
     rows = [describe(number) for number in chosen]

@@ -10,6 +10,7 @@ import torch
 from i2i.config import Options, read_options
 from i2i.config.recipes import merge
 from i2i.core.batch import AnyBatch, to_device
+from i2i.core.draws import draws_apart
 from i2i.core.model import Model
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.kinds import find_kind
@@ -71,7 +72,7 @@ def require_measured(
     device = next(model.parameters()).device
     model.eval()  # nothing is learnt of these images
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), draws_apart(device=device):
             given = to_device(batch, device, sides=sides_of(options))
             names = [name for name in model.validation_step(given) if "/" not in name]
     finally:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from i2i.core.batch import AnyBatch, to_device
+from i2i.core.draws import draws_apart, seed_generators
 from i2i.core.model import Clock, Loss, Model, Play, Turn
 from i2i.core.sides import Sides
 from i2i.distributed.gradients import (
@@ -38,14 +39,12 @@ from i2i.training.cuda_graphs import (
     StepGraphs,
     fixed_rates,
     rates_on_device,
-    seed_generators,
 )
 from i2i.training.ema import EMA, HalfLife, HistoricalAverage
 from i2i.training.freeze import Frozen
 from i2i.training.noise import InstanceNoise
 from i2i.training.pieces import Weights, clip_weights, pieces_of
 from i2i.training.precision import Precision
-from i2i.training.random_state import random_state_kept
 from i2i.training.rates import LearningRates
 
 Losses = dict[str, Tensor]
@@ -245,7 +244,7 @@ class Trainer:
         if self.check is not None:
             batch = self.check(batch, next(self.model.parameters()).dtype)
         self._last = batch
-        with random_state_kept(self.device):
+        with draws_apart(device=self.device):
             losses = self._step(batch, closely)
             if self.frozen is not None:
                 self.frozen.restore()
