@@ -5,6 +5,7 @@ Each measurement is a process of its own, with one thread and random weights:
 
     scripts/measure_tiles.py                      # all, about ten minutes on one core
     scripts/measure_tiles.py 1024x1024 --tile 512 # a size (width x height), and another tile
+    scripts/measure_tiles.py --network spade      # one network
 
 Memory is the largest resident size of the process less that before the translation, when network
 and image are there already; only Linux tells. What would not fit comfortably into the free memory
@@ -18,9 +19,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 SIZES = ("256x256", "512x512", "1024x1024", "2048x2048", "6000x4000")
-NETWORKS = {"resnet": "ResNet of 9 blocks, width 64", "unet": "U-Net of 8 downs, width 64"}
+NETWORKS = {
+    "resnet": "ResNet of 9 blocks, width 64",
+    "unet": "U-Net of 8 downs, width 64",
+    "spade": "SPADE of 5 doublings, width 64",
+}
 
 
 def measure(kind: str, width: int, height: int, tile: str) -> None:
@@ -30,21 +36,24 @@ def measure(kind: str, width: int, height: int, tile: str) -> None:
     from i2i.inference.tiles import Plan
     from i2i.inference.translator import COMFORT, Translator
     from i2i.networks import ResNet, UNet, initialise
+    from i2i.networks.spade import SPADEGenerator
     from i2i.system.memory import free_memory
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = (
-        ResNet(3, 3, width=64, blocks=9, norm="instance")
-        if kind == "resnet"
-        else UNet(3, 3, width=64, downs=8, norm="batch")
-    )
+    match kind:
+        case "resnet":
+            network: Any = ResNet(3, 3, width=64, blocks=9, norm="instance")
+        case "unet":
+            network = UNet(3, 3, width=64, downs=8, norm="batch")
+        case "spade":
+            network = SPADEGenerator(3, 3, width=64)
     initialise(network, "normal", 0.02)
     translator = Translator(
         network,
         input_channels=3,
         output_channels=3,
-        norm="instance",
+        norm="running" if kind == "spade" else "instance",  # as in the recipes
         dropout=False,
         device="cpu",
         tile="off" if tile == "off" else int(tile),
@@ -89,13 +98,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sizes", nargs="*", default=SIZES, help="WIDTHxHEIGHT")
     parser.add_argument("--tile", default="256")
+    parser.add_argument("--network", choices=NETWORKS, help="instead of all")
     parser.add_argument("--only", choices=NETWORKS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
         width, height = map(int, arguments.sizes[0].split("x"))
         measure(arguments.only, width, height, arguments.tile)
         return
-    for kind, name in NETWORKS.items():
+    for kind in [arguments.network] if arguments.network else NETWORKS:
+        name = NETWORKS[kind]
         print(f"\n{name}\n", flush=True)
         print(f"| image | at once: GiB | s | tiles of {arguments.tile}: GiB | s |")
         print("|---|---:|---:|---:|---:|", flush=True)

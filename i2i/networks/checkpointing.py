@@ -2,10 +2,11 @@
 
 Chen et al.: Training Deep Nets with Sublinear Memory Cost, 2016. Of a segment of layers only the
 input is kept; the backward pass computes the rest again. The gradients are the same, bit for bit:
-dropout draws the same numbers again, and statistics that the layers gather are gathered once.
+dropout draws the same numbers again, the second pass begins with the buffers that the first began
+with (spectral normalisation reads them), and what the layers gather in them is gathered once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import groupby
 
@@ -32,6 +33,16 @@ class Checkpointed(nn.Module):
         result: Tensor = layers(features)
         return result
 
+    def recompute(self, part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """Compute a part of this network, as one segment if checkpoints are wanted.
+
+        Args:
+            part: what of this module computes it, from nothing but the inputs and the weights.
+        """
+        if self.checkpointing and torch.is_grad_enabled():
+            return _segment(part, self, *inputs)
+        return part(*inputs)
+
 
 def set_checkpointing(network: nn.Module) -> bool:
     """Let a network save memory; return whether it can."""
@@ -50,15 +61,16 @@ def run_layers(layers: Iterable[nn.Module], features: Tensor) -> Tensor:
     """
     for number, group in groupby(_numbered(layers), key=lambda pair: pair[0]):
         segment = nn.Sequential(*(layer for _, layer in group))
-        if number < 0:
-            features = segment(features)
-        else:
-            result = checkpoint(
-                segment, features, use_reentrant=False, context_fn=_Contexts(segment)
-            )
-            assert isinstance(result, Tensor)
-            features = result
+        features = segment(features) if number < 0 else _segment(segment, segment, features)
     return features
+
+
+def _segment(part: Callable[..., Tensor], owner: nn.Module, *inputs: Tensor) -> Tensor:
+    """What `part`, of the module `owner`, computes, of which only the inputs are kept."""
+    contexts = _Contexts(list(owner.buffers()))
+    result = checkpoint(part, *inputs, use_reentrant=False, context_fn=contexts)
+    assert isinstance(result, Tensor)
+    return result
 
 
 def _numbered(layers: Iterable[nn.Module]) -> Iterator[tuple[int, nn.Module]]:
@@ -73,20 +85,24 @@ def _numbered(layers: Iterable[nn.Module]) -> Iterator[tuple[int, nn.Module]]:
 
 
 class _Contexts:
-    """What surrounds the first and the second pass through a segment."""
+    """What surrounds the first and the second pass through a segment with some buffers."""
 
-    def __init__(self, segment: nn.Module) -> None:
-        self.segment = segment
+    def __init__(self, buffers: list[Tensor]) -> None:
+        self.buffers = buffers
+        self.at_first = [buffer.clone() for buffer in buffers]
 
     def __call__(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _unchanged(list(self.segment.buffers()))
+        return nullcontext(), self._as_at_first()
 
+    @contextmanager
+    def _as_at_first(self) -> Iterator[None]:
+        now = [buffer.clone() for buffer in self.buffers]
+        try:
+            self._set(self.at_first)
+            yield
+        finally:
+            self._set(now)
 
-@contextmanager
-def _unchanged(buffers: list[Tensor]) -> Iterator[None]:
-    before = [buffer.clone() for buffer in buffers]
-    try:
-        yield
-    finally:
-        for buffer, value in zip(buffers, before, strict=True):
+    def _set(self, values: list[Tensor]) -> None:
+        for buffer, value in zip(self.buffers, values, strict=True):
             buffer.data.copy_(value)  # autograd would take running statistics for inputs

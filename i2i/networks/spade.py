@@ -22,6 +22,7 @@ from i2i.networks.blocks import (
     require_size,
     unknown,
 )
+from i2i.networks.checkpointing import Checkpointed
 from i2i.networks.multiscale import behind
 from i2i.networks.spectral import HookedConv2d
 
@@ -74,7 +75,7 @@ class SPADE(nn.Module):
         return output
 
 
-class SPADEBlock(nn.Module):
+class SPADEBlock(Checkpointed):
     """A residual block: SPADE, leaky ReLU, convolution, twice; figure 4 (right) of the paper.
 
     If the numbers of channels differ, the input is carried over by SPADE and a convolution 1x1,
@@ -111,10 +112,20 @@ class SPADEBlock(nn.Module):
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Map (N, in_channels, H, W), given labels (N, L, H', W'), to (N, out_channels, H, W)."""
-        carried = features if self.carries else self.conv_s(self.norm_s(features, labels))
-        residual = self.conv_0(_leaky(self.norm_0(features, labels)))
-        residual = self.conv_1(_leaky(self.norm_1(residual, labels)))
-        output: Tensor = carried + residual
+        carried = features if self.carries else self.recompute(self._carried, features, labels)
+        residual = self.recompute(self._first, features, labels)
+        return carried + self.recompute(self._second, residual, labels)
+
+    def _carried(self, features: Tensor, labels: Tensor) -> Tensor:
+        output: Tensor = self.conv_s(self.norm_s(features, labels))
+        return output
+
+    def _first(self, features: Tensor, labels: Tensor) -> Tensor:
+        output: Tensor = self.conv_0(_leaky(self.norm_0(features, labels)))
+        return output
+
+    def _second(self, features: Tensor, labels: Tensor) -> Tensor:
+        output: Tensor = self.conv_1(_leaky(self.norm_1(features, labels)))
         return output
 
 
@@ -268,8 +279,7 @@ class SPADEGenerator(nn.Module):
             if i or self.doubles_first:
                 features = _doubled(features)
             features = self.get_submodule(f"up_{i}")(features, labels)
-        images: Tensor = self.conv_img(_leaky(features)).tanh()
-        return images
+        return torch.tanh(self.conv_img(_leaky(features)))
 
 
 @register_network("style_encoder", "spade")
@@ -325,6 +335,27 @@ class StyleEncoder(nn.Module):
         return self.fc_mu(features), self.fc_var(features)
 
 
+class FirstMap(nn.Module):
+    """The same first map whatever the labels are, resized (nearest) to their size.
+
+    Args:
+        values: (1, C, h, w).
+        multiple: height and width of labels are so many times those of their first map.
+    """
+
+    values: Tensor
+
+    def __init__(self, values: Tensor, multiple: int) -> None:
+        super().__init__()
+        self.multiple = multiple
+        self.register_buffer("values", values)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """The map (N, C, H', W') for labels (N, L, H, W)."""
+        size = labels.shape[2] // self.multiple, labels.shape[3] // self.multiple
+        return F.interpolate(self.values, size=size).expand(len(labels), -1, -1, -1)
+
+
 class FixedStyleGenerator(nn.Module):
     """A generator with a style that makes all images in one, with the weights of another.
 
@@ -338,8 +369,6 @@ class FixedStyleGenerator(nn.Module):
         multiple: height and width must be multiples of this.
     """
 
-    first: Tensor
-
     def __init__(self, generator: SPADEGenerator) -> None:
         super().__init__()
         self.multiple = generator.multiple
@@ -347,12 +376,12 @@ class FixedStyleGenerator(nn.Module):
         with torch.no_grad():
             weight = generator.conv_img.weight
             first = generator.styled(weight.new_zeros(1, generator.style))
-        self.register_buffer("first", first)
+        self.first = FirstMap(first, self.multiple)
 
     @torch.no_grad()
     def set_style(self, style: Tensor) -> None:
         """Make images in a style (style,) from now on."""
-        self.first = self.generator.styled(style[None].to(self.first))
+        self.first.values = self.generator.styled(style[None].to(self.first.values))
 
     def forward(self, labels: Tensor) -> Tensor:
         """Map labels (N, in_channels, H, W) to images (N, out_channels, H, W) in -1..1.
@@ -361,9 +390,7 @@ class FixedStyleGenerator(nn.Module):
             DataError: H or W is no multiple of `multiple`.
         """
         require_size(labels, minimum=self.multiple, multiple=self.multiple)
-        size = labels.shape[2] // self.multiple, labels.shape[3] // self.multiple
-        first = F.interpolate(self.first, size=size).expand(len(labels), -1, -1, -1)
-        return self.generator.drawn(first, labels)
+        return self.generator.drawn(self.first(labels), labels)
 
 
 def draw_style(mean: Tensor, logvar: Tensor, noise: Tensor | None = None) -> Tensor:

@@ -73,19 +73,23 @@ class HookedConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.Conv2d's name for it)
         """As `nn.Conv2d`."""
         with full_precision(input):
-            matrix = self.weight_orig.flatten(1)
-            # New tensors, not the buffers, which a second pass changes before the backward pass.
-            if self.training:
-                with torch.no_grad():
-                    v = F.normalize(matrix.t().mv(self.weight_u), dim=0, eps=EPS)
-                    u = F.normalize(matrix.mv(v), dim=0, eps=EPS)
-                    self.weight_v.copy_(v)
-                    self.weight_u.copy_(u)
-            else:
-                u, v = self.weight_u.clone(), self.weight_v.clone()
-            weight = self.weight_orig / u.dot(matrix.mv(v))
+            weight = self.normalised()
         output: Tensor = self._conv_forward(input, weight, self.bias)
         return output
+
+    def normalised(self) -> Tensor:
+        """W / (u'Wv); in training mode with vectors that are renewed before."""
+        matrix = self.weight_orig.flatten(1)
+        # New tensors, not the buffers, which a second pass changes before the backward pass.
+        if self.training:
+            with torch.no_grad():
+                v = F.normalize(matrix.t().mv(self.weight_u), dim=0, eps=EPS)
+                u = F.normalize(matrix.mv(v), dim=0, eps=EPS)
+                self.weight_v.copy_(v)
+                self.weight_u.copy_(u)
+        else:
+            u, v = self.weight_u.clone(), self.weight_v.clone()
+        return self.weight_orig / u.dot(matrix.mv(v))
 
 
 def _normalise(layer: nn.Conv2d | nn.Linear) -> None:

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from i2i.core.registry import register_network
 from i2i.networks.blocks import InstanceNorm2d, require_at_least, require_size
+from i2i.networks.checkpointing import Checkpointed
 from i2i.networks.condition import doublings, require_square
 
 BASE = 4
@@ -135,7 +136,7 @@ def _shortcut(in_channels: int, out_channels: int) -> nn.Module | None:
 
 
 @register_network("generator", "stargan-v2")
-class StarGANv2Generator(nn.Module):
+class StarGANv2Generator(Checkpointed):
     """Translates images into a style: an encoder, and a decoder that the style normalises.
 
     The published network for 256 pixels has width 64 (2**14 / size) and at most 512 channels. There
@@ -194,9 +195,9 @@ class StarGANv2Generator(nn.Module):
         require_size(images, minimum=2 * self.multiple, multiple=self.multiple)
         features = self.from_rgb(images)
         for block in self.encode:
-            features = block(features)
+            features = self.recompute(block, features)
         for block in self.decode:
-            features = block(features, style)
+            features = self.recompute(block, features, style)
         translated: Tensor = self.to_rgb(features)
         return translated
 

@@ -131,9 +131,17 @@ def test_a_run_is_evaluated_and_exported(run: Path, streets: Path, tmp_path: Pat
     assert (exported(maps).int() - ours.int()).abs().max() <= 1
 
 
-@pytest.mark.parametrize("recipe", ["pix2pixhd", "pix2pixhd-local"])
-def test_large_label_maps_are_translated_in_tiles(recipe: str) -> None:
-    translator = translator_of(shrunk(recipe, *LABELS, "generator.downs=1"))
+@pytest.mark.parametrize(
+    ("recipe", "shallow"),
+    [
+        ("pix2pixhd", "downs=1"),
+        ("pix2pixhd-local", "downs=1"),
+        ("spade", "upsampling=least"),
+        ("spade-vae", "upsampling=least"),
+    ],
+)
+def test_large_label_maps_are_translated_in_tiles(recipe: str, shallow: str) -> None:
+    translator = translator_of(shrunk(recipe, *LABELS, f"generator.{shallow}"))
     maps = torch.randint(0, 3, (1, 1, 96, 160), dtype=torch.uint8)
     whole = translator(maps)
     translator.tile = 64

@@ -9,6 +9,7 @@ from torch import nn
 from i2i.inference.tiles.layers import Region
 from i2i.inference.tiles.program import trace
 from i2i.networks.blocks import BatchNorm2d, InstanceNorm2d
+from i2i.networks.spectral import HookedConv2d
 
 LAYERS = {
     "plain": lambda: nn.Conv2d(2, 3, 3),
@@ -16,6 +17,7 @@ LAYERS = {
     "strided": lambda: nn.Conv2d(2, 3, 4, stride=2, padding=1, bias=False),
     "uneven": lambda: nn.Conv2d(2, 4, (1, 5), stride=(3, 2), padding=(0, 2), groups=2),
     "dilated": lambda: nn.Conv2d(2, 3, 3, padding=2, dilation=(2, 1), stride=(1, 2)),
+    "spectral": lambda: HookedConv2d(2, 3, 3, stride=2, padding=1),
     "transposed 3": lambda: nn.ConvTranspose2d(2, 3, 3, 2, 1, output_padding=1),
     "transposed 4": lambda: nn.ConvTranspose2d(2, 3, 4, 2, 1, bias=False),
     "transposed by 1": lambda: nn.ConvTranspose2d(2, 3, 3, padding=1),

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from i2i.inference.tiles import UntileableError
+from i2i.inference.tiles import Plan, UntileableError
 from i2i.inference.tiles.layers import Normalise, Pointwise
 from i2i.inference.tiles.program import trace
 from i2i.networks import set_inference
@@ -85,6 +86,32 @@ def test_sums_concatenations_and_activations_are_known_as_functions() -> None:
     assert [step.inputs for step in steps[1:]] == [(0,), (1, 0), (0,), (2, 3), (4, 0)]
 
 
+def test_numbers_and_products_are_known() -> None:
+    def forward(images: Tensor) -> Tensor:
+        return (1 + torch.relu(images)) * images / 2
+
+    assert kinds(Computes(forward)) == ["Pointwise", "Pointwise", "Multiply", "Pointwise"]
+    image = torch.randn(1, 3, 32, 32)
+    tiled = Plan(Computes(forward), 3, 32, 32).run(image, 16, torch.device("cpu"))
+    assert torch.equal(tiled, forward(image))
+
+
+def test_sizes_are_followed_to_resize_by_whole_numbers() -> None:
+    def forward(images: Tensor, halving: nn.Module) -> Tensor:
+        halved = halving(images)
+        small = F.interpolate(images, size=(images.shape[2] // 4, images.shape[3] // 4))
+        large = F.interpolate(small, size=halved.shape[2:])
+        return large + F.interpolate(halved, size=halved.shape[2:])
+
+    network = Computes(forward, nn.Conv2d(3, 3, 4, 2, 1))
+    network.multiple = 4
+    assert kinds(network) == ["Convolve", "Pick", "Repeat", "Add"]
+    image = torch.randn(1, 3, 48, 64)
+    with torch.no_grad():
+        tiled = Plan(network, 3, 48, 64).run(image, 16, torch.device("cpu"))
+        torch.testing.assert_close(tiled, network(image), atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("network", "named"),
     [
@@ -97,7 +124,10 @@ def test_sums_concatenations_and_activations_are_known_as_functions() -> None:
         (nn.Sequential(nn.Dropout2d()), "Dropout2d"),
         (nn.Sequential(BatchNorm2d(3)), "BatchNorm2d is in training mode"),
         (Computes(lambda images: images.mean(1, keepdim=True)), "mean"),
-        (Computes(lambda images: images + 1), "something else than features"),
+        (Computes(lambda images: images + torch.ones(1)), "something else than features"),
+        (Computes(lambda images: 2 / images), "cannot be traced"),
+        (Computes(lambda images: images * torch.relu(images).shape[2]), "the size of features"),
+        (Computes(lambda images: F.interpolate(images, size=(100, 100))), "resizes by"),
         (Computes(lambda images: torch.cat([images, images])), "cat"),
         (Computes(lambda images: images if images.mean() > 0 else -images), "cannot be traced"),
     ],

@@ -18,6 +18,8 @@ NETWORKS = [
     ("unet", {"downs": 6, "norm": "batch", "dropout": True}),
     ("unet", {"downs": 3, "norm": "none", "upsample": "resize"}),
     ("stargan", {"blocks": 2}),
+    ("spade", {"upsampling": "least", "hidden": 16}),
+    ("spade", {"upsampling": "normal", "hidden": 16, "norm": "instance", "spectral": False}),
 ]
 
 
@@ -81,7 +83,9 @@ def test_without_gradients_nothing_is_different() -> None:
         assert torch.equal(plain.eval()(images), saving.eval()(images))
 
 
-@pytest.mark.parametrize("recipe", ["pix2pix", "cyclegan", "stargan"])
+@pytest.mark.parametrize(
+    "recipe", ["pix2pix", "cyclegan", "stargan", "spade", "spade-vae", "stargan-v2"]
+)
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_runs_are_the_same(recipe: str, pieces: int) -> None:
     trainers = [

@@ -5,11 +5,15 @@ b - 1. Rows and columns never mix, so a layer answers for one axis at a time: 0 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple, cast, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from i2i.networks.spectral import HookedConv2d
+from i2i.system.device import full_precision
 
 Span = tuple[int, int]
 
@@ -110,6 +114,35 @@ class Add(Local):
 
 
 @final
+class Multiply(Local):
+    def channels(self, inputs: list[int]) -> int:
+        return inputs[0]
+
+    def __call__(self, tiles: list[Tensor], have: Region, want: Region, whole: Region) -> Tensor:
+        return tiles[0] * tiles[1]
+
+
+@final
+class Stretch(Local):
+    """A map (1, C, h, w) resized (nearest) to the size of the input, whatever that holds."""
+
+    def __init__(self, values: Callable[[], Tensor]) -> None:
+        self.values = values
+
+    def channels(self, inputs: list[int]) -> int:
+        return self.values().shape[1]
+
+    def __call__(self, tiles: list[Tensor], have: Region, want: Region, whole: Region) -> Tensor:
+        values = self.values()
+        for axis in (0, 1):
+            positions = torch.arange(values.shape[2 + axis], dtype=torch.float32)
+            origins = F.interpolate(positions[None, None], size=whole[axis][1])[0, 0].long()
+            chosen = origins[slice(*want[axis])].to(values.device)
+            values = values.index_select(2 + axis, chosen)
+        return values
+
+
+@final
 class Concatenate(Local):
     """Channels of several values one behind the other."""
 
@@ -183,8 +216,14 @@ class Convolve(Layer):
         tile = F.pad(tiles[0], missing) if any(missing) else tiles[0]
         module = self.module
         return F.conv2d(
-            tile, module.weight, module.bias, module.stride, 0, module.dilation, module.groups
+            tile, self._weight(tile), module.bias, module.stride, 0, module.dilation, module.groups
         )
+
+    def _weight(self, beside: Tensor) -> Tensor:
+        if isinstance(self.module, HookedConv2d):
+            with full_precision(beside):
+                return self.module.normalised()
+        return self.module.weight
 
     def _extent(self, axis: int) -> int:
         """The length of input that one output sees."""
@@ -288,6 +327,26 @@ class Halve(Layer):
             ]
         counted = F.pad(torch.ones_like(tiles[0][:, :1]), outside)
         return F.avg_pool2d(F.pad(tiles[0], outside), 3, 2) / F.avg_pool2d(counted, 3, 2)
+
+
+@final
+class Pick(Layer):
+    """Down-sampling to every pixel whose row and column are multiples of `factor`."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def channels(self, inputs: list[int]) -> int:
+        return inputs[0]
+
+    def length(self, length: int, axis: int) -> int:
+        return length // self.factor
+
+    def reach(self, want: Span, length: int, axis: int) -> Span:
+        return want[0] * self.factor, (want[1] - 1) * self.factor + 1
+
+    def __call__(self, tiles: list[Tensor], have: Region, want: Region, whole: Region) -> Tensor:
+        return tiles[0][:, :, :: self.factor, :: self.factor]
 
 
 @final

@@ -1,6 +1,7 @@
 """A network as a list of steps."""
 
 import operator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,13 +18,18 @@ from i2i.inference.tiles.layers import (
     ConvolveTransposed,
     Halve,
     Layer,
+    Multiply,
     Normalise,
     Pad,
+    Pick,
     Pointwise,
     Repeat,
+    Stretch,
 )
 from i2i.networks.antialiased import BlurDown, BlurUp
 from i2i.networks.blocks import BatchNorm2d, InstanceNorm2d
+from i2i.networks.spade import FirstMap
+from i2i.networks.spectral import HookedConv2d
 
 _ACTIVATIONS = (
     nn.ELU,
@@ -45,15 +51,15 @@ _HALVING = {"stride": 2, "padding": 1, "count_include_pad": False}
 _SIDE = 2**12
 
 
-class _Quotient(nn.Module):
-    """Division by a number."""
+class _WithNumber(nn.Module):
+    """A sum with a number, a product or a quotient."""
 
-    def __init__(self, by: float) -> None:
+    def __init__(self, operation: Callable[[Any, float], Any], number: float) -> None:
         super().__init__()
-        self.by = by
+        self.operation, self.number = operation, number
 
     def forward(self, features: Tensor) -> Tensor:
-        return features / self.by
+        return cast(Tensor, self.operation(features, self.number))
 
 
 class UntileableError(Exception):
@@ -87,7 +93,8 @@ def trace(network: nn.Module) -> list[Step]:
 
     Raises:
         UntileableError: there is something else in it than convolutions, padding, activations,
-            normalisations of a channel, dropout, repeating pixels, sums and concatenations.
+            normalisations of a channel, dropout, repeating and picking pixels, sums, products and
+            concatenations.
     """
     program = _Program(_SIDE * int(getattr(network, "multiple", 1)))
     layers = {id(layer): _Noted(layer, program) for layer in network.modules() if _is_layer(layer)}
@@ -105,17 +112,18 @@ def trace(network: nn.Module) -> list[Step]:
 
 def _is_layer(module: nn.Module) -> bool:
     """Say whether a module is one step, or some that `_steps` knows; not looked into any more."""
-    known = (BatchNorm2d, InstanceNorm2d, BlurDown, BlurUp, nn.Dropout)
+    known = (BatchNorm2d, InstanceNorm2d, BlurDown, BlurUp, FirstMap, HookedConv2d, nn.Dropout)
     is_of_torch = type(module).__module__.startswith("torch.nn")
     return isinstance(module, known) or (is_of_torch and not isinstance(module, _CONTAINERS))
 
 
 class _Program:
-    """The steps that were noted so far; `side` is what height and width are said to be."""
+    """The steps that were noted so far, and the height and width of what they compute of an image
+    whose sides are said to be `side`."""
 
     def __init__(self, side: int) -> None:
         self.steps = [Step(None)]
-        self.side = side
+        self.sizes = [(side, side)]
 
     def index(self, features: object) -> int:
         """Return which step has computed `features`."""
@@ -123,19 +131,37 @@ class _Program:
             raise UntileableError("it computes with something else than features")
         return features.index
 
+    def note(self, step: Step) -> int:
+        """Append a step; return its number."""
+        assert step.layer is not None
+        height, width = self.sizes[step.inputs[0]]
+        self.steps.append(step)
+        self.sizes.append((step.layer.length(height, 0), step.layer.length(width, 1)))
+        return len(self.steps) - 1
+
     def append(self, layer: Layer, *inputs: object) -> "_Features":
-        self.steps.append(Step(layer, tuple(map(self.index, inputs))))
-        return _Features(self, len(self.steps) - 1)
+        return _Features(self, self.note(Step(layer, tuple(map(self.index, inputs)))))
 
     def call(self, module: nn.Module, features: "_Features") -> "_Features":
         """Append the steps of a layer; return its result, `features` themselves if in place."""
         index = self.index(features)
         for step in _steps(module, index, len(self.steps)):
-            self.steps.append(step)
-            index = len(self.steps) - 1
+            index = self.note(step)
             if step.in_place:
                 features.index = index
         return features if features.index == index else _Features(self, index)
+
+    def resize(self, features: "_Features", size: object) -> "_Features":
+        """Append the step that repeats or picks pixels, for a size that is such a multiple."""
+        have = self.sizes[features.index]
+        want = self.sizes[size.index] if isinstance(size, _Size) else cast(tuple[int, int], size)
+        if want == have:
+            return _Features(self, features.index)
+        for smaller, larger, layer in ((want, have, Pick), (have, want, Repeat)):
+            factor, rest = divmod(larger[0], smaller[0])
+            if not rest and larger[1] == factor * smaller[1]:
+                return self.append(layer(factor), features)
+        raise UntileableError(f"it resizes by {want[0] / have[0]:.3g} times")
 
 
 class _Noted(nn.Module):
@@ -162,27 +188,39 @@ class _Features:
         self.index = index
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """A size that the network takes, for its check; nothing is known of those in between."""
+    def shape(self) -> "tuple[int, int, int, int] | _Shape":
+        """Of the image a size that the network takes, for its check; else what others may get."""
         if self.index:
-            raise UntileableError("it looks at the size of features")
-        return 1, 1, self.program.side, self.program.side
+            return _Shape(self.index)
+        return 1, 1, *self.program.sizes[0]
 
     def __add__(self, other: object) -> "_Features":
-        return self.program.append(Add(), self, other)
+        return self._with(other, operator.add, Add())
 
     __radd__ = __add__
 
     def __iadd__(self, other: object) -> "_Features":
         step = Step(Add(), (self.index, self.program.index(other)), in_place=True)
-        self.program.steps.append(step)
-        self.index = len(self.program.steps) - 1
+        self.index = self.program.note(step)
         return self
 
+    def __mul__(self, other: object) -> "_Features":
+        return self._with(other, operator.mul, Multiply())
+
+    __rmul__ = __mul__
+
     def __truediv__(self, other: object) -> "_Features":
-        if not isinstance(other, int | float):
+        return self._with(other, operator.truediv)
+
+    def _with(
+        self, other: object, operation: Callable[[Any, float], Any], layer: Layer | None = None
+    ) -> "_Features":
+        """A step that computes with a number, or, by a layer, with other features."""
+        if isinstance(other, int | float):
+            return self.program.append(Pointwise(_WithNumber(operation, other)), self)
+        if layer is None:
             raise UntileableError("it divides features by something else than a number")
-        return self.program.append(Pointwise(_Quotient(other)), self)
+        return self.program.append(layer, self, other)
 
     def __getattr__(self, name: str) -> Any:
         raise UntileableError(f"it cannot be traced: it asks features for {name!r}")
@@ -195,7 +233,10 @@ class _Features:
             return cast(_Features, args[0]).program.append(Halve(), args[0])
         # Functions of torch that are written in Python hand on their defaults as well.
         kwargs = {key: value for key, value in (kwargs or {}).items() if value not in (None, False)}
-        if (layer := _layer(function, args[1:], kwargs)) is not None:
+        if function is F.interpolate and kwargs.keys() == {"size", "mode"}:
+            if kwargs["mode"] == "nearest":
+                return cast(_Features, args[0]).program.resize(args[0], kwargs["size"])
+        elif (layer := _layer(function, args[1:], kwargs)) is not None:
             program: _Program = args[0].program
             return program.append(layer, args[0])
         if function is torch.add and not kwargs:
@@ -207,6 +248,25 @@ class _Features:
                 program = next(part.program for part in parts if isinstance(part, _Features))
                 return program.append(Concatenate(), *parts)
         raise UntileableError(f"it contains {getattr(function, '__name__', function)}")
+
+
+class _Shape:
+    """The shape of features of which only height and width may be asked, to resize others."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __getitem__(self, key: object) -> "_Size":
+        if key != slice(2, None):
+            raise UntileableError("it looks at the size of features")
+        return _Size(self.index)
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Height and width of what a step computes."""
+
+    index: int
 
 
 def _layer(function: Any, numbers: tuple[Any, ...], told: dict[str, Any]) -> Layer | None:
@@ -253,6 +313,9 @@ def _steps(module: nn.Module, index: int, following: int) -> list[Step]:
             if min(left, right, top, bottom) >= 0:
                 is_reflected = isinstance(module, nn.ReflectionPad2d)
                 return [Step(Pad((top, left), (bottom, right), reflect=is_reflected), (index,))]
+        case FirstMap():
+            stretch = Stretch(lambda: module.values)
+            return [Step(Pick(module.multiple), (index,)), Step(stretch, (following,))]
         case nn.Conv2d() if not isinstance(module.padding, str):
             padding = cast(tuple[int, int], module.padding)
             extents = [d * (k - 1) + 1 for k, d in _kernel(module)]
