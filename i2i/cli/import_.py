@@ -15,6 +15,7 @@ Examples:
   i2i import runs/celeba celeba-named --domains happy,sad,angry
   i2i import checkpoints/label2city_512p cityscapes
   i2i import checkpoints/ade20k_pretrained ade20k --no-instances --dont-care
+  i2i import 100000_nets_ema.ckpt animals --domains cat,dog,wild
   i2i import ffhq.pkl ffhq
   i2i translate photos/ translated/ --checkpoint runs/horse2zebra"""
 )
@@ -35,7 +36,8 @@ Examples:
 @click.option(
     "--domains",
     metavar="A,B,...",
-    help="StarGAN: the names of its domains, in their order; StyleGAN2 and R3GAN: of the classes.",
+    help="StarGAN, StarGAN v2: the names of the domains, in their order; StyleGAN2, R3GAN: of the "
+    "classes.",
 )
 @click.option(
     "--attributes",
@@ -78,6 +80,9 @@ def command(
     the names of StarGAN's labels, which therefore have to be given. If they were wrong, give the
     run itself in the place of the file, another RUN_NAME, and the right ones.
 
+    NUMBER_nets_ema.ckpt, or a folder with such files, is StarGAN v2 (--domains in the order of the
+    alphabet, as its code reads them).
+
     NAME.pkl is a network of StyleGAN2 (stylegan2-ada-pytorch) or R3GAN. Such a file holds source
     code, which is not run: nothing but the weights is taken.
 
@@ -86,13 +91,20 @@ def command(
     """
     from i2i.export.published import import_published
     from i2i.export.published_noise import import_pickled
+    from i2i.export.published_styles import import_styled, styled_file
 
     if (domains and attributes) or (domains_2 and attributes_2):
         raise click.UsageError("Say either --domains or --attributes, of each data set.")
     if (domains_2 or attributes_2) and not (domains or attributes):
         raise click.UsageError("Name the labels of the first data set too.")
+    only_domains = not (attributes or domains_2 or attributes_2 or no_dropout or evaluate)
+    if (styled := styled_file(source, epoch)) is not None:
+        if not only_domains or no_instances or dont_care:
+            raise click.UsageError("Of a file of StarGAN v2 nothing but --domains is to be told.")
+        import_styled(styled, name, runs_dir=runs_dir, domains=_split(domains or "", ","))
+        return
     if source.suffix.lower() == ".pkl":
-        if epoch or attributes or domains_2 or attributes_2 or no_dropout or evaluate:
+        if epoch or not only_domains:
             raise click.UsageError(
                 "--epoch, --attributes, --no-dropout and --eval mean nothing to a pickle of "
                 "StyleGAN2 or R3GAN."

@@ -23,13 +23,13 @@ from i2i.core.labels import LabelSet
 from i2i.core.progress import audible
 from i2i.data.kinds import find_kind
 from i2i.errors import CheckpointError
+from i2i.export.imported import write_run
 from i2i.export.recognition import Architecture, recognise
 from i2i.models.build import build_model, data_kind
-from i2i.runs.checkpoint import save_checkpoint
-from i2i.runs.folder import Run, create_run, environment, find_checkpoint, refuse_existing
+from i2i.runs.folder import Run, find_checkpoint, refuse_existing
 from i2i.runs.opening import open_checkpoint
 from i2i.system import gate
-from i2i.system.atomic import replacing, write_text
+from i2i.system.atomic import replacing
 
 _log = logging.getLogger(__name__)
 
@@ -168,13 +168,8 @@ def import_published(
         raise CheckpointError("--no-instances and --dont-care are for pix2pixHD and SPADE.")
 
     weights = _fill(options, networks)
-    create_run(run, environment(torch.device("cpu")))
-    write_text(run.options, options.to_toml())
     step = int(when) if model_name == "stargan" and when.isdigit() else 0
-    state = {"options": options.to_dict(), "data": "", "best": None, "step": step, "model": weights}
-    nothing: dict[str, Any] = {"optimizers": {}, "scalers": {}, "average": {}}
-    save_checkpoint(run.checkpoint(step), state | nothing)
-    _log.info(f"imported as {run.folder}")
+    write_run(run, options, weights, step)
     return run.folder
 
 

@@ -6,26 +6,19 @@ is, and all of its options, follow from the shapes of the weights, whose names a
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from i2i.config import Options, read_options
+from i2i.config import read_options
 from i2i.config.recipes import merge, read_recipe
 from i2i.core.progress import audible
 from i2i.errors import CheckpointError
+from i2i.export.imported import Weights, fill, write_run
 from i2i.export.pickled import pickled_networks
-from i2i.models.build import build_model
-from i2i.runs.checkpoint import save_checkpoint
-from i2i.runs.folder import Run, create_run, environment, refuse_existing
-from i2i.system.atomic import write_text
+from i2i.runs.folder import Run, refuse_existing
 
 _log = logging.getLogger(__name__)
-
-Weights = Mapping[str, Tensor]
 
 INSTEAD = ("G_ema", "G")
 """The networks that can be the generator: the moving average first."""
@@ -83,41 +76,13 @@ def import_pickled(
     layer["summary"] = f"imported from {source.name}"
     recipe = "stylegan2" if layer["generator"]["network"] == "stylegan2" else "r3gan"
     options = read_options(merge(read_recipe(recipe), layer))
-    weights = _fill(options, source, {"generator": generator, "discriminator": discriminator})
-    create_run(run, environment(torch.device("cpu")))
-    write_text(run.options, options.to_toml())
-    state = {"options": options.to_dict(), "data": "", "best": None, "step": 0, "model": weights}
-    nothing: dict[str, Any] = {"optimizers": {}, "scalers": {}, "average": {}}
-    save_checkpoint(run.checkpoint(0), state | nothing)
+    weights = fill(options, source, {"generator": generator, "discriminator": discriminator})
     _log.info(
         f"{source.name}: {chosen} is a {recipe} generator of {options.data.crop_size} pixels"
         + (f" and {len(options.data.labels.names)} classes" if options.data.labels.names else "")
     )
-    _log.info(f"imported as {run.folder}")
+    write_run(run, options, weights)
     return run.folder
-
-
-def _fill(
-    options: Options, source: Path, networks: Mapping[str, Weights | None]
-) -> dict[str, Tensor]:
-    model = build_model(options)
-    weights: dict[str, Tensor] = {}
-    for role, own in networks.items():
-        if own is None:
-            continue
-        module: nn.Module = model.get_submodule(role)
-        try:
-            module.load_state_dict(dict(own))
-        except RuntimeError as error:
-            unfit = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-            raise CheckpointError(
-                f"{source}: the {role} does not fit {options.networks[role].network}: {unfit}"
-            ) from error
-        for key, value in own.items():
-            if not value.isfinite().all():
-                raise CheckpointError(f"{source}: {role}.{key} holds values that are not finite.")
-        weights |= {f"{role}.{key}": value for key, value in module.state_dict().items()}
-    return weights
 
 
 def _common(
