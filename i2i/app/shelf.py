@@ -102,7 +102,7 @@ class Shelf:
         """
         folder = self.folder(name)
         record = read_record(folder)
-        found = verdicts(record.rows, monitor=record.monitor)
+        found = verdicts(record.rows, monitor=record.monitor, sides=record.sides)
         return {
             "summary": self.summary(name),
             "charts": curves(record),

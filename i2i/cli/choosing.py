@@ -1,11 +1,8 @@
 """What `i2i train` makes of folders without flags: where the images are, and what fits them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from i2i.config import Options
 
 
 def named_folders(folders: tuple[str, ...], flags: dict[str, Any]) -> dict[str, str]:
@@ -50,19 +47,3 @@ def chosen_recipe(
             for note in start.notes:
                 click.echo(f"note: {note}")
     return start.recipe, (*start.settings, *settings)
-
-
-def direction_of(options: "Options", flags: dict[str, Any]) -> str:
-    """The direction that was given, with letters or by the names of the two sides."""
-    from i2i.core.signals import read_direction
-    from i2i.data.kinds import find_kind
-    from i2i.errors import OptionsError
-    from i2i.models.build import data_kind
-
-    given = str(flags["direction"])
-    if given in ("AtoB", "BtoA"):
-        return given
-    try:
-        return read_direction(given, find_kind(data_kind(options)).side_names(options))
-    except OptionsError as error:
-        raise click.UsageError(str(error)) from error

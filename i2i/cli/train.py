@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from i2i.cli.choosing import chosen_recipe, direction_of, named_folders
+from i2i.cli.choosing import chosen_recipe, named_folders
 from i2i.cli.shared import PLUGINS, SizeType
 from i2i.core.size import AnySize
 
@@ -341,9 +341,9 @@ def command(
         if not options.data.root:
             raise click.UsageError("Say where the images are: a folder (or try `demo`).")
         if flags["direction"]:
-            options = read_options(
-                merge(layer, {"data": {"direction": direction_of(options, flags)}})
-            )
+            from i2i.data.sides import with_direction
+
+            options = with_direction(options, flags["direction"])
         if dry_run:
             from i2i.cli.dry_run import dry_run as rehearse
             from i2i.distributed.processes import launched

@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from i2i.config import Data, Options
+from i2i.config import Data, Options, read_options
+from i2i.config.recipes import merge
 from i2i.config.sides import DataPart, DataSide
 from i2i.core.inputs import Inputs
 from i2i.core.label_maps import LabelMaps
-from i2i.core.registry import MODELS
+from i2i.core.registry import MODELS, is_own
 from i2i.core.scale import Scale
 from i2i.core.sides import Sides
+from i2i.core.signals import read_direction
 from i2i.data.images.arrays import read_array, to_bands
 from i2i.data.images.labels import UnknownLabelError, in_words, to_maps
 from i2i.data.images.measured import measure
@@ -36,6 +38,20 @@ def sides_of(options: Options) -> Sides:
         (first.scale, second.scale),
         (first.show, second.show),
     )
+
+
+def with_direction(options: Options, direction: str) -> Options:
+    """Options with a direction that is given with letters or by the names of the two sides.
+
+    Raises:
+        OptionsError: it is none.
+        DataError: the folder, which says what the sides are called, is not as it should be.
+    """
+    names = ("A", "B")
+    if direction not in ("AtoB", "BtoA") and not is_own(options.data.root):
+        names = find_kind(MODELS.find(options.model).data).side_names(options)
+    data = {"direction": read_direction(direction, names)}
+    return read_options(merge(options.to_dict(), {"data": data}))
 
 
 @dataclass(frozen=True)

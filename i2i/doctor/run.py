@@ -114,17 +114,18 @@ def examine_run(folder: Path) -> RunSummary:
     steps = max((int(row["step"]) for row in rows), default=0)
     stop = options.train.steps
     progress = improvement(rows, options.train.monitored)
+    sides = sides_of_run(folder)
     return RunSummary(
         folder=folder,
         steps=steps,
         stop=stop,
         # With patience it may have ended earlier.
         ended=steps >= stop if stop and options.train.patience is None else None,
-        verdicts=verdicts(rows, monitor=options.train.monitored),
+        verdicts=verdicts(rows, monitor=options.train.monitored, sides=sides),
         images_per_second=_median(rows, "speed/images_per_second"),
         data_wait=_median(rows, "speed/data_wait"),
         broken_lines=log.broken - log.torn,
-        progress="" if progress is None else progress.text(sides_of_run(folder)),
+        progress="" if progress is None else progress.text(sides),
     )
 
 

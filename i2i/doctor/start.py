@@ -126,9 +126,16 @@ def recommend(diagnosis: Diagnosis, device_type: str) -> Start | None:
         if shared >= NEARLY * min(len(part.images) for part in train):
             notes.append(
                 f"{shared} images have one of the same name on the other side. If these belong "
-                "together, they are pairs, from which much more can be learnt: name the two "
-                "folders trainA and trainB."
+                "together, they are pairs, from which much more can be learnt: give all of them "
+                "partners of the same name and size, and name the folder that holds the two "
+                "folders."
             )
+    if kind.has_truth and found.sides != ("A", "B"):
+        notes.append(
+            f"all images of {found.sides[0]} and {found.sides[1]} have partners of the same name "
+            "and size, and are taken for pairs. If they do not belong together: --recipe "
+            f"{'cyclegan-quick' if device_type == 'cpu' else 'cyclegan'}."
+        )
     return Start(
         recipe,
         tuple(settings),

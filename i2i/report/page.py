@@ -130,7 +130,7 @@ def _head(record: Record) -> str:
 
 
 def _health(record: Record) -> str:
-    found = verdicts(record.rows, monitor=record.monitor)
+    found = verdicts(record.rows, monitor=record.monitor, sides=record.sides)
     known = judged(record.rows, monitor=record.monitor)
     cards = [
         "<div class='card verdict'>"

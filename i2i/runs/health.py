@@ -13,6 +13,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from operator import gt, lt
 from statistics import fmean, median, pstdev
@@ -34,6 +35,7 @@ from i2i.runs.series import (
     ending_of,
     named,
     of_domain,
+    of_named_sides,
     read_series,
     smooth,
     together,
@@ -112,13 +114,19 @@ IMMEDIATE = ("not finite", "generator dead", "losses run away")
 Decisive = tuple[str, str] | None
 
 
-def verdicts(rows: Iterable[Mapping[str, Any]], *, monitor: Decisive = None) -> list[Verdict]:
+def verdicts(
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    monitor: Decisive = None,
+    sides: tuple[str, str] = ("A", "B"),
+) -> list[Verdict]:
     """Judge a run.
 
     Arguments:
         rows: lines of the log, oldest first: "step" and scalars, of which None, an infinity or NaN
             is a value that was not finite. What is missing cannot be judged (see `judged`).
         monitor: the measure that tells progress, and whether "lower" or "higher" is better.
+        sides: what the two domains are called in sentences.
     """
     everything = read_series(rows)
     found = [*_not_finite(everything), *dead_generators(everything), *runaway_losses(everything)]
@@ -139,7 +147,7 @@ def verdicts(rows: Iterable[Mapping[str, Any]], *, monitor: Decisive = None) -> 
     if monitor is not None:
         found += no_better_than_input(series, *monitor)
         found += _no_progress(series, *monitor)
-    return found
+    return [replace(each, text=of_named_sides(each.text, sides)) for each in found]
 
 
 TOO_EARLY = "too early to judge (see docs/health.md)"

@@ -72,3 +72,12 @@ def named(series: Series, pattern: str) -> Iterator[tuple[str, Sequence[Point]]]
 def of_domain(ending: str) -> str:
     """The same for a sentence: " of A", or nothing."""
     return f" of {ending.removeprefix('_')}" if ending else ""
+
+
+def of_named_sides(text: str, sides: tuple[str, str]) -> str:
+    """A sentence with what the two domains are called in the place of " of A" or " of AtoB"."""
+    if sides == ("A", "B"):
+        return text
+    a, b = sides
+    called = {"A": a, "B": b, "AtoB": f"{a} to {b}", "BtoA": f"{b} to {a}"}
+    return re.sub(r"(?<= of )(A|B|AtoB|BtoA)\b", lambda found: called[found[0]], text)

@@ -25,11 +25,18 @@ class HealthWatch(Callback):
     Arguments:
         journal: whose rows are judged.
         monitor: the measure that tells progress, and whether "lower" or "higher" is better.
+        sides: what the two domains are called.
     """
 
-    def __init__(self, journal: MetricLogger, monitor: tuple[str, str] | None) -> None:
+    def __init__(
+        self,
+        journal: MetricLogger,
+        monitor: tuple[str, str] | None,
+        sides: tuple[str, str] = ("A", "B"),
+    ) -> None:
         self.journal = journal
         self.monitor = monitor
+        self.sides = sides
         self.current: list[Verdict] = []
         self._said: set[tuple[str, str]] = set()
 
@@ -42,13 +49,14 @@ class HealthWatch(Callback):
 
     def look(self) -> None:
         """Judge what is in the log by now."""
-        self.current = verdicts(self.journal.rows, monitor=self.monitor)
+        self.current = verdicts(self.journal.rows, monitor=self.monitor, sides=self.sides)
         self._tell(self.current)
         self.journal.verdicts(self.current)
 
     def look_at_once(self) -> None:
         """Look for what takes no time to be seen; cheap enough for every row of the log."""
-        found = [v for v in verdicts(self.journal.rows[-RECENT:]) if v.kind in IMMEDIATE]
+        recent = verdicts(self.journal.rows[-RECENT:], sides=self.sides)
+        found = [v for v in recent if v.kind in IMMEDIATE]
         new = {(v.kind, v.player) for v in found} - {(v.kind, v.player) for v in self.current}
         self._tell(found)
         if new:

@@ -231,7 +231,7 @@ class Running:
             )
             if state is not None:
                 monitor.last_good = str(run.checkpoint(begin))
-            health = HealthWatch(journal, options.train.monitored)
+            health = HealthWatch(journal, options.train.monitored, source.sides)
             watching: list[Callback] = [monitor]
             if validation is not None:
                 watching += [Sheets(validation, monitor, by_clock), KeepBest(keeper)]

@@ -11,6 +11,7 @@ from i2i.config.recipes import load_options
 from i2i.core.model import Model
 from i2i.core.registry import is_own
 from i2i.core.size import Size
+from i2i.data.sides import with_direction
 from i2i.errors import OptionsError
 from i2i.training.callbacks import Callback
 from i2i.training.outcome import Outcome
@@ -96,7 +97,8 @@ def train(
             `torch.optim.lr_scheduler`, its arguments given by `functools.partial`, for every
             optimizer. Or the table [schedule] of the recipe.
         more: changes by name: a table (`objective={"l1": 50}`), or what the command line has a flag
-            for (`steps`, `epochs`, `batch_size`, `seed`, `precision`, `direction`, `workers`, ...).
+            for (`steps`, `epochs`, `batch_size`, `seed`, `precision`, `direction`, `workers`, ...);
+            a direction with letters or by the names of the two folders.
 
     Returns:
         the folder of the run, the steps done, and the exit code that the command would have: 0, or
@@ -109,6 +111,7 @@ def train(
     for table, value in (("data", data), ("schedule", schedule), ("model", model)):
         if isinstance(value, Mapping | str):
             more[table] = value
+    direction = more.pop("direction", None)
     own = OwnParts(
         networks,
         losses,
@@ -136,6 +139,8 @@ def train(
         options = load_options(options, fitting, own.layer(options))
     if not options.data.root:
         raise OptionsError('dataroot is missing: say where the images are (or try "demo").')
+    if direction is not None:
+        options = with_direction(options, direction)
     if own.data is None and is_own(options.data.root):
         raise OptionsError(f"data is missing: the options name {options.data.root!r}.")
     title = None if isinstance(recipe, Options) else Path(recipe).stem

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import complaint, invoke
 from PIL import Image
 
+import i2i
 from i2i.config import read_options
 from i2i.config.recipes import read_toml
 from i2i.data.kinds.splits import read_sides
@@ -26,7 +28,9 @@ def seasons(tmp_path: Path) -> Path:
         (tmp_path / "seasons" / name).mkdir(parents=True)
         for count in range(4):
             colour = (40 * count, 255 * number, 100)
-            Image.new("RGB", (16, 16), colour).save(tmp_path / "seasons" / name / f"{count}.png")
+            Image.new("RGB", (16, 16), colour).save(
+                tmp_path / "seasons" / name / f"{number}{count}.png"
+            )
     return tmp_path / "seasons"
 
 
@@ -82,12 +86,12 @@ def test_train_takes_folders_and_chooses_what_fits(seasons: Path, tmp_path: Path
             assert sheet.info[ROWS] == "1"  # of four images, one is held out
     # The names stand for the letters.
     result = tmp_path / "winter.png"
-    asked = ("translate", seasons / "Summer" / "1.png", result, "--checkpoint", run)
+    asked = ("translate", seasons / "Summer" / "01.png", result, "--checkpoint", run)
     done = invoke(*asked, "--device", "cpu", "--direction", "summer-to-winter")
     assert done.exit_code == 0, done.output
     assert "Summer to Winter" in done.output
     by_letters = tmp_path / "letters.png"
-    asked = ("translate", seasons / "Summer" / "1.png", by_letters, "--checkpoint", run)
+    asked = ("translate", seasons / "Summer" / "01.png", by_letters, "--checkpoint", run)
     assert invoke(*asked, "--device", "cpu", "--direction", "BtoA").exit_code == 0
     assert result.read_bytes() == by_letters.read_bytes()
 
@@ -114,3 +118,46 @@ def test_the_direction_of_a_training_by_names(seasons: Path, tmp_path: Path) -> 
 )
 def test_what_cannot_be_asked(arguments: list[str], message: str) -> None:
     assert message in " ".join(complaint(*arguments).split())
+
+
+@pytest.fixture
+def sketches(tmp_path: Path) -> Path:
+    """Pairs in two folders of any names: black and white, of the same names."""
+    for colour, name in ((0, "my photos"), (255, "sketches")):
+        (tmp_path / "both" / name).mkdir(parents=True)
+        for count in range(4):
+            image = Image.new("RGB", (16, 16), (colour, colour, 40 * count))
+            image.save(tmp_path / "both" / name / f"{count}.png")
+    return tmp_path / "both"
+
+
+@pytest.mark.parametrize("way", ["sketchestomy photos", None])
+def test_pairs_in_two_folders_of_any_name(sketches: Path, tmp_path: Path, way: str | None) -> None:
+    tiny = ["generator.downs=2" if "blocks" in each else each for each in TINY]
+    direction = ("--direction", way) if way else ()
+    done = invoke("train", sketches, *tiny, *direction, "--runs-dir", tmp_path)
+    assert done.exit_code == 0, done.output
+    words = " ".join(done.output.split())
+    assert words.startswith("recipe: pix2pix-quick (pix2pix wants a GPU, and there is none): pairs")
+    source, target = ("sketches", "my photos") if way else ("my photos", "sketches")
+    back = f"--direction '{target}to{source}'"
+    assert f"data: {source!r} becomes {target!r} (the other way: {back})" in words
+    assert read_sides(tmp_path / "a") == ("my photos", "sketches")
+    expected = "BtoA" if way else "AtoB"
+    assert read_options(read_toml(tmp_path / "a" / "options.toml")).data.direction == expected
+
+
+def test_python_takes_the_names_too(sketches: Path, tmp_path: Path) -> None:
+    how: dict[str, Any] = {
+        "size": 16,
+        "steps": 1,
+        "generator": {"width": 2, "downs": 2},
+        "discriminator": {"width": 2, "layers": 1},
+        "data": {"workers": 0},
+        "device": "cpu",
+        "runs_dir": tmp_path,
+    }
+    run = i2i.train("pix2pix-quick", dataroot=sketches, direction="sketches to my photos", **how)
+    assert read_options(read_toml(run.folder / "options.toml")).data.direction == "BtoA"
+    with pytest.raises(i2i.I2iError, match="must be one of AtoB, BtoA, my photostosketches"):
+        i2i.train("pix2pix-quick", dataroot=sketches, direction="photos to art", **how)

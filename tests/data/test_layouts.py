@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from i2i.data.kinds.division import hold_out as hold_out_parts
-from i2i.data.kinds.layouts import PairFiles, find_pairs, has_split
+from i2i.data.kinds.layouts import PairFiles, find_pairs, has_split, lonely_sides
 from i2i.errors import DataError
 
 IN_FOLDERS = {
@@ -183,7 +183,33 @@ def test_one_is_held_out_at_least_and_never_all(count: int, held: int) -> None:
 
 
 def test_folders_of_domains_are_not_taken_for_pairs_side_by_side(tmp_path: Path) -> None:
-    touch(tmp_path, "train/anger/1.png", "train/joy/1.png")
+    touch(tmp_path, "train/anger/1.png", "train/fear/1.png", "train/joy/1.png")
     assert not has_split(tmp_path, "train")
     with pytest.raises(DataError, match="No pairs for 'train'"):
         find_pairs(tmp_path, "train")
+
+
+@pytest.mark.parametrize("before", ["", "train/"])
+def test_two_folders_of_any_name_hold_pairs(tmp_path: Path, before: str) -> None:
+    """With a stray image beside them, and in the order of their names."""
+    parent = tmp_path / before
+    touch(parent, "photo/1.png", "photo/more/2.png", "drawn/1.jpg", "drawn/more/2.jpg", "x.png")
+    found = find_pairs(tmp_path, "train")
+    assert found.names == ("drawn", "photo")
+    assert [(pair.a, pair.b) for pair in found.pairs] == [
+        (parent / "drawn/1.jpg", parent / "photo/1.png"),
+        (parent / "drawn/more/2.jpg", parent / "photo/more/2.png"),
+    ]
+    assert not has_split(tmp_path, "val")
+    assert lonely_sides(tmp_path) == [f"x.png beside the folders in '{parent}'"]
+    touch(parent, "photo/3.png")
+    with pytest.raises(DataError, match="without a partner of the same name"):
+        find_pairs(tmp_path, "train")
+
+
+def test_pairs_with_splits_in_two_folders_of_any_name(tmp_path: Path) -> None:
+    touch(tmp_path, "photo/train/1.png", "drawn/train/1.png", "photo/val/2.png", "drawn/val/2.png")
+    for split, name in (("train", "1"), ("val", "2")):
+        found = find_pairs(tmp_path, split)
+        assert found.names == ("drawn", "photo")
+        assert [pair.name for pair in found.pairs] == [name]

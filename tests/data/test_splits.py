@@ -195,17 +195,17 @@ def test_two_folders_train_and_are_named(tmp_path: Path, said: list[str]) -> Non
 
 
 def test_pairs_side_by_side_may_lie_in_several_folders(tmp_path: Path) -> None:
-    for folder in ("day", "night"):
+    for folder in ("day", "dusk", "night"):
         (tmp_path / "train" / folder).mkdir(parents=True)
         for number in range(2):
             pixels = np.random.default_rng(number).integers(0, 256, (16, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "train" / folder / f"{number}.png")
     source = opened("pix2pix", tmp_path)
-    assert source.images + source.validation_images == 4
+    assert source.images + source.validation_images == 6
     for path in tmp_path.rglob("*.png"):
         with Image.open(path) as image:
             image.resize((28, 16)).save(path)
-    with pytest.raises(DataError, match=r"day, night of .* are 1\.75 times as wide"):
+    with pytest.raises(DataError, match=r"day, dusk, night of .* are 1\.75 times as wide"):
         opened("pix2pix", tmp_path)
 
 

@@ -54,16 +54,39 @@ def test_names_that_agree_are_said_to_be_pairs_perhaps(tmp_path: Path) -> None:
         paint(tmp_path / side, 5)
         for path in (tmp_path / side).iterdir():
             path.rename(path.with_name(path.name.removeprefix(side)))
+    (tmp_path / "photo" / "0.png").unlink()
+    paint(tmp_path / "photo", 1)
     start = recommend(look_at(str(tmp_path)), "cpu")
     assert start is not None
+    assert start.recipe == "cyclegan-quick"
     (note,) = start.notes
-    assert note.startswith("5 images have one of the same name on the other side.")
-    (tmp_path / "photo" / "0.png").unlink()
+    assert note.startswith("4 images have one of the same name on the other side.")
     (tmp_path / "photo" / "1.png").unlink()
     paint(tmp_path / "photo", 2)
     start = recommend(look_at(str(tmp_path)), "cpu")
     assert start is not None
     assert start.notes == ()  # 3 of 5 are less than four fifths
+
+
+def test_names_and_sizes_that_all_agree_make_pairs(tmp_path: Path) -> None:
+    """Whatever else lies beside the two folders."""
+    for side in ("drawn", "photo"):
+        paint(tmp_path / side, 5)
+        for path in (tmp_path / side).iterdir():
+            path.rename(path.with_name(path.name.removeprefix(side)))
+    Image.new("RGB", (9, 9)).save(tmp_path / "cover.png")
+    found = look_at(str(tmp_path))
+    assert found.survey.sides == ("drawn", "photo")
+    assert f"cover.png beside the folders in '{tmp_path}': not used" in found.survey.notes
+    start = recommend(found, "cpu")
+    assert start is not None
+    assert start.recipe == "pix2pix-quick"
+    assert start.holds.endswith("(drawn, photo)")
+    assert start.notes[0].endswith("If they do not belong together: --recipe cyclegan-quick.")
+    Image.new("RGB", (24, 25)).save(tmp_path / "photo" / "3.png")
+    start = recommend(look_at(str(tmp_path)), "cpu")
+    assert start is not None
+    assert start.recipe == "cyclegan-quick"  # photos that are numbered alike by chance
 
 
 def test_pairs(facades: Path) -> None:
@@ -129,6 +152,15 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"^There is no image in '.*empty'\.$"):
         look_at(str(tmp_path / "empty"))
+
+
+def test_a_stray_image_changes_nothing(seasons: Path) -> None:
+    before = look_at(str(seasons)).survey
+    for name in ("sheet.png", "zoo.jpg"):
+        Image.new("RGB", (9, 9)).save(seasons / name)
+    after = look_at(str(seasons)).survey
+    assert (after.kind, after.sides, after.parts) == (before.kind, before.sides, before.parts)
+    assert after.notes == (f"sheet.png and 1 more beside the folders in '{seasons}': not used",)
 
 
 def test_a_folder_without_images_beside_two_is_no_side(seasons: Path) -> None:

@@ -311,6 +311,10 @@ def test_signals_of_two_directions_are_told_apart() -> None:
     verdict = only(log(validate=after(0, signals)), "generator collapsed")
     assert verdict.player == "BtoA"
     assert "of BtoA" in verdict.text
+    rows = log(validate=after(0, signals))
+    (named,) = verdicts(rows, sides=("Summer", "Winter"))
+    assert named.text.startswith("in validation of Winter to Summer, ")
+    assert named.player == "BtoA"
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])

@@ -48,7 +48,9 @@ partners have the same name, the suffix may differ:
                          │   └── 2.png          └── B/7.png        └── val/7.png
   A is the left half     ├── valA/
   of each image, B     └── valB/
-  is the right half"""
+  is the right half
+
+Exactly two folders of any names are A and B too, in the order of their names."""
 
 
 Roots = tuple[tuple[str, ...], tuple[str, ...]]
@@ -82,6 +84,7 @@ class PairedFolder:
     pairs: tuple[PairFiles, ...]
     orphans_a: tuple[Path, ...] = ()
     orphans_b: tuple[Path, ...] = ()
+    names: tuple[str, str] = ("A", "B")  # of the two folders, where they have names of their own
 
 
 def has_split(root: Path, split: str) -> bool:
@@ -156,6 +159,7 @@ def _paired(
         ),
         orphans_a=(*(path for n, files in a.items() if n not in b for path in files), *lonely_a),
         orphans_b=(*(path for n, files in b.items() if n not in a for path in files), *lonely_b),
+        names=_own_names(folders),
     )
     orphans = folder.orphans_a + folder.orphans_b
     if not folder.pairs:
@@ -163,7 +167,7 @@ def _paired(
             f"No image in '{folders[0]}' ({len(a)}) has a partner of the same name in "
             f"'{folders[1]}' ({len(b)}): {next(iter(a))!r} was looked for there, "
             f"{next(iter(b))!r} here. Name partners alike, or choose a model for unpaired data if "
-            "these are no pairs."
+            f"these are no pairs.\n{_why_no_pairs(root)}".rstrip()
         )
     if orphans and not drop_orphans:
         raise DataError(
@@ -295,12 +299,17 @@ def _unpaired(layout: str, folders: tuple[Path, ...]) -> UnpairedFolders:
         if not images:
             raise DataError(nothing_here(folder))
     _refuse_common(folders, a, b)
-    sides = [
+    return UnpairedFolders(layout, a, b, _own_names(folders))
+
+
+def _own_names(folders: Iterable[Path]) -> tuple[str, str]:
+    """What the folders of two sides are called, if these are names of their own."""
+    a, b = (
         folder.parent.name if split_of(folder.name) else folder.name
         for folder in map(Path.absolute, folders)
-    ]
-    own = not any(len(name) == 1 or side_of(name) or split_of(name) for name in sides)
-    return UnpairedFolders(layout, a, b, (sides[0], sides[1]) if own else ("A", "B"))
+    )
+    own = not any(len(name) == 1 or side_of(name) or split_of(name) for name in (a, b))
+    return (a, b) if own else ("A", "B")
 
 
 def _lying_apart(root: Path, root_b: Path, split: str) -> list[Layout]:
@@ -470,7 +479,8 @@ def first_few(items: Iterable[object], limit: int = 10) -> str:
 
 
 def lonely_sides(root: Path) -> list[str]:
-    """Return what has one side only, so that it is not used: "testA without testB"."""
+    """Return what is not used: what has one side only, "testA without testB", and images beside two
+    folders of any names."""
     folders = data_folders(root)
     nested = [path for folder in folders if split_of(folder.name) for path in data_folders(folder)]
     sides: dict[tuple[Path, str], dict[str, Path]] = {}
@@ -486,14 +496,26 @@ def lonely_sides(root: Path) -> list[str]:
         for (_, split), found in sides.items()
         if len(found) == 1 and split != "train"
         for side, path in found.items()
-    ]
+    ] + _beside_two(root)
+
+
+def _beside_two(root: Path) -> list[str]:
+    """The images beside two folders of any names, in words."""
+    lines = []
+    for _, sides in [] if _two_sided(root, "train") else _two_of_any_name(root, "train"):
+        for parent in dict.fromkeys((root, sides[0].parent)):
+            images = [path.name for path in _images_directly_in(parent)]
+            if parent not in sides and images:
+                more = f" and {len(images) - 1} more" if len(images) > 1 else ""
+                lines.append(f"{images[0]}{more} beside the folders in '{parent}'")
+    return lines
 
 
 def _layouts_found(root: Path, split: str) -> list[Layout]:
     for wanted in ("val", "test") if split == "val" else (split,):
         if found := [*_two_sided(root, wanted), *_side_by_side(root, wanted)]:
             return found
-    return []
+    return _two_of_any_name(root, split)
 
 
 def _two_sided(root: Path, split: str) -> list[Layout]:
@@ -550,7 +572,6 @@ def _two_of_any_name(root: Path, split: str) -> list[Layout]:
             and not named_like_splits(names)
             and not any(split_of(name) or side_of(name) for name in names)
             and not {name.upper() for name in names} & {"A", "B"}
-            and not _images_directly_in(parent)
         ):
             sides = parent / names[0], parent / names[1]
             if parent == root and any(
@@ -581,8 +602,8 @@ def _side_by_side(root: Path, split: str) -> Iterator[Layout]:
         inner = folder_names(both)
         if {name.upper() for name in inner} & {"A", "B"}:
             continue
-        domains = len(inner) > 1 and not _images_directly_in(both)
         images = list_images(both)
+        domains = len(inner) > 1 and 2 * len(_images_directly_in(both)) < len(images)
         if images and not (domains and aspect(images) < SIDE_BY_SIDE):
             yield f"{both.name}, side by side", (both,)
 
@@ -596,6 +617,19 @@ def aspect(paths: Sequence[Path]) -> float:
     return median(shapes) if shapes else 0.0
 
 
+def same_sizes(pairs: Sequence[PairFiles]) -> bool:
+    """Whether the two images of each of 30 pairs have one size, by the heads of their files."""
+    for pair in pairs[:: max(1, len(pairs) // 30)]:
+        with contextlib.suppress(Exception):  # decoders raise anything
+            sizes = set()
+            for path in pair.files:
+                with open_file(path) as image:
+                    sizes.add(image.size)
+            if len(sizes) > 1:
+                return False
+    return True
+
+
 def _why_no_pairs(root: Path) -> str:
     """Say what is missing for folders to be taken for pairs, where there are any."""
     lines = []
@@ -607,11 +641,6 @@ def _why_no_pairs(root: Path) -> str:
                 f"{aspect(images):.2f} times as wide as they are high: two side by side would be "
                 f"at least {SIDE_BY_SIDE:g} times as wide.\n"
             )
-    for _, (a, b) in _two_of_any_name(root, "train"):
-        lines.append(
-            f"If '{a.name}' and '{b.name}' hold partners of the same names, move them to "
-            f"'{root / 'train' / 'A'}' and '{root / 'train' / 'B'}'.\n"
-        )
     return "".join(lines)
 
 
@@ -626,8 +655,8 @@ def same_names(one: Iterable[Path], other: Iterable[Path]) -> int:
     return len({path.stem for path in one} & {path.stem for path in other})
 
 
-def _images_directly_in(folder: Path) -> bool:
-    return any(is_image(path.name) and path.is_file() for path in folder.iterdir())
+def _images_directly_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if is_image(path.name) and path.is_file()]
 
 
 def folder_names(parent: Path) -> list[str]:

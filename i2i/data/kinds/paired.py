@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,7 +35,9 @@ from i2i.data.kinds.layouts import (
     find_pairs,
     has_split,
     lonely_sides,
+    same_sizes,
 )
+from i2i.data.kinds.splits import SIDES
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
 from i2i.data.sides import LEFT, RIGHT, SideReader, halves, readers
@@ -123,6 +126,7 @@ class Paired(DataKind):
             tuple({pair.a: pair for part in parts for pair in part.pairs}.values()),
             tuple(dict.fromkeys(path for part in parts for path in part.orphans_a)),
             tuple(dict.fromkeys(path for part in parts for path in part.orphans_b)),
+            parts[0].names,
         )
 
     def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
@@ -149,6 +153,10 @@ class Paired(DataKind):
         division = Division(data, [root], lambda pair: pair.a)
         found, own = self._own(root, division, drop_orphans=data.skip_bad, **_roots(data))
         say_not_used([root], (f"{each}: not used" for each in lonely_sides(root)))
+        if found.names != SIDES:
+            first, second = found.names if data.direction == "AtoB" else found.names[::-1]
+            back = shlex.quote(f"{second}to{first}")
+            _log.info(f"data: {first!r} becomes {second!r} (the other way: --direction {back})")
         orphans = (*found.orphans_a, *found.orphans_b)
         total = sum(len(pair.files) for pair in found.pairs)
         left_out(dict.fromkeys(orphans, "no partner"), total + len(orphans))
@@ -191,10 +199,17 @@ class Paired(DataKind):
                 "train": partial(PairedImages, train, evaluation, **common),
                 "test": lambda: PairedImages(usable(test), evaluation, **common),
             },
+            sides=found.names,
             inputs=lambda split, way: [
                 pair.b if way == "BtoA" and pair.b else pair.a for pair in parts[split]
             ],
         )
+
+    def side_names(self, options: Options) -> tuple[str, str]:
+        data = options.data
+        root = find_root(data.root, self.name, data)
+        division = Division(data, [root], lambda pair: pair.a)
+        return self._own(root, division, drop_orphans=True, **_roots(data))[0].names
 
     def _own(
         self, root: Path, division: Division, **how: Any
@@ -226,6 +241,9 @@ class Paired(DataKind):
             pairs = self.find(root, "train", drop_orphans=True)
             orphans = len(pairs.orphans_a) + len(pairs.orphans_b)
             by_side = pairs.pairs[0].b is None
+            # Photos of two kinds may be numbered alike by chance.
+            if pairs.names != SIDES and (orphans or not same_sizes(pairs.pairs)):
+                return {}
             if 2 * len(pairs.pairs) >= orphans and not (
                 by_side and aspect([pair.a for pair in pairs.pairs]) < NARROW
             ):
@@ -253,7 +271,9 @@ class Paired(DataKind):
         folder, own = self._own(found.root, division, drop_orphans=True, **how)
         divided = division.divide(*({"": pairs} for pairs in own))
         orphans = folder.orphans_a + folder.orphans_b
-        found = replace(found, orphans=orphans, notes=(*found.notes, *divided.notes))
+        found = replace(
+            found, orphans=orphans, notes=(*found.notes, *divided.notes), sides=folder.names
+        )
         for split, parts in zip(SPLITS, divided[:3], strict=True):
             found = _with_pairs(found, split, parts.get("", []), divided.how, **how)
         return found
@@ -265,7 +285,7 @@ class Paired(DataKind):
         if split == "test" and found.validates_with(pair.a for pair in folder.pairs):
             return found
         orphans = found.orphans + folder.orphans_a + folder.orphans_b
-        found = replace(found, orphans=orphans)
+        found = replace(found, orphans=orphans, sides=folder.names)
         return _with_pairs(found, split, folder.pairs, folder.layout, **how)
 
     def trials(
