@@ -124,6 +124,12 @@ Examples:
     help="Format of the moving image.",
 )
 @click.option(
+    "--format",
+    "form",
+    metavar="FORMAT",
+    help="Of the images: png, tif, npy, ...  [default: png, or tif for what that cannot hold]",
+)
+@click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..., or mps."
 )
 @click.option(
@@ -152,6 +158,7 @@ def command(
     frames: int,
     spherical: bool,
     animation: str,
+    form: str | None,
     device: str,
     precision: str,
     overwrite: bool,
@@ -160,9 +167,10 @@ def command(
 ) -> None:
     """Make images from noise with a trained generator.
 
-    OUT_DIR gets a PNG for each image, named after its seed, and sheet.png for a glance (with the
-    first 256 of them). With --interpolate it gets the frames, a sheet of them, and an animation
-    that goes there and back; with --vary a sheet named after the code; with --mix mix.png.
+    OUT_DIR gets a PNG for each image, named after its seed (a TIFF where the model learnt from
+    values that PNG cannot hold), and sheet.png for a glance (with the first 256 of them). With
+    --interpolate it gets the frames, a sheet of them, and an animation that goes there and back;
+    with --vary a sheet named after the code; with --mix mix.png.
     """
     from i2i.data.kinds.folders import results_folder
     from i2i.distributed.processes import together
@@ -184,6 +192,8 @@ def command(
         raise click.UsageError("--space is about the way of --interpolate A B: say that too.")
     if mix and codes:
         raise click.UsageError("--mix is for models with styles, and --code for models with codes.")
+    if form and (vary or mix):
+        raise click.UsageError("--format is about images, and --vary and --mix make a sheet.")
     if vary and not noise:
         raise click.UsageError("--no-noise is for models with styles, and --vary for codes.")
     if spherical and not interpolate:
@@ -215,6 +225,7 @@ def command(
                 spherical=spherical,
                 space=space,
                 animation=animation,
+                form=form,
                 overwrite=overwrite,
                 **asked,
             )
@@ -231,6 +242,6 @@ def command(
                 **asked,
             )
         else:
-            sheet = write_samples(sampler, target, seeds, overwrite=overwrite, **asked)
+            sheet = write_samples(sampler, target, seeds, form=form, overwrite=overwrite, **asked)
         if processes.first:
             click.echo(f"image grid: {sheet}")

@@ -350,11 +350,6 @@ def command(
             translators.append((name, translator))
         sheet_of_domains = sheet and checkpoints is None
         if sheet:
-            if translators[0][1].labels[0] is not None:
-                raise click.UsageError(
-                    "--sheet shows what images become, and this model takes label maps or several "
-                    "inputs: leave it out."
-                )
             check_sheet(source, target, overwrite=overwrite)
             processes.barrier()  # it is there as soon as the first has written it
         only = None
@@ -403,6 +398,8 @@ def command(
                 told,
                 overwrite=overwrite,
                 of_checkpoints=checkpoints is not None,
+                beside=beside,
+                instances=instances,
             )
             if not translated:  # else they have been listed
                 told.failed("Not shown", failed)

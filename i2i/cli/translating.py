@@ -230,17 +230,20 @@ def write_sheet(
     *,
     overwrite: bool,
     of_checkpoints: bool,
+    beside: Sequence[Path],
+    instances: Path | None,
 ) -> "Sequence[Failure]":
-    from i2i.inference.domain_sheet import overview, styles_overview
+    from i2i.core.size import Size
+    from i2i.inference.domain_sheet import Inputs, overview, side_by_side, styles_overview
     from i2i.inference.results import Results
-    from i2i.inference.selection import checkpoints_overview
     from i2i.inference.styler import Styler
 
     _, translator = translators[0]
     seed, count, references, variants = styles
     if of_checkpoints:
-        size = translator.trained_size or 256
-        image, failed = checkpoints_overview(translators, source, size, domain)
+        size = Size.of(translator.trained_size or 256)
+        inputs = Inputs(source, beside, instances)
+        image, failed = side_by_side(translators, size, inputs, domain)
     elif isinstance(translator.conditioner, Styler):
         chosen = count if variants is None else variants
         image, failed = styles_overview(translator, source, domain, seed, chosen, references)

@@ -199,22 +199,26 @@ class Data(LabelledData):
         """What is known of the images; without names where nothing is."""
         return LabelSpace(tuple(each.label_set for each in (self, *self.more)))
 
-    def sides(self, *, both_ways: bool) -> tuple[DataSide, DataSide]:
-        """The two sides in the order of a batch: what is translated and what is made.
+    def letters(self, *, both_ways: bool, one_side: bool = False) -> str:
+        """Which side is translated and which is made, in the order of a batch: "AB", "BA" or "AA".
 
         Arguments:
             both_ways: whether the model translates both ways, so that A always comes first.
+            one_side: whether all images are of one kind, A, and so is what is made.
         """
-        return (self.B, self.A) if self.letters(both_ways=both_ways) == "BA" else (self.A, self.B)
-
-    def letters(self, *, both_ways: bool) -> str:
-        """Which sides those are: "AB" or "BA"."""
+        if one_side:
+            return "AA"
         return "BA" if self.direction == "BtoA" and not both_ways else "AB"
 
-    def fitted(self, *, both_ways: bool, upscale: int) -> "Data":
-        """These options with the channels that the sides say, for a generator that makes what is so
-        many times wider and higher."""
-        told = [side.network_channels for side in self.sides(both_ways=both_ways)]
+    def sides(self, letters: str) -> tuple[DataSide, DataSide]:
+        """The sides that `letters` says."""
+        first, second = (self.A if letter == "A" else self.B for letter in letters)
+        return first, second
+
+    def fitted(self, letters: str, *, upscale: int) -> "Data":
+        """These options with the channels that the sides say (`letters`), for a generator that
+        makes what is so many times wider and higher."""
+        told = [side.network_channels for side in self.sides(letters)]
         named = zip(("input_channels", "output_channels"), told, strict=True)
         changes = {name: count for name, count in named if count is not None}
         data = self.model_copy(update=changes)

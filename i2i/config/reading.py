@@ -11,7 +11,7 @@ from i2i.config.renamed import NEUTRAL, with_new_words
 from i2i.config.section import Section
 from i2i.core.model import known_terms, unknown_terms
 from i2i.core.plugins import require_plugins
-from i2i.core.registry import MODELS, networks
+from i2i.core.registry import DATA_KINDS, MODELS, networks
 from i2i.errors import OptionsError, closest, did_you_mean
 from i2i.system.gate import shortened
 
@@ -65,7 +65,9 @@ def read_options(layer: Layer) -> Options:
             problems[_MOST_PROBLEMS:] = [f"And {more:,} more."]
         raise OptionsError("\n".join(problems))
     assert isinstance(options, Options)
-    data = options.data.fitted(both_ways=bool(model.directions), upscale=options.upscale)
+    one_side = DATA_KINDS.find(model.data).sides == "A"
+    letters = options.data.letters(both_ways=bool(model.directions), one_side=one_side)
+    data = options.data.fitted(letters, upscale=options.upscale)
     return options.model_copy(update={"data": data})
 
 

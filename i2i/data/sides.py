@@ -30,10 +30,10 @@ LEFT, RIGHT = 0, 1
 
 def sides_of(options: Options) -> Sides:
     """How batches of these options become what networks see."""
-    model = MODELS.find(options.model)
-    first, second = options.data.sides(both_ways=bool(model.directions))
+    kind = find_kind(MODELS.find(options.model).data)
+    first, second = options.data.sides(kind.letters(options))
     return Sides(
-        find_kind(model.data).fields,
+        kind.fields,
         (first.inputs or first.labels, second.inputs or second.labels),
         (first.scale, second.scale),
         (first.show, second.show),
@@ -180,6 +180,10 @@ class _UnknownAtError(DataError):
         self.unknown = error.unknown
 
 
+RGB = SideReader("A", 3)
+"""What reads images as 8 bits of RGB."""
+
+
 def label_reader(labels: LabelMaps | None, instances: Path | None) -> SideReader | None:
     """What reads label maps that lie anywhere; None for images.
 
@@ -207,20 +211,19 @@ def label_reader(labels: LabelMaps | None, instances: Path | None) -> SideReader
     return SideReader("input", labels.channels, labels, objects)
 
 
-def readers(data: Data, root: Path, *, both_ways: bool = False) -> dict[str, SideReader]:
+def readers(data: Data, root: Path, letters: str) -> dict[str, SideReader]:
     """What reads each side: "A" and "B", in the order of a batch.
 
     Arguments:
         data: the options.
         root: where the data set is; folders of instances are looked for below it.
-        both_ways: see `Data.sides`.
+        letters: the sides in the order of a batch (`Data.letters`).
 
     Raises:
         DataError: there is no folder of instances, or two maps in it have one name.
     """
-    letters = data.letters(both_ways=both_ways)
     channels = data.input_channels, data.output_channels
-    sides = zip(letters, data.sides(both_ways=both_ways), channels, strict=True)
+    sides = zip(letters, data.sides(letters), channels, strict=True)
     return {letter: _reader(letter, side, count, root) for letter, side, count in sides}
 
 

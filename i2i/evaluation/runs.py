@@ -28,7 +28,7 @@ from i2i.distributed.processes import ALONE, Processes, share
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
 from i2i.evaluation.folders import CLASSIFIER_IMAGES, shared_classifier
-from i2i.evaluation.images import TensorImages
+from i2i.evaluation.images import TensorImages, seen
 from i2i.evaluation.seen import require_split, seen_before, what_is_measured
 from i2i.inference.load import build_translator, load_model, load_sampler
 from i2i.inference.sampler import Sampler
@@ -293,11 +293,11 @@ def _class_judge(context: _Context, held: Labelled) -> Classifier:
     count = min(context.source.images, CLASS_IMAGES)
     learnt = first_labelled(context.source.train, count, side=min(LARGEST, held.images.shape[-1]))
     return cached_classifier(
-        learnt.images,
+        seen(learnt.images),
         learnt.labels.argmax(dim=1),
         context.options.data.labels.names,
         cache_folder(),
-        held_out=(held.images, held.labels.argmax(dim=1)),
+        held_out=(seen(held.images), held.labels.argmax(dim=1)),
         flip=context.options.data.flip,
     )
 

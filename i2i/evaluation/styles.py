@@ -98,7 +98,7 @@ def evaluate_styles(
     held = _by_domain(source.validation, names, count)
     train: Any = source.train
     plain = evaluation_geometry(options.data.crop_size, options.data.resize)
-    real = _by_domain(LabelledImages(train.sets, plain, channels=train.channels), names, None)
+    real = _by_domain(LabelledImages(train.sets, plain, reader=train.reader), names, None)
     statistics = [extract(features, iter(images.split(BATCH))) for images in real]
     found: list[PairOfDomains] = []
     work = [(by, pair) for by in get_args(By) for pair in permutations(range(len(names)), 2)]

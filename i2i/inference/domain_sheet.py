@@ -1,25 +1,44 @@
 """One sheet for a glance: a few images, and what a generator makes of them for each domain."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from i2i.core.batch import to_signed
+from i2i.core.inputs import Inputs as Several
+from i2i.core.inputs import packed
 from i2i.core.size import Size
 from i2i.data.augment.geometry import evaluation_geometry
-from i2i.data.images.read import Pixels, list_images, read_image
+from i2i.data.images.read import Pixels, list_images
+from i2i.data.sides import SideReader
 from i2i.errors import DataError, OptionsError
 from i2i.inference.conditioner import Conditioner
 from i2i.inference.jobs import Failure, failure
+from i2i.inference.sources import find_sources
 from i2i.inference.styler import Styler, each_style
 from i2i.inference.translator import Translator, to_tensor
 from i2i.runs.image_grid import image_grid
 
 IMAGES = 8
+
+
+class Inputs(NamedTuple):
+    """Where the images of a sheet come from.
+
+    Attributes:
+        source: a folder of images, or one image; of several inputs the first, or what holds all.
+        beside: folders or files of the other inputs (`i2i.inference.sources.find_sources`).
+        instances: of networks that see the borders of objects, the folder of their maps.
+    """
+
+    source: Path
+    beside: Sequence[Path] = ()
+    instances: Path | None = None
 
 
 def overview(
@@ -46,11 +65,11 @@ def overview(
     conditioner = translator.conditioner
     if not isinstance(conditioner, Conditioner):
         raise OptionsError("a sheet of all domains needs a model of many domains.")
-    images, names, failed = chosen_images(translator, conditioner.size, source, count)
+    images, names, failed = chosen_images(translator, conditioner.size, Inputs(source), count)
     columns = {"input": images}
     for domain in conditioner.labels.targets:
         columns[domain] = translator(images, domain=domain)
-    return image_grid(columns, names), failed
+    return image_grid(_pictures(translator, columns), names), failed
 
 
 def styles_overview(
@@ -82,7 +101,7 @@ def styles_overview(
     """
     styler = translator.conditioner
     assert isinstance(styler, Styler)
-    chosen, rows, failed = chosen_images(translator, styler.size, source, images)
+    chosen, rows, failed = chosen_images(translator, styler.size, Inputs(source), images)
     above = torch.ones_like(chosen[:1])
     every = domain is None or (domain == "all" and "all" not in styler.labels.names)
     columns = {"input": torch.cat([above, chosen])}
@@ -96,41 +115,87 @@ def styles_overview(
             columns[f"{word} {name}".rstrip()] = torch.cat([top, translator(chosen, domain=word)])
     if not references:
         columns = {name: column[1:] for name, column in columns.items()}
-    return image_grid(columns, rows), failed
+    return image_grid(_pictures(translator, columns), rows), failed
+
+
+def side_by_side(
+    translators: Sequence[tuple[str, Translator]], size: Size, inputs: Inputs, domain: str | None
+) -> tuple[Image.Image, list[Failure]]:
+    """A sheet with a row for each of some images, and a column for each translator.
+
+    Arguments:
+        translators: with the names of their columns; at least one; all take the same.
+        size: images are cut to this.
+        inputs: the images; of several inputs of a scene each has a column.
+        domain: what to translate to, for models of many domains.
+
+    Returns:
+        the sheet, and the images that were met and could not be read.
+    """
+    _, first = translators[0]
+    images, rows, failed = chosen_images(first, size, inputs, IMAGES)
+    columns = {"input": images}
+    for name, translator in translators:
+        columns[name] = translator(images, domain=domain)
+    return image_grid(_pictures(first, columns), rows), failed
+
+
+def _pictures(translator: Translator, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Columns of images as networks see and make them, as a person can look at them."""
+    one_side = isinstance(translator.conditioner, Conditioner)
+    return translator.sides.pictures(columns, lambda name: int(name != "input" and not one_side))
 
 
 def chosen_images(
-    translator: Translator, size: Size, source: Path, count: int
+    translator: Translator, size: Size, inputs: Inputs, count: int
 ) -> tuple[Tensor, list[str], list[Failure]]:
-    """Some images from all over a folder, (N, C, H, W) of `size` in -1..1, their names below it,
-    and those that were met and could not be read."""
+    """Some images from all over a folder, (N, C, H, W) of `size` as networks see them, their names
+    below it, and those that were met and could not be read."""
+    held, source, beside = translator.labels[0], inputs.source, {}
+    if isinstance(held, Several):
+        found = find_sources(held.names, source, inputs.beside, None)
+        source, beside = found.folder, found.beside
+    reader = translator.reader(inputs.instances)
     paths = [source] if source.is_file() else list_images(source)
+    if isinstance(held, Several):
+        paths = [path for path in paths if path in beside]
     if not paths:
         raise DataError(f"There is no image in '{source}'.")
     count = min(count, len(paths))
     bounds = [number * len(paths) // count for number in range(count + 1)]
     failed: list[Failure] = []
     chosen = [
-        found
+        scene
         for begin, end in pairwise(bounds)
-        if (found := _first_readable(paths[begin:end], translator.input_channels, failed))
+        if (scene := _first_readable(paths[begin:end], reader, beside, failed))
     ]
     if not chosen:
         path, reason = failed[0]
         raise DataError(f"No image of '{source}' can be read: {path}: {reason}.")
-    geometry = evaluation_geometry(size, "shorter side")
-    images = to_signed(to_tensor([geometry(0, 0, pixels)[0] for _, pixels in chosen]))
+    maps = frozenset(each.letter for each in reader.each if each.labels is not None)
+    geometry = evaluation_geometry(size, "shorter side", maps)
+    cut = []
+    for _, scene in chosen:
+        sides = reader.letters
+        parts = geometry.cut(0, 0, *geometry.resize_all(*scene, sides=sides), sides=sides)
+        cut.append(packed(parts) if reader.parts else parts[0])
+    images = to_tensor(cut)
+    images = to_signed(images) if held is None else translator.planes(images)
     below = source.parent if source.is_file() else source
     return images, [path.relative_to(below).as_posix() for path, _ in chosen], failed
 
 
 def _first_readable(
-    paths: Sequence[Path], channels: int, failed: list[Failure]
-) -> tuple[Path, Pixels] | None:
-    """The first of some images that can be read; those before it are added to `failed`."""
+    paths: Sequence[Path],
+    reader: SideReader,
+    beside: Mapping[Path, tuple[Path, ...]],
+    failed: list[Failure],
+) -> tuple[Path, tuple[Pixels, ...]] | None:
+    """The first of some images that can be read, with those beside it; the ones before it are
+    added to `failed`."""
     for path in paths:
         try:
-            return path, read_image(path, channels)
+            return path, reader.read_all((path, *beside.get(path, ())))
         except DataError as error:
             failed.append(failure(path, error))
     return None

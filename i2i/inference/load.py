@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
@@ -20,11 +20,12 @@ from i2i.core.labels import Asked
 from i2i.core.model import Model
 from i2i.core.plugins import require_plugins
 from i2i.core.registry import giving
+from i2i.core.scale import Scale
 from i2i.core.sides import Held
 from i2i.core.signals import read_direction, with_sides
 from i2i.data.kinds import find_kind
 from i2i.data.kinds.splits import SIDES, sides_of_checkpoint
-from i2i.data.sides import sides_of
+from i2i.data.sides import SideReader, sides_of
 from i2i.data.volumes.volume import Cut
 from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import CheckpointError, OptionsError
@@ -49,6 +50,8 @@ from i2i.runs.folder import find_checkpoint
 from i2i.runs.opening import open_checkpoint, open_model
 from i2i.system.device import chosen_precision, pick_device
 from i2i.system.gate import shortened
+
+T = TypeVar("T")
 
 
 def build_translator(
@@ -114,6 +117,7 @@ def build_translator(
         paired=find_kind(model.data).has_truth and bool(options.data.root),
         labels=_labels(options, wanted),
         filing=_filing(options, wanted, channels),
+        show=_in_direction(options, wanted, sides_of(options).show),
     )
     translator.cut = _cut(options, wanted)
     if isinstance(model, SpadeVAE):
@@ -136,19 +140,21 @@ def _cut(options: Options, direction: str) -> Cut:
     return Cut(data.axis, first, second)
 
 
+def _in_direction(options: Options, direction: str, sides: tuple[T, T]) -> tuple[T, T]:
+    """What is known of two sides in the order of a batch, as of what is translated and made."""
+    backwards = find_model(options.model).directions and direction == "BtoA"
+    return (sides[1], sides[0]) if backwards else sides
+
+
 def _filing(options: Options, direction: str, channels: tuple[int, int]) -> Filing | None:
     """How files are read and written, where more than colours of 8 bits is in them."""
-    source, target = sides_of(options).scales
-    if find_model(options.model).directions and direction == "BtoA":
-        source, target = target, source
+    source, target = _in_direction(options, direction, sides_of(options).scales)
     return Filing(source, target, channels) if source or target else None
 
 
 def _labels(options: Options, direction: str) -> tuple[Held | None, LabelMaps | None]:
     """What is more than an image, of what is translated and of what is made."""
-    first, second = sides_of(options).labels
-    if find_model(options.model).directions and direction == "BtoA":
-        first, second = second, first
+    first, second = _in_direction(options, direction, sides_of(options).labels)
     assert not isinstance(second, Inputs), "of which only what is translated can be several"
     return first, second
 
@@ -178,11 +184,16 @@ def _styler(
         network,
         deepcopy(model.get_submodule("mapping_network")).to(device),
         deepcopy(model.get_submodule("style_encoder")).to(device),
-        channels=options.data.input_channels,
+        reader=_reader(sides_of(options).scales[0], options.data.input_channels),
         size=options.data.crop_size,
         stretch=options.data.resize == "stretch",
         asked=domain,
     )
+
+
+def _reader(scale: Scale | None, channels: int) -> SideReader:
+    """What reads pictures that styles are taken of."""
+    return SideReader("reference", channels, scale=scale)
 
 
 def _picture_styler(
@@ -194,7 +205,7 @@ def _picture_styler(
         network,
         deepcopy(model.style_encoder).to(device),
         model.style,
-        channels=options.data.output_channels,
+        reader=_reader(sides_of(options).scales[1], options.data.output_channels),
         size=options.data.crop_size,
         stretch=options.data.resize == "stretch",
     )
@@ -258,6 +269,8 @@ def build_sampler(
         what,
         names=options.data.labels.names if getattr(generator, "classes", 0) else (),
         size=options.data.cropped.width,
+        channels=options.data.output_channels,
+        sides=sides_of(options),
         norm=options.inference.norm,
         device=device,
         precision=precision,
@@ -384,6 +397,7 @@ def load_exported(
         trained_size=_trained_size(options),
         paired=find_kind(data_kind(options)).has_truth and bool(options.data.root),
         filing=_filing(options, told.direction, (told.input_channels, told.output_channels)),
+        show=_in_direction(options, told.direction, sides_of(options).show),
         checkpoint=path,
         description=str(path),
     )

@@ -7,14 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2i.core.batch import to_bytes, to_signed
+from i2i.core.batch import to_signed, to_travel
 from i2i.core.progress import audible
 from i2i.data.augment.geometry import resize_pixels
-from i2i.data.images.read import read_image
+from i2i.data.images.arrays import write_array
+from i2i.data.sides import SideReader
 from i2i.errors import DataError, OptionsError
 from i2i.inference.load import build_sampler, load_model
 from i2i.inference.projection import Projection, Projector
-from i2i.inference.write_samples import as_image
+from i2i.inference.write_samples import suffix_for
 from i2i.models._noise import NoiseModel
 from i2i.runs.image_grid import image_grid
 from i2i.system.device import pick_device
@@ -48,13 +49,6 @@ def project(
         DataError: the image cannot be read, or a file exists already or cannot be written.
         OptionsError: the model translates images, or knows no such class.
     """
-    names = ("target.png", "projected.png", "sheet.png", "latent.npy")
-    existing = [target / name for name in names if (target / name).exists()]
-    if existing and not overwrite:
-        raise DataError(
-            f"'{existing[0]}' exists already ({len(existing)} of {len(names)} files): pass "
-            "--overwrite, or choose another output."
-        )
     options, model, why = load_model(checkpoint, runs_dir=runs_dir, average=average, best=best)
     if not isinstance(model, NoiseModel):
         raise OptionsError(
@@ -63,8 +57,17 @@ def project(
         )
     where = pick_device(device)
     sampler = build_sampler(options, model, device=where)
+    suffix = suffix_for(sampler)
+    names = (f"target{suffix}", f"projected{suffix}", "sheet.png", "latent.npy")
+    existing = [target / name for name in names if (target / name).exists()]
+    if existing and not overwrite:
+        raise DataError(
+            f"'{existing[0]}' exists already ({len(existing)} of {len(names)} files): pass "
+            "--overwrite, or choose another output."
+        )
     labels = sampler.labels([0], label)
-    wanted = square(image, options.data.output_channels, sampler.size)
+    reader = SideReader("image", sampler.channels, scale=sampler.sides.scales[1])
+    wanted = square(image, reader, sampler.size)
     _log.info(why)
 
     network = model.get_submodule("discriminator").eval().to(where).requires_grad_(False)
@@ -85,12 +88,14 @@ def project(
         each_layer=each_layer,
         seed=seed,
     )
-    columns = {str(step): to_bytes(made)[None] for step, made in found.way}
+    columns = {str(step): made[None] for step, made in found.way}
+    shown = sampler.pictures({**columns, "target": wanted[None]})
+    made = to_travel(found.image, wanted.dtype)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        as_image(wanted).save(target / "target.png")
-        as_image(to_bytes(found.image)).save(target / "projected.png")
-        image_grid({**columns, "target": wanted[None]}).save(target / "sheet.png")
+        for name, values in zip(names, sampler.values(torch.stack([wanted, made])), strict=False):
+            write_array(values, target / name, suffix)
+        image_grid(shown).save(target / "sheet.png")
         np.save(target / "latent.npy", found.latent.numpy())
     except OSError as error:
         raise DataError(f"'{target}' cannot be written: {error.strerror or error}.") from error
@@ -100,9 +105,9 @@ def project(
     return found
 
 
-def square(path: Path, channels: int, size: int) -> Tensor:
-    """The square in the middle of an image at another size: (channels, size, size), bytes."""
-    pixels = read_image(path, channels)
+def square(path: Path, reader: SideReader, size: int) -> Tensor:
+    """The square in the middle of an image at another size: (C, size, size), as it travels."""
+    pixels = reader.read(path)
     height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from i2i.core.batch import enlarged, to_bytes
+from i2i.core.batch import enlarged, to_signed, to_travel
 from i2i.core.latent import Latent
+from i2i.core.scale import signed
+from i2i.core.sides import Sides
 from i2i.distributed.processes import ALONE, Processes, share
 from i2i.errors import CheckpointError, OptionsError, did_you_mean
 from i2i.networks.inference import inference_copy
@@ -29,12 +32,18 @@ class Sampler:
     An image follows from its seed alone, whatever else is asked for at the same time. The
     generator is copied: training it further changes no image, and sampling changes nothing of it.
 
+    Images are given as they travel (`i2i.core.scale`): bytes of grey or RGB, or, of a model that
+    learnt from the values of files, uint16 or floating point; `values` makes those of files of
+    them, `pictures` what can be looked at.
+
     Arguments:
         generator: maps latent vectors (N, width) and labels (N, L) or None to images (N, C, H, W)
             in -1..1.
         latent: what the vectors are.
         names: of the classes that the generator is told; none if it is not told any.
         size: height and width of the images; coarser ones are enlarged by repeating pixels.
+        channels: of the images.
+        sides: what images (side 1) are; by default 8 bits of grey or RGB.
         norm: what normalises an image; see `set_inference`.
         device: to compute on.
         precision: "fp32", "bf16" or "fp16".
@@ -50,6 +59,8 @@ class Sampler:
         *,
         names: Sequence[str] = (),
         size: int,
+        channels: int = 3,
+        sides: Sides = Sides(),  # noqa: B008 (nobody can change it)
         norm: str = "running",
         device: torch.device | str = "cpu",
         precision: str = "fp32",
@@ -63,6 +74,8 @@ class Sampler:
         self.processes = processes
         self.names = tuple(names)
         self.size = size
+        self.channels = channels
+        self.sides = sides
         self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         self.checkpoint = checkpoint
         self.description = description
@@ -134,7 +147,7 @@ class Sampler:
         truncation: float | None = None,
         noise: bool = True,
     ) -> Tensor:
-        """Images (N, C, size, size), bytes, of some seeds.
+        """Images (N, C, size, size), as they travel, of some seeds.
 
         Arguments:
             seeds: not negative.
@@ -156,7 +169,7 @@ class Sampler:
         return self.make(self.vectors(seeds, codes=codes, truncation=truncation), labels)
 
     def make(self, vectors: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (N, C, size, size), bytes, of latent vectors (N, width)."""
+        """Images (N, C, size, size), as they travel, of latent vectors (N, width)."""
         return self._in_groups(self._images(self.generator), vectors, labels)
 
     def styles(
@@ -174,7 +187,7 @@ class Sampler:
         )
 
     def synthesise(self, ws: Tensor, *, noise: bool = True) -> Tensor:
-        """Images (N, C, size, size), bytes, of styles (N, layers, numbers)."""
+        """Images (N, C, size, size), as they travel, of styles (N, layers, numbers)."""
         added = "const" if noise else "none"
         paint = self._images(lambda group, told: self.generator.synthesis(group, added))
         return self._in_groups(paint, ws)
@@ -199,8 +212,8 @@ class Sampler:
             label, truncation, noise: as of `__call__`.
 
         Returns:
-            (rows + 1, columns + 1, C, size, size), bytes: the columns' own images are in front of
-            the first row, the rows' own before the first column, and the corner is empty.
+            (rows + 1, columns + 1, C, size, size), as they travel: the columns' own images are in
+            front of the first row, the rows' own before the first column, and the corner is empty.
 
         Raises:
             OptionsError: the generator has no styles, or not these layers.
@@ -227,6 +240,24 @@ class Sampler:
         grid[1:, 1:] = made[at:].unflatten(0, (len(rows), len(columns)))
         return grid
 
+    @property
+    def file_type(self) -> str:
+        """The type of the values of files of images, by the name that NumPy has for it."""
+        scale = self.sides.scales[1]
+        return "uint8" if scale is None else scale.dtype
+
+    def values(self, images: Tensor) -> npt.NDArray[Any]:
+        """Images (N, C, H, W) as the values (N, H, W, C) that files of them hold."""
+        pixels = images.movedim(1, -1).numpy()
+        scale = self.sides.scales[1]
+        return pixels if scale is None else scale.decode(signed(pixels))
+
+    def pictures(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Images (N, C, H, W) by name, as a person can look at them (`Sides.pictures`): with 1 or 3
+        channels in -1..1; the names say which bands those are and how they are stretched."""
+        named = {name: to_signed(images) for name, images in columns.items()}
+        return self.sides.pictures(named, lambda name: 1)
+
     def _require_styles(self, what: str) -> None:
         if not self.styled:
             raise OptionsError(
@@ -235,7 +266,7 @@ class Sampler:
             )
 
     def _images(self, generate: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """A function that generates, as one of bytes on the CPU."""
+        """A function that generates, as one of what travels, on the CPU."""
 
         def of_group(*group: Tensor | None) -> Tensor:
             with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
@@ -245,7 +276,7 @@ class Sampler:
                     "the generator makes values that are NaN or infinite: take an earlier "
                     "checkpoint, its training has failed (or, in fp16, --precision fp32)."
                 )
-            return enlarged(to_bytes(images).cpu(), self.size)
+            return enlarged(to_travel(images, self.sides.travels(1)).cpu(), self.size)
 
         return of_group
 
@@ -291,7 +322,7 @@ class Sampler:
         truncation: float | None = None,
         noise: bool = True,
     ) -> Tensor:
-        """Images (`frames`, C, size, size), bytes, on the way from one seed to another.
+        """Images (`frames`, C, size, size), as they travel, on the way from one seed to another.
 
         Arguments:
             begin, end: seeds, of the first and of the last image.

@@ -2,22 +2,13 @@
 one."""
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from PIL import Image
-
 from i2i.core.labels import LabelSpace
-from i2i.core.size import Size
 from i2i.data.images.formats import image_suffixes
 from i2i.data.images.read import list_images
 from i2i.errors import CheckpointError, DataError
-from i2i.inference.domain_sheet import IMAGES, chosen_images
-from i2i.inference.jobs import Failure
-from i2i.inference.translator import Translator
 from i2i.runs.folder import Run, find_checkpoint, step_of
-from i2i.runs.image_grid import image_grid
 
 
 def read_domain_table(path: Path, source: Path, labels: LabelSpace) -> dict[str, set[Path]]:
@@ -93,24 +84,3 @@ def several_checkpoints(
             )
         chosen.append((f"step-{step}", there[step]))
     return chosen
-
-
-def checkpoints_overview(
-    translators: Sequence[tuple[str, Translator]], source: Path, size: int, domain: str | None
-) -> tuple[Image.Image, list[Failure]]:
-    """A sheet with a row for each of some images, and a column for each translator.
-
-    Arguments:
-        translators: with the names of their columns; at least one.
-        source: a folder of images, or one image; they are cut to squares of `size`.
-        size: pixels.
-        domain: what to translate to, for models of many domains.
-
-    Returns:
-        the sheet, and the images that were met and could not be read.
-    """
-    images, rows, failed = chosen_images(translators[0][1], Size.of(size), source, IMAGES)
-    columns: dict[str, torch.Tensor] = {"input": images}
-    for name, translator in translators:
-        columns[name] = translator(images, domain=domain)
-    return image_grid(columns, rows), failed

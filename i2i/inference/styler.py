@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from i2i.core.batch import to_signed
 from i2i.core.labels import Asked, LabelSpace
 from i2i.core.size import AnySize, Size
-from i2i.data.images.read import read_image
+from i2i.data.sides import SideReader
 from i2i.errors import OptionsError
 from i2i.inference.conditioner import Conditioner, fitted_to
 from i2i.networks.spade import FixedStyleGenerator as SPADEFixed
@@ -28,7 +28,7 @@ class Styles:
 
     Arguments:
         network: the generator, of one style at a time.
-        channels: of pictures that styles are taken of.
+        reader: reads the pictures that styles are taken of.
         size: that they are brought to.
         stretch: whatever their proportions; else their middle is cut out.
     """
@@ -37,10 +37,15 @@ class Styles:
     has_strength = False
 
     def __init__(
-        self, network: StarGANv2Fixed | SPADEFixed, *, channels: int, size: AnySize, stretch: bool
+        self,
+        network: StarGANv2Fixed | SPADEFixed,
+        *,
+        reader: SideReader,
+        size: AnySize,
+        stretch: bool,
     ) -> None:
         self.network = network
-        self.channels = channels
+        self.reader = reader
         self.size = Size.of(size)
         self.stretch = stretch
         self._source: int | Tensor = 0
@@ -51,13 +56,13 @@ class Styles:
         self._source = seed
 
     def by_reference(self, image: Tensor | Path) -> None:
-        """Take the style of a picture: (C, H, W), uint8 or in -1..1, or a file.
+        """Take the style of a picture: (C, H, W), as it travels or in -1..1, or a file.
 
         Raises:
             DataError: the file cannot be read.
         """
         if isinstance(image, Path):
-            image = torch.from_numpy(read_image(image, self.channels)).permute(2, 0, 1)
+            image = torch.from_numpy(self.reader.read(image)).permute(2, 0, 1)
         self._source = fitted_to(to_signed(image[None]).float(), self.size, stretch=self.stretch)
 
     @property
@@ -88,7 +93,7 @@ class PictureStyler(Styles):
         style_encoder: (N, C, H, W) -> mean and logvar of a style, of which the mean is
             taken.
         numbers: of a style.
-        channels, size, stretch: of pictures.
+        reader, size, stretch: of pictures.
     """
 
     def __init__(
@@ -97,11 +102,11 @@ class PictureStyler(Styles):
         style_encoder: nn.Module,
         numbers: int,
         *,
-        channels: int,
+        reader: SideReader,
         size: AnySize,
         stretch: bool,
     ) -> None:
-        super().__init__(network, channels=channels, size=size, stretch=stretch)
+        super().__init__(network, reader=reader, size=size, stretch=stretch)
         self.style_encoder = style_encoder.eval()
         self.numbers = numbers
 
@@ -133,7 +138,7 @@ class Styler(Styles, Conditioner):
             `latent` as an attribute. Like the style encoder it is moved to where the generator is
             and put into evaluation mode.
         style_encoder: (N, C, `size`, `size`) and numbers of domains -> styles.
-        channels: of the images.
+        reader: reads references.
         size: height and width of the images that the style encoder takes.
         stretch: whether references are brought to it whatever their proportions; else their middle
             is cut out.
@@ -150,12 +155,12 @@ class Styler(Styles, Conditioner):
         mapping_network: nn.Module,
         style_encoder: nn.Module,
         *,
-        channels: int,
+        reader: SideReader,
         size: AnySize,
         stretch: bool,
         asked: Asked = None,
     ) -> None:
-        Styles.__init__(self, network, channels=channels, size=size, stretch=stretch)
+        Styles.__init__(self, network, reader=reader, size=size, stretch=stretch)
         Conditioner.__init__(self, labels, None, size=size, stretch=stretch, asked=asked)
         self.mapping_network: Any = mapping_network.eval()
         self.style_encoder = style_encoder.eval()

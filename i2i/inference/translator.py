@@ -26,13 +26,13 @@ from i2i.core.batch import to_bytes, to_signed
 from i2i.core.inputs import Inputs, packed
 from i2i.core.label_maps import LabelMaps
 from i2i.core.labels import Asked
-from i2i.core.sides import Held
+from i2i.core.sides import Held, Sides
 from i2i.data.images import file as image_file
 from i2i.data.images import frames
 from i2i.data.images import read as reading
 from i2i.data.images.file import AnyArray, AnyPixels, LoadedImage
 from i2i.data.images.labels import to_maps
-from i2i.data.sides import inputs_reader
+from i2i.data.sides import SideReader, inputs_reader, label_reader
 from i2i.data.volumes.volume import Cut
 from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError, did_you_mean
 from i2i.inference.as_filed import Filing
@@ -106,6 +106,7 @@ class Translator:
         paired: whether it was trained on pairs of images, which may lie side by side in one file.
         filing: how files become what the network takes and makes, where these are more than colours
             of 8 bits.
+        show: the bands that people see of what it takes and of what it makes (`Sides.show`).
         checkpoint: the file that it was made of.
         description: which checkpoint that is and why, in words.
 
@@ -132,6 +133,7 @@ class Translator:
         trained_size: int | None = None,
         paired: bool = False,
         filing: Filing | None = None,
+        show: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
         checkpoint: Path | None = None,
         description: str = "",
     ) -> None:
@@ -156,6 +158,7 @@ class Translator:
         self.paired = paired
         self.cut = Cut()
         self.filing = filing
+        self.show = show
         self.checkpoint = checkpoint
         self.description = description
         self.strength_said = ""
@@ -207,6 +210,13 @@ class Translator:
         """Yield the translator and its description: `translator, which = load_translator(run)`,
         as version 0.1 had it."""
         return iter((self, self.description))
+
+    @property
+    def sides(self) -> Sides:
+        """What the images are that it takes (0) and makes (1)."""
+        filing = self.filing
+        scales = (None, None) if filing is None else (filing.source, filing.target)
+        return Sides(labels=self.labels, scales=scales, show=self.show)
 
     @property
     def tile(self) -> int | Literal["auto", "off"]:
@@ -318,6 +328,22 @@ class Translator:
             image = image_file.from_image(opened, self.input_channels, keep_alpha=True)
         pixels = to_pixels(self._tensor(to_tensor([image.pixels]), domain, labels))[0]
         return image_file.to_image(self.result(image, pixels))
+
+    def reader(self, instances: Path | None = None) -> SideReader:
+        """What reads files as they travel to the network.
+
+        Arguments:
+            instances: the folder of maps of objects, for a network that sees their borders.
+
+        Raises:
+            OptionsError: such a folder is missing, or of no use.
+        """
+        held = self.labels[0]
+        if isinstance(held, Inputs):
+            return inputs_reader("input", held)
+        scale = None if self.filing is None else self.filing.source
+        plain = SideReader("input", self.input_channels, scale=scale)
+        return label_reader(held, instances) or plain
 
     def _map(self, image: Any) -> AnyPixels:
         """A label map as it travels."""

@@ -1,16 +1,19 @@
 """Files of what a sampler makes: single images, sheets, animations."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from i2i.errors import DataError
+from i2i.data.images.arrays import fitting_suffix, write_array, written_suffixes
+from i2i.errors import DataError, OptionsError
 from i2i.inference.results import Results
 from i2i.inference.sampler import Sampler
-from i2i.runs.image_grid import contact_sheet, image_grid, visible
+from i2i.runs.image_grid import as_colour, contact_sheet, image_grid, visible
 
 FRAME = 1000 // 25
 """Milliseconds that each frame of an animation is shown."""
@@ -24,48 +27,74 @@ def write_samples(
     target: Path,
     seeds: Sequence[int],
     *,
+    form: str | None = None,
     overwrite: bool = False,
     **asked: Any,
 ) -> Path:
-    """Write a PNG for each seed, named after it, and a sheet of the first ones; return the sheet.
+    """Write a file for each seed, named after it, and a sheet of the first ones; return the sheet.
 
     Arguments:
         sampler: makes the images.
         target: a folder, made if need be.
         seeds: of the images.
+        form: format of the files, "png", "tif", "npy", ...; by default PNG, or TIFF for what PNG
+            cannot hold.
         overwrite: whether to replace files that it has written before; others never are.
         asked: what `Sampler.__call__` takes.
 
     Raises:
+        OptionsError: the format cannot hold the images.
         DataError: a file exists already, or cannot be written.
     """
     assert seeds
     digits = max(6, len(str(max(seeds))))
-    files = [target / f"{seed:0{digits}d}.png" for seed in seeds]
+    suffix = suffix_for(sampler, form)
+    files = [target / f"{seed:0{digits}d}{suffix}" for seed in seeds]
     sheet = target / "sheet.png"
     save = _saver(sampler, target, [*files, sheet], overwrite=overwrite)
     shown: Tensor | None = None
     for begin in range(0, len(seeds), CHUNK):
         images = sampler(seeds[begin : begin + CHUNK], **asked)
-        for path, image in zip(files[begin : begin + CHUNK], images, strict=True):
-            save(as_image(image), path)
+        for path, values in zip(files[begin : begin + CHUNK], sampler.values(images), strict=True):
+            save(partial(write_array, values, suffix=path.suffix), path)
         shown = images[:CHUNK] if shown is None else shown
     assert shown is not None
     names = sampler.names if asked.get("label") is None else ()
-    save(_by_class(shown, seeds[0], names) if names else contact_sheet(shown), sheet)
+    save(_png(_by_class(sampler, shown, seeds[0], names)), sheet)
     return sheet
 
 
-def _by_class(images: Tensor, first: int, names: Sequence[str]) -> Image.Image:
+def suffix_for(sampler: Sampler, form: str | None = None) -> str:
+    """The suffix of files of images.
+
+    Raises:
+        OptionsError: the format that is asked for cannot hold them.
+    """
+    channels, dtype = sampler.channels, np.dtype(sampler.file_type)
+    wanted = f".{(form or 'png').lower().removeprefix('.')}"
+    found = fitting_suffix(wanted, channels, dtype)
+    if form is not None and (found != wanted or wanted not in written_suffixes()):
+        raise OptionsError(
+            f"The format (={form!r}) cannot hold {channels} bands of {dtype}: take tif or npy."
+        )
+    return found
+
+
+def _by_class(sampler: Sampler, images: Tensor, first: int, names: Sequence[str]) -> Image.Image:
     """A sheet with a column for each class, which the seeds from `first` on take in turns."""
-    rows = len(images) // len(names)
-    if rows == 0:
-        return contact_sheet(images)
+    rows = len(images) // max(1, len(names))
+    if rows == 0 or not names:
+        return _contact_sheet(sampler, images)
     columns = {
         name: images[(number - first) % len(names) :: len(names)][:rows]
         for number, name in enumerate(names)
     }
-    return image_grid(columns)
+    return image_grid(sampler.pictures(columns))
+
+
+def _contact_sheet(sampler: Sampler, images: Tensor) -> Image.Image:
+    [pictures] = sampler.pictures({"": images}).values()
+    return contact_sheet(pictures)
 
 
 def write_variation(
@@ -86,7 +115,8 @@ def write_variation(
     sheet = target / f"{code}.png"
     save = _saver(sampler, target, [sheet], overwrite=overwrite)
     varied = sampler.vary(code, seeds, **asked)
-    save(image_grid({f"{value:.3g}": images for value, images in varied.items()}), sheet)
+    columns = {f"{value:.3g}": images for value, images in varied.items()}
+    save(_png(image_grid(sampler.pictures(columns))), sheet)
     return sheet
 
 
@@ -98,6 +128,7 @@ def write_interpolation(
     frames: int,
     *,
     animation: str = "webp",
+    form: str | None = None,
     overwrite: bool = False,
     **asked: Any,
 ) -> Path:
@@ -105,27 +136,34 @@ def write_interpolation(
     sheet; return the sheet.
 
     Raises:
+        OptionsError: the format of the frames (as of `write_samples`) cannot hold them.
         DataError: a file exists already, or cannot be written.
     """
-    names = [target / f"frame-{number:04d}.png" for number in range(frames)]
+    suffix = suffix_for(sampler, form)
+    names = [target / f"frame-{number:04d}{suffix}" for number in range(frames)]
     sheet, moving = target / "sheet.png", target / f"animation.{animation}"
     save = _saver(sampler, target, [*names, sheet, moving], overwrite=overwrite)
     images = sampler.interpolate(begin, end, frames, **asked)
-    for image, name in zip(images, names, strict=True):
-        save(as_image(image), name)
-    there = [as_image(image).convert("RGB") for image in visible(images)]
+    for values, name in zip(sampler.values(images), names, strict=True):
+        save(partial(write_array, values, suffix=suffix), name)
+    [pictures] = sampler.pictures({"": images}).values()
+    there = list(map(Image.fromarray, as_colour(visible(pictures))))
     there_and_back = [*there, *there[-2:0:-1]]
     more: dict[str, Any] = {"lossless": True} if animation == "webp" else {}
-    save(
-        there_and_back[0],
-        moving,
-        save_all=True,
-        append_images=there_and_back[1:],
-        duration=FRAME,
-        loop=0,
-        **more,
-    )
-    save(contact_sheet(images), sheet)
+
+    def move(path: Path) -> None:
+        there_and_back[0].save(
+            path,
+            animation.upper(),
+            save_all=True,
+            append_images=there_and_back[1:],
+            duration=FRAME,
+            loop=0,
+            **more,
+        )
+
+    save(move, moving)
+    save(_png(contact_sheet(pictures)), sheet)
     return sheet
 
 
@@ -149,14 +187,9 @@ def write_mixture(
     save = _saver(sampler, target, [sheet], overwrite=overwrite)
     grid = sampler.mix(rows, columns, layers, **asked)
     names = ["", *map(str, columns)]
-    save(image_grid({name: grid[:, i] for i, name in enumerate(names)}), sheet)
+    shown = sampler.pictures({name: grid[:, i] for i, name in enumerate(names)})
+    save(_png(image_grid(shown)), sheet)
     return sheet
-
-
-def as_image(image: Tensor) -> Image.Image:
-    """An image (1 or 3, H, W) of bytes."""
-    pixels = image.permute(1, 2, 0).numpy()
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 def _saver(
@@ -169,13 +202,15 @@ def _saver(
     results = Results(target)
     results.check(files, overwrite=overwrite)
 
-    def save(image: Image.Image, path: Path, **settings: Any) -> None:
-        form = Image.registered_extensions()[path.suffix]
+    def save(write: Callable[[Path], None], path: Path) -> None:
         try:
-            results.write(
-                path, lambda part: image.save(part, form, **settings), overwrite=overwrite
-            )
+            results.write(path, write, overwrite=overwrite)
         except OSError as error:
             raise DataError(f"'{path}' cannot be written: {error.strerror or error}.") from error
 
-    return save if sampler.processes.first else lambda *image, **settings: None
+    return save if sampler.processes.first else lambda write, path: None
+
+
+def _png(image: Image.Image) -> Callable[[Path], None]:
+    """What writes an image to a file."""
+    return partial(image.save, format="PNG")

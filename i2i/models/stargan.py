@@ -174,6 +174,10 @@ class StarGAN(Model[Labelled]):
     def graph_key(self, clock: Clock) -> bool:
         return clock.every(self.n_critic)
 
+    def side_of(self, name: str) -> int:
+        """All images are of one kind, what is translated and what is made."""
+        return 0
+
     def visualize(self, batch: Labelled) -> dict[str, Tensor]:
         real, labels, mask = batch
         _, logits = self.discriminator(real)

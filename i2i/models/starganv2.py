@@ -195,6 +195,10 @@ class StarGANv2(Model[Referenced]):
             cycle=lambda: l1(self.translate(fake, self.style_encoder(real, domains)), real),
         )
 
+    def side_of(self, name: str) -> int:
+        """All images are of one kind, what is translated and what is made."""
+        return 0
+
     def visualize(self, batch: Labelled | Referenced) -> dict[str, Tensor]:
         """Below the images, in the first row, the references that a column has its style from: one
         of each domain. Before them a column for each domain, of one style from noise."""

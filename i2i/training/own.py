@@ -165,15 +165,17 @@ class OwnParts:
         sample, batch_size = first_sample(self.data, data_kind(options))
         sides = sides_of(options)
         found: dict[str, Any] = {}
-        for name, side in (sides.fields or {"images": 1}).items():
+        fields = {name: side for name, side in sides.fields.items() if name in sample._fields}
+        fields = fields or {"images": 1}
+        one_side = len({*fields.values()}) == 1
+        for name, side in fields.items():
             images = getattr(sample, name)
             if sides.of(name) is None and images.ndim == 3:
-                found["output_channels" if side else "input_channels"] = images.shape[0]
+                named = ("input_channels", "output_channels")
+                found |= dict.fromkeys(named if one_side else named[side : side + 1], len(images))
                 times = options.upscale if side else 1
                 size = Size(images.shape[2] // times, images.shape[1] // times)
                 found.setdefault("crop_size", size.plain)  # of what is translated
-        if "output_channels" in found and not sides.fields:
-            found["input_channels"] = found["output_channels"]
         if batch_size is None:
             return {"data": found}
         # A classifier is trained on single samples.

@@ -9,9 +9,10 @@ import torch
 
 from i2i.config import Options, read_options
 from i2i.config.recipes import merge
-from i2i.core.batch import AnyBatch, to_device
+from i2i.core.batch import AnyBatch, to_bytes, to_device, to_signed
 from i2i.core.draws import draws_apart
 from i2i.core.model import Model
+from i2i.core.sides import Sides
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.kinds import find_kind
 from i2i.data.sides import sides_of
@@ -126,14 +127,16 @@ def classifier_of(
     if not _can_classify(options):
         return None
 
+    sides = sides_of(options)
+
     @cache
     def classifier() -> Classifier:
         try:
             trained = cached_classifier(
-                *_labelled(source.train, source.images),
+                *_labelled(source.train, source.images, sides),
                 options.data.labels.names,
                 cache_folder(),
-                held_out=_labelled(source.validation, source.validation_images),
+                held_out=_labelled(source.validation, source.validation_images, sides),
                 steps=options.train.classifier_steps,
                 batch_size=64,
                 flip=options.data.flip,
@@ -159,12 +162,16 @@ def _can_classify(options: Options) -> bool:
     return decides and options.train.classifier_steps > 0 and len(sets) == 1 and sets[0].exclusive
 
 
-def _labelled(dataset: Any, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first images of a data set, as small as the classifier sees them, and their classes."""
+def _labelled(dataset: Any, count: int, sides: Sides) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first images of a data set, as small as the classifier sees them, in the bands that
+    people see, and their classes."""
     images, labels = [], []
     for number in range(min(count, CLASSIFIER_IMAGES)):
         sample = dataset[number]
-        channels, side, _ = sample.images.shape
-        images.append(brought(sample.images[None], channels, min(LARGEST, side)))
+        one = sample.images[None]
+        if sides.scales[0] is not None:
+            one = to_bytes(sides.shown(0, to_signed(one)))
+        _, channels, side, _ = one.shape
+        images.append(brought(one, channels, min(LARGEST, side)))
         labels.append(sample.labels.argmax())
     return torch.cat(images), torch.stack(labels)

@@ -109,9 +109,9 @@ def test_another_number_of_bands_is_said(scenes: Path) -> None:
         resolved(scenes, "data.A.channels=5")
 
 
-def test_models_of_one_side_say_that_they_take_none(scenes: Path) -> None:
-    options = load_options("stargan", f'data.root="{scenes}"', "data.A.channels=6")
-    with pytest.raises(OptionsError, match=r"data\.A is for models of two sides"):
+def test_models_of_one_side_have_no_other(scenes: Path) -> None:
+    options = load_options("stargan", f'data.root="{scenes}"', "data.B.channels=6")
+    with pytest.raises(OptionsError, match=r"data\.B is for models of two sides.*in data\.A"):
         resolve_options(options, "domains")
 
 

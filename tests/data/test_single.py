@@ -15,6 +15,7 @@ from i2i.data.kinds.image_folder import FileStore, find_images
 from i2i.data.kinds.image_set import FoundImages, ImageSet, whole
 from i2i.data.kinds.unconditional import SingleImages, _divided
 from i2i.data.loading.loader import make_loader
+from i2i.data.sides import SideReader
 from i2i.data.sources import Source, open_source, resolve_options
 from i2i.errors import DataError, OptionsError
 
@@ -142,7 +143,7 @@ def test_a_sample_has_the_label_of_its_colour(tmp_path: Path) -> None:
 
 def test_unlabelled_samples_and_their_channels(tmp_path: Path) -> None:
     images = find_images(paint(tmp_path, 2, (255, 0, 0))).train
-    sample = SingleImages(images, evaluation_geometry(16), channels=1)[0]
+    sample = SingleImages(images, evaluation_geometry(16), reader=SideReader("A", 1))[0]
     assert sample.labels.shape == (0,)
     assert sample.images.shape == (1, 16, 16)
     assert set(sample.images.flatten().tolist()) == {76}  # 0.299 * 255

@@ -24,6 +24,7 @@ from i2i.data.catalogue.torchvision_sets import find_named, torchvision_folder
 from i2i.data.kinds.image_set import FoundImages
 from i2i.data.kinds.unconditional import SingleImages
 from i2i.data.loading.loader import make_loader
+from i2i.data.sides import SideReader
 from i2i.data.sources import open_source, resolve_options
 from i2i.errors import DataError
 
@@ -114,7 +115,7 @@ def test_letters_are_upright_and_those_without_images_left_out(own_cache: Path) 
 def test_workers_open_the_files_for_themselves(own_cache: Path) -> None:
     write_mnist(own_cache)
     images = found("mnist", own_cache).train
-    data = SingleImages(images, evaluation_geometry(28), channels=1, shuffle=True)
+    data = SingleImages(images, evaluation_geometry(28), reader=SideReader("A", 1), shuffle=True)
     data[0]
     assert len(pickle.dumps(images)) < 3000
     (alone,), (helped,) = (

@@ -261,3 +261,10 @@ def test_from_a_recipe_to_results_of_four_channels(
     assert np.array_equal(split, np.asarray(made))
     said = complaint("translate", f"{inputs}/rgb", f"{inputs}/depth", "no", "--checkpoint", told)
     assert "there are 2 inputs" in said
+    invoke("translate", inputs, "sheet", "--checkpoint", told, "--checkpoints", "all", "--sheet")
+    with Image.open("sheet/sheet.png") as sheet:
+        pixels = np.asarray(sheet)
+    with Image.open(f"{inputs}/rgb/0.png") as image:  # six times as large in the first column
+        colours = np.asarray(image)
+    begins = range(pixels.shape[1] - 96)
+    assert any(np.array_equal(pixels[20:116:6, x : x + 96 : 6], colours) for x in begins)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from i2i.config import Data, LabelledData, Options
 from i2i.core.batch import Labelled
 from i2i.core.labels import EVERYTHING, LabelSpace
 from i2i.core.registry import register_data_kind
+from i2i.core.sides import Fields
 from i2i.core.text import counted
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.catalogue.attributes import AttributedFolder, find_attributed, read_table
@@ -34,6 +35,7 @@ from i2i.data.kinds.layouts import (
     find_domains,
     find_unpaired,
 )
+from i2i.data.sides import readers
 from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
@@ -49,6 +51,10 @@ from i2i.data.sources.source import (
 from i2i.errors import DataError, OptionsError
 
 _log = logging.getLogger(__name__)
+
+
+_Usable = Callable[[Sequence[Path]], Sequence[Path]]
+"""Those of some images that can be read."""
 
 
 class Parts(NamedTuple):
@@ -67,6 +73,7 @@ HELD_OUT_AT_MOST = 2000
 class Domains(LabelledKind):
     """Images that have labels: a domain each, or attributes."""
 
+    fields: ClassVar[Fields] = {"images": 0, "references": 0, "others": 0}
     sides = "A"
     has_domains = True
     task = "Between many domains, or with attributes"
@@ -93,18 +100,26 @@ class Domains(LabelledKind):
         more = zip(data.more, found[1:], strict=True)
         return found[0] | {"more": [of.model_dump() | names for of, names in more]}
 
+    def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
+        data = options.data
+        roots = [find_root(each.root, self.name, data) for each in (data, *data.more)]
+        sets = zip((data, *data.more), roots, strict=True)
+        return {"A": [(path, None) for each, root in sets for path in _to_learn(each, root)]}
+
     def open(self, options: Options, checked: CheckResult) -> Source:
         data, seed = options.data, options.train.seed
         roots = [find_root(each.root, self.name, data) for each in (data, *data.more)]
+        reader = readers(data, roots[0], self.letters(options))["A"]
+        usable = partial(readable, data=data, checked=checked, reader=reader)
         parts = [
-            (_attributed if each.table else _foldered)(each, folder, options, checked)
+            (_attributed if each.table else _foldered)(each, folder, data, usable)
             for each, folder in zip((data, *data.more), roots, strict=True)
         ]
         by_split = {split: [getattr(each, split) for each in parts] for split in Parts._fields}
         sets, held = by_split["train"], by_split["val"]
         for each in sets:
             each.require_examples()
-        common: dict[str, Any] = {"channels": data.input_channels, "seed": seed}
+        common: dict[str, Any] = {"reader": reader, "seed": seed}
         train = LabelledImages(
             sets,
             geometry(data),
@@ -115,13 +130,12 @@ class Domains(LabelledKind):
             **common,
         )
         files = [path for each in sets for path in each.images]
-        keep_decoded(train, files, data, train.channels)
+        keep_decoded(train, files, data, reader)
         evaluation = evaluation_geometry(data.crop_size, data.resize)
         validation = LabelledImages(held, evaluation, **common)
 
         def view(split: str) -> LabelledImages:
-            usable = _readable(by_split[split], data, checked)
-            return LabelledImages(usable, evaluation, **common)
+            return LabelledImages(_readable(by_split[split], usable), evaluation, **common)
 
         def listed(split: str) -> list[Path]:
             return [path for each in by_split[split] for path in each.images]
@@ -308,7 +322,7 @@ def _survey_table(
 def _divide_attributed(
     folder: AttributedFolder,
     division: Division,
-    usable: Callable[[Sequence[Path]], Sequence[Path]] = lambda images: images,
+    usable: _Usable = lambda images: images,
 ) -> Divided[Path]:
     """Divide the images that a table of attributes lists."""
     train, held, tested = map(list, (folder.train, folder.validation or (), folder.test))
@@ -354,16 +368,24 @@ def _found_names(data: LabelledData, root: Path) -> dict[str, Any]:
     return {"domains": list(found.images)}
 
 
-def _foldered(data: LabelledData, root: Path, options: Options, checked: CheckResult) -> Parts:
+def _to_learn(data: LabelledData, root: Path) -> list[Path]:
+    """The images of one data set to train on."""
+    if data.table:
+        table = read_table(table_file(data.table, root), data.attributes)
+        return list(find_attributed(root, table, drop_unlisted=True).train)
+    found = find_domains(root, "train", data.domains)
+    assert found is not None
+    return [*everything(found.images)]
+
+
+def _foldered(data: LabelledData, root: Path, rules: Data, usable: _Usable) -> Parts:
     """The labelled images to train on, to validate and to test with, of one data set."""
-    division = Division(options.data, [root])
+    division = Division(rules, [root])
     found, own = _own(root, data.domains, division)
     say_not_used([root], found.notes)
-
-    def usable(images: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
-        return {name: readable(p, options.data, checked) for name, p in images.items()}
-
-    own[:2] = map(usable, own[:2])  # what is to be tested with is checked when that is done
+    own[:2] = (  # what is to be tested with is checked when that is done
+        {name: usable(paths) for name, paths in images.items()} for images in own[:2]
+    )
     divided = division.divide(*own)
     numbers = ", ".join(f"{len(images)} of {name}" for name, images in divided.train.items())
     _say_divided(root, found.layout, f"images to train on: {numbers};", divided)
@@ -377,11 +399,11 @@ def _foldered(data: LabelledData, root: Path, options: Options, checked: CheckRe
     return Parts(*(labelled(images) for images in divided[:3]))
 
 
-def _attributed(data: LabelledData, root: Path, options: Options, checked: CheckResult) -> Parts:
+def _attributed(data: LabelledData, root: Path, rules: Data, usable: _Usable) -> Parts:
     """The labelled images to train on, to validate and to test with, of one data set."""
-    division = Division(options.data, [root])
+    division = Division(rules, [root])
     table = read_table(table_file(data.table, root), data.attributes)
-    found = find_attributed(root, table, drop_unlisted=options.data.skip_bad)
+    found = find_attributed(root, table, drop_unlisted=rules.skip_bad)
     say_not_used([root], ())
     left_out(
         dict.fromkeys(found.unlisted, f"no row in {table.path}"),
@@ -390,7 +412,6 @@ def _attributed(data: LabelledData, root: Path, options: Options, checked: Check
     if found.unseen:
         _log.info(f"note: {found.unseen} of {len(table.rows)} rows in {table.path} have no image")
     values = found.train | (found.validation or {}) | found.test
-    usable = partial(readable, data=options.data, checked=checked)
     divided = _divide_attributed(found, division, usable)
     numbers = counted(len(divided.train[""]), "image", "images")
     attributes = f", {len(table.names)} attributes"
@@ -404,14 +425,12 @@ def _attributed(data: LabelledData, root: Path, options: Options, checked: Check
     return Parts(*(labelled(images) for images in divided[:3]))
 
 
-def _readable(
-    sets: Sequence[LabelledFiles], data: Data, checked: CheckResult
-) -> list[LabelledFiles]:
+def _readable(sets: Sequence[LabelledFiles], usable: _Usable) -> list[LabelledFiles]:
     """Those of the images that can be read."""
     kept = []
     for each in sets:
-        usable = {*readable(each.images, data, checked)}
-        places = [at for at, path in enumerate(each.images) if path in usable]
+        good = {*usable(each.images)}
+        places = [at for at, path in enumerate(each.images) if path in good]
         images = tuple(each.images[at] for at in places)
         kept.append(replace(each, images=images, labels=each.labels[places]))
     return kept

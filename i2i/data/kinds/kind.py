@@ -186,19 +186,19 @@ class DataKind(ABC):
             OptionsError: there is one.
         """
         data = options.data
-        letters = data.letters(both_ways=self.both_ways(options)) if self.sides == "AB" else "A"
-        geometry(data, letters=letters, paired=self.has_truth)
+        letters = self.letters(options)
+        geometry(data, letters=letters[: len(self.sides)], paired=self.has_truth)
         for letter in "AB":
             side = getattr(data, letter)
-            if side.roots and (not self.takes_inputs or side is not data.sides(both_ways=False)[0]):
+            if side.roots and (not self.takes_inputs or letter != letters[0]):
                 raise OptionsError(
                     f"data.{letter}.roots (={list(side.roots)}): several inputs are for what is "
                     "translated, of paired data (pix2pix, pix2pixHD, SPADE): leave them out."
                 )
-            if not self.takes_labels and (side.as_filed or side.show):
+            if letter not in letters and (side.as_filed or side.show):
                 raise OptionsError(
                     f"data.{letter} is for models of two sides; the model {options.model!r} learns "
-                    f"from {self.name} data, which is 8 bits of grey or RGB: leave it out."
+                    f"from {self.name} data, whose images are all of one kind: say it in data.A."
                 )
             if not self.takes_labels and side.labels is not None:
                 raise OptionsError(
@@ -217,10 +217,10 @@ class DataKind(ABC):
                     f"learns from {self.name} data and would ignore it: leave it out."
                 )
 
-    @staticmethod
-    def both_ways(options: Options) -> bool:
-        """Whether the model translates both ways, so that A comes first in a batch."""
-        return bool(MODELS.find(options.model).directions)
+    def letters(self, options: Options) -> str:
+        """The sides in the order of a batch (`Data.letters`)."""
+        both_ways = bool(MODELS.find(options.model).directions)
+        return options.data.letters(both_ways=both_ways, one_side=self.sides == "A")
 
     def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
         """The images of each side ("A", "B"), or of each of its inputs ("A.depth"), to train on:

@@ -16,10 +16,10 @@ from i2i.core.batch import Labelled, Referenced, to_tensor
 from i2i.core.labels import LabelSet, LabelSpace
 from i2i.core.size import AnySize
 from i2i.data.augment.geometry import JointGeometry
-from i2i.data.images.read import read_image
 from i2i.data.kinds.kind import DataKind, noise, shrunk
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
+from i2i.data.sides import RGB, SideReader
 from i2i.errors import DataError
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class LabelledImages(Dataset[Labelled | Referenced], Decoding):
     Args:
         sets: One for each data set; together at least one image, to be shuffled one in each.
         geometry: What is done to each image.
-        channels: Of the images: 1, 3 or 4.
+        reader: What reads the images; by default as 8 bits of RGB.
         batch_size: Successive positions that make up a batch.
         seed: Not negative; order and geometry follow from it.
         shuffle: Draw at random, as above; else go through all images, in a fixed order.
@@ -88,7 +88,7 @@ class LabelledImages(Dataset[Labelled | Referenced], Decoding):
         sets: Sequence[LabelledFiles],
         geometry: JointGeometry,
         *,
-        channels: int = 3,
+        reader: SideReader = RGB,
         batch_size: int = 1,
         seed: int = 0,
         shuffle: bool = False,
@@ -98,7 +98,7 @@ class LabelledImages(Dataset[Labelled | Referenced], Decoding):
         assert not references or (shuffle and len(sets) == 1)
         self.sets = list(sets)
         self.geometry = geometry
-        self.channels = channels
+        self.reader = reader
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
@@ -125,7 +125,7 @@ class LabelledImages(Dataset[Labelled | Referenced], Decoding):
         return sum(len(each.images) for each in self.sets)
 
     def __getitem__(self, position: int) -> Labelled | Referenced:
-        """Return an image (C, H, W) uint8, its labels and its mask, for any position from 0 on;
+        """Return an image (C, H, W), its labels and its mask, for any position from 0 on;
         and two references and their labels.
 
         Raises:
@@ -167,7 +167,7 @@ class LabelledImages(Dataset[Labelled | Referenced], Decoding):
     def decoded(self, item: int) -> Images:
         number = int(np.searchsorted(self.begins, item, side="right")) - 1
         path = self.sets[number].images[item - int(self.begins[number])]
-        return self.geometry.resize_all(read_image(path, self.channels))
+        return self.geometry.resize_all(self.reader.read(path))
 
     def index(self, position: int) -> tuple[int, int]:
         """Return which data set, and which of its images, comes at a position."""

@@ -160,7 +160,8 @@ class Paired(DataKind):
         orphans = (*found.orphans_a, *found.orphans_b)
         total = sum(len(pair.files) for pair in found.pairs)
         left_out(dict.fromkeys(orphans, "no partner"), total + len(orphans))
-        reading = readers(data, root)
+        letters = data.letters(both_ways=False)
+        reading = readers(data, root, letters)
         usable = partial(_usable, data=data, checked=checked, readers=reading)
         # What is to be tested with is checked when that is done.
         own[:2] = [usable(pairs) if pairs else pairs for pairs in own[:2]]
@@ -172,7 +173,6 @@ class Paired(DataKind):
             f"data: {root} ({found.layout}), {counted(len(train), 'pair', 'pairs')} to train on, "
             f"{len(validation)} to validate with ({divided.how})"
         )
-        letters = data.letters(both_ways=False)
         common: dict[str, Any] = {
             "direction": data.direction,
             "readers": (reading["A"], reading["B"]),

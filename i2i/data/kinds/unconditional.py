@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch.utils.data import Dataset
@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from i2i.config import Data, Options
 from i2i.core.batch import Labelled, to_tensor
 from i2i.core.registry import register_data_kind
+from i2i.core.sides import Fields
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.catalogue.cache import cache_folder
@@ -31,6 +32,7 @@ from i2i.data.kinds.kind import Beginning
 from i2i.data.kinds.labelled_images import LabelledKind, in_turns
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
+from i2i.data.sides import RGB, SideReader, readers
 from i2i.data.sources.cached import keep_decoded
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
@@ -49,6 +51,7 @@ _log = logging.getLogger(__name__)
 class Unconditional(LabelledKind):
     """Images of one kind, or of classes."""
 
+    fields: ClassVar[Fields] = {"images": 1}
     sides = "A"
     translates = False
     task = "Images from noise"
@@ -84,26 +87,29 @@ class Unconditional(LabelledKind):
         names = found.train.of_classes(options.data.domains).classes or found.classes
         return {"domains": list(names)}
 
+    def files(self, options: Options) -> Mapping[str, Sequence[tuple[Path, int | None]]]:
+        images = self._find(options.data).train.of_classes(options.data.domains)
+        return {"A": [(path, None) for path in _paths(images)]}
+
     def open(self, options: Options, checked: CheckResult) -> Source:
         data, seed = options.data, options.train.seed
         found = self._find(data)
+        reader = readers(data, Path(), self.letters(options))["A"]
         if isinstance(found.train.store, FileStore):
             say_not_used([found.train.store.root], found.notes)
         train, validation, test, how = _divided(
-            found, data, partial(_usable, data=data, checked=checked)
+            found, data, partial(_usable, data=data, checked=checked, reader=reader)
         )
         _log.info(
             f"data: {data.root} ({found.layout}), {counted(len(train), 'image', 'images')} to "
             "train on, "
             f"{len(validation)} to validate with ({how}), classes: {len(train.classes) or 'none'}"
         )
-        common: dict[str, Any] = {"channels": data.output_channels, "seed": seed}
+        common: dict[str, Any] = {"reader": reader, "seed": seed}
         evaluation = evaluation_geometry(data.crop_size, data.resize)
         samples = SingleImages(train, geometry(data), shuffle=True, **common)
         if not isinstance(train.store, ByteStore):  # which is read as it is, in no time
-            store = train.store
-            files = [store.paths[i] for i in train.indices] if isinstance(store, FileStore) else []
-            keep_decoded(samples, files, data, samples.channels, train.fingerprint)
+            keep_decoded(samples, _paths(train), data, reader, train.fingerprint)
         parts = {"train": train, "val": validation, "test": test}
         return Source(
             train=samples,
@@ -114,7 +120,9 @@ class Unconditional(LabelledKind):
             members=partial(_members, parts, checked),
             views={
                 "train": partial(SingleImages, train, evaluation, **common),
-                "test": lambda: SingleImages(_usable(test, data, checked), evaluation, **common),
+                "test": lambda: SingleImages(
+                    _usable(test, data, checked, reader), evaluation, **common
+                ),
             },
         )
 
@@ -125,7 +133,13 @@ class Unconditional(LabelledKind):
 
     def _find(self, data: Data) -> FoundImages:
         named = self.find_named(data.root)
-        return named or _in_folder(find_root(data.root, self.name, data))
+        found = named or _in_folder(find_root(data.root, self.name, data))
+        if data.A.as_filed and not isinstance(found.train.store, FileStore):
+            raise OptionsError(
+                f"data.A is about the values of files, and the images of '{data.root}' are 8 bits "
+                f"in one file ({found.layout}): leave it out."
+            )
+        return found
 
     def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
         if has_idx(root):
@@ -143,8 +157,7 @@ def _members(parts: Mapping[str, ImageSet], checked: CheckResult, split: str) ->
     images = parts[split]
     store, indices = images.store, images.indices.tolist()
     if isinstance(store, FileStore):
-        paths = [store.paths[index] for index in indices]
-        return members_of({split: paths}, _roots(images), checked)(split)
+        return members_of({split: _paths(images)}, _roots(images), checked)(split)
     return [Member(store.name(index), hash_pixels(store.read(index, 3))) for index in indices]
 
 
@@ -192,6 +205,12 @@ def _divided(
     return taken(divided.train), taken(divided.val), taken(divided.test), divided.how
 
 
+def _paths(images: ImageSet) -> list[Path]:
+    """The files of images; none where they are no files."""
+    store = images.store
+    return [store.paths[index] for index in images.indices] if isinstance(store, FileStore) else []
+
+
 def _roots(images: ImageSet) -> list[Path]:
     """The folder of a data set of files; none where images are no files."""
     store = images.store
@@ -215,13 +234,12 @@ def _in_folder(root: Path) -> FoundImages:
     return find_idx(root, cache_folder()) if has_idx(root) else find_images(root)
 
 
-def _usable(images: ImageSet, data: Data, checked: CheckResult) -> ImageSet:
+def _usable(images: ImageSet, data: Data, checked: CheckResult, reader: SideReader) -> ImageSet:
     """Check the images that are files; those in an array have been checked as a whole."""
-    store = images.store
-    if not isinstance(store, FileStore) or not len(images):
+    if not isinstance(images.store, FileStore) or not len(images):
         return images
-    paths = [store.paths[index] for index in images.indices]
-    usable = set(readable(paths, data, checked))
+    paths = _paths(images)
+    usable = set(readable(paths, data, checked, reader))
     return images.take([place for place, path in enumerate(paths) if path in usable])
 
 
@@ -257,7 +275,7 @@ def _survey(
         images = images.of_classes(names)
         store = images.store
         if isinstance(store, FileStore):
-            paths = [store.paths[index] for index in images.indices]
+            paths = _paths(images)
         else:
             paths = [root / split / store.name(int(index)) for index in images.indices]
             places = zip(paths, ((store, int(index)) for index in images.indices), strict=True)
@@ -285,7 +303,7 @@ class SingleImages(Dataset[Labelled], Decoding):
     Args:
         images: At least one, to be shuffled.
         geometry: What is done to each image.
-        channels: Of the images: 1, 3 or 4.
+        reader: What reads the images; by default as 8 bits of RGB.
         seed: Not negative; order and geometry follow from it.
         shuffle: Go through the images in another order in each epoch; else in a fixed order.
     """
@@ -295,14 +313,14 @@ class SingleImages(Dataset[Labelled], Decoding):
         images: ImageSet,
         geometry: JointGeometry,
         *,
-        channels: int = 3,
+        reader: SideReader = RGB,
         seed: int = 0,
         shuffle: bool = False,
     ) -> None:
         self.images = images
         self.items = len(images)
         self.geometry = geometry
-        self.channels = channels
+        self.reader = reader
         self.seed = seed
         self.order = EpochOrder(len(images), seed) if shuffle else None
         self._listed = [] if shuffle else in_turns([p.tolist() for p in images.by_class()])
@@ -312,7 +330,7 @@ class SingleImages(Dataset[Labelled], Decoding):
         return len(self.images)
 
     def __getitem__(self, position: int) -> Labelled:
-        """Return an image (C, H, W) uint8, for any position from 0 on; its label, one-hot with a
+        """Return an image (C, H, W), for any position from 0 on; its label, one-hot with a
         number for each class (none where nothing is known); and a mask of 1.
 
         Raises:
@@ -326,4 +344,9 @@ class SingleImages(Dataset[Labelled], Decoding):
         return Labelled(to_tensor(pixels), labels, torch.ones(1))
 
     def decoded(self, item: int) -> Images:
-        return self.geometry.resize_all(self.images.read(item, self.channels))
+        store = self.images.store
+        if isinstance(store, FileStore):
+            pixels = self.reader.read(store.paths[int(self.images.indices[item])])
+        else:
+            pixels = self.images.read(item, self.reader.depth)
+        return self.geometry.resize_all(pixels)

@@ -93,7 +93,7 @@ class TwoDomains(DataKind):
         say_not_used(roots, (f"{each}: not used" for each in lonely))
         if found.names != ("A", "B"):
             _log.info(f"data: A is {found.names[0]!r}, B is {found.names[1]!r}")
-        reading = readers(data, root, both_ways=self.both_ways(options))
+        reading = readers(data, root, self.letters(options))
 
         def usable(sides: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
             return {
