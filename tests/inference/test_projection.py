@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from i2i.cli import cli
 from i2i.core.latent import Latent
+from i2i.data.sides import RGB, SideReader
 from i2i.errors import OptionsError
 from i2i.inference.projecting import square
 from i2i.inference.projection import Projector
@@ -88,8 +89,8 @@ def test_the_middle_of_an_image(tmp_path: Path) -> None:
     pixels = np.zeros((8, 20, 3), np.uint8)
     pixels[:, 6:14] = 200
     Image.fromarray(pixels).save(tmp_path / "wide.png")
-    assert torch.equal(square(tmp_path / "wide.png", 3, 8), torch.full((3, 8, 8), 200).byte())
-    assert square(tmp_path / "wide.png", 1, 16).shape == (1, 16, 16)
+    assert torch.equal(square(tmp_path / "wide.png", RGB, 8), torch.full((3, 8, 8), 200).byte())
+    assert square(tmp_path / "wide.png", SideReader("image", 1), 16).shape == (1, 16, 16)
 
 
 @pytest.mark.parametrize("recipe", ["stylegan2-quick", "cgan"])
