@@ -193,7 +193,9 @@ class DataKind(ABC):
             if side.roots and (not self.takes_inputs or letter != letters[0]):
                 raise OptionsError(
                     f"data.{letter}.roots (={list(side.roots)}): several inputs are for what is "
-                    "translated, of paired data (pix2pix, pix2pixHD, SPADE): leave them out."
+                    "translated, of paired data (pix2pix, pix2pixHD, SPADE). Without pairs a model "
+                    "makes such images as well, or sees both with the same layers: stack the "
+                    "inputs into one file of several bands (channels), or leave them out."
                 )
             if letter not in letters and (side.as_filed or side.show):
                 raise OptionsError(
