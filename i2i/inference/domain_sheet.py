@@ -175,9 +175,9 @@ def chosen_images(
     maps = frozenset(each.letter for each in reader.each if each.labels is not None)
     geometry = evaluation_geometry(size, "shorter side", maps)
     cut = []
-    for _, scene in chosen:
+    for _, files in chosen:
         sides = reader.letters
-        parts = geometry.cut(0, 0, *geometry.resize_all(*scene, sides=sides), sides=sides)
+        parts = geometry.cut(0, 0, *geometry.resize_all(*files, sides=sides), sides=sides)
         cut.append(packed(parts) if reader.parts else parts[0])
     images = to_tensor(cut)
     images = to_signed(images) if held is None else translator.planes(images)

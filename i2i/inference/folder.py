@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from i2i.core.inputs import Inputs, packed
+from i2i.core.label_maps import LabelMaps
 from i2i.core.progress import progress
 from i2i.core.size import AnySize
 from i2i.data.augment.geometry import resize_pixels
@@ -35,7 +36,7 @@ from i2i.inference.as_filed import Filing, rescaled_world, resized, world_files
 from i2i.inference.jobs import Failure, Job, check_places, failure, plan
 from i2i.inference.results import ExistsError, Results
 from i2i.inference.sources import Sources, find_sources
-from i2i.inference.streams import StreamOptions
+from i2i.inference.streams import TIFFS, StreamOptions
 from i2i.inference.streams.flicker import Flicker
 from i2i.inference.translator import Translator, to_pixels, to_tensor
 from i2i.system.cpu import cores
@@ -180,6 +181,13 @@ def translate_folder(
     else:
         maps = label_reader(held, instances)
     jobs, failed = plan(source, target, suffix)
+    if isinstance(held, LabelMaps) and not held.edges:
+        jobs = [
+            job._replace(stream=TIFFS)
+            if job.stream is None and TIFFS.takes_maps(job.source, job.target, held.planes)
+            else job
+            for job in jobs
+        ]
     # What is made of a model whose results are label maps is PNG, whatever it takes.
     filing = translator.filing if translator.labels[1] is None else None
     if filing is not None:

@@ -617,12 +617,13 @@ class Translator:
         has to be kept between their passes is in a temporary file (`TMPDIR` says where).
 
         Arguments:
-            read: returns some rows and columns of the image, (H, W, input channels).
+            read: returns some rows and columns of the image, (H, W, input channels); of label maps
+                as they travel, (H, W, channels) uint8.
             write: is given rows and columns of the result once each, (H, W, output channels); it is
                 `upscale` times as high and wide.
             size: height and width of the whole image.
             dtype: of what is read, uint8 or uint16, and written, unless the values of files are
-                used as they are (`filing`), which says how they are meant.
+                used as they are (`filing`), which says how they are meant; label maps are uint8.
             progress: called with how many parts are computed and how many there are.
 
         Raises:
@@ -651,17 +652,23 @@ class Translator:
         times = self.upscale
         (top, down), (left, across) = (_reflection(n, self.multiple) for n in (height, width))
 
+        held, target = self.labels
+        margin = isinstance(held, LabelMaps) and held.edges  # a border is seen from its neighbour
+
         def padded(region: Region) -> Tensor:
             rows, columns = down[slice(*region.rows)], across[slice(*region.columns)]
-            first, begin = int(rows.min()), int(columns.min())
-            window = read(slice(first, int(rows.max()) + 1), slice(begin, int(columns.max()) + 1))
-            if self.filing is not None:
+            first, begin = (max(0, int(each.min()) - margin) for each in (rows, columns))
+            last, end = (int(each.max()) + 1 + margin for each in (rows, columns))
+            window = read(slice(first, min(last, height)), slice(begin, min(end, width)))
+            if held is None and self.filing is not None:
                 window = self.filing.encode(window)
             values = torch.from_numpy(window).permute(2, 0, 1)[None].to(self.device)
+            if held is not None:
+                values = self.planes(values)
             values = values.to(torch.int32) if values.dtype == torch.uint16 else values
             values = values[..., (rows - first).to(self.device), :]
             values = values[..., (columns - begin).to(self.device)].float()
-            if self.filing is not None:
+            if held is not None or self.filing is not None:
                 return values
             return values / (127.5 if dtype == np.uint8 else 32767.5) - 1
 
@@ -676,7 +683,9 @@ class Translator:
                 values = values[
                     0, :, rows.start - a : rows.stop - a, columns.start - b : columns.stop - b
                 ]
-                if self.filing is not None:
+                if target is not None:
+                    made = target.decided(values[None])[0].cpu().permute(1, 2, 0).numpy()
+                elif self.filing is not None:
                     made = self.filing.decode(values.permute(1, 2, 0).float().cpu().numpy())
                 else:
                     words = to_bytes(values) if dtype == np.uint8 else _to_words(values)

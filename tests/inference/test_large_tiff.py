@@ -10,6 +10,7 @@ import tifffile
 import torch
 from torch import nn
 
+from i2i.core.label_maps import LabelMaps
 from i2i.core.scale import Scale
 from i2i.data.images.tiff_windows import TiffWindows
 from i2i.errors import DataError
@@ -213,3 +214,66 @@ def test_values_as_they_are_keep_their_range_part_after_part(tmp_path: Path) -> 
         back = tifffile.imread(out / "a.tif")
         assert back.dtype == target.dtype
         np.testing.assert_allclose(back, wanted, rtol=0, atol=0 if target is first else 0.1)
+
+
+PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+
+
+@pytest.mark.parametrize("stored", ["numbers", "entries of a palette", "colours"])
+def test_label_maps_in_parts_are_equal_to_the_whole(stored: str, tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).integers(0, 3, (90, 130), dtype=np.uint8)
+    path, labels = tmp_path / "a.tif", LabelMaps(3)
+    if stored == "numbers":
+        tifffile.imwrite(path, numbers, photometric="minisblack", tile=(32, 32))
+    elif stored == "colours":
+        labels = LabelMaps(3, palette=PALETTE)
+        save(path, np.array(PALETTE, np.uint8)[numbers], {"photometric": "rgb"})
+    else:
+        colours = np.zeros((3, 256), np.uint16)
+        tifffile.imwrite(path, numbers, photometric="palette", colormap=colours, rowsperstrip=7)
+    torch.manual_seed(0)
+    made = ResNet(3, 3, width=4, blocks=2, norm="instance")
+    initialise(made, "normal", 0.2)
+    translator = of(made, 3, 3)
+    translator.labels = (labels, None)
+    report = translate_folder(translator, path, tmp_path / "b.tif")
+    assert report.failed == ()
+    assert "part after part" in report.streamed[0]
+    translator.tile = "off"
+    expected = translator(numbers[:, :, None])
+    assert expected.std() > 10
+    assert np.abs(tifffile.imread(tmp_path / "b.tif").astype(int) - expected).max() <= 1
+
+    translator.tile, translator.labels = 64, (labels, LabelMaps(3))
+    translate_folder(translator, path, tmp_path / "c.tif")
+    translator.tile = "off"
+    decided = tifffile.imread(tmp_path / "c.tif")
+    assert (decided == translator(numbers[:, :, None])[:, :, 0]).mean() > 0.99  # where two are near
+
+
+def test_unknown_classes_of_a_large_label_map_are_named(tmp_path: Path) -> None:
+    numbers = np.full((90, 130, 1), 7, np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", numbers[:, :, 0], photometric="minisblack")
+    translator = of(nn.Conv2d(3, 3, 1), 3, 3)
+    translator.labels = (LabelMaps(3), None)
+    report = translate_folder(translator, tmp_path / "a.tif", tmp_path / "b.tif")
+    assert "holds numbers of none of the 3 classes: 7" in report.failed[0].reason
+    assert not (tmp_path / "b.tif").exists()
+
+
+def test_borders_of_objects_do_not_depend_on_tiles() -> None:
+    maps = np.zeros((40, 60, 4), np.uint8)
+    maps[:, :, 1] = np.random.default_rng(0).integers(0, 2, (40, 60))
+    plain = nn.Conv2d(2, 1, 1, bias=False)
+    plain.weight.data[:] = torch.tensor([0.0, 1.0])[None, :, None, None]
+    translator = of(plain, 2, 1)
+    translator.labels = (LabelMaps(1, edges=True), None)
+    translator.tile = 16
+    found = np.zeros((40, 60, 1), np.uint8)
+
+    def write(rows: slice, columns: slice, values: Any) -> None:
+        found[rows, columns] = values
+
+    read = lambda rows, columns: maps[rows, columns]  # noqa: E731
+    translator.stream(read, write, (40, 60), np.dtype(np.uint8))
+    assert np.array_equal(found, translator(maps))

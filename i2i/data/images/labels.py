@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from i2i.data.images.read import Pixels
 from i2i.errors import DataError
 
 Numbers = npt.NDArray[np.int64]
+AnyValues = npt.NDArray[Any]
 
 MOST_SAID = 6
 """Numbers or colours that are named in a message."""
@@ -71,6 +73,27 @@ def to_maps(image: Image.Image, labels: LabelMaps, instances: Image.Image | None
         )
     parts = [maps, *((objects >> 8 * n & 255).astype(np.uint8) for n in range(INSTANCE_BYTES))]
     return np.stack(parts, axis=2)
+
+
+def maps_of(values: AnyValues, labels: LabelMaps) -> Pixels:
+    """The same (H, W, 1) of the values (H, W, C) of a file, or of a part of it; without objects.
+
+    Raises:
+        DataError: there are neither numbers nor, where the classes have a palette, colours.
+        UnknownLabelError: a pixel is of no class.
+    """
+    bands = values.shape[2] - (values.shape[2] in (2, 4))  # the last one is transparency
+    pixels = values[:, :, :bands].astype(np.int64)
+    alike = bool((pixels == pixels[:, :, :1]).all())
+    if bands not in (1, 3) or not (alike or labels.palette):
+        raise DataError(
+            f"it does not hold the numbers of classes (it has {bands} bands): give their colours "
+            "as the palette of its side, or save it as grey"
+        )
+    numbers = pixels[:, :, 0]
+    if labels.palette:
+        numbers = pixels[:, :, 0] << 16 | pixels[:, :, -1 - (bands > 1)] << 8 | pixels[:, :, -1]
+    return classified(numbers, labels)[:, :, None]
 
 
 def classified(values: Numbers, labels: LabelMaps) -> Pixels:

@@ -53,13 +53,18 @@ class Layout(NamedTuple):
 class TiffWindows:
     """A TIFF that is open for reading windows; also a context that closes it.
 
+    Arguments:
+        path: of the file.
+        numbers: whether the entries of a palette are read as they are, not refused as colours.
+
     Raises:
         DataError: it holds no single image of 8 or 16 bits, or not in tiles or strips that are
             small enough.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, numbers: bool = False) -> None:
         self.path = path
+        self._numbers = numbers
         try:
             self._file = tifffile.TiffFile(path)
         except Exception as error:  # a broken head raises nearly anything
@@ -95,7 +100,14 @@ class TiffWindows:
                 f"its values are {page.dtype}: of images of this size, {' or '.join(DEPTHS)} is "
                 "read"
             )
-        if page.photometric.name in ("PALETTE", "CFA", "YCBCR", "CIELAB", "SEPARATED"):
+        is_palette = page.photometric.name == "PALETTE"
+        if not (is_palette and self._numbers) and page.photometric.name in (
+            "PALETTE",
+            "CFA",
+            "YCBCR",
+            "CIELAB",
+            "SEPARATED",
+        ):
             raise self._unusable(f"its colours are stored as {page.photometric.name}: save as RGB")
         if self._segment_bytes() > LARGEST_SEGMENT:
             raise self._unusable(

@@ -11,12 +11,14 @@ from i2i.inference.streams.tiff import LargeTiffs
 from i2i.inference.streams.video import Videos
 from i2i.inference.streams.volume import DicomSeries, NiftiVolumes
 
-__all__ = ["DICOM", "KINDS", "Stream", "StreamOptions", "stream_of", "suffix_of"]
+__all__ = ["DICOM", "KINDS", "TIFFS", "Stream", "StreamOptions", "stream_of", "suffix_of"]
 __all__ += ["written_by_streams"]
 
 DICOM = DicomSeries()
 
-KINDS: tuple[Stream, ...] = (Videos(), NiftiVolumes(), LargeTiffs(), DICOM)
+TIFFS = LargeTiffs()
+
+KINDS: tuple[Stream, ...] = (Videos(), NiftiVolumes(), TIFFS, DICOM)
 
 
 def stream_of(path: Path) -> Stream | None:

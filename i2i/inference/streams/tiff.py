@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from i2i.core.inputs import Inputs
 from i2i.core.text import counted
 from i2i.data.images.file import AnyPixels
 from i2i.data.images.formats.tiff import rescaled
+from i2i.data.images.labels import maps_of
 from i2i.data.images.tiff_windows import TiffWindows, is_larger_than, write_tiled
 from i2i.errors import DataError, OptionsError
 from i2i.inference.streams.stream import Stream, StreamOptions
@@ -26,6 +28,16 @@ class LargeTiffs(Stream):
     def accepts(self, path: Path) -> bool:
         return path.suffix.lower() in self.written and is_larger_than(path, LARGE)
 
+    def takes_maps(self, source: Path, target: Path, planes: int) -> bool:
+        """Whether a label map is translated so since all its planes would be larger than `LARGE`.
+
+        Arguments:
+            source, target: the file, and its result.
+            planes: that networks see of it.
+        """
+        suffixes = {source.suffix.lower(), target.suffix.lower()}
+        return suffixes <= self.written and is_larger_than(source, LARGE // planes)
+
     def suffixes(self, path: Path) -> tuple[str, ...]:
         return tuple(dict.fromkeys([path.suffix.lower(), *sorted(self.written)]))
 
@@ -37,23 +49,34 @@ class LargeTiffs(Stream):
                 f"'{source}' cannot be used: an image of this size is neither resized (--size) nor "
                 "halved (--side)."
             )
-        if any(translator.labels):
+        held = translator.labels[0]
+        if held is not None and (isinstance(held, Inputs) or held.edges):
             raise DataError(
-                f"'{source}' cannot be used: label maps of this size are not read or written in "
+                f"'{source}' cannot be used: several inputs, and maps of objects, are not read in "
                 "parts: cut it into smaller images."
             )
-        with TiffWindows(source) as image, tempfile.TemporaryFile(dir=target.parent) as file:
+        numbers = held is not None and not held.palette
+        with (
+            TiffWindows(source, numbers=numbers) as image,
+            tempfile.TemporaryFile(dir=target.parent) as file,
+        ):
             layout = image.layout
             seen, made = translator.input_channels, translator.output_channels
-            if seen not in (layout.bands, layout.bands - layout.has_alpha):
+            if held is not None:
+                seen = layout.bands
+            elif seen not in (layout.bands, layout.bands - layout.has_alpha):
                 raise DataError(
                     f"'{source}' cannot be used: it has {counted(layout.bands, 'band', 'bands')}, "
                     f"and the network takes {seen}."
                 )
             copies_alpha = seen < layout.bands
             times, dtype = translator.upscale, layout.dtype
-            if translator.filing is not None:
+            if translator.labels[1] is not None:
+                made, dtype = 1, np.dtype(np.uint8)  # the numbers of classes
+            elif translator.filing is not None:
                 dtype = translator.filing.dtype
+            elif held is not None:
+                dtype = np.dtype(np.uint8)
             if copies_alpha and dtype != layout.dtype:
                 raise DataError(
                     f"'{source}' cannot be used: its last band is transparency of {layout.dtype}, "
@@ -68,6 +91,15 @@ class LargeTiffs(Stream):
             file.truncate(math.prod(shape) * dtype.itemsize)
             result = np.memmap(file, dtype, "r+", shape=shape)
 
+            def read(rows: slice, columns: slice) -> AnyPixels:
+                values = image.read(rows, columns)[:, :, :seen]
+                if held is None:
+                    return values
+                try:
+                    return maps_of(values, held)
+                except DataError as error:
+                    raise DataError(f"'{source}' cannot be used: {error}.") from error
+
             def write(rows: slice, columns: slice, values: AnyPixels) -> None:
                 result[rows, columns] = values
 
@@ -80,10 +112,10 @@ class LargeTiffs(Stream):
 
             try:
                 translator.stream(
-                    lambda rows, columns: image.read(rows, columns)[:, :, :seen],
+                    read,
                     write,
                     (layout.height, layout.width),
-                    layout.dtype,
+                    layout.dtype if held is None else dtype,
                     how.progress,
                 )
             except OptionsError as error:
