@@ -10,14 +10,10 @@ from i2i.losses import DiscriminatorOutputs, mean_scores
 from i2i.losses.multiscale import over_scales
 from i2i.losses.perceptual import perceptual
 from i2i.metrics.feature_maps import find_feature_maps
+from i2i.models._paired import beside
 
 Layers = list[list[Tensor]]
 """Of each scale the outputs of all layers, of which the last one are the scores."""
-
-
-def beside(condition: Tensor, image: Tensor) -> Tensor:
-    """What a conditional discriminator sees."""
-    return torch.cat([condition, image], dim=1)
 
 
 def scores(layers: Layers) -> list[Tensor]:

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -58,3 +59,12 @@ class PairedModel(Model[Pair]):
 
     def reduce(self, measured: Mapping[str, Tensor]) -> dict[str, float]:
         return {**super().reduce(measured), "psnr": mean_psnr(measured["psnr"]).item()}
+
+
+def beside(source: Tensor, image: Tensor) -> Tensor:
+    """What a conditional discriminator sees, of one or several images for each source; pixels of a
+    source that is smaller are repeated."""
+    if (ratio := image.shape[3] // source.shape[3]) > 1:
+        source = F.interpolate(source, scale_factor=ratio, mode="nearest")
+    several = len(image) // len(source)
+    return torch.cat([source.repeat(several, 1, 1, 1) if several > 1 else source, image], dim=1)

@@ -113,7 +113,7 @@ def build_model(options: Options) -> Model:
     if options.upscale > 1 and not kind.upscales:
         raise OptionsError(
             f"generator.upscale (={options.upscale}) is for models of pairs in which the truth may "
-            f"be larger than the input (pix2pix), not for {options.model}: set it to 1."
+            f"be larger than the input (pix2pix, pix2pixHD), not for {options.model}: set it to 1."
         )
     grows = {
         not is_own(chosen.network) and hasattr(networks(role).find(chosen.network), "grow")

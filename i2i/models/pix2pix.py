@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i2i.core.batch import Pair
@@ -29,7 +28,7 @@ from i2i.losses import (
     mean_scores,
     r1,
 )
-from i2i.models._paired import PairedModel
+from i2i.models._paired import PairedModel, beside
 
 
 @register_model("pix2pix")
@@ -95,7 +94,7 @@ class Pix2Pix(PairedModel):
             fake = self.generator(source)
 
         def judge(image: Tensor) -> Tensor:
-            return self.discriminator(_beside(source, image))
+            return self.discriminator(beside(source, image))
 
         judged = DiscriminatorOutputs(judge, target, fake.detach(), together=self.mixed_batch)
         yield (
@@ -115,8 +114,8 @@ class Pix2Pix(PairedModel):
                 adversarial=lambda: self.adversarial.fool(judge(fake), lambda: judge(target)),
                 **self.compare(fake, target),
                 feature_matching=lambda: feature_matching(
-                    self.discriminator.features(_beside(source, fake)),
-                    self.discriminator.features(_beside(source, target)),
+                    self.discriminator.features(beside(source, fake)),
+                    self.discriminator.features(beside(source, target)),
                 ),
             ),
         )
@@ -125,13 +124,4 @@ class Pix2Pix(PairedModel):
         return clock.every(self.n_critic)
 
     def score(self, source: Tensor, image: Tensor) -> Tensor:
-        return mean_scores(self.discriminator(_beside(source, image)))
-
-
-def _beside(source: Tensor, image: Tensor) -> Tensor:
-    """What a conditional discriminator sees, of one or several images for each source; pixels of a
-    source that is smaller are repeated."""
-    if (ratio := image.shape[3] // source.shape[3]) > 1:
-        source = F.interpolate(source, scale_factor=ratio, mode="nearest")
-    several = len(image) // len(source)
-    return torch.cat([source.repeat(several, 1, 1, 1) if several > 1 else source, image], dim=1)
+        return mean_scores(self.discriminator(beside(source, image)))

@@ -15,8 +15,8 @@ from i2i.core.model import AdversarialTerms, Clock, Parts, Play
 from i2i.core.registry import register_model
 from i2i.errors import OptionsError
 from i2i.losses.multiscale import layer_matching
-from i2i.models._multiscale import Layers, Perceptual, beside, paid, readings, score
-from i2i.models._paired import PairedModel
+from i2i.models._multiscale import Layers, Perceptual, paid, readings, score
+from i2i.models._paired import PairedModel, beside
 from i2i.networks.pix2pixhd import halved
 
 AS_LAYERS = 4
@@ -38,7 +38,8 @@ class Pix2PixHD(PairedModel):
     The optimizers forget at each change. In use it is always the whole network.
 
     Arguments:
-        generator: (N, source channels, H, W) -> (N, target channels, H, W) in -1..1.
+        generator: (N, source channels, H, W) -> (N, target channels, H, W) in -1..1; or, of one
+            that upscales ("unet", "resnet"), to images so many times as high and wide.
         discriminator: (N, source + target channels, H, W) -> scores for each scale, with `layers`.
         adversarial: how scores become losses.
         weights: the weight of each term of `terms`.
@@ -59,6 +60,7 @@ class Pix2PixHD(PairedModel):
         "discriminator": ("real", "fake"),
     }
     compares_layers = True
+    upscales = True
 
     def __init__(
         self,

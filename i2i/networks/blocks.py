@@ -229,6 +229,30 @@ class Enlarging(nn.Module):
         return enlarged + made if self.adds_input else made
 
 
+def enlarging(
+    upscale: int,
+    in_channels: int,
+    channels: int,
+    out_channels: int,
+    norm: str,
+    upsample: str,
+    *,
+    adds_input: bool,
+) -> Enlarging | None:
+    """The last layers of a generator with these options (see `Enlarging`); None where images keep
+    their size.
+
+    Raises:
+        OptionsError: as for `Enlarging`; or it is to add an input of its own size.
+    """
+    if upscale > 1:
+        how = {"norm": norm, "upsample": upsample}
+        return Enlarging(upscale, in_channels, channels, out_channels, **how, adds_input=adds_input)
+    if adds_input:
+        raise OptionsError("generator.adds_input (=true) goes with generator.upscale above 1.")
+    return None
+
+
 def unknown(option: str, value: str, known: Iterable[str]) -> OptionsError:
     """Return the error that says that `option` cannot be `value`, and what it can be."""
     known = list(known)

@@ -12,9 +12,8 @@ from typing import Annotated, Any
 from torch import Tensor, nn
 
 from i2i.core.registry import register_network
-from i2i.errors import OptionsError
 from i2i.networks.blocks import (
-    Enlarging,
+    enlarging,
     has_bias,
     normalisation,
     require_at_least,
@@ -124,20 +123,10 @@ class ResNet(Checkpointed):
                 nn.ReLU(inplace=True),
             ]
         self.upscale = upscale
-        if adds_input and upscale == 1:
-            raise OptionsError("generator.adds_input (=true) goes with generator.upscale above 1.")
-        if upscale == 1:
+        channels_of = in_channels, width, out_channels
+        self.enlarging = enlarging(upscale, *channels_of, norm, upsample, adds_input=adds_input)
+        if self.enlarging is None:
             layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
-        else:
-            self.enlarging = Enlarging(
-                upscale,
-                in_channels,
-                width,
-                out_channels,
-                norm=norm,
-                upsample=upsample,
-                adds_input=adds_input,
-            )
         self.model = nn.Sequential(*layers)
 
     @staticmethod
@@ -154,4 +143,4 @@ class ResNet(Checkpointed):
         """
         require_size(images, minimum=8, multiple=self.multiple)
         made = self.run(self.model, images)
-        return made if self.upscale == 1 else self.enlarging(made, images)
+        return made if self.enlarging is None else self.enlarging(made, images)

@@ -14,9 +14,8 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.registry import register_network
-from i2i.errors import OptionsError
 from i2i.networks.blocks import (
-    Enlarging,
+    enlarging,
     has_bias,
     normalisation,
     require_at_least,
@@ -126,21 +125,12 @@ class UNet(Checkpointed):
                 layers.append(nn.Dropout(0.5))
             levels = Skip(*layers)
         self.upscale = upscale
-        if adds_input and upscale == 1:
-            raise OptionsError("generator.adds_input (=true) goes with generator.upscale above 1.")
-        if upscale == 1:
+        channels_of = in_channels, width, out_channels
+        self.enlarging = enlarging(upscale, *channels_of, norm, upsample, adds_input=adds_input)
+        if self.enlarging is None:
             head = [up(2 * width, out_channels, bias=True), nn.Tanh()]
         else:
             head = [up(2 * width, width), normalisation(norm, width), nn.ReLU(inplace=True)]
-            self.enlarging = Enlarging(
-                upscale,
-                in_channels,
-                width,
-                out_channels,
-                norm=norm,
-                upsample=upsample,
-                adds_input=adds_input,
-            )
         outermost = nn.Sequential(down(in_channels, width), levels, nn.ReLU(inplace=True), *head)
         # The name comes twice because the published outermost level is a module of its own.
         self.model = nn.ModuleDict({"model": outermost})
@@ -163,4 +153,4 @@ class UNet(Checkpointed):
         outermost = self.model["model"]
         assert isinstance(outermost, nn.Sequential)
         made = self.run(outermost, images)
-        return made if self.upscale == 1 else self.enlarging(made, images)
+        return made if self.enlarging is None else self.enlarging(made, images)

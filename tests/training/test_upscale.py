@@ -193,20 +193,30 @@ def test_augmentation_on_the_device_moves_to_the_same_place() -> None:
     assert (moved.source - small).abs().mean() > 0.05
 
 
-def test_a_game_of_two_sizes_is_played_and_goes_on_bit_for_bit(pairs: Path) -> None:
-    options = shrunk(RECIPE, f'data.root="{pairs}"', "data.crop_size=16")
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [
+        (RECIPE, ()),
+        ("pix2pixhd-quick", ("generator.network=resnet", "generator.upscale=2")),
+    ],
+)
+def test_a_game_of_two_sizes_is_played_and_goes_on_bit_for_bit(
+    recipe: str, settings: tuple[str, ...], pairs: Path
+) -> None:
+    options = shrunk(recipe, f'data.root="{pairs}"', "data.crop_size=16", *settings)
     trainer = build_trainer(options)
     batches = [random_batch(options, trainer.model, seed) for seed in range(4)]
     source, target = batches[0]
     assert [2 * side for side in source.shape[2:]] == list(target.shape[2:])
     seen: list[Tensor] = []
-    trainer.model.discriminator.register_forward_pre_hook(  # type: ignore[union-attr]
-        lambda module, given: seen.append(given[0])
-    )
+    for layer in trainer.model.get_submodule("discriminator").modules():
+        if isinstance(layer, nn.Conv2d) and layer.in_channels == 6:
+            layer.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     for batch in batches:
         trainer.step(batch)
     wanted = (source.float() / 127.5 - 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    assert torch.allclose(seen[0][:, :3], wanted)
+    of_full_size = next(images for images in seen if images.shape[3] == wanted.shape[3])
+    assert torch.allclose(of_full_size[:, :3], wanted)
     first, second = build_trainer(options), build_trainer(options)
     for batch in batches[:2]:
         first.step(batch)
