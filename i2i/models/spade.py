@@ -16,8 +16,8 @@ from i2i.core.registry import register_model
 from i2i.errors import OptionsError
 from i2i.losses.multiscale import layer_matching
 from i2i.losses.variational import kl_divergence
-from i2i.models._multiscale import Layers, Perceptual, beside, paid, readings, score
-from i2i.models._paired import PairedModel
+from i2i.models._multiscale import Layers, Perceptual, paid, readings, score
+from i2i.models._paired import PairedModel, beside
 from i2i.networks.spade import draw_style
 
 PERCEPTUAL = "what `perceptual` compares: vgg19, efficientnet-lite0, or of a plug-in"
