@@ -96,8 +96,8 @@ def routes(service: Service) -> APIRouter:
         },
     )
     async def translate(request: Request) -> Response:
-        fields, is_json = await _fields(request)
-        wanted = _translation(service, fields)
+        fields, is_json = await fields_of(request)
+        wanted = translation_of(service, fields)
         result = await service.translate(wanted, gone(request))
         form = require_format(wanted.form)
         if is_json:
@@ -218,7 +218,7 @@ def explain_errors(app: FastAPI, *, candid: bool = False) -> None:
         return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
 
-async def _fields(request: Request) -> tuple[dict[str, Any], bool]:
+async def fields_of(request: Request) -> tuple[dict[str, Any], bool]:
     """The fields of a request, files as bytes; and whether it was JSON.
 
     Raises:
@@ -264,7 +264,7 @@ async def _fields(request: Request) -> tuple[dict[str, Any], bool]:
     return fields, False
 
 
-def _translation(service: Service, fields: Mapping[str, Any]) -> TranslateRequest:
+def translation_of(service: Service, fields: Mapping[str, Any]) -> TranslateRequest:
     """What a request asks for.
 
     Raises:

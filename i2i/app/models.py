@@ -76,6 +76,10 @@ class Translation:
     reference_shape: tuple[int, ...] = ()
 
     def __call__(self, translator: Translator, images: Sequence[AnyPixels]) -> list[AnyPixels]:
+        return to_pixels(self.translate(translator, to_tensor(list(images))))
+
+    def translate(self, translator: Translator, images: Tensor) -> Tensor:
+        """Translate images that are a tensor already."""
         styler = translator.conditioner
         if isinstance(styler, Styler):
             if self.reference is not None:
@@ -86,7 +90,7 @@ class Translation:
         elif self.seed is not None or self.reference is not None:
             raise OptionsError("a seed or a reference chooses a style, and this model has none.")
         asked: Asked = dict(self.domain) if isinstance(self.domain, tuple) else self.domain
-        return to_pixels(translator(to_tensor(list(images)), domain=asked))
+        return translator(images, domain=asked)
 
 
 @dataclass(frozen=True)

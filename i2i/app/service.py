@@ -15,10 +15,12 @@ from i2i.app.batching import ExpiredError
 from i2i.app.limits import Admission, Limits
 from i2i.app.models import Alone, Loaded, Models, Sampling, Translation, Wanted
 from i2i.app.refusals import TooLargeError
+from i2i.data.images.file import AnyPixels
 from i2i.data.images.frames import Frames
 from i2i.data.images.read import read_image
 from i2i.errors import I2iError, OptionsError
 from i2i.inference.sampler import Sampler
+from i2i.inference.translator import Translator
 from i2i.system.cpu import cores
 from i2i.system.memory import OUT_OF_MEMORY, is_out_of_memory
 
@@ -147,7 +149,9 @@ class Service:
             read = partial(self._read, stack, request, form, translator.input_channels)
             with model.batcher.coming():
                 found, path = await self._in_thread(read)
-                keys = [self._key(request, image.pixels, translator) for image in found.images]
+                keys = [
+                    self.translation(request, translator, image.pixels) for image in found.images
+                ]
                 futures = [
                     model.batcher.submit(
                         key, image.pixels, weight=image.pixels.size, deadline=deadline
@@ -238,15 +242,19 @@ class Service:
         stack.enter_context(self.admission.image(pixels))
         return images.read(path, channels, form, request.size), path
 
-    def _key(self, request: TranslateRequest, pixels: Any, translator: Any) -> Translation:
+    def translation(
+        self, request: TranslateRequest, translator: Translator, pixels: AnyPixels | None = None
+    ) -> Translation:
+        """How a request wants images translated: those that are like some pixels, (H, W, C)."""
+        shape, dtype = ((), "") if pixels is None else (pixels.shape, str(pixels.dtype))
         asked = request.attributes or request.domain
-        key = Translation(pixels.shape, str(pixels.dtype), asked, request.seed)
+        key = Translation(shape, dtype, asked, request.seed)
         if request.reference is None:
             return key
         with images.stored(request.reference) as path, ExitStack() as stack:
             stack.enter_context(self.admission.image(images.count_pixels(path)))
             reference = read_image(path, translator.input_channels)
-        return Translation(key.shape, key.dtype, asked, None, reference.tobytes(), reference.shape)
+        return Translation(shape, dtype, asked, None, reference.tobytes(), reference.shape)
 
     async def _use(self, stack: ExitStack, wanted: Wanted) -> Loaded:
         use = self.models.use(wanted)

@@ -5,6 +5,7 @@ They belong to nobody: a training goes on when the application ends, and is foun
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,11 +23,12 @@ from filelock import FileLock, Timeout
 
 from i2i.app.refusals import BusyError, NotFoundError
 from i2i.app.shelf import Shelf, is_trained
-from i2i.config import Options
+from i2i.config import Options, read_options
 from i2i.config.recipes import flat, list_models, load_options, parse_setting
 from i2i.config.reference import Option, all_options
-from i2i.errors import OptionsError, RunError
+from i2i.errors import OptionsError, RunError, did_you_mean
 from i2i.runs.lock import LOCK, read_owner
+from i2i.training.pretrained import recipe_of
 
 PATIENCE = 300.0
 """Seconds that an estimate may take."""
@@ -37,7 +39,10 @@ TAIL = 40
 MOST = 4
 """Processes of one application at the same time."""
 
-_SETTLED = ("plugins", "data.root", "data.more", "data.table", "model", "summary", "base")
+_SETTLED = (
+    *("plugins", "model", "summary", "base", "data.root", "data.more", "data.table"),
+    *("data.split_table", "data.A.instances", "data.B.instances", "train.init_from"),
+)
 """Options that a form does not change: what runs code, names files, or decides what it is."""
 
 
@@ -103,11 +108,18 @@ class Trainings:
     Arguments:
         shelf: the runs.
         places: where data may be read.
+        weights: where the weights are that a training can begin with, by their names.
     """
 
-    def __init__(self, shelf: Shelf, places: Places) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        places: Places,
+        weights: Callable[[], Mapping[str, Path]] = dict,
+    ) -> None:
         self._shelf = shelf
         self._places = places
+        self._weights = weights
         self._lock = threading.Lock()
         self._all: dict[int, Training] = {}
         self._count = 0
@@ -189,15 +201,62 @@ class Trainings:
             )
         os.kill(pid, signal.SIGTERM)
 
+    def remove(self, name: str) -> None:
+        """Delete a run, with all that it has learnt.
+
+        Raises:
+            NotFoundError: there is no such run.
+            RunError: it is being trained, or cannot be deleted.
+        """
+        folder = self._shelf.folder(name)
+        if is_trained(folder) or _is_locked(folder):
+            raise RunError(f"{name!r} is being trained: stop it first.")
+        try:
+            if folder.is_symlink():
+                folder.unlink()
+            else:
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise RunError(f"{name!r} cannot be deleted: {error.strerror}.") from error
+
+    def form(self, begin: str, name: str) -> list[dict[str, Any]]:
+        """The options for a form: path, value, type and meaning, in the order of a recipe.
+
+        Arguments:
+            begin: "recipe", or "weights" for the recipe of weights to begin with.
+            name: of a recipe that comes with i2i, or of weights.
+
+        Raises:
+            NotFoundError: there is no such recipe, or there are no such weights.
+            I2iError: the weights cannot be read.
+        """
+        if begin == "weights":
+            return form_of(read_options(recipe_of(str(self._place(name)))))
+        if name not in list_models():
+            raise NotFoundError(f"there is no recipe {name!r}.{did_you_mean(name, list_models())}")
+        return form_of(load_options(name))
+
+    def _place(self, name: str) -> Path:
+        known = self._weights()
+        if name not in known:
+            raise NotFoundError(f"there are no weights {name!r}.{did_you_mean(name, known)}")
+        return known[name]
+
     def _arguments(self, form: Mapping[str, Any]) -> list[str]:
-        recipe = str(form.get("recipe") or "")
-        if recipe not in list_models():
+        weights, recipe = str(form.get("weights") or ""), str(form.get("recipe") or "")
+        if weights:
+            begin, name = "weights", weights
+            first = [f"--init-from={self._place(weights)}"]
+        elif recipe in list_models():
+            begin, name = "recipe", recipe
+            first = [f"--recipe={recipe}"]
+        else:
             raise OptionsError(
                 f"recipe (={recipe[:100]!r}) must be one of those that come with i2i."
             )
         root = str(form.get("dataroot") or "")
         where = "demo" if root == "demo" else str(self._places.folder(root))
-        arguments = ["--recipe", recipe, f"--dataroot={where}"]
+        arguments = [*first, f"--dataroot={where}"]
         for flag in ("steps", "size", "batch_size"):
             if (value := form.get(flag)) not in (None, ""):
                 if not str(value).isdecimal():
@@ -206,7 +265,7 @@ class Trainings:
         settings = form.get("settings") or {}
         if not isinstance(settings, Mapping):
             raise OptionsError("settings must be an object of options and values.")
-        offered = {each["path"] for each in form_of(recipe)}
+        offered = {each["path"] for each in self.form(begin, name)} if settings else set()
         for key, value in settings.items():
             if key not in offered:
                 raise OptionsError(f"{key} cannot be set here: use `i2i train`.")
@@ -287,15 +346,8 @@ def _reference() -> dict[str, list[Option]]:
     return found
 
 
-def form_of(recipe: str) -> list[dict[str, Any]]:
-    """The options of a recipe for a form: path, value, type and meaning, in the order of a recipe.
-
-    Raises:
-        NotFoundError: there is no such recipe.
-    """
-    if recipe not in list_models():
-        raise NotFoundError(f"there is no recipe {recipe!r}.")
-    options = load_options(recipe)
+def form_of(options: Options) -> list[dict[str, Any]]:
+    """Options for a form: path, value, type and meaning, in the order of a recipe."""
     users = _users(options)
     fields = []
     for path, value in flat(options.to_dict()).items():

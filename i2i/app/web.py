@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import (
@@ -28,14 +28,15 @@ from i2i.app.guard import COOKIE, Guard, UnauthorizedError
 from i2i.app.models import Wanted
 from i2i.app.service import Service, base64_of
 from i2i.app.shelf import Shelf
-from i2i.app.trainings import Places, Trainings, form_of
+from i2i.app.trainings import Places, Trainings
+from i2i.app.videos import VideoTranslations
 from i2i.config.recipes import list_models
 from i2i.errors import I2iError, OptionsError
 from i2i.inference.sampler import Sampler
 
 STATIC = (
     *("base.css", "app.css", "curves.css", "app.js", "parts.js", "curves.js", "zip.js"),
-    *("runs.js", "train.js", "translate.js", "viewer.js", "sample.js", "data.js"),
+    *("runs.js", "train.js", "translate.js", "videos.js", "viewer.js", "sample.js", "data.js"),
 )
 """The files of the page."""
 
@@ -76,13 +77,16 @@ def build(
         token: that must be told, or None.
         closing: says when the server is about to stop.
     """
-    examinations, trainings = Examinations(), Trainings(shelf, places)
+    examinations = Examinations()
+    videos = VideoTranslations(service, lambda: closing.now)
+    trainings = Trainings(shelf, places, service.models.names)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         yield
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, examinations.close)
+        await loop.run_in_executor(None, videos.close)
         trainings.close()
         await loop.run_in_executor(None, service.close)
 
@@ -92,7 +96,7 @@ def build(
     app.include_router(api.routes(service))
     app.include_router(_pages(token), include_in_schema=False)
     app.include_router(_runs(shelf, trainings, closing), include_in_schema=False)
-    app.include_router(_tries(service), include_in_schema=False)
+    app.include_router(_tries(service, videos), include_in_schema=False)
     app.include_router(_data(places, examinations), include_in_schema=False)
     api.explain_errors(app, candid=True)
     return api.guarded(
@@ -171,6 +175,11 @@ def _runs(shelf: Shelf, trainings: Trainings, closing: Closing) -> APIRouter:
         trainings.stop(name)
         return {}
 
+    @router.delete("/runs/{name}")
+    def remove(name: str) -> Any:
+        trainings.remove(name)
+        return {}
+
     @router.post("/runs/{name}/resume")
     def resume(name: str, body: dict[str, Any]) -> Any:
         steps = body.get("steps")
@@ -182,9 +191,9 @@ def _runs(shelf: Shelf, trainings: Trainings, closing: Closing) -> APIRouter:
     def recipes() -> Any:
         return [{"name": name, "about": about} for name, about in list_models().items()]
 
-    @router.get("/recipes/{name}")
-    def recipe(name: str) -> Any:
-        return form_of(name)
+    @router.get("/forms/{begin}/{name}")
+    def form(begin: Literal["recipe", "weights"], name: str) -> Any:
+        return trainings.form(begin, name)
 
     @router.post("/train/estimate")
     def estimate(body: dict[str, Any]) -> Any:
@@ -240,12 +249,18 @@ async def _changes(
         silent += LOOK
 
 
-def _tries(service: Service) -> APIRouter:
-    """What is made from noise beyond images of seeds."""
+def _tries(service: Service, videos: VideoTranslations) -> APIRouter:
+    """What is tried beyond images and seeds: videos, and ways through noise and styles."""
     router = APIRouter(prefix="/api")
 
     def wanted(body: dict[str, Any]) -> Wanted:
         return service.wanted(body.get("model"), body.get("checkpoint"))
+
+    @router.post("/video")
+    async def video(request: Request) -> Response:
+        fields, _ = await api.fields_of(request)
+        answer = videos.translate(api.translation_of(service, fields))
+        return StreamingResponse(answer, media_type="application/octet-stream")
 
     @router.post("/interpolate")
     async def interpolate(request: Request, body: dict[str, Any]) -> Any:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from i2i.cli.shared import show_in_browser
+
 
 @click.command(
     epilog="""\b
@@ -90,6 +92,6 @@ def command(
     def greet() -> None:
         click.echo(f"{url}\nCtrl-C stops it; trainings go on.")
         if open_:
-            click.launch(url)
+            show_in_browser(url)
 
     server(app, limits=limits, on_start=greet, on_stop=closing).run(sockets=[at])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i.cli.shared import choosing_best
+from i2i.cli.shared import choosing_best, show_in_browser
 
 if TYPE_CHECKING:
     from i2i.report.record import Record
@@ -157,7 +157,7 @@ def command(
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, text)
     if open_ and page is not None:
-        click.launch(str(page))
+        show_in_browser(str(page))
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from i2i.cli.shared import show_in_browser
+
 
 @click.command(
     epilog="""\b
@@ -74,4 +76,4 @@ def command(
         frames = f"{write_animation(run, path, row=row or 1, photo=photo, device=device)} frames, "
     click.echo(f"{path} ({frames}{path.stat().st_size / 1e6:.1f} MB)")
     if open_:
-        click.launch(str(path))
+        show_in_browser(str(path))

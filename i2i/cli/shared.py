@@ -1,5 +1,7 @@
 """Options that several commands have in common."""
 
+import os
+import sys
 from collections.abc import Callable
 from functools import reduce, wraps
 from pathlib import Path
@@ -99,6 +101,14 @@ _OF_A_BUNDLE = (
         help="safetensors: the newest image grid of the run; it shows validation images.",
     ),
 )
+
+
+def show_in_browser(place: str) -> None:
+    """Open a page or a file, where there is a screen to show it."""
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
+    if sys.platform.startswith("linux") and not any(map(os.environ.get, screens)):
+        return  # what would be asked instead complains of every browser that there is not
+    click.launch(place)
 
 
 PLUGINS = "i2i.core.plugins"

@@ -2,94 +2,19 @@
 
 import io
 import json
-import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from app_server import running
 from PIL import Image
-from run_folder import make_run
-from test_serve import noise
 
-from i2i.app import web
-from i2i.app.limits import Limits
-from i2i.app.models import Models
-from i2i.app.service import Service
-from i2i.app.shelf import Shelf
-from i2i.app.trainings import Places
 from i2i.inference.folder import translate_folder
 from i2i.inference.load import load_translator
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on the path")
-
-OLD = Path(__file__).parent.parent / "version_0_1"
 WAIT = 20_000
 """Milliseconds, on a machine that is busy."""
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("app")
-    for name, run in (("tiny", "pix2pix"), ("noise", "dcgan"), ("faces", "stargan")):
-        shutil.copytree(OLD / run, folder / "runs" / name)
-    make_run(folder / "runs" / "live")
-    make_run(folder / "runs" / "other", steps=800)
-    (folder / "images").mkdir()
-    Image.fromarray(noise(24, 7)).save(folder / "images" / "photo.png")
-    Image.fromarray(noise(20, 8)).save(folder / "images" / "second.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def url(root: Path) -> Iterator[str]:
-    limits = Limits(seconds=60)
-    service = Service(Models({}, runs_dir=root / "runs", device="cpu"), limits)
-    closing = web.Closing()
-    app = web.build(service, Shelf(root / "runs"), Places([root]), token=None, closing=closing)
-    with running(app, limits, closing) as at:
-        yield at
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with (
-        sync_api.sync_playwright() as playwright,
-        playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        ) as chromium,
-    ):
-        yield chromium
-
-
-@pytest.fixture
-def page(browser: Any, url: str) -> Iterator[Any]:
-    """A tab; whatever the console complains of, or asks of another host, fails the test."""
-    wrong: list[str] = []
-    with browser.new_context(viewport={"width": 1000, "height": 800}) as context:
-        tab = context.new_page()
-        tab.set_default_timeout(WAIT)
-        tab.on(
-            "console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None
-        )
-        tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.on(
-            "request",
-            lambda asked: (
-                None if asked.url.startswith((url, "blob:", "data:")) else wrong.append(asked.url)
-            ),
-        )
-        yield tab
-        assert wrong == []
-
 
 PAGES = {
     "runs": "li.run",

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from i2i.app.models import Models
 from i2i.app.refusals import NotFoundError
 from i2i.app.service import Service
 from i2i.app.shelf import Shelf, is_trained
-from i2i.app.trainings import Places, Trainings, form_of
+from i2i.app.trainings import Places, Trainings
 from i2i.config.recipes import load_options
 from i2i.errors import OptionsError, RunError
 from i2i.runs.lock import OWNER, RunLock
 
 LIMITS = Limits(seconds=20)
+OLD = Path(__file__).parent.parent / "version_0_1"
 SMALL = {"train.save_every_steps": 2, "train.log_every_steps": 1, "data.workers": 0}
 SMALL |= {"generator.width": 2, "discriminator.width": 2, "train.validate_every_steps": 1000}
 
@@ -134,16 +136,64 @@ def test_changes_are_told_as_they_happen(site: str, tmp_path: Path) -> None:
         assert [450, 0.5] in next(c["points"] for c in curves if c["name"] == "generator/l1")
 
 
-def test_a_form_has_the_options_of_its_recipe() -> None:
-    fields = {each["path"]: each for each in form_of("pix2pix-quick")}
+def nothing(folder: Path) -> Trainings:
+    """Trainings where there is neither run nor data."""
+    return Trainings(Shelf(folder / "runs"), Places([folder]))
+
+
+def test_a_form_has_the_options_of_its_recipe(tmp_path: Path) -> None:
+    fields = {each["path"]: each for each in nothing(tmp_path).form("recipe", "pix2pix-quick")}
     options = load_options("pix2pix-quick")
     assert fields["train.steps"]["value"] == options.train.steps
     assert fields["objective.l1"]["value"] == 100
     assert "> " in fields["train.batch_size"]["type"] or ">=" in fields["train.batch_size"]["type"]
     assert all(each["meaning"] for each in fields.values() if "." in each["path"])
-    assert not {"plugins", "data.root"} & fields.keys()
+    # Nothing that names a file of the server, or that runs code.
+    assert not {"plugins", "data.root", "data.split_table", "train.init_from"} & fields.keys()
     with pytest.raises(NotFoundError):
-        form_of("../pix2pix")
+        nothing(tmp_path).form("recipe", "../pix2pix")
+
+
+def test_a_training_begins_with_weights_by_their_name(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = OLD / "pix2pix"
+    trainings = Trainings(Shelf(tmp_path / "runs"), Places([data.parent]), lambda: {"old one": run})
+    fields = {each["path"]: each["value"] for each in trainings.form("weights", "old one")}
+    assert (
+        fields["generator.width"]
+        == tomllib.loads((run / "options.toml").read_text(encoding="utf-8"))["generator"]["width"]
+    )
+    monkeypatch.setattr(
+        module, "_TRAIN", (sys.executable, "-c", "import sys; print(*sys.argv[1:3])")
+    )
+    form = {"dataroot": "pairs", "name": "run", "settings": {"train.batch_size": 2}}
+    assert trainings.wait(trainings.start({**form, "weights": "old one"}), 60) == 0
+    assert trainings.to_list()[0]["output"] == [f"--init-from={run} --dataroot={data}"]
+    with pytest.raises(NotFoundError, match="no weights '/etc'"):
+        trainings.start({**form, "weights": "/etc"})
+    trainings.close()
+
+
+def test_a_run_is_deleted_unless_it_is_trained(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs" / "run")
+    kept = make_run(tmp_path / "kept")
+    (tmp_path / "runs" / "link").symlink_to(kept)
+    lock = RunLock(run)
+    lock.acquire()
+    try:
+        with pytest.raises(RunError, match="being trained"):
+            nothing(tmp_path).remove("run")
+        assert (run / "options.toml").exists()
+    finally:
+        lock.release()
+    nothing(tmp_path).remove("run")
+    assert not run.exists()
+    nothing(tmp_path).remove("link")  # the name goes, not what it stands for
+    assert (kept / "options.toml").exists()
+    for name in ("run", "../kept", "."):
+        with pytest.raises(NotFoundError):
+            nothing(tmp_path).remove(name)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +210,8 @@ def test_a_form_has_the_options_of_its_recipe() -> None:
         ({"steps": "-1"}, "steps"),
         ({"settings": {"plugins": '["x.py"]'}}, "plugins"),
         ({"settings": {"data.root_b": "/etc"}}, "data.root_b"),
+        ({"settings": {"data.split_table": "/etc/passwd"}}, "data.split_table"),
+        ({"settings": {"train.init_from": "/etc"}}, "train.init_from"),
         ({"settings": {"dataroot": "/etc"}}, "dataroot"),
         ({"settings": {"--plugin": "x.py"}}, "--plugin"),
     ],

@@ -1,6 +1,7 @@
 """`i2i report`, of a run that was really trained."""
 
 import re
+import sys
 from pathlib import Path
 
 import click
@@ -38,8 +39,14 @@ def test_report_of_a_trained_and_resumed_run(
 
     opened: list[str] = []
     monkeypatch.setattr(click, "launch", opened.append)
+    monkeypatch.setenv("DISPLAY", ":0")
     i2i("report", run, "--output", tmp_path / "b.html", "--open")
     assert opened == [str(tmp_path / "b.html")]
+    monkeypatch.setattr(sys, "platform", "linux")
+    for variable in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    i2i("report", run, "--output", tmp_path / "b.html", "--open")
+    assert len(opened) == 1  # there is nothing to show it on
     assert (tmp_path / "b.html").read_text(encoding="utf-8") == html
 
 

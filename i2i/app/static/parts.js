@@ -15,14 +15,15 @@ export function el(tag, properties = {}, ...children) {
 
 let hide = 0;
 
-// Shows a line for some seconds, and lets it be read out.
+// Shows a line for some seconds, above everything else, and lets it be read out.
 export function say(text, isBad = false) {
   const line = document.getElementById("said");
   clearTimeout(hide);
-  line.textContent = text;
   line.classList.toggle("bad", isBad);
-  line.hidden = !text;
-  hide = setTimeout(() => { line.hidden = true; }, isBad ? 15000 : 5000);
+  line.hidePopover(); // shown again, it lies above a dialog that was opened meanwhile
+  if (text) line.showPopover();
+  line.textContent = text;
+  hide = setTimeout(() => line.hidePopover(), isBad ? 15000 : 5000);
 }
 
 export class Refused extends Error {

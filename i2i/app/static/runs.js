@@ -188,6 +188,7 @@ function showHead() {
         ? el("button", { onclick: act("stop", "It finishes the step, saves and stops.") }, "Stop")
         : el("button", { onclick: act("resume", "It goes on."), disabled: !run.has_checkpoint || run.state === "done" }, "Resume"),
       run.state !== "training" && el("button", { onclick: () => extend(name, run), disabled: !run.has_checkpoint }, "Extend…"),
+      run.state !== "training" && el("button", { onclick: () => remove(name) }, "Delete…"),
       el("a", { class: "button", href: `/api/runs/${encodeURIComponent(name)}/report`, target: "_blank", rel: "noopener" }, "Report"),
       el("a", { class: "button", href: `#${told.options["latent.size"] ? "sample" : "translate"}/${encodeURIComponent(name)}` }, "Try it")),
     el("dl", { class: "tiles" }, tiles.map(([term, value, unit]) =>
@@ -211,6 +212,22 @@ function extend(name, run) {
     el("label", { class: "field" }, el("span", {}, "Steps altogether"), steps),
     el("p", { class: "row" }, el("button", { class: "main" }, "Go on"),
       el("button", { type: "button", onclick: () => dialog.close() }, "Cancel"))));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function remove(name) {
+  const dialog = el("dialog", { ariaLabel: `Delete ${name}` },
+    el("form", { method: "dialog", onsubmit: () => trying(async () => {
+      await ask(`/api/runs/${encodeURIComponent(name)}`, { method: "DELETE" });
+      say(`${name} is deleted.`);
+      choose(chosen.filter((each) => each !== name));
+    }) },
+    el("h2", {}, `Delete ${name}?`),
+    el("p", {}, "Its checkpoints, curves and images are gone for good."),
+    el("p", { class: "row" }, el("button", {}, "Delete"),
+      el("button", { type: "button", class: "main", autofocus: true, onclick: () => dialog.close() }, "Keep it"))));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

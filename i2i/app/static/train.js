@@ -5,9 +5,18 @@ import { el, field, get, post, say, trying } from "/static/parts.js";
 const text = (value) => typeof value === "string" ? value : JSON.stringify(value);
 
 export async function newTraining() {
-  const recipes = await trying(() => get("/api/recipes"));
-  if (!recipes) return;
-  const recipe = el("select", {}, recipes.map((each) => el("option", { value: each.name, selected: each.name === "pix2pix-quick" }, `${each.name}: ${each.about}`)));
+  const told = await trying(() => Promise.all([get("/api/recipes"), get("/v1/models")]));
+  if (!told) return;
+  const [recipes, { models }] = told;
+  const begin = el("select", {},
+    el("optgroup", { label: "From nothing, by a recipe" },
+      recipes.map((each) => el("option", { value: `recipe/${each.name}`, selected: each.name === "pix2pix-quick" }, `${each.name}: ${each.about}`))),
+    el("optgroup", { label: "From weights that are there" },
+      models.filter((each) => !each.error).map((each) => el("option", { value: `weights/${each.name}` }, `${each.name}: ${each.summary || each.model}`))));
+  const chosen = () => {
+    const at = begin.value.indexOf("/");
+    return [begin.value.slice(0, at), begin.value.slice(at + 1)];
+  };
   const root = el("input", { value: "demo", required: true, autocomplete: "off" });
   const name = el("input", { required: true, pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]*", autocomplete: "off" });
   const steps = el("input", { type: "number", min: 1 });
@@ -17,9 +26,10 @@ export async function newTraining() {
   const all = el("table");
   const changed = new Map();
   const output = el("pre", { class: "output", hidden: true, tabIndex: 0, ariaLabel: "estimate" });
-  let options = [];
+  let options = [], isNamed = false;
 
-  const suggest = () => { name.value = `${recipe.value}-${new Date().toISOString().slice(5, 16).replace(/[-:]/g, "")}`; };
+  name.addEventListener("input", () => { isNamed = name.value !== ""; });
+  const suggest = () => { if (!isNamed) name.value = `${chosen()[1].replace(/[^\w.-]+/g, "-")}-${new Date().toISOString().slice(5, 16).replace(/[-:]/g, "")}`; };
   const showOptions = () => {
     all.replaceChildren(...options.filter((each) => `${each.path} ${each.meaning}`.includes(filter.value)).map((each) => {
       const input = control(each, changed);
@@ -28,7 +38,7 @@ export async function newTraining() {
     }));
   };
   const choose = () => trying(async () => {
-    options = await get(`/api/recipes/${encodeURIComponent(recipe.value)}`);
+    options = await get(`/api/forms/${chosen().map(encodeURIComponent).join("/")}`);
     changed.clear();
     suggest();
     for (const [input, path] of [[steps, "train.steps"], [size, "data.crop_size"], [batch, "train.batch_size"]]) {
@@ -38,7 +48,7 @@ export async function newTraining() {
     showOptions();
   });
   const form = () => ({
-    recipe: recipe.value, dataroot: root.value, name: name.value, steps: steps.value, size: size.value,
+    [chosen()[0]]: chosen()[1], dataroot: root.value, name: name.value, steps: steps.value, size: size.value,
     batch_size: batch.value, settings: Object.fromEntries(changed),
   });
   const estimate = el("button", { type: "button", onclick: () => trying(async () => {
@@ -64,7 +74,7 @@ export async function newTraining() {
       });
     } },
     el("h2", {}, "New training"),
-    field("Recipe", recipe),
+    field("Begin", begin),
     el("div", { class: "row" },
       el("div", { class: "grow" }, field("Data set", root, "demo, or a folder (see the page Data)")),
       el("div", { class: "grow" }, field("Name of the run", name))),
@@ -73,7 +83,7 @@ export async function newTraining() {
     el("p", { class: "row" }, el("button", { class: "main" }, "Start"), estimate,
       el("button", { type: "button", onclick: () => dialog.close() }, "Cancel")),
     output));
-  recipe.addEventListener("change", choose);
+  begin.addEventListener("change", choose);
   filter.addEventListener("input", showOptions);
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

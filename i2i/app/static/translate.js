@@ -1,6 +1,7 @@
-// Translate: images from anywhere, one card each, a view for each checkpoint and domain that is chosen.
+// Translate: images and videos from anywhere, one card each, a view for each checkpoint and domain that is chosen.
 
 import { ask, download, el, field, get, say, trying } from "/static/parts.js";
+import { endingOf, translateVideo, VIDEO, videoPair } from "/static/videos.js";
 import { Group, Viewer } from "/static/viewer.js";
 import { unzip, zip } from "/static/zip.js";
 
@@ -100,20 +101,20 @@ function showModel() {
 // ---------------------------------------------------------------- images from anywhere
 
 function dropField(page, clear) {
-  const files = el("input", { type: "file", multiple: true, accept: "image/*,.zip,.tif,.tiff,.jp2", class: "hidden", onchange: take });
+  const files = el("input", { type: "file", multiple: true, accept: "image/*,video/*,.mkv,.zip,.tif,.tiff,.jp2", class: "hidden", onchange: take });
   const folder = el("input", { type: "file", webkitdirectory: true, class: "hidden", onchange: take });
   function take(event) {
     add([...event.target.files], clear);
     event.target.value = "";
   }
-  files.setAttribute("aria-label", "images or a ZIP file");
+  files.setAttribute("aria-label", "images, videos or a ZIP file");
   folder.setAttribute("aria-label", "a folder");
   const camera = el("button", { type: "button", onclick: () => openCamera(clear) }, "Camera");
   camera.hidden = !(navigator.mediaDevices && navigator.mediaDevices.getUserMedia);
   const box = el("div", { class: "drop" },
-    el("p", {}, "Drop images, folders or a ZIP file here, or paste an image."),
+    el("p", {}, "Drop images, videos, folders or a ZIP file here, or paste an image."),
     el("div", { class: "row" },
-      el("button", { type: "button", class: "main", onclick: () => files.click() }, "Choose images…"),
+      el("button", { type: "button", class: "main", onclick: () => files.click() }, "Choose files…"),
       el("button", { type: "button", onclick: () => folder.click() }, "Choose a folder…"), camera),
     files, folder);
   files.tabIndex = -1;
@@ -182,22 +183,35 @@ async function add(files, clear) {
     else found.push(file);
   }
   const name = (file) => file.webkitRelativePath || file.name;
-  const images = found.filter((file) => file.type.startsWith("image/") || IMAGE.test(file.name));
-  if (images.length < found.length) say(`${found.length - images.length} files are no images and are left out.`);
-  for (const file of images) {
-    const item = { file, name: name(file), url: URL.createObjectURL(file), views: new Map(), group: new Group() };
+  const taken = found.filter((file) => file.type.startsWith("image/") || IMAGE.test(file.name) || VIDEO.test(file.name));
+  const others = found.length - taken.length;
+  if (others) say(`${others} ${others === 1 ? "file is" : "files are"} neither image nor video and left out.`);
+  for (const file of taken) {
+    const isVideo = VIDEO.test(file.name);
+    const item = { file, isVideo, name: name(file), url: URL.createObjectURL(file), views: new Map(), group: new Group() };
     item.box = el("div", { class: "views" });
     item.card = el("article", { class: "card" },
       el("div", { class: "row middle spread" }, el("h3", {}, item.name), el("div", { class: "row" },
-        el("button", { class: "small", ariaLabel: `zoom into ${item.name}`, onclick: () => item.group.zoom(1.5) }, "+"),
-        el("button", { class: "small", ariaLabel: `zoom out of ${item.name}`, onclick: () => item.group.zoom(1 / 1.5) }, "−"),
-        el("button", { class: "small", ariaLabel: `show ${item.name} as a whole`, onclick: () => item.group.zoom(0) }, "whole"))),
+        !isVideo && [
+          el("button", { class: "small", ariaLabel: `zoom into ${item.name}`, onclick: () => item.group.zoom(1.5) }, "+"),
+          el("button", { class: "small", ariaLabel: `zoom out of ${item.name}`, onclick: () => item.group.zoom(1 / 1.5) }, "−"),
+          el("button", { class: "small", ariaLabel: `show ${item.name} as a whole`, onclick: () => item.group.zoom(0) }, "whole"),
+        ],
+        el("button", { class: "small", ariaLabel: `remove ${item.name}`, onclick: () => remove(item, clear) }, "×"))),
       item.box);
     items.push(item);
     results.append(item.card);
   }
   clear.hidden = !items.length;
   run();
+}
+
+function remove(item, clear) {
+  items = items.filter((each) => each !== item);
+  item.card.remove();
+  clear.hidden = !items.length;
+  all.hidden = !items.some((each) => each.views.size);
+  if (running) run(); // without it
 }
 
 // ---------------------------------------------------------------- the work
@@ -272,15 +286,19 @@ async function run() {
 async function translate(item, place, column, key, settings, signal, several) {
   const body = new FormData();
   body.append("image", item.file, "image");
-  for (const [name, value] of Object.entries({ ...settings, ...column })) {
+  const format = item.isVideo ? endingOf(item.name) : settings.format;
+  for (const [name, value] of Object.entries({ ...settings, ...column, format })) {
     if (value && !(name === "domain" && settings.attributes)) body.append(name, value);
   }
   place.firstChild.textContent = "translating …";
+  const note = (done, total) => {
+    const share = el("progress", { max: total || 1, value: done, ariaLabel: `progress of ${item.name}` });
+    place.replaceChildren(el("p", { class: "soft" }, total ? `${done} of ${total} frames` : "waiting …"), share);
+  };
   try {
-    const answer = await ask("/v1/translate", { method: "POST", body, signal });
-    const blob = await answer.blob();
-    const url = URL.createObjectURL(blob);
-    const view = { blob, url, format: settings.format };
+    const made = item.isVideo ? await translateVideo(body, signal, note)
+      : { blob: await (await ask("/v1/translate", { method: "POST", body, signal })).blob(), format: settings.format };
+    const view = { ...made, url: URL.createObjectURL(made.blob) };
     item.views.set(key, view);
     await show(item, place, column, view, several);
   } catch (error) {
@@ -289,22 +307,28 @@ async function translate(item, place, column, key, settings, signal, several) {
 }
 
 async function show(item, place, column, view, several) {
-  const size = await new Promise((done) => {
+  const checkpoint = Number(column.checkpoint) ? `step ${column.checkpoint}` : column.checkpoint;
+  const label = [several || checkpoint !== "last" ? checkpoint : "", column.domain].filter(Boolean).join(", ");
+  const name = `${item.name} ${label}`.trim();
+  const file = fileName(item.name, label, view.format);
+  const [told, element] = item.isVideo ? ["", videoPair(item.url, view.url, name)] : await imageView(item, view, name);
+  place.replaceChildren(
+    el("div", { class: "row middle spread" }, el("span", { class: "soft" }, label || told),
+      el("button", { class: "small", ariaLabel: `download ${file}`, onclick: () => download(view.blob, file.split("/").pop()) }, "Download")),
+    element);
+  view.file = file;
+  item.group.apply();
+}
+
+async function imageView(item, view, name) {
+  const [width, height] = await new Promise((done) => {
     const probe = new Image();
     probe.onload = () => done([probe.naturalWidth, probe.naturalHeight]);
     probe.onerror = () => done([1, 1]);
     probe.src = view.url;
   });
-  const checkpoint = Number(column.checkpoint) ? `step ${column.checkpoint}` : column.checkpoint;
-  const label = [several || checkpoint !== "last" ? checkpoint : "", column.domain].filter(Boolean).join(", ");
-  const viewer = new Viewer(item.group, { before: item.url, after: view.url, width: size[0], height: size[1], name: `${item.name} ${label}`.trim() });
-  const file = fileName(item.name, label, view.format);
-  place.replaceChildren(
-    el("div", { class: "row middle spread" }, el("span", { class: "soft" }, label || `${size[0]} × ${size[1]}`),
-      el("button", { class: "small", ariaLabel: `download ${file}`, onclick: () => download(view.blob, file.split("/").pop()) }, "Download")),
-    viewer.element);
-  view.file = file;
-  item.group.apply();
+  const viewer = new Viewer(item.group, { before: item.url, after: view.url, width, height, name });
+  return [`${width} × ${height}`, viewer.element];
 }
 
 function fileName(name, label, format) {

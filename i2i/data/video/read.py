@@ -18,6 +18,10 @@ HIGH_DEFINITION = 720
 ENDS_EARLY = 0.02
 """Share of the time that the head promises which may be missing at the end; half a second may."""
 
+_CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg"
+"""What FFmpeg may take a file for. A list of other files (concat, HLS), whatever its name, would be
+followed to whatever it names."""
+
 _BT709, _BT601 = 1, 5  # as FFmpeg numbers the matrices; 2: nothing is said, 0: RGB
 _TAGS = ("color_range", "color_primaries", "color_trc", "colorspace")
 _PIXELS = {(1, False): "gray", (3, False): "rgb24", (1, True): "gray16le", (3, True): "rgb48le"}
@@ -60,7 +64,12 @@ class VideoReader:
         self._av = library(path)
         self.rotation = 0
         with self._in_words():
-            self.container = self._av.open(str(path), "r", metadata_errors="replace")
+            self.container = self._av.open(
+                str(path),
+                "r",
+                options={"format_whitelist": _CONTAINERS},
+                metadata_errors="replace",
+            )
         try:
             self._open()
         except BaseException:

@@ -7,9 +7,10 @@ others; a bounded number of frames is in memory, however long the video is.
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from i2i.data.images import file as image_file
 from i2i.data.images.file import AnyPixels, LoadedImage
@@ -27,10 +28,19 @@ from i2i.inference.streams.stream import (
     grouped,
     two_threads,
 )
-from i2i.inference.translator import Translator, to_pixels, to_tensor
+from i2i.inference.translator import to_pixels, to_tensor
 
 BYTES_PER_BATCH = 3 * 2**22
 """Frames are stacked up to this size, 4 million RGB pixels of 8 bits."""
+
+
+class FrameTranslator(Protocol):
+    """What is asked of a translator of frames; a `Translator` is one."""
+
+    input_channels: int
+    output_channels: int
+
+    def __call__(self, images: Tensor, *, labels: Tensor | None = None) -> Tensor: ...
 
 
 class Videos(Stream):
@@ -45,7 +55,12 @@ class Videos(Stream):
         return tuple(dict.fromkeys([result_suffix(path), *CONTAINERS]))
 
     def translate(
-        self, translator: Translator, source: Path, target: Path, suffix: str, how: StreamOptions
+        self,
+        translator: FrameTranslator,
+        source: Path,
+        target: Path,
+        suffix: str,
+        how: StreamOptions,
     ) -> tuple[str, ...]:
         if translator.output_channels not in (1, 3):
             raise DataError(
@@ -107,7 +122,7 @@ def _prepared(
 
 
 def _translated(
-    translator: Translator, frames: list[VideoFrame], how: StreamOptions
+    translator: FrameTranslator, frames: list[VideoFrame], how: StreamOptions
 ) -> list[AnyPixels]:
     if not frames:
         return []
