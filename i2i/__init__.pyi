@@ -28,6 +28,9 @@ from i2i.errors import I2iError as I2iError
 from i2i.evaluation.evaluate import evaluate_folders as evaluate_folders
 from i2i.evaluation.evaluate import evaluate_run as evaluate_run
 from i2i.evaluation.figures import Evaluation as Evaluation
+from i2i.export.bundle import export_bundle as export_bundle
+from i2i.export.sources.hub import pull as pull
+from i2i.export.sources.hub import push as push
 from i2i.inference.folder import translate_folder as translate_folder
 from i2i.inference.load import build_sampler as build_sampler
 from i2i.inference.load import build_translator as build_translator

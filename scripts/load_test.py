@@ -206,6 +206,7 @@ def load(seconds: float, clients: int, seed: int = 0) -> dict[str, Any]:
             counted[what] += 1
 
     memory: list[float] = []
+    late = 0.0
     with serving([sys.executable, "-c", NEGATIVE]) as (url, pid):
         end = time.monotonic() + seconds
 
@@ -213,13 +214,18 @@ def load(seconds: float, clients: int, seed: int = 0) -> dict[str, Any]:
             chance = random.Random(seed * 1000 + number)
             what = {0: malformed, 1: rude}.get(number % 8, polite)
             while time.monotonic() < end:
-                what(url, chance, count)
+                try:
+                    what(url, chance, count)
+                except OSError as error:  # a time-out, too: nobody was there
+                    count(f"LEFT HANGING ({type(error).__name__})")
 
         threads = [threading.Thread(target=client, args=(n,)) for n in range(clients)]
         for thread in threads:
             thread.start()
         while time.monotonic() < end:
-            time.sleep(min(1.0, seconds / 20))
+            pause, then = min(1.0, seconds / 20), time.monotonic()
+            time.sleep(pause)
+            late = max(late, time.monotonic() - then - pause)
             memory.append(resident(pid))
         for thread in threads:
             thread.join()
@@ -235,6 +241,7 @@ def load(seconds: float, clients: int, seed: int = 0) -> dict[str, Any]:
         "lost_or_wrong": sum(n for what, n in counted.items() if what[:2].isupper()),
         "active_at_the_end": int(active[1]),
         "models_loaded": int(loads[1]),
+        "seconds_that_this_process_was_late_at_most": round(late, 1),
         "memory_first_quarter": round(median(memory[quarter // 2 : quarter + 1]), 1),
         "memory_last_quarter": round(median(memory[-quarter:]), 1),
         "memory_most": round(max(memory), 1),

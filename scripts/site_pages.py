@@ -34,6 +34,7 @@ GROUPS = {
         *("load_translator", "translate_folder", "Translator", "load_sampler", "Sampler"),
         "load_model",
     ],
+    "Share": ["export_bundle", "push", "pull"],
     "Evaluate": ["evaluate_run", "evaluate_folders", "Evaluation"],
     "Piece by piece": [
         *("build_model", "build_trainer", "Trainer", "build_translator", "build_sampler"),

@@ -44,6 +44,9 @@ COMMANDS = {
 TAKING_PLUGINS = COMMANDS.keys() - {"datasets", "import", "pull", "zoo", "completion"}
 """The commands that read recipes or checkpoints, which may need parts from outside."""
 
+ANSWERING = ("models", "options", "info", "runs", "zoo", "completion", "datasets list")
+"""The commands that do nothing but answer, so that they have no --quiet."""
+
 _CONSOLE = "i2i.core.console"
 """Where a click context keeps the console of the command."""
 
@@ -57,12 +60,13 @@ class TypedPath(click.Path):
         return super().convert(typed_path(value) if isinstance(value, str) else value, param, ctx)
 
 
-def _parameters(command: click.Command) -> Iterator[click.Parameter]:
-    """Those of a command and of the commands in it."""
-    yield from command.params
-    if isinstance(command, click.Group):
-        for inner in command.commands.values():
-            yield from _parameters(inner)
+def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """A command and the commands in it, by their words."""
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    for word, inner in command.commands.items():
+        yield from _commands(f"{name} {word}", inner)
 
 
 def _settings(path: click.Path) -> dict[str, Any]:
@@ -88,9 +92,12 @@ class LazyGroup(click.Group):
             from i2i.cli.shared import plugin_options
 
             command.params.extend(plugin_options())
-        for parameter in _parameters(command):
-            if type(parameter.type) is click.Path:
-                parameter.type = TypedPath(**_settings(parameter.type))
+        for name, each in _commands(cmd_name, command):
+            if name not in ANSWERING and not any(p.name == "quiet" for p in each.params):
+                each.params.append(_quiet_option())
+            for parameter in each.params:
+                if type(parameter.type) is click.Path:
+                    parameter.type = TypedPath(**_settings(parameter.type))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -114,6 +121,27 @@ def cli(context: click.Context) -> None:
     from i2i.core.console import Console
 
     context.meta[_CONSOLE] = context.with_resource(Console())
+
+
+def _quiet_option() -> click.Option:
+    def silence(ctx: click.Context, parameter: click.Parameter, quiet: bool) -> None:
+        console().quiet = console().quiet or quiet
+
+    return click.Option(
+        ["--quiet"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=silence,
+        help="Say nothing but errors and what was asked for.",
+    )
+
+
+def say(text: str = "") -> None:
+    """Tell what nobody has asked for: where something is, say. It is left out with --quiet, and
+    goes to stderr where stdout is an answer for a program."""
+    if not console().quiet:
+        click.echo(text, err=console().aside)
 
 
 def console() -> "Console":

@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from i2i.cli import say
+
 
 def named_folders(folders: tuple[str, ...], flags: dict[str, Any]) -> dict[str, str]:
     """Where the images are, of the folders that were given without a flag."""
@@ -43,7 +45,7 @@ def chosen_recipe(
             raise click.UsageError("Say what to train with --model (`i2i models` lists them).")
         if processes.first:
             small = f" ({start.larger} wants a GPU, and there is none)" if start.larger else ""
-            click.echo(f"recipe: {start.recipe}{small}: {start.holds}")
+            say(f"recipe: {start.recipe}{small}: {start.holds}")
             for note in start.notes:
-                click.echo(f"note: {note}")
+                say(f"note: {note}")
     return start.recipe, (*start.settings, *settings)

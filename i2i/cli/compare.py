@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from i2i.cli.shared import choosing_best, show_in_browser
+from i2i.cli import console
+from i2i.cli.shared import choosing_best, json_file_option, show_in_browser, write_or_print
 
 if TYPE_CHECKING:
     from i2i.report.record import Record
@@ -72,7 +73,7 @@ Examples:
     type=click.Path(path_type=Path),
     help="Write it for a paper (booktabs).",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write everything.")
+@json_file_option
 @click.option(
     "--page",
     type=click.Path(path_type=Path),
@@ -116,7 +117,6 @@ def command(
         repeat_of,
         variants,
     )
-    from i2i.system.atomic import write_text
 
     if split is None and (best or count is not None):
         raise click.UsageError("--best, --best-by and --count go with --split.")
@@ -128,7 +128,8 @@ def command(
     def figures(folder: Path, record: "Record") -> "Figures":
         if split is None:
             return last_validation(record)
-        click.echo(f"{folder}: {split}", err=True)
+        if not console().quiet:
+            click.echo(f"{folder}: {split}", err=True)
         told: dict[str, Any] = {"count": count, "features": features, "device": device}
         with _in_silence():
             kept = evaluated(folder, split, best=best or None, measures=_known(wanted), **told)
@@ -146,7 +147,7 @@ def command(
         else what_is_measured(split, best=all(chosen), others=1)
     )
     table = compare(variants(compared), measures=wanted, baseline=baseline, said=said)
-    click.echo(as_text(table))
+    click.echo(as_text(table), err=console().aside)
     for path, text in (
         (csv_file, as_csv(table)),
         (latex_file, as_latex(table) + "\n"),
@@ -154,8 +155,7 @@ def command(
         (page, comparison_page(table) if page else ""),
     ):
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, text)
+            write_or_print(path, text)
     if open_ and page is not None:
         show_in_browser(str(page))
 

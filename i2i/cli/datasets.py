@@ -1,13 +1,15 @@
 """`i2i datasets`"""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 import click
 
-from i2i.cli.shared import SizeType
+from i2i.cli import say
+from i2i.cli.shared import SizeType, answer, answering_programs
 from i2i.core.size import AnySize
 
 _TRAIN = {"paired": "pix2pix", "unpaired": "cyclegan"}
@@ -20,7 +22,8 @@ def command() -> None:
 
 
 @command.command("list")
-def list_() -> None:
+@answering_programs
+def list_(as_json: bool) -> None:
     """List the data sets of the catalogue.
 
     Any of them can be named as --dataroot; it is fetched when it is first used.
@@ -30,8 +33,18 @@ def list_() -> None:
     from i2i.data.catalogue.cards import dataset_folder, read_catalogue
     from i2i.data.catalogue.torchvision_names import TORCHVISION
 
+    cards = read_catalogue(shipped("datasets"))
+    if as_json:
+        own = {name: asdict(card) for name, card in cards.items()}
+        for name in own:
+            own[name]["cached"] = dataset_folder(name, cache_folder()).is_dir()
+        others = {
+            name: {"title": each.title, "images": each.images} for name, each in TORCHVISION.items()
+        }
+        answer({"cache": cache_folder(), "catalogue": own, "torchvision": others})
+        return
     rows = [("name", "kind", "images", "download", "")]
-    for name, card in read_catalogue(shipped("datasets")).items():
+    for name, card in cards.items():
         cached = "in the cache" if dataset_folder(name, cache_folder()).is_dir() else ""
         rows.append((name, ", ".join(card.kinds), card.images, card.size, cached))
     for line in _table(rows):
@@ -48,7 +61,8 @@ def list_() -> None:
 
 @command.command(epilog="\b\nExample:\n  i2i datasets get horse2zebra")
 @click.argument("name")
-def get(name: str) -> None:
+@answering_programs
+def get(name: str, as_json: bool) -> None:
     """Download the data set NAME, verify and unpack it.
 
     What is in the cache already is not downloaded again. Says how to get the data sets that have to
@@ -60,41 +74,47 @@ def get(name: str) -> None:
     from i2i.data.catalogue.torchvision_names import TORCHVISION
 
     if name in TORCHVISION:
-        _get_named(name)
+        folder = _get_named(name)
+        if as_json:
+            answer({"folder": folder})
         return
     cards = shipped("datasets")
     card = read_catalogue(cards).get(name)
     if card is not None:
-        click.echo(f"{card.title}: {card.summary}")
-        click.echo(f"images: {', '.join(filter(None, (card.images, card.image_size)))}")
-        click.echo(f"licence: {card.licence}\nsource: {card.source}")
+        say(f"{card.title}: {card.summary}")
+        say(f"images: {', '.join(filter(None, (card.images, card.image_size)))}")
+        say(f"licence: {card.licence}\nsource: {card.source}")
         if card.notes:
-            click.echo(card.notes.strip())
+            say(card.notes.strip())
         if not card.archive and not card.by_hand:
             return
     folder = catalogued(name, cards, cache_folder())
     assert card is not None
-    click.echo(f"The images are in {folder}")
+    if as_json:
+        answer({"folder": folder})
+    say(f"The images are in {folder}")
     direction = "" if card.direction == "AtoB" else f" --direction {card.direction}"
     for kind in card.kinds:
         if kind in _TRAIN:
-            click.echo(f"  i2i train --model {_TRAIN[kind]} --dataroot {quote(name)}{direction}")
+            say(f"  i2i train --model {_TRAIN[kind]} --dataroot {quote(name)}{direction}")
         elif kind == "unconditional":
-            click.echo(f"  i2i translate {quote(str(folder))} OUTPUT_DIR")
+            say(f"  i2i translate {quote(str(folder))} OUTPUT_DIR")
 
 
-def _get_named(name: str) -> None:
+def _get_named(name: str) -> Path:
     from i2i.data.catalogue.cache import cache_folder
     from i2i.data.catalogue.torchvision_names import TORCHVISION
     from i2i.data.catalogue.torchvision_sets import find_named, torchvision_folder
 
-    click.echo(f"{name}: {TORCHVISION[name].title}")
+    say(f"{name}: {TORCHVISION[name].title}")
     found = find_named(name, cache_folder())
     held = "" if found.validation is None else f" + {len(found.validation)}"
-    click.echo(f"images: {len(found.train)}{held}")
+    say(f"images: {len(found.train)}{held}")
     if found.classes:
-        click.echo(f"classes: {', '.join(found.classes)}")
-    click.echo(f"The images are in {torchvision_folder(name, cache_folder())}")
+        say(f"classes: {', '.join(found.classes)}")
+    folder = torchvision_folder(name, cache_folder())
+    say(f"The images are in {folder}")
+    return folder
 
 
 @command.command(epilog="\b\nExample:\n  i2i datasets check my-images")
@@ -109,7 +129,8 @@ def _get_named(name: str) -> None:
     "else what it looks like.",
 )
 @click.pass_context
-def check(context: click.Context, folder: Path, kind: Any) -> None:
+@answering_programs
+def check(context: click.Context, folder: Path, kind: Any, as_json: bool) -> None:
     """Say what is in the data set DIR and what is wrong with it.
 
     Says which layout was found and how many images there are, and reads every image once. Exits
@@ -122,13 +143,18 @@ def check(context: click.Context, folder: Path, kind: Any) -> None:
 
     found = survey(folder, None if kind == "auto" else kind)
     checked = check_images(found.files, cache_folder())
+    findings = usability_findings(found, checked)
+    wrong = any(finding.severity == "error" for finding in findings)
+    if as_json:
+        told = [asdict(finding) for finding in findings]
+        answer({"kind": found.kind, "how": found.how, "lines": found.lines, "findings": told})
+        context.exit(int(wrong))
     click.echo(f"{found.kind}: {found.how}")
     for line in found.lines:
         click.echo(line)
-    findings = usability_findings(found, checked)
     for finding in findings:
         click.echo("\n".join(as_lines(finding, folder)))
-    if any(finding.severity == "error" for finding in findings):
+    if wrong:
         context.exit(1)
     click.echo("Every image can be used.")
 
@@ -156,7 +182,8 @@ def check(context: click.Context, folder: Path, kind: Any) -> None:
     show_default=True,
     help="Pixels of a side, or WIDTHxHEIGHT.",
 )
-def demo(folder: Path, kind: str, count: int, size: AnySize) -> None:
+@answering_programs
+def demo(folder: Path, kind: str, count: int, size: AnySize, as_json: bool) -> None:
     """Paint landscapes into DIR as ordinary image folders.
 
     The same command always paints the same images. What is held out for validation shows other
@@ -165,7 +192,9 @@ def demo(folder: Path, kind: str, count: int, size: AnySize) -> None:
     from i2i.data.demo.sets import write_demo
 
     write_demo(folder, kind, count, size)
-    click.echo(f"painted into {folder}")
+    say(f"painted into {folder}")
+    if as_json:
+        answer({"folder": folder})
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,6 +1,5 @@
 """`i2i doctor`"""
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from click.core import ParameterSource
 
 from i2i.cli import console
 from i2i.cli.estimates import estimate_lines
-from i2i.cli.shared import SizeType
+from i2i.cli.shared import SizeType, answer, answering_programs
 from i2i.core.size import AnySize
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ Examples:
     "--fast", is_flag=True, help="Do not decode pixels: only heads of files, exact copies."
 )
 @click.option("--copies/--no-copies", default=True, help="Whether to look for copies.")
-@click.option("--json", "as_json", is_flag=True, help="Say everything, for a program.")
+@answering_programs
 @click.pass_context
 def command(
     context: click.Context,
@@ -116,7 +115,10 @@ def command(
                 f"{', '.join(given)}: of a run, all is known; these are for data sets."
             )
         summary = examine_run(folder)
-        click.echo(json.dumps(summary.as_dict(), indent=2) if as_json else summary.as_text())
+        if as_json:
+            answer(summary.as_dict())
+        else:
+            click.echo(summary.as_text())
         context.exit(summary.exit_code)
     name = recipe or model
     if name is None and (settings or estimate):
@@ -179,7 +181,7 @@ def command(
 
             steps = run_length(options, samples)
             found["estimate"] = measured.to_dict() | {"run_steps": steps}
-        click.echo(json.dumps(found, indent=2))
+        answer(found)
     else:
         click.echo("\n\n".join(map(as_text, (diagnosis, *others))))
         if options is not None and measured is not None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from i2i.cli.shared import SizeType, choosing_best
+from i2i.cli import console, say
+from i2i.cli.shared import SizeType, choosing_best, json_file_option, write_or_print
 from i2i.core.size import AnySize
 
 
@@ -129,7 +130,7 @@ Examples:
     type=click.Path(path_type=Path),
     help="Write the values of each pair of images.",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all as JSON.")
+@json_file_option
 @click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder to write scalars to.")
 @choosing_best
 def command(
@@ -263,14 +264,15 @@ def command(
             for each in comparisons
             if (chosen := possible(each, wanted)) or not wanted
         ]
+    aside = console().aside
     if said:
-        click.echo(said)
+        click.echo(said, err=aside)
     for evaluation in evaluations:
-        click.echo("")
-        click.echo(table(evaluation))
+        click.echo("", err=aside)
+        click.echo(table(evaluation), err=aside)
         if worst and (shown := worst_sheet(evaluation, worst)):
             sheet, names = shown
-            click.echo(names)
+            click.echo(names, err=aside)
             if out is not None:
                 name = "-".join(filter(None, ("worst", evaluation.comparison.name)))
                 path = out / f"{name}.png"
@@ -278,13 +280,12 @@ def command(
                     out.mkdir(parents=True, exist_ok=True)
                     with replacing(path) as partial:
                         sheet.save(partial, format="PNG")
-                click.echo(f"image grid: {path}")
+                say(f"image grid: {path}")
     if csv_file is not None:
         csv_file.parent.mkdir(parents=True, exist_ok=True)
         write_text(csv_file, to_csv(evaluations))
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(json_file, to_json(evaluations, about) + "\n")
+        write_or_print(json_file, to_json(evaluations, about) + "\n")
     if tensorboard is not None:
         to_tensorboard(evaluations, tensorboard, step)
 
@@ -308,7 +309,6 @@ def _protocol(
     from i2i.evaluation.runs import open_run_data
     from i2i.evaluation.styles import evaluate_styles, styles_table
     from i2i.evaluation.tools import find_tools
-    from i2i.system.atomic import write_text
     from i2i.system.device import pick_device
 
     model, options, source = open_run_data(checkpoint, **which)
@@ -334,7 +334,7 @@ def _protocol(
         seed=seed,
         device=pick_device(device),
     )
-    click.echo(styles_table(pairs, tools.features, tools.perceptual))
+    click.echo(styles_table(pairs, tools.features, tools.perceptual), err=console().aside)
     if json_file is not None:
         about = {
             "checkpoint": str(checkpoint),
@@ -343,5 +343,4 @@ def _protocol(
             "perceptual": tools.perceptual.name if tools.perceptual else None,
             "pairs": [asdict(pair) for pair in pairs],
         }
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(json_file, json.dumps(about, indent=2) + "\n")
+        write_or_print(json_file, json.dumps(about, indent=2) + "\n")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from i2i.cli.shared import describing_a_bundle
+from i2i.cli.shared import answer, answering_programs, describing_a_bundle
 
 
 @click.command(
@@ -68,6 +68,7 @@ Examples:
     help="int8: write nothing if PSNR on held-out images falls by this or more.  [default: 0.5]",
 )
 @describing_a_bundle
+@answering_programs
 def command(
     checkpoint: Path,
     target: Path,
@@ -79,6 +80,7 @@ def command(
     reference: Path | None,
     calibrate_on: str | None,
     max_loss: float | None,
+    as_json: bool,
     **bundle: Any,
 ) -> None:
     """Write the networks of a run, or of a checkpoint file, for other programs.
@@ -106,6 +108,8 @@ def command(
     styled = domain is not None or seed is not None or reference is not None
     if styled and kind == "published":
         raise click.UsageError("--domain, --seed and --reference go with --format onnx and int8.")
+    if (calibrate_on or max_loss is not None) and kind != "int8":
+        raise click.UsageError("--calibrate-on and --max-loss go with --format int8.")
     if kind == "safetensors":
         from i2i.export.bundle import export_bundle
 
@@ -114,29 +118,25 @@ def command(
                 "--direction, --domain, --seed and --reference mean nothing here: "
                 "all that the networks do goes along."
             )
-        export_bundle(checkpoint, target, average=average, **bundle)
-        return
-    if (calibrate_on or max_loss is not None) and kind != "int8":
-        raise click.UsageError("--calibrate-on and --max-loss go with --format int8.")
-    if kind == "published":
+        written = [export_bundle(checkpoint, target, average=average, **bundle)]
+    elif kind == "published":
         from i2i.export.published import export_published
 
-        export_published(checkpoint, target, average=average)
-        return
-    from i2i.export.onnx import MAX_LOSS, Style, export_int8, export_onnx
-    from i2i.system.cpu import settle_threads
+        written = export_published(checkpoint, target, average=average)
+    else:
+        from i2i.export.onnx import MAX_LOSS, Style, export_int8, export_onnx
+        from i2i.system.cpu import settle_threads
 
-    settle_threads()
-    style = Style(domain, seed, reference)
-    if kind == "onnx":
-        export_onnx(checkpoint, target, direction=direction, average=average, style=style)
-        return
-    export_int8(
-        checkpoint,
-        target,
-        direction=direction,
-        average=average,
-        style=style,
-        calibrate_on=calibrate_on,
-        max_loss=MAX_LOSS if max_loss is None else max_loss,
-    )
+        settle_threads()
+        how: dict[str, Any] = {"direction": direction, "average": average}
+        how["style"] = Style(domain, seed, reference)
+        if kind == "onnx":
+            written = [export_onnx(checkpoint, target, **how)]
+        else:
+            how |= {
+                "calibrate_on": calibrate_on,
+                "max_loss": MAX_LOSS if max_loss is None else max_loss,
+            }
+            written = [export_int8(checkpoint, target, **how)]
+    if as_json:
+        answer({"written": written})

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from i2i.cli.shared import answer, answering_programs
+
 
 @click.command(
     epilog="""\b
@@ -57,6 +59,7 @@ Examples:
 )
 @click.option("--no-instances", is_flag=True, help="pix2pixHD, SPADE: trained with --no_instance.")
 @click.option("--dont-care", is_flag=True, help="SPADE: trained with --contain_dontcare_label.")
+@answering_programs
 def command(
     source: Path,
     name: str,
@@ -70,6 +73,7 @@ def command(
     evaluate: bool,
     no_instances: bool,
     dont_care: bool,
+    as_json: bool,
 ) -> None:
     """Make a run of weights that the authors' PyTorch code saved.
 
@@ -110,22 +114,24 @@ def command(
                 "StyleGAN2 or R3GAN."
             )
         named = _split(domains or "", ",")
-        import_pickled(source, name, runs_dir=runs_dir, domains=named)
-        return
-    import_published(
-        source,
-        name,
-        runs_dir=runs_dir,
-        epoch=epoch,
-        domains=_split(domains or "", ","),
-        attributes=_groups(attributes or ""),
-        domains_2=_split(domains_2 or "", ","),
-        attributes_2=_groups(attributes_2 or ""),
-        no_dropout=no_dropout,
-        evaluate=evaluate,
-        no_instances=no_instances,
-        dont_care=dont_care,
-    )
+        run = import_pickled(source, name, runs_dir=runs_dir, domains=named)
+    else:
+        run = import_published(
+            source,
+            name,
+            runs_dir=runs_dir,
+            epoch=epoch,
+            domains=_split(domains or "", ","),
+            attributes=_groups(attributes or ""),
+            domains_2=_split(domains_2 or "", ","),
+            attributes_2=_groups(attributes_2 or ""),
+            no_dropout=no_dropout,
+            evaluate=evaluate,
+            no_instances=no_instances,
+            dont_care=dont_care,
+        )
+    if as_json:
+        answer({"run": run})
 
 
 def _groups(text: str) -> list[list[str]]:

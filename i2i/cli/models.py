@@ -2,9 +2,12 @@
 
 import click
 
+from i2i.cli.shared import answer, answering_programs
+
 
 @click.command()
-def command() -> None:
+@answering_programs
+def command(as_json: bool) -> None:
     """List the models that can be trained, and the recipes for them, by what they are for.
 
     The first name of each line is what `i2i train --model` takes. Recipes of one paragraph play the
@@ -24,6 +27,14 @@ def command() -> None:
     width = max(map(len, lines))
     games = dict.fromkeys(game for game, _ in lines.values())
     kinds = {game: find_kind(MODELS.find(game).data) for game in games}
+    if as_json:
+        answer(
+            [
+                {"name": name, "model": game, "task": kinds[game].task, "summary": about}
+                for name, (game, about) in lines.items()
+            ]
+        )
+        return
     tasks: dict[str, list[str]] = {}
     for game in sorted(games, key=lambda game: kinds[game].rank):
         rows = (

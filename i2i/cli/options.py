@@ -1,8 +1,10 @@
 """`i2i options`"""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import click
+
+from i2i.cli.shared import answer, answering_programs
 
 
 @click.command(
@@ -17,7 +19,8 @@ Examples:
     "--recipe", metavar="NAME|FILE", help="Show what a recipe says, and its options only."
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="As the tables of a page.")
-def command(prefix: str, recipe: str | None, as_markdown: bool) -> None:
+@answering_programs
+def command(prefix: str, recipe: str | None, as_markdown: bool, as_json: bool) -> None:
     """List the options of a recipe: type, default, range, meaning and who uses them.
 
     PREFIX is the beginning of a dotted name: `train`, `generator.`, `train.precision`.
@@ -47,6 +50,9 @@ def command(prefix: str, recipe: str | None, as_markdown: bool) -> None:
         )
     if said is not None:
         shown = [replace(each, default=str(said.get(each.path, each.default))) for each in shown]
+    if as_json:
+        answer([asdict(option) for option in shown])
+        return
     if as_markdown:
         click.echo(markdown(shown), nl=False)
         return

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from i2i.cli.shared import choosing_a_generator
+from i2i.cli.shared import answer, answering_programs, choosing_a_generator
 
 
 @click.command(
@@ -45,6 +45,7 @@ Examples:
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..., or mps."
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that exist already.")
+@answering_programs
 def command(
     image: Path,
     target: Path,
@@ -59,6 +60,7 @@ def command(
     overwrite: bool,
     average: bool | None,
     best: bool | str,
+    as_json: bool,
 ) -> None:
     """Find what a generator of images from noise makes IMAGE of, as near as it can.
 
@@ -85,3 +87,5 @@ def command(
         best=best,
         overwrite=overwrite,
     )
+    if as_json:
+        answer({"folder": target})

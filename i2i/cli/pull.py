@@ -4,6 +4,9 @@ from pathlib import Path
 
 import click
 
+from i2i.cli import say
+from i2i.cli.shared import answer, answering_programs
+
 
 @click.command(
     epilog="""\b
@@ -14,7 +17,8 @@ Examples:
 )
 @click.argument("name", metavar="OWNER/NAME[@REVISION]")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-def command(name: str, folder: Path | None) -> None:
+@answering_programs
+def command(name: str, folder: Path | None, as_json: bool) -> None:
     """Download weights that `i2i push` has uploaded, into DIR (by default NAME).
 
     Only the weights, their configuration and their card are fetched, and nothing in them is run.
@@ -25,5 +29,8 @@ def command(name: str, folder: Path | None) -> None:
     from i2i.export.sources.hub import pull
 
     target = folder or Path(name.rpartition("/")[2].partition("@")[0])
-    pulled = shlex.quote(str(pull(name, target)))
-    click.echo(f"pulled into {pulled}; to use it: --checkpoint {pulled}")
+    folder = pull(name, target)
+    pulled = shlex.quote(str(folder))
+    say(f"pulled into {pulled}; to use it: --checkpoint {pulled}")
+    if as_json:
+        answer({"folder": folder})

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from i2i.cli.shared import describing_a_bundle
+from i2i.cli import say
+from i2i.cli.shared import answer, answering_programs, describing_a_bundle
 
 
 @click.command(
@@ -24,7 +25,8 @@ Examples:
     "if there is one]",
 )
 @describing_a_bundle
-def command(checkpoint: Path, name: str, private: bool, **how: Any) -> None:
+@answering_programs
+def command(checkpoint: Path, name: str, private: bool, as_json: bool, **how: Any) -> None:
     """Upload the weights of a run, with configuration and model card, to a hub.
 
     That is the folder which `i2i export --format safetensors` writes; one that is written already
@@ -34,4 +36,6 @@ def command(checkpoint: Path, name: str, private: bool, **how: Any) -> None:
     from i2i.export.sources.hub import push
 
     where = push(checkpoint, name, private=private, **how)
-    click.echo(f"pushed to {where}; others use it as --checkpoint hub:{name}")
+    say(f"pushed to {where}; others use it as --checkpoint hub:{name}")
+    if as_json:
+        answer({"url": where, "checkpoint": f"hub:{name}"})

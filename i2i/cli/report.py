@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from i2i.cli.shared import show_in_browser
+from i2i.cli import say
+from i2i.cli.shared import answer, answering_programs, show_in_browser
 
 
 @click.command(
@@ -43,6 +44,7 @@ Examples:
     "--device", default="auto", show_default=True, help="--photo: cpu, cuda, cuda:1, mps or auto."
 )
 @click.option("--open", "open_", is_flag=True, help="Show it in a browser.")
+@answering_programs
 def command(
     run: Path,
     output: Path | None,
@@ -51,6 +53,7 @@ def command(
     photo: Path | None,
     device: str,
     open_: bool,
+    as_json: bool,
 ) -> None:
     """Make one page about a RUN: its health, whether it still improves, image grids over training
     time, curves, options. Or an animation of how one image changed.
@@ -74,6 +77,8 @@ def command(
         if path.suffix.lower() != f".{animate}":
             raise click.UsageError(f"--output (={path}) must end in .{animate}, as --animate says.")
         frames = f"{write_animation(run, path, row=row or 1, photo=photo, device=device)} frames, "
-    click.echo(f"{path} ({frames}{path.stat().st_size / 1e6:.1f} MB)")
+    if as_json:
+        answer({"path": path, "bytes": path.stat().st_size})
+    say(f"{path} ({frames}{path.stat().st_size / 1e6:.1f} MB)")
     if open_:
         show_in_browser(str(path))

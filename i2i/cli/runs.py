@@ -1,9 +1,10 @@
 """`i2i runs`"""
 
-import json
 from pathlib import Path
 
 import click
+
+from i2i.cli.shared import answer, answering_programs
 
 
 @click.command(
@@ -41,7 +42,7 @@ Examples:
     help="What is shown.  [default: run, model, state, steps, best, tags, note]",
 )
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the table as CSV.")
-@click.option("--json", "as_json", is_flag=True, help="For a program.")
+@answering_programs
 def command(
     folders: tuple[Path, ...],
     runs_dir: Path,
@@ -64,7 +65,7 @@ def command(
     names = [name.strip() for name in columns.split(",")] if columns else list(COLUMNS)
     rows = run_table(found, columns=names, sort=sort)
     if as_json:
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
+        answer([dict(zip(names, row, strict=True)) for row in rows])
     elif not rows:
         click.echo(f"There is no run in {runs_dir}.")
     else:

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from i2i.cli.shared import choosing_a_generator
+from i2i.cli import say
+from i2i.cli.shared import answer, answering_programs, choosing_a_generator
 
 
 def _codes(value: str | None) -> dict[str, float]:
@@ -140,6 +141,7 @@ Examples:
     help="Arithmetic of the network.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace images that exist already.")
+@answering_programs
 def command(
     target: Path,
     checkpoint: Path | None,
@@ -164,6 +166,7 @@ def command(
     overwrite: bool,
     average: bool | None,
     best: bool | str,
+    as_json: bool,
 ) -> None:
     """Make images from noise with a trained generator.
 
@@ -209,7 +212,7 @@ def command(
             processes=processes,
         )
         if processes.first:
-            click.echo(sampler.description)
+            say(sampler.description)
         asked: dict[str, Any] = {"label": label, "codes": codes, "truncation": truncation}
         if not vary:
             asked["noise"] = noise
@@ -244,4 +247,6 @@ def command(
         else:
             sheet = write_samples(sampler, target, seeds, form=form, overwrite=overwrite, **asked)
         if processes.first:
-            click.echo(f"image grid: {sheet}")
+            say(f"image grid: {sheet}")
+            if as_json:
+                answer({"checkpoint": sampler.checkpoint, "folder": target, "image_grid": sheet})

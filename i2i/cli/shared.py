@@ -1,5 +1,6 @@
 """Options that several commands have in common."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+from i2i.cli import console
 from i2i.core.size import Size
 
 
@@ -101,6 +103,52 @@ _OF_A_BUNDLE = (
         help="safetensors: the newest image grid of the run; it shows validation images.",
     ),
 )
+
+
+def answering_programs(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flag --json, its argument `as_json`: with it, stdout is one JSON document
+    (`answer`), and what is said beside goes to stderr."""
+
+    @wraps(command)
+    def answered(*args: Any, as_json: bool, **options: Any) -> Any:
+        console().aside = console().aside or as_json
+        return command(*args, as_json=as_json, **options)
+
+    flag = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for a program.")
+    return flag(answered)
+
+
+def answer(value: Any) -> None:
+    """Answer a program; paths become text."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def json_file_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command whose answer has more than one form the flag --json FILE, its argument
+    `json_file`; `-` is stdout, and tables for people then go to stderr."""
+
+    @wraps(command)
+    def written(*args: Any, json_file: Path | None, **options: Any) -> Any:
+        console().aside = console().aside or str(json_file) == "-"
+        return command(*args, json_file=json_file, **options)
+
+    return click.option(
+        "--json",
+        "json_file",
+        type=click.Path(path_type=Path, allow_dash=True),
+        help="Write everything as JSON; -: answer in it, for a program.",
+    )(written)
+
+
+def write_or_print(path: Path, text: str) -> None:
+    """Write a file whose folder need not be there; `-` is stdout."""
+    from i2i.system.atomic import write_text
+
+    if str(path) == "-":
+        click.echo(text, nl=False)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
 
 
 def show_in_browser(place: str) -> None:

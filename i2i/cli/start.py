@@ -1,6 +1,7 @@
 """`i2i start`"""
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,9 +9,11 @@ import click
 
 from i2i.cli import console
 from i2i.cli.estimates import duration
+from i2i.cli.shared import answer, answering_programs
 
 if TYPE_CHECKING:
     from i2i.doctor.start import Start
+    from i2i.training.cost import Estimate
 
 
 @click.command(
@@ -30,16 +33,19 @@ Examples:
     show_default=True,
     help="Train for a few steps on random images, to say how long it will take here.",
 )
-def command(folders: tuple[str, ...], device: str, estimate: bool) -> None:
+@answering_programs
+def command(folders: tuple[str, ...], device: str, estimate: bool, as_json: bool) -> None:
     """Say what lies in a FOLDER of images and how to begin with it.
 
     Pairs, two kinds of images (one folder that holds two, or two folders), several kinds, or one:
     which model is for that, which recipe is meant for this machine, how long it takes here, how
     many more images would help, and the command. `i2i doctor` looks closer at what is wrong.
     """
+    from i2i.config.recipes import load_options
     from i2i.data.kinds import find_kind
     from i2i.doctor.start import look_at, part_lines, recommend
     from i2i.system.device import pick_device
+    from i2i.training.pace import when_shown
 
     console().aside = True
     if len(folders) > 2:
@@ -55,6 +61,14 @@ def command(folders: tuple[str, ...], device: str, estimate: bool) -> None:
             f"{' '.join(folders)} is {diagnosis.survey.kind} data, for which no recipe is known: "
             "name one with `i2i train --recipe`."
         )
+    bad = [each for each in diagnosis.findings if each.severity == "error"]
+    if as_json:
+        told = asdict(start) | {"command": start.command(*folders)}
+        if estimate:
+            steps, measured = _measured(start, folders, str(where), diagnosis.survey.samples)
+            told["estimate"] = measured.to_dict() | {"run_steps": steps}
+        answer(told | {"errors": [finding.text for finding in bad]})
+        return
     click.echo(f"{' and '.join(folders)}: {start.holds}")
     for line in part_lines(diagnosis):
         click.echo(f"  {line}")
@@ -70,10 +84,14 @@ def command(folders: tuple[str, ...], device: str, estimate: bool) -> None:
         click.echo(note)
     if estimate:
         click.echo()
-        for line in _time(start, folders, str(where), diagnosis.survey.samples):
-            click.echo(line)
+        steps, measured = _measured(start, folders, str(where), diagnosis.survey.samples)
+        click.echo(
+            f"How long: about {duration(steps * measured.seconds)} here for {steps:,} steps of "
+            f"{measured.seconds:.2g} s, measured in {measured.steps} of them. Ctrl-C saves at any "
+            "time, and the training can be gone on with.\n"
+            f"Images to look at: {when_shown(load_options(start.recipe, *start.settings).train)}."
+        )
     click.echo(f"\nBegin with:\n  {start.command(*folders)}")
-    bad = [each for each in diagnosis.findings if each.severity == "error"]
     if bad:
         named = " --dataroot-b ".join(map(shlex.quote, folders))
         click.echo(f"before which this is to be mended (i2i doctor {named}):")
@@ -81,8 +99,10 @@ def command(folders: tuple[str, ...], device: str, estimate: bool) -> None:
             click.echo(f"  {finding.text}")
 
 
-def _time(start: "Start", folders: tuple[str, ...], device_name: str, samples: int) -> list[str]:
-    """How long a training takes here, measured in a few steps, and when its images come."""
+def _measured(
+    start: "Start", folders: tuple[str, ...], device_name: str, samples: int
+) -> "tuple[int, Estimate]":
+    """How many steps a training has, and what they take here, measured in a few."""
     import torch
 
     from i2i.config.recipes import load_options
@@ -91,7 +111,6 @@ def _time(start: "Start", folders: tuple[str, ...], device_name: str, samples: i
     from i2i.training.build import run_length
     from i2i.training.busy import resolve_threads
     from i2i.training.cost import measure_apart
-    from i2i.training.pace import when_shown
 
     device = torch.device(device_name)
     options = load_options(start.recipe, *start.settings, dataroot=folders[0])
@@ -99,11 +118,4 @@ def _time(start: "Start", folders: tuple[str, ...], device_name: str, samples: i
         options = load_options(options, dataroot_b=Path(folders[1]).absolute())
     options = resolve_options(options, data_kind(options))
     options = resolve_threads(options, device, new=True)
-    measured = measure_apart(options, device)
-    steps = run_length(options, samples)
-    return [
-        f"How long: about {duration(steps * measured.seconds)} here for {steps:,} steps of "
-        f"{measured.seconds:.2g} s, measured in {measured.steps} of them. Ctrl-C saves at any "
-        "time, and the training can be gone on with.",
-        f"Images to look at: {when_shown(options.train)}.",
-    ]
+    return run_length(options, samples), measure_apart(options, device)

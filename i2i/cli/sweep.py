@@ -5,6 +5,9 @@ from pathlib import Path
 
 import click
 
+from i2i.cli import say
+from i2i.cli.shared import answer, answering_programs
+
 
 @click.command(
     epilog="""\b
@@ -42,7 +45,10 @@ A sweep.toml (docs/papers.md):
 )
 @click.option("--list", "list_", is_flag=True, help="Say which runs there are, and train nothing.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto.")
-def command(file: Path, runs_dir: Path, index: int | None, list_: bool, device: str) -> None:
+@answering_programs
+def command(
+    file: Path, runs_dir: Path, index: int | None, list_: bool, device: str, as_json: bool
+) -> None:
     """Train all runs of SWEEP.toml one after the other, and compare them.
 
     The same command again goes on where it stopped: runs that are over stay as they are. A run
@@ -63,6 +69,9 @@ def command(file: Path, runs_dir: Path, index: int | None, list_: bool, device: 
             raise click.UsageError(
                 f"--index {index}: the sweep has {len(found)} runs, from 0 to {len(found) - 1}."
             )
+    if list_ and as_json:
+        answer([{"name": trial.name, "settings": trial.settings} for trial in found])
+        return
     if list_:
         for number, trial in enumerate(found):
             settings = ", ".join(f"{name}={value}" for name, value in trial.settings.items())
@@ -81,21 +90,24 @@ def command(file: Path, runs_dir: Path, index: int | None, list_: bool, device: 
         if outcome is None:
             failed.append(trial.name)
         elif outcome.exit_code:
-            click.echo(f"stopped; go on with: i2i sweep {file}")
+            say(f"stopped; go on with: i2i sweep {file}")
             sys.exit(outcome.exit_code)
         else:
             done.append(outcome.folder)
     if index is None and done:
-        _compare(sweep.name, done, runs_dir)
+        _compare(sweep.name, done, runs_dir, as_json=as_json)
     if failed:
-        click.echo(f"{len(failed)} of {len(failed) + len(done)} runs failed: {', '.join(failed)}")
+        click.echo(
+            f"{len(failed)} of {len(failed) + len(done)} runs failed: {', '.join(failed)}", err=True
+        )
         sys.exit(1)
 
 
-def _compare(name: str, done: list[Path], runs_dir: Path) -> None:
+def _compare(name: str, done: list[Path], runs_dir: Path, *, as_json: bool) -> None:
     """Show and write the figures of the runs that are over."""
     from i2i.report.comparison import compare
     from i2i.report.comparison_text import as_csv, as_text
+    from i2i.report.comparison_text import as_json as table_as_json
     from i2i.report.variants import ComparedRun, last_validation, read_runs, repeat_of, variants
     from i2i.system.atomic import write_text
 
@@ -107,7 +119,7 @@ def _compare(name: str, done: list[Path], runs_dir: Path) -> None:
         variants(compared),
         said="Figures of the validation that each checkpoint was chosen by.",
     )
-    click.echo(as_text(table))
+    click.echo(table_as_json(table) if as_json else as_text(table))
     path = runs_dir / f"{name}.csv"
     write_text(path, as_csv(table))
-    click.echo(f"table: {path}; with others: i2i compare {runs_dir} --filter tag=sweep:{name}")
+    say(f"table: {path}; with others: i2i compare {runs_dir} --filter tag=sweep:{name}")

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from i2i.cli.choosing import chosen_recipe, named_folders
-from i2i.cli.shared import PLUGINS, SizeType
+from i2i.cli.shared import PLUGINS, SizeType, answer, answering_programs
 from i2i.core.size import AnySize
 
 _FOR_RESUME = (
@@ -216,6 +216,7 @@ has a folder for each, in train/ or not; or a table of attributes."""
     help="Train nothing: check the data, and say what the run would take on this machine.",
 )
 @click.pass_context
+@answering_programs
 def command(
     context: click.Context,
     /,
@@ -237,6 +238,7 @@ def command(
     track: tuple[str, ...],
     tags: tuple[str, ...],
     note: str,
+    as_json: bool,
     **flags: Any,
 ) -> None:
     """Train a model on a FOLDER of images, or two of them, or go on with a run.
@@ -350,7 +352,7 @@ def command(
 
             if launched():
                 raise click.UsageError("--dry-run measures one process: start it without torchrun.")
-            rehearse(options, device)
+            rehearse(options, device, as_json=as_json)
             return
         how: dict[str, Any] = {"device": device, "rescue_dir": rescue_dir}
         how |= {"tags": tags, "note": note}
@@ -359,4 +361,6 @@ def command(
         else:
             title = Path(recipe or model or options.model).stem
             outcome = train.start(options, runs_dir, name, title=title, **how)
+    if as_json and os.environ.get("RANK", "0") == "0":
+        answer({"run": outcome.folder, "steps": outcome.steps, "exit_code": outcome.exit_code})
     sys.exit(outcome.exit_code)

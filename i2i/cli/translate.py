@@ -1,6 +1,5 @@
 """`i2i translate`: images in, translated images out."""
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from i2i.cli import console
-from i2i.cli.shared import SizeType, choosing_a_generator
+from i2i.cli.shared import SizeType, answer, answering_programs, choosing_a_generator
 from i2i.cli.translating import (
     Styles,
     Told,
@@ -201,8 +200,7 @@ Examples:
     help="Give results what the camera wrote (date, place, camera) and the time of the original; "
     "of medical images also what says whose they are.",
 )
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("--json", "as_json", is_flag=True, help="Say what was done for a program.")
+@answering_programs
 @click.option(
     "--instances",
     metavar="FOLDER",
@@ -272,7 +270,6 @@ def command(
     strength: float | None,
     checkpoints: str | None,
     keep_metadata: bool,
-    quiet: bool,
     as_json: bool,
     instances: Path | None,
     table: Path | None,
@@ -315,7 +312,7 @@ def command(
         raise click.UsageError("Say either --variants or --count.")
     if skip_existing and sheet and (domain or checkpoints) and (target / "sheet.png").is_file():
         sheet = False
-    told = Told(quiet=quiet or as_json or str(target) == "-")
+    told = Told(quiet=console().quiet or as_json or str(target) == "-")
     console().quiet = told.quiet
     ways: list[tuple[str, Path | None]] = [("", checkpoint)]
     if checkpoints is not None:
@@ -404,6 +401,6 @@ def command(
             if not translated:  # else they have been listed
                 told.failed("Not shown", failed)
     if as_json:
-        click.echo(json.dumps(told.report, indent=2))
+        answer(told.report)
     if told.report["failed"]:
         sys.exit(1)

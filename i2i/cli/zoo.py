@@ -2,6 +2,8 @@
 
 import click
 
+from i2i.cli.shared import answer, answering_programs
+
 
 @click.command(
     epilog="""\b
@@ -12,18 +14,23 @@ Examples:
   i2i train --init-from zoo:landscape --dataroot mine"""
 )
 @click.argument("name", required=False)
-def command(name: str | None) -> None:
+@answering_programs
+def command(name: str | None, as_json: bool) -> None:
     """List the weights that can be used by name, or tell all about one of them.
 
     Small ones of our own come with the package; those that authors have published are downloaded at
     their first use, verified, and kept in the cache.
     """
     import textwrap
+    from dataclasses import asdict
 
     from i2i.errors import OptionsError, did_you_mean
     from i2i.export.sources.zoo import read_zoo
 
     zoo = read_zoo()
+    if name is None and as_json:
+        answer([asdict(card) for card in zoo.values()])
+        return
     if name is None:
         width = max(map(len, zoo))
         for card in zoo.values():
@@ -35,6 +42,9 @@ def command(name: str | None) -> None:
             f"zoo:{name} is not there.{did_you_mean(name, zoo)} `i2i zoo` lists all."
         )
     card = zoo[name]
+    if as_json:
+        answer(asdict(card))
+        return
     told = {
         "title": card.title,
         "what": card.summary,

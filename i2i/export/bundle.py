@@ -38,8 +38,8 @@ OWN = {"train.init_from", "train.trackers", "train.track_checkpoints", "train.fr
 
 @audible()
 def export_bundle(
-    checkpoint: Path,
-    folder: Path,
+    checkpoint: Path | str,
+    folder: Path | str,
     *,
     average: bool | None = None,
     best: bool = False,
@@ -68,7 +68,8 @@ def export_bundle(
     Raises:
         CheckpointError: the checkpoint cannot be read, or there is something in the folder.
     """
-    path, why = find_checkpoint(checkpoint, Path(), best=best)
+    folder = Path(folder)
+    path, why = find_checkpoint(Path(checkpoint), Path(), best=best)
     _log.info(why)
     options, state = open_checkpoint(path)
     if average and not state["average"]:

@@ -529,6 +529,14 @@ def describe_checkpoint(path: Path, *, with_options: bool = False) -> str:
     return "\n".join([*lines, "", options.to_toml()] if with_options else lines)
 
 
+def checkpoint_facts(path: Path) -> dict[str, Any]:
+    """The lines of `describe_checkpoint` by their first words, and below "options" those of the
+    run, as plain values."""
+    lines, options = _about_exported(path) if is_exported(path) else _about_checkpoint(path)
+    named = (line.partition(":") for line in lines)
+    return {name.strip(): text.strip() for name, _, text in named} | {"options": options.to_dict()}
+
+
 def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
     options, state = open_checkpoint(path)
     model = build_model(options)

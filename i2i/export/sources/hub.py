@@ -51,12 +51,24 @@ def from_hub(name: str) -> Path:
     return Path(folder)
 
 
-def pull(name: str, folder: Path) -> Path:
+def pull(name: str, folder: Path | str) -> Path:
     """Fetch a bundle into a folder, and look whether it is one that can be used.
 
+    Nothing in it is run, and no more is fetched than its weights, configuration and card.
+
+    Arguments:
+        name: OWNER/NAME, or OWNER/NAME@REVISION.
+        folder: where; must not be there, or be empty.
+
+    Returns:
+        the folder.
+
     Raises:
-        CheckpointError: as for `from_hub`; it is damaged; or there is something in the folder.
+        OptionsError: huggingface_hub is missing, or the name is none.
+        CheckpointError: there is no such bundle, the hub cannot be reached or refuses; the bundle
+            is damaged; or there is something in the folder.
     """
+    folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CheckpointError(f"{folder} is there already and is not empty: give another name.")
     found = from_hub(name)
@@ -70,7 +82,7 @@ def pull(name: str, folder: Path) -> Path:
     return folder
 
 
-def push(checkpoint: Path, name: str, *, private: bool = False, **how: Any) -> str:
+def push(checkpoint: Path | str, name: str, *, private: bool = False, **how: Any) -> str:
     """Write a run as a bundle and upload it.
 
     Arguments:
@@ -83,6 +95,7 @@ def push(checkpoint: Path, name: str, *, private: bool = False, **how: Any) -> s
         the address.
 
     Raises:
+        OptionsError: huggingface_hub is missing, or the name is none.
         CheckpointError: the checkpoint cannot be read, the hub cannot be reached, or it refuses.
     """
     hub, (repo, revision) = _hub(), _parsed(name)
@@ -90,8 +103,8 @@ def push(checkpoint: Path, name: str, *, private: bool = False, **how: Any) -> s
         raise OptionsError(f"{name!r} must be OWNER/NAME: a revision is made by pushing.")
     api = hub.HfApi(endpoint=_endpoint(), library_name="i2i")
     with tempfile.TemporaryDirectory() as temporary:
-        folder = checkpoint
-        if bundle_weights(checkpoint) is None:
+        folder = Path(checkpoint)
+        if bundle_weights(folder) is None:
             folder = Path(temporary) / repo.partition("/")[2]
             export_bundle(checkpoint, folder, **how)
         with _in_words(repo):
