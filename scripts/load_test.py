@@ -34,6 +34,9 @@ from PIL import Image
 
 from i2i.app.client import Client, ServerError
 
+PATIENCE = 120
+"""Seconds without an answer after which a request is taken for lost, on a machine that is busy."""
+
 NEGATIVE = """
 import sys
 from pathlib import Path
@@ -113,7 +116,7 @@ def polite(url: str, chance: random.Random, count: Callable[[str], None]) -> Non
     model = "a" if chance.random() < 0.97 else "b"
     sent = np.asarray(Image.open(io.BytesIO(picture(colour, side))))
     try:
-        client = Client(url, timeout=60, retries=20)
+        client = Client(url, timeout=PATIENCE, retries=20)
         got = np.asarray(client.translate(picture(colour, side), model=model))
     except ServerError as error:
         count(f"LOST ({error.status}: {error})")
@@ -124,7 +127,7 @@ def polite(url: str, chance: random.Random, count: Callable[[str], None]) -> Non
 
 def malformed(url: str, chance: random.Random, count: Callable[[str], None]) -> None:
     """Send what is no request; the answer must be a refusal."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
     whole = picture((1, 2, 3), 32)
     bodies: list[tuple[bytes, dict[str, str]]] = [
         (b"", {}),
@@ -156,7 +159,7 @@ def rude(url: str, chance: random.Random, count: Callable[[str], None]) -> None:
         f"POST /v1/translate HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(body)}\r\n"
         f"Content-Type: {_FORM['Content-Type']}\r\n\r\n"
     ).encode()
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         kind = chance.randrange(3)
         if kind == 0:  # goes before the answer
             connection.sendall(head + body)
@@ -229,7 +232,7 @@ def load(seconds: float, clients: int, seed: int = 0) -> dict[str, Any]:
             memory.append(resident(pid))
         for thread in threads:
             thread.join()
-        with urlopen(f"{url}/metrics", timeout=30) as answer:
+        with urlopen(f"{url}/metrics", timeout=PATIENCE) as answer:
             told = answer.read().decode()
     quarter = max(1, len(memory) // 4)
     active = re.search(r"^i2i_requests_active (\d+)", told, re.M)

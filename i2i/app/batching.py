@@ -26,7 +26,7 @@ class ClosedError(I2iError):
     """The model takes no more jobs."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
     key: Hashable
     item: Any

@@ -34,6 +34,12 @@ class TooManyError(RefusedError):
     status = 429
 
 
+class GoneError(RefusedError):
+    """The client has not waited for its answer, which nobody reads therefore."""
+
+    status = 499
+
+
 class BusyError(RefusedError):
     """No room at present: try again."""
 

@@ -3,22 +3,23 @@
 import asyncio
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from i2i.app import images, metrics
 from i2i.app.batching import ExpiredError
 from i2i.app.limits import Admission, Limits
 from i2i.app.models import Alone, Loaded, Models, Sampling, Translation, Wanted
-from i2i.app.refusals import TooLargeError
+from i2i.app.refusals import GoneError, TooLargeError
 from i2i.data.images.file import AnyPixels
 from i2i.data.images.frames import Frames
 from i2i.data.images.read import read_image
-from i2i.errors import I2iError, OptionsError
+from i2i.errors import OptionsError
 from i2i.inference.sampler import Sampler
 from i2i.inference.translator import Translator
 from i2i.system.cpu import cores
@@ -28,10 +29,6 @@ T = TypeVar("T")
 
 Gone = Callable[[], "asyncio.Future[Any]"]
 """Makes what is done when the client has gone."""
-
-
-class GoneError(I2iError):
-    """The client has not waited for its answer."""
 
 
 @dataclass(frozen=True)
@@ -143,15 +140,11 @@ class Service:
         if request.size is not None and request.size < 1:
             raise OptionsError(f"size (={request.size}) must be at least 1.")
         deadline = time.monotonic() + self.limits.seconds
-        with ExitStack() as stack:
+        async with self._in_house() as stack:
             model = await self._use(stack, request.wanted)
-            translator = model.translator
-            read = partial(self._read, stack, request, form, translator.input_channels)
+            read = partial(self._read, stack, request, form, model.translator)
             with model.batcher.coming():
-                found, path = await self._in_thread(read)
-                keys = [
-                    self.translation(request, translator, image.pixels) for image in found.images
-                ]
+                found, path, keys = await self._in_thread(read)
                 futures = [
                     model.batcher.submit(
                         key, image.pixels, weight=image.pixels.size, deadline=deadline
@@ -179,7 +172,7 @@ class Service:
         if request.truncation is not None and request.truncation <= 0:
             raise OptionsError(f"truncation (={request.truncation}) must be more than 0.")
         deadline = time.monotonic() + self.limits.seconds
-        with ExitStack() as stack:
+        async with self._in_house() as stack:
             model = await self._use(stack, wanted)
             sampler = model.sampler
             key = Sampling(
@@ -214,7 +207,7 @@ class Service:
                 f"{count} images are asked for, and {self.limits.samples} are the most at once."
             )
         deadline = time.monotonic() + self.limits.seconds
-        with ExitStack() as stack:
+        async with self._in_house() as stack:
             model = await self._use(stack, wanted)
             size = model.sampler.size
             stack.enter_context(self.admission.image(count * size**2))
@@ -235,12 +228,14 @@ class Service:
             raise OptionsError(f"seeds (={wrong[0]}) must be whole numbers from 0 to 2^62 - 1.")
 
     def _read(
-        self, stack: ExitStack, request: TranslateRequest, form: str, channels: int
-    ) -> tuple[Frames, Any]:
+        self, stack: ExitStack, request: TranslateRequest, form: str, translator: Translator
+    ) -> tuple[Frames, Path, list[Translation]]:
         path = stack.enter_context(images.stored(request.image))
         pixels = images.count_pixels(path, request.size)
         stack.enter_context(self.admission.image(pixels))
-        return images.read(path, channels, form, request.size), path
+        found = images.read(path, translator.input_channels, form, request.size)
+        keys = [self.translation(request, translator, image.pixels) for image in found.images]
+        return found, path, keys
 
     def translation(
         self, request: TranslateRequest, translator: Translator, pixels: AnyPixels | None = None
@@ -255,6 +250,20 @@ class Service:
             stack.enter_context(self.admission.image(images.count_pixels(path)))
             reference = read_image(path, translator.input_channels)
         return Translation(shape, dtype, asked, None, reference.tobytes(), reference.shape)
+
+    @asynccontextmanager
+    async def _in_house(self) -> AsyncIterator[ExitStack]:
+        """A stack that a thread unwinds: files are deleted and models dropped on the way, and
+        nobody else shall wait for that."""
+        stack = ExitStack()
+        try:
+            yield stack
+        except BaseException as error:
+            what = (type(error), error, error.__traceback__)
+            if not await self._in_thread(partial(stack.__exit__, *what)):
+                raise
+        else:
+            await self._in_thread(stack.close)
 
     async def _use(self, stack: ExitStack, wanted: Wanted) -> Loaded:
         use = self.models.use(wanted)
@@ -302,6 +311,7 @@ async def _results(futures: Sequence[Future[Any]], gone: Gone, deadline: float) 
         I2iError: what went wrong with the first that did.
     """
     own = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+    own.add_done_callback(lambda done: done.cancelled() or done.exception())  # it is known
     left = gone()
     try:
         await asyncio.wait(

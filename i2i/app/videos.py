@@ -19,7 +19,8 @@ from pathlib import Path
 from torch import Tensor
 
 from i2i.app.models import Alone, Loaded, Translation
-from i2i.app.service import GoneError, Service, TranslateRequest
+from i2i.app.refusals import GoneError
+from i2i.app.service import Service, TranslateRequest
 from i2i.data.video.files import SUFFIXES, result_suffix
 from i2i.data.video.read import VideoReader
 from i2i.errors import DataError, I2iError, OptionsError

@@ -4,7 +4,9 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
+from typing import Any
 
+import numpy as np
 import pytest
 
 from i2i.app.batching import Batcher, ClosedError, ExpiredError
@@ -126,3 +128,21 @@ def test_what_waits_is_finished_when_it_is_closed_and_nothing_more_is_taken() ->
     assert [future.result(0) for future in futures] == [0, 2, 4, 6]
     with pytest.raises(ClosedError):
         batcher.submit("a", 5)
+
+
+def test_images_that_wait_are_not_compared_with_each_other() -> None:
+    """One that is given up stands behind another of the same kind; arrays have no truth."""
+    begun, let = threading.Event(), threading.Event()
+
+    def negative(key: str, items: Sequence[Any]) -> list[Any]:
+        begun.set()
+        assert let.wait(10)
+        return [255 - item for item in items]
+
+    batcher = Batcher(negative, most=1)
+    futures = [batcher.submit("a", np.full(4, n)) for n in range(4)]
+    assert begun.wait(10)
+    assert futures[2].cancel()
+    let.set()
+    assert [futures[n].result(10)[0] for n in (0, 1, 3)] == [255, 254, 252]
+    batcher.close()
