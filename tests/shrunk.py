@@ -41,6 +41,8 @@ def narrow(role: str, options: Options) -> list[str]:
             narrowest = ["width=2", "blocks=1"]
         case "r3gan":
             narrowest = ["width=[2]", "groups=[2]", "blocks=[1]"]
+        case "projected":
+            narrowest = ["width=2", "enlarge_to=32"]
         case _:
             narrowest = ["width=2"]
     return [f"{role}.{each}" for each in narrowest]

@@ -216,7 +216,9 @@ def networks(role: str) -> Registry[Any]:
     """The networks for a role: "generator", "discriminator", or any other that a model has."""
     found = _NETWORKS.get(role)
     if found is None:  # one for all threads, whichever is the first
-        new: Registry[Any] = Registry(f"{role}.network", "i2i.networks", "i2i.networks")
+        # Those that know the world come with their weights, and measure, too.
+        package = "i2i.metrics" if role == "features" else "i2i.networks"
+        new: Registry[Any] = Registry(f"{role}.network", "i2i.networks", package)
         found = _NETWORKS.setdefault(role, new)
     return found
 

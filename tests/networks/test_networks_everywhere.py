@@ -46,6 +46,7 @@ DISCRIMINATOR_ARGUMENTS = {
     "stylegan2": OF_CLASSES | {"channel_base": 512, "channel_max": 16},
     "r3gan": OF_CLASSES | {"width": (16,), "groups": (4,), "blocks": (1,)},
     "stargan-v2": {"in_channels": 3, "size": SIZE, "domains": 3},
+    "projected": {"in_channels": 3, "enlarge_to": SIZE},
 }
 DRAWERS = [name for name, told in GENERATOR_ARGUMENTS.items() if "latent" in told]
 # That of StarGAN v2 also takes a style; how one is exported, tests/inference/test_styler.py tells.

@@ -1,0 +1,187 @@
+"""A discriminator that judges what a network which knows the world sees of images.
+
+Sauer, Chitta, Müller, Geiger: Projected GANs converge faster, NeurIPS 2021. The network is frozen.
+Its maps are mixed by random weights that never change, so that none of what it sees can be
+overlooked, and on each mixture stands a small discriminator, which is all that learns.
+"""
+
+from itertools import pairwise
+from typing import Annotated, Any, Self
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Le
+from torch import Tensor, nn
+
+from i2i.core.registry import networks, register_network
+from i2i.errors import OptionsError
+from i2i.networks.blocks import require_at_least, require_size
+from i2i.networks.options import Width
+from i2i.networks.spectral import SpectralConv2d
+
+MOST = 256
+"""Channels double with each halving, but not beyond this number."""
+
+
+@register_network("discriminator", "projected")
+class Projected(nn.Module):
+    """Small discriminators of what a frozen network sees of images, each with a map of scores.
+
+    It is quick to tell kinds of images apart, and needs few of them, for it need not learn to see.
+    Distances by ImageNet networks (Fréchet, kernel) flatter what it leads to, since they look with
+    similar eyes: judge by another one, and by your own.
+
+    Of maps that halve from one to the next, the largest is halved until it is as large as the
+    smallest but one, and so on, so that all scores but those of the smallest map stand for patches
+    of the same size. The first halvings of the published one end at 8 x 8 for any size.
+
+    Args:
+        in_channels: 1 or 3; 6 for a grey or colour image beside its condition of as many channels
+            (2 if both are grey), which are looked at one by one.
+        width: channels of the mixture of the largest map; twice as many from map to map.
+        features: the network: one of the role "features", see `i2i.metrics.feature_maps`.
+        maps: how many of its maps are judged, the smallest ones.
+        enlarge_to: images whose shorter side is below this are enlarged to it; 224 is published.
+        size: as the models that make images from noise tell it; any will do.
+        classes, codes: these models may not have any: 0.
+
+    Attributes:
+        minimum: smallest height and width of an image.
+
+    Raises:
+        OptionsError: other channels, classes or codes; no such network, or its package is missing.
+    """
+
+    draws_own_weights = True
+    minimum = 8
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        width: Width = 64,
+        features: Annotated[str, "network that looks at the images"] = "efficientnet-lite0",
+        maps: Annotated[int, Ge(1), Le(8), "how many of its maps are judged"] = 4,
+        enlarge_to: Annotated[int, Ge(8), Le(4096), "least shorter side that it looks at"] = 224,
+        size: int | None = None,
+        classes: int = 0,
+        codes: int = 0,
+    ) -> None:
+        super().__init__()
+        require_at_least("width", width, 1)
+        if in_channels not in (1, 2, 3, 6):
+            raise OptionsError(
+                f"discriminator.network (='projected') looks at grey and colour images (1 or 3 "
+                f"channels each), and got {in_channels} channels: take 'patchgan'."
+            )
+        if classes or codes:
+            raise OptionsError(
+                "discriminator.network (='projected') knows of no labels or codes: take 'dcgan'."
+            )
+        self.images = 2 if in_channels in (2, 6) else 1
+        self.enlarge_to = enlarge_to
+        place = torch.get_default_device()  # "meta" where only the cost is asked for
+        with torch.device("cpu"), torch.no_grad():
+            frozen = Frozen(networks("features").find(features)(), maps)
+            seen = [found.shape[1] * self.images for found in frozen(torch.zeros(1, 3, 64, 64))]
+        self.frozen = frozen.to(place)
+        mixed = [width << number for number in range(len(seen))]
+        for number, (before, after) in enumerate(zip(seen, mixed, strict=True)):
+            self.register_buffer(f"mix{number}", _drawn(after, before, 1))
+        for number, (channels, above) in enumerate(pairwise(mixed)):
+            self.register_buffer(f"fuse{number}", _drawn(channels, channels + above, 3))
+        self.judges = nn.ModuleList(
+            _judge(channels, halvings=max(0, len(mixed) - 2 - number))
+            for number, channels in enumerate(mixed)
+        )
+
+    def forward(self, images: Tensor, labels: None = None) -> Tensor:
+        """Map (N, in_channels, H, W) in -1..1 to all scores (N, S), those of the largest map first.
+
+        Raises:
+            DataError: H or W is below `minimum`.
+        """
+        pairs = zip(self.judges, self.mixtures(images), strict=True)
+        return torch.cat([judge(mixture).flatten(1) for judge, mixture in pairs], dim=1)
+
+    def features(self, images: Tensor, labels: None = None) -> Tensor:
+        """Return the activations (N, F) just before the scores."""
+        found = []
+        for judge, mixture in zip(self.judges, self.mixtures(images), strict=True):
+            *before, _ = judge.children()
+            found.append(nn.Sequential(*before)(mixture).flatten(1))
+        return torch.cat(found, dim=1)
+
+    def mixtures(self, images: Tensor) -> list[Tensor]:
+        """Return what the discriminators see, (N, C, H', W') each, largest first: a random mixture
+        of each map, fused with that of the next smaller one."""
+        require_size(images, minimum=self.minimum)
+        count, _, height, width = images.shape
+        images = images.unflatten(1, (self.images, -1)).flatten(0, 1).expand(-1, 3, -1, -1)
+        if (side := min(height, width)) < self.enlarge_to:
+            wanted = [max(1, round(each * self.enlarge_to / side)) for each in (height, width)]
+            images = F.interpolate(images, wanted, mode="bilinear", align_corners=False)
+        mixtures: list[Tensor] = []
+        for number, found in reversed(list(enumerate(self.frozen(images)))):
+            found = found.unflatten(0, (count, self.images)).flatten(1, 2)
+            mixture = F.conv2d(found, self.get_buffer(f"mix{number}"))
+            if mixtures:
+                above = F.interpolate(
+                    mixtures[0], mixture.shape[2:], mode="bilinear", align_corners=False
+                )
+                both = torch.cat([mixture, above], dim=1)
+                mixture = F.conv2d(both, self.get_buffer(f"fuse{number}"), padding=1)
+            mixtures.insert(0, mixture)
+        return mixtures
+
+
+class Frozen(nn.Module):
+    """A network of which nothing is trained and nothing saved: its weights are known elsewhere.
+
+    They are buffers here, so that they still follow to other devices.
+
+    Args:
+        network: images (N, 3, H, W) -> maps (N, C, H', W'), larger ones first. Stays in evaluation
+            mode.
+        maps: how many of the last maps are given.
+    """
+
+    def __init__(self, network: nn.Module, maps: int) -> None:
+        super().__init__()
+        self.network = network.eval()
+        self.maps = maps
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.track_running_stats = False  # else loading any state asks for its counter
+            for name, weight in [
+                *module.named_parameters(recurse=False),
+                *module.named_buffers(recurse=False),
+            ]:
+                delattr(module, name)
+                module.register_buffer(name, weight.detach(), persistent=False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay as it is, whatever is asked."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        found: Any = self.network(images)
+        return list(found)[-self.maps :]
+
+
+def _judge(channels: int, halvings: int) -> nn.Sequential:
+    """A discriminator of a mixture, which ends in a map of scores."""
+    layers: list[nn.Module] = []
+    for _ in range(max(1, halvings)):
+        after = min(2 * channels, MOST)
+        kernel = {"kernel_size": 4, "stride": 2, "padding": 1} if halvings else {"kernel_size": 1}
+        layers += [SpectralConv2d(channels, after, **kernel), nn.LeakyReLU(0.2, inplace=True)]
+        channels = after
+    return nn.Sequential(*layers, SpectralConv2d(channels, 1, 3, padding=1))
+
+
+def _drawn(after: int, before: int, kernel: int) -> Tensor:
+    """Weights that keep the variance of what they mix."""
+    return nn.init.kaiming_normal_(
+        torch.empty(after, before, kernel, kernel), nonlinearity="linear"
+    )
