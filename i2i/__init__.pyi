@@ -48,6 +48,7 @@ from i2i.training.figure import figure as figure
 from i2i.training.outcome import Outcome as Outcome
 from i2i.training.own import Term as Term
 from i2i.training.own import own_parts as own_parts
+from i2i.training.run_log import RunLog as RunLog
 from i2i.training.session import resume as resume
 from i2i.training.train import train as train
 from i2i.training.trainer import Trainer as Trainer

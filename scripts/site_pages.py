@@ -37,7 +37,7 @@ GROUPS = {
     "Share": ["export_bundle", "push", "pull"],
     "Evaluate": ["evaluate_run", "evaluate_folders", "Evaluation"],
     "Piece by piece": [
-        *("build_model", "build_trainer", "Trainer", "build_translator", "build_sampler"),
+        *("build_model", "build_trainer", "Trainer", "RunLog", "build_translator", "build_sampler"),
         *("Pair", "Unpaired", "Labelled", "Referenced", "to_signed", "to_bytes"),
     ],
     "Parts of your own": [

@@ -99,12 +99,14 @@ def test_the_parts_of_ones_own_in_python_take_part(
         code = code.replace(many, few)
     names: dict[str, Any] = {"__name__": "page"}
     exec(compile(code, "python.md", "exec"), names)
-    assert len(list((tmp_path / "runs").iterdir())) == 4
+    assert len(list((tmp_path / "runs").iterdir())) == 5
     rows = names["outcome"].history(frame=False)
     assert rows[-1]["step"] == 2
     assert rows[-1]["validation/l1"] > 0
     assert names["trainer"].steps_done == 2
     assert (tmp_path / "mine.png").exists()
+    rows = i2i.history(tmp_path / "runs" / "mine", frame=False)
+    assert [row["step"] for row in rows if "mine/sharpness" in row] == [1, 2]
 
 
 def test_entry_points_have_the_groups_of_the_doors() -> None:

@@ -330,6 +330,23 @@ def test_signals_of_terminals_and_schedulers_save(
 # One owner
 
 
+@pytest.mark.skipif(os.name != "posix", reason="no permissions of groups")
+def test_who_shares_the_folder_may_do_what_its_permissions_say(
+    facades: Path, tmp_path: Path
+) -> None:
+    """Nothing is written for its owner alone: a group with umask 002 goes on with each other's
+    runs."""
+    before = os.umask(0o002)
+    try:
+        run = begun(facades, tmp_path / "runs")
+        assert invoke("report", run.folder).exit_code == 0
+        found = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "runs").rglob("*")}
+    finally:
+        os.umask(before)
+    assert run.latest() in found
+    assert {path: oct(mode) for path, mode in found.items() if mode not in (0o775, 0o664)} == {}
+
+
 def test_a_run_that_is_trained_is_not_resumed(facades: Path, tmp_path: Path) -> None:
     run = begun(facades, tmp_path)
     lock = RunLock(run.folder)

@@ -30,6 +30,7 @@ PUBLIC = [
     "Reporter",
     "Sampler",
     "Term",
+    "RunLog",
     "Trainer",
     "Training",
     "Translator",

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -115,16 +115,12 @@ def build_model(options: Options) -> Model:
             f"generator.upscale (={options.upscale}) is for models of pairs in which the truth may "
             f"be larger than the input (pix2pix, pix2pixHD), not for {options.model}: set it to 1."
         )
-    grows = {
-        not is_own(chosen.network) and hasattr(networks(role).find(chosen.network), "grow")
+    registered = [
+        networks(role).find(chosen.network)
         for role, chosen in options.networks.items()
-    }
-    if grows != {options.growth is not None}:
-        raise OptionsError(
-            "[growth] goes with a generator and a discriminator that grow (network = 'progan'): "
-            f"give all three or none ({_chosen(options)}, "
-            f"[growth] is {'missing' if options.growth is None else 'there'})."
-        )
+        if not is_own(chosen.network)
+    ]
+    _require_growth(options, registered)
     if options.data.references != kind.references:
         raise OptionsError(
             f"data.references (={options.data.references}) must be {kind.references} for "
@@ -134,6 +130,7 @@ def build_model(options: Options) -> Model:
     apart = draws_apart(options.train.seed, torch.get_default_device())
     with apart, giving({LOSSES.what: losses}):
         model = kind.assemble(parts, **options.game.model_dump())
+    _require_growth(options, [n for n in model.children() if not isinstance(n, MissingNetwork)])
     model.own_losses = losses
     model.set_lazy(options.every)
     for name, weight in options.objective.items():
@@ -193,6 +190,16 @@ def build_model(options: Options) -> Model:
                 f"({_shape(options.discriminator)})."
             )
     return model
+
+
+def _require_growth(options: Options, networks: Iterable[object]) -> None:
+    """Raise OptionsError unless all networks grow, or none and nobody says when."""
+    if {hasattr(network, "grow") for network in networks} - {options.growth is not None}:
+        raise OptionsError(
+            "[growth] goes with a generator and a discriminator that grow (network = 'progan', or "
+            f"a method grow(stage, alpha)): give all three or none ({_chosen(options)}, "
+            f"[growth] is {'missing' if options.growth is None else 'there'})."
+        )
 
 
 def _find_multiples(options: Options, model: Model) -> None:

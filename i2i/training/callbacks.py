@@ -106,7 +106,8 @@ class Callback:
     Python's random state belongs to the program: no step draws from it.
 
     A callback with a state (`state_dict`) is a part of the run: the state is in each checkpoint,
-    and the run goes on only with a callback of that name.
+    and the run goes on only with a callback of that name. Of others the checkpoint has the names: a
+    run that goes on without them says so.
     """
 
     @property
@@ -202,7 +203,7 @@ class Callbacks:
                 _log.info(f"the callback {each.name} fails in on_error: {reason(another)}")
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of those that have one, by name.
+        """The states of those that have one, by name; None of those of a user that have none.
 
         Raises:
             OptionsError: one is no state that a checkpoint can hold.
@@ -212,6 +213,8 @@ class Callbacks:
             try:
                 if (state := each.state_dict()) is not None:
                     states[name] = _plain(state, f"the state of the callback {name}")
+                elif id(each) in self._own:
+                    states[name] = None
             except Exception as error:
                 if not self.leaving:
                     self._note(each, "state_dict", error)
@@ -228,12 +231,21 @@ class Callbacks:
         Raises:
             CheckpointError: one of the callbacks is not here, or does not take its state.
         """
-        if missing := states.keys() - self._named.keys():
+        absent = sorted(states.keys() - self._named.keys())
+        if missing := [name for name in absent if states[name] is not None]:
             raise CheckpointError(
-                f"the run has a state of {', '.join(sorted(missing))}: give "
+                f"the run has a state of {', '.join(missing)}: give "
                 f"{'them' if len(missing) > 1 else 'it'} again, by callbacks=[...] of i2i.resume."
             )
+        if absent:
+            _log.info(
+                f"note: the run goes on without {', '.join(absent)}, which it had: give "
+                f"{'them' if len(absent) > 1 else 'it'} again, by callbacks=[...] of i2i.resume, "
+                "if that was not meant."
+            )
         for name, state in states.items():
+            if state is None:
+                continue
             try:
                 self._named[name].load_state_dict(state)
             except Exception as error:

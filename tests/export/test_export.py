@@ -92,6 +92,9 @@ def test_the_lines_of_the_docs_translate_as_we_do(
     run = checkpoint_of(options, tmp_path / "runs" / "a" / "checkpoints" / "step-00000000.pt")
     export_onnx(run, tmp_path / "facades.onnx")
     monkeypatch.chdir(tmp_path)
+    said = {each.key: each.value for each in onnx.load("facades.onnx").metadata_props}
+    assert "half of the padding before, rounded down, the rest behind" in said["i2i.padding"]
+    assert int(said["i2i.multiple"]) == 4  # two downs
     translate = load_translator("facades.onnx")
     for size in ((21, 18), (16, 16), (5, 33), (1, 9)):
         pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)

@@ -1,5 +1,6 @@
 """A loop of one's own over `Trainer.batches` is a training, and what it saves is a checkpoint."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,49 @@ def test_what_a_loop_saves_is_read_by_the_commands(facades: Path, tmp_path: Path
     made = i2i.load_translator(tmp_path / "mine.onnx")(torch.zeros(1, 3, 16, 16))
     expected: Tensor = i2i.load_translator(path, device="cpu")(torch.zeros(1, 3, 16, 16))
     torch.testing.assert_close(made, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_loop_leaves_the_run_that_a_training_leaves(facades: Path, tmp_path: Path) -> None:
+    """Its log, bit for bit, also if it goes on after it was stopped; and the commands read it."""
+    settings = "train.log_every_steps=2", "train.steps=7"
+
+    def logged(folder: Path) -> list[dict[str, float]]:
+        rows = i2i.history(folder, frame=False)
+        return [
+            {name: value for name, value in row.items() if not re.match("speed/|mine/", name)}
+            for row in rows
+        ]
+
+    run = i2i.train(
+        options(*settings, "train.validate_every_steps=100"),
+        data=pairs(),
+        runs_dir=tmp_path,
+        name="run",
+        device="cpu",
+    )
+    mine = tmp_path / "mine"
+    trainer = i2i.build_trainer(options(*settings))
+    with i2i.RunLog(trainer, mine) as log:
+        for batch in trainer.batches(pairs(), 5):
+            log.step(trainer.step(batch, closely=log.due))
+            if trainer.steps_done == 4:
+                log.values({"mine/value": 0.5})
+                saved = log.save()
+                log.sheet()
+    assert i2i.history(mine, frame=False)[1]["mine/value"] == 0.5
+    with pytest.raises(i2i.I2iError, match="exists already"):
+        i2i.RunLog(i2i.build_trainer(options(*settings)), mine)
+    again = i2i.build_trainer(options(*settings))
+    again.load(saved)
+    with i2i.RunLog(again, mine) as log:
+        for batch in again.batches(pairs()):
+            log.step(again.step(batch, closely=log.due))
+        log.save()
+    assert [row["step"] for row in logged(mine)] == [2, 4, 6, 7]
+    assert logged(mine) == logged(run.folder)
+    assert equal(again.state_dict(), state_of(run.folder))
+    assert (mine / "samples" / "step-00000004.png").exists()
+    for command in ("report", "info"):
+        result = CliRunner().invoke(cli, [command, str(mine)])
+        assert result.exit_code == 0, (result.output, result.exception)
+    assert not (mine / "owner.json").exists()

@@ -21,9 +21,13 @@ import i2i
 from i2i.cli import cli
 from i2i.core.registry import networks
 from i2i.data.own import own_source
+from i2i.models.build import build_model
+from i2i.networks.progan import ProGANDiscriminator, ProGANGenerator
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run
 from i2i.runs.log import read_log
+from i2i.training.own import OwnParts
+from shrunk import shrunk
 
 SMALL: dict[str, Any] = {
     "batch_size": 2,
@@ -261,14 +265,19 @@ def test_the_command_line_says_so_too(command: list[str], said: str, tmp_path: P
     assert said in f"{result.output}{result.exception}"
 
 
-def test_callbacks_may_come_and_go_unless_they_keep_something(tmp_path: Path) -> None:
+def test_callbacks_may_come_and_go_unless_they_keep_something(
+    tmp_path: Path, said: list[str]
+) -> None:
     class Silent(i2i.Callback):
         pass
 
     run = train(tmp_path, "run", steps=2, callbacks=[Silent()])
     whole = train(tmp_path, "whole", steps=4, callbacks=[])
+    said.clear()
     i2i.resume(run, "train.steps=4", device="cpu", **objects(callbacks=[]))
     assert same(run, whole)
+    (note,) = [line for line in said if line.startswith("note: the run goes on without")]
+    assert "without Silent, which it had: give it again, by callbacks=[...]" in note
 
 
 def test_what_is_measured_is_logged_and_can_decide(tmp_path: Path) -> None:
@@ -434,3 +443,26 @@ def test_the_size_is_that_of_what_is_translated(tmp_path: Path) -> None:
     run = train(tmp_path, "run", steps=1, generator={"width": 2, "upscale": 2}, **given)
     assert load_checkpoint(Run(run).latest())["options"]["data"]["crop_size"] in (16, [16, 16])
     assert i2i.load_translator(run, device="cpu")(samples[0][0]).shape == (3, 32, 32)
+
+
+class Grower(ProGANGenerator):
+    def __init__(self, *numbers: int, **more: Any) -> None:
+        super().__init__(*numbers, width=2, **more)
+
+
+class GrowingJudge(ProGANDiscriminator):
+    def __init__(self, *numbers: int, **more: Any) -> None:
+        super().__init__(*numbers, width=2, **more)
+
+
+def test_networks_of_ones_own_may_grow() -> None:
+    options = shrunk("progan")
+    grown = dict(build_model(options).named_parameters())
+    own = OwnParts(networks={"generator": Grower, "discriminator": GrowingJudge})
+    with own.given():
+        mine = dict(build_model(i2i.load_options(options, own.layer(options))).named_parameters())
+    assert mine.keys() == grown.keys()
+    assert all(torch.equal(mine[name], value) for name, value in grown.items())
+    own = OwnParts(networks={"discriminator": lambda channels, **more: nn.Conv2d(channels, 1, 1)})
+    with own.given(), pytest.raises(i2i.I2iError, match=r"grow .*or a method grow\(stage, alpha\)"):
+        build_model(i2i.load_options(options, own.layer(options)))
