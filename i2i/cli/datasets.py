@@ -139,8 +139,11 @@ def check(context: click.Context, folder: Path, kind: Any, as_json: bool) -> Non
     """
     from i2i.data.catalogue.cache import cache_folder
     from i2i.data.images.check import check_images
+    from i2i.data.shards.path import ShardPath, holds_shards
     from i2i.doctor import as_lines, survey, usability_findings
 
+    if holds_shards(folder):
+        folder = ShardPath(folder)
     found = survey(folder, None if kind == "auto" else kind)
     checked = check_images(found.files, cache_folder())
     findings = usability_findings(found, checked)
@@ -157,6 +160,28 @@ def check(context: click.Context, folder: Path, kind: Any, as_json: bool) -> Non
     if wrong:
         context.exit(1)
     click.echo("Every image can be used.")
+
+
+@command.command(epilog="\b\nExample:\n  i2i datasets pack faces /data/faces-packed")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("target", metavar="SHARDS", type=click.Path(path_type=Path))
+@click.option(
+    "--size",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1024,
+    show_default=True,
+    help="MiB after which a new tar file begins.",
+)
+def pack(folder: Path, target: Path, size: float) -> None:
+    """Write the data set DIR into tar files in the folder SHARDS, with an index of them.
+
+    It is trained on as DIR is, and gives the same samples: name SHARDS as --dataroot, or the
+    address of a copy on the network (s3://..., https://...). Others read the files as webdataset.
+    """
+    from i2i.data.shards.pack import pack as write
+
+    images, shards = write(folder, target, size=round(size * 2**20))
+    click.echo(f"packed {images} images into {shards} tar files in {target}")
 
 
 @command.command(epilog="\b\nExample:\n  i2i datasets demo images --kind paired --size 128")

@@ -14,7 +14,7 @@ from i2i.core.size import AnySize
 
 _FOR_RESUME = (
     *("dataroot", "dataroot_b", "workers", "keep", "steps", "epochs", "skip_bad", "patience"),
-    "threads",
+    *("threads", "check"),
 )
 
 
@@ -196,6 +196,12 @@ has a folder for each, in train/ or not; or a table of attributes."""
     type=click.Path(path_type=Path),
     help="Takes the last checkpoint if the disk of the run is full.  [default: the system's folder "
     "for temporary files]",
+)
+@click.option(
+    "--check",
+    type=click.Choice(["auto", "all", "sample"]),
+    help="Decode all images before the training, or a sample, and the others beside it.  "
+    "[default: all of 10,000 at most]",
 )
 @click.option(
     "--skip-bad",

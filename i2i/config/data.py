@@ -136,6 +136,11 @@ class Data(LabelledData):
     skip_bad: bool = Field(
         False, description="leave out images that cannot be used, instead of stopping"
     )
+    check: Literal["auto", "all", "sample"] = Field(
+        "auto",
+        description="images that are decoded before a training begins: all, or a sample, and the "
+        "others beside the training; auto: all of 10,000 at most, or with skip_bad",
+    )
     look_for_copies: bool = Field(
         True, description="say before a training which images are there more than once"
     )

@@ -123,6 +123,7 @@ SHORT = {
     "workers": "data.workers",
     "keep": "data.cache",
     "skip_bad": "data.skip_bad",
+    "check": "data.check",
     "split_table": "data.split_table",
     "folds": "data.folds",
     "fold": "data.fold",

@@ -67,8 +67,9 @@ def seen_before(run: Path, measured: Sequence[Member], split: str = "val") -> li
     ):
         if split == "train" or (other == "val" and split != "test"):
             continue
-        contents = {content for _, content in known.get(other, ())}
-        seen = [name for name, content in measured if content in contents]
+        contents = {content or name for name, content in known.get(other, ())}
+        # Of a large data set not every image was read: those are known by their names.
+        seen = [name for name, content in measured if content in contents or name in contents]
         if seen:
             shown = ", ".join(seen[:SHOWN]) + (", ..." if len(seen) > SHOWN else "")
             notes.append(

@@ -75,7 +75,7 @@ def plan(source: Path, target: Path, suffix: str | None) -> tuple[list[Job], lis
         result = target if names_file else target / _renamed(source, endings, suffix).name
         jobs = [Job(source, result, stream_of(source))]
     else:
-        paths = reading.list_files(source)
+        paths = list(reading.list_files(source))
         jobs, broken, paths = _series(source, target, paths)
         failed += [Failure(path, why) for path, why in broken.items()]
         for path in paths:

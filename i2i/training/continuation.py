@@ -25,7 +25,7 @@ PLACES = ("data.root", "data.root_b", "data.table", "data.split_table", "data.mo
 
 MAY_CHANGE = (
     *PLACES,
-    *("data.workers", "data.cache", "data.cache_gib", "data.skip_bad"),
+    *("data.workers", "data.cache", "data.cache_gib", "data.skip_bad", "data.check"),
     *("train.steps", "train.epochs", "train.patience"),
     *(
         "train.log_every_steps",
@@ -196,7 +196,9 @@ def require_continuable(state: Mapping[str, Any], about: Mapping[str, Any], run:
             "run folder itself, or move them away."
         )
     known = state.get("contents", about["contents"])
-    if about["data"] == state["data"] and about["contents"] == known:
+    # Of a large data set, of which a sample is looked at, nothing is known of single files.
+    alike = about["contents"] == known or "" in (about["contents"], known)
+    if about["data"] == state["data"] and alike:
         return
     places = [name for name in differences(state["options"], about["options"]) if name in PLACES]
     if places:

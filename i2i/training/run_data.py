@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from i2i.config import Options
 from i2i.data.images.content_hash import fingerprint
 from i2i.data.kinds import find_kind
+from i2i.data.loading.beside import look_beside
 from i2i.data.loading.loader import default_workers, make_loader
 from i2i.data.own import OwnSamples, own_source
 from i2i.data.sources import Source, open_source, remarks
@@ -102,7 +103,8 @@ def batches_of(
         # What is defined in a notebook is not there in other processes.
         is_own = isinstance(source.train, OwnSamples)
         workers = 0 if is_own else default_workers(processes.local_world)
-    return make_loader(
+    lenient = options.data.skip_bad or len(source.unlooked)
+    batches = make_loader(
         source.train,
         batch_size=samples_before(options),
         start=begin,
@@ -111,8 +113,25 @@ def batches_of(
         pin_memory=device.type == "cuda",
         rank=processes.rank,
         world=processes.world,
-        skipped=_Skipped() if options.data.skip_bad else None,
+        skipped=_Skipped() if lenient else None,
     )
+    if len(source.unlooked) and processes.first and workers:
+        return _beside(batches, source.unlooked)
+    return batches
+
+
+def _beside(batches: Iterator[Any], paths: Sequence[Path]) -> Iterator[Any]:
+    """The same batches, with a look at images meanwhile, from when the first one is there."""
+    end = None
+    try:
+        for batch in batches:
+            end = end or look_beside(paths)
+            yield batch
+    finally:
+        if end is not None:
+            end()
+        if isinstance(batches, Generator):
+            batches.close()
 
 
 class _Skipped:
@@ -124,7 +143,7 @@ class _Skipped:
     def __call__(self, text: str) -> None:
         if text not in self.known:
             self.known.add(text)
-            _log.info(f"note: {text} Others take its place (--skip-bad): {len(self.known)} so far.")
+            _log.info(f"note: {text} Others take its place: {len(self.known)} so far.")
 
 
 def validation_of(

@@ -154,7 +154,7 @@ class Running:
         about: dict[str, Any] = {
             "options": options.to_dict(),
             "data": source.fingerprint,
-            "contents": contents(source.checked),
+            "contents": "" if len(source.unlooked) else contents(source.checked),
             "history": [] if state is None else history(state, options),
         }
         begun = None if state is None else Begun.read(state.get("init"))

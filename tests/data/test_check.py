@@ -1,7 +1,8 @@
 """Broken images are found before training, once, and unchanged ones are not decoded again."""
 
-import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images import check
 from i2i.data.images.check import CheckResult, check_images, usable_pairs
+from i2i.data.images.probe import ImageInfo
 from i2i.data.kinds.layouts import PairFiles
 from i2i.errors import DataError
 
@@ -136,22 +138,56 @@ def test_nothing_is_remembered_without_a_cache(tmp_path: Path, decoded: list[Pat
     assert os.listdir(tmp_path) == ["x.png"]  # noqa: PTH208
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"version": 0}', "\0", None], ids=lambda c: repr(c)
-)
+@pytest.mark.parametrize("content", ["", "[]", "\0" * 5000, "row", "table"])
 def test_a_broken_memory_is_ignored_and_rewritten(
-    tmp_path: Path, decoded: list[Path], content: str | None
+    tmp_path: Path, decoded: list[Path], content: str
 ) -> None:
     path, cache = image(tmp_path / "x.png"), tmp_path / "cache"
     first = check_images([path], cache)
     (memory,) = cache.iterdir()
-    if content is None:  # right version, wrong rows
-        content = json.dumps(json.loads(memory.read_text()) | {"images": {str(path): [1, 2]}})
-    memory.write_text(content)
+    if content in ("row", "table"):  # right version, wrong values or columns
+        with closing(sqlite3.connect(memory)) as database:
+            wrong = {"row": "UPDATE images SET width = 'x'", "table": "ALTER TABLE images ADD x"}
+            database.execute(wrong[content])
+            database.commit()
+    else:
+        memory.write_text(content)
     assert check_images([path], cache) == first
     assert check_images([path], cache) == first
     assert decoded == [path, path]
     assert list(cache.iterdir()) == [memory]
+
+
+def test_memories_of_earlier_versions_are_replaced(tmp_path: Path, decoded: list[Path]) -> None:
+    path, cache = image(tmp_path / "x.png"), tmp_path / "cache"
+    check_images([path], cache)
+    (memory,) = cache.iterdir()
+    old = memory.with_suffix(".json")
+    memory.rename(old)
+    check_images([path], cache)
+    assert list(cache.iterdir()) == [memory]
+    assert decoded == [path, path]
+
+
+def test_a_check_that_is_interrupted_goes_on_where_it_was(
+    tmp_path: Path, decoded: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [image(tmp_path / f"{number}.png") for number in range(5)]
+    monkeypatch.setattr(check, "_REMEMBERED", 2)
+    seen = check.look_at
+
+    def interrupted(path: Path) -> ImageInfo | str:
+        if path == paths[4]:
+            raise KeyboardInterrupt
+        return seen(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(check, "look_at", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            check_images(paths, tmp_path / "cache", workers=1)
+    decoded.clear()
+    assert list(check_images(paths, tmp_path / "cache").sizes) == paths
+    assert decoded == [paths[4]]
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """Every image is decoded once before training starts, so that a broken one is named at once and
 not in the middle of a night.
 
-Good images are remembered in a small file, and are decoded again only after their size or time of
-modification has changed; bad ones are looked at every time, since what is mended (permissions, a
+Good images are remembered in a small database, and are decoded again only after their size or time
+of modification has changed; bad ones are looked at every time, since what is mended (permissions, a
 disk) need not show in the file.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,8 @@ from i2i.data.kinds.layouts import PairFiles, first_few
 from i2i.errors import DataError
 
 _VERSION = 4  # of the rows in which good images are remembered
+
+_REMEMBERED = 1000  # images that are written down at a time
 
 
 @dataclass(frozen=True)
@@ -75,29 +77,39 @@ def check_images(
     good = memory.recall(paths) if memory else {}
     unknown = [path for path in paths if path not in good]
     bad = {}
+    new: dict[Path, ImageInfo] = {}
     pool = ThreadPoolExecutor(workers)
     try:
         with progress("checking images") as update:
             if good:
                 update(len(good), len(paths))
-            seen = zip(unknown, pool.map(look_at, unknown), strict=True)
-            for done, (path, found) in enumerate(seen, len(good) + 1):
+            for done, (path, found) in enumerate(_looks(pool, unknown), len(good) + 1):
                 if isinstance(found, ImageInfo):
-                    good[path] = found
+                    good[path] = new[path] = found
+                    if memory and len(new) == _REMEMBERED:  # whoever stops here goes on here
+                        memory.remember(new)
+                        new.clear()
                 else:
                     bad[path] = found
                 update(done, len(paths))
     finally:
         pool.shutdown(cancel_futures=True)  # so that Ctrl-C need not wait for all the others
 
-    if memory and len(unknown) > len(bad):
-        # The file serves all splits of a data set: it keeps what this check was not asked about.
-        memory.remember(good)
+    if memory and new:
+        memory.remember(new)
     arrays = {path: good[path] for path in paths if path in good and good[path].unfit}
     bad |= {path: look.unfit for path, look in arrays.items()}
     looks = {path: good[path] for path in paths if path in good and path not in arrays}
     sizes = {path: (look.width, look.height) for path, look in looks.items()}
     return CheckResult(sizes, bad, looks, arrays)
+
+
+def _looks(
+    pool: ThreadPoolExecutor, paths: Sequence[Path]
+) -> Iterator[tuple[Path, ImageInfo | str]]:
+    for at in range(0, len(paths), _REMEMBERED):  # a million tasks that wait take a gigabyte
+        some = paths[at : at + _REMEMBERED]
+        yield from zip(some, pool.map(look_at, some), strict=True)
 
 
 def usable_pairs(

@@ -1,21 +1,23 @@
-"""What is known of images, kept in a small file in the cache.
+"""What is known of images, kept in a small database (SQLite) in the cache.
 
-A row of the file begins with the size in bytes and the time of modification of its image: it is
-believed as long as neither has changed.
+A row begins with the size in bytes and the time of modification of its image: it is believed as
+long as neither has changed. Single rows are asked for, so that memory does not grow with the data
+set; several processes may read and write at once.
 """
 
+import contextlib
 import hashlib
-import json
 import os
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
-from i2i.system import gate
-from i2i.system.atomic import write_text
+_WAIT = 30.0
+"""Seconds that a process waits for another one that writes."""
 
-_MOST_BYTES, _MOST_VALUES = 2**30, 2**26
-"""Three million images."""
+_AT_ONCE = 500
+"""Names in a question; SQLite allows 999 in its oldest versions that are met."""
 
 
 class Row(Protocol):
@@ -35,54 +37,113 @@ class Memory(Generic[R]):
 
     Arguments:
         cache: the folder of the file; it is made where it is missing. A file in it that is broken
-            is ignored and rewritten.
+            is replaced, as is one of another version.
         paths: at least one image: their common folder names the file, which therefore grows no
             larger than its data set.
         row: makes a row of its values.
-        version: of the rows; those of another version are ignored.
+        version: of the rows.
     """
 
     def __init__(self, cache: Path, paths: Sequence[Path], row: type[R], version: int) -> None:
-        folder = os.path.commonpath([path.absolute().parent for path in paths])
-        self.file = cache / f"images-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.json"
+        folders = {os.path.dirname(os.path.abspath(path)) for path in paths}  # noqa: PTH100, PTH120
+        self._folder = os.path.commonpath(folders)
+        word = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:16]
+        self.file = cache / f"images-{word}.sqlite"
         self._row: Any = row
-        self._kinds = list(get_type_hints(row).values())
+        self._kinds = get_type_hints(row)
         self._version = version
-        self._rows = self._read()
 
     def recall(self, paths: Sequence[Path]) -> dict[Path, R]:
         """The rows of those images that are known and have not changed since."""
-        known = {path: row for path in paths if (row := self._rows.get(str(path.absolute())))}
-        return {path: row for path, row in known.items() if _unchanged(path, row)}
+        known: dict[Path, R] = {}
+        with self._open() as database:
+            for at in range(0, len(paths) if database else 0, _AT_ONCE):
+                some = paths[at : at + _AT_ONCE]
+                by_name = {self._name(path): path for path in some}
+                marks = ", ".join("?" * len(by_name))
+                asked = f"SELECT * FROM images WHERE name IN ({marks})"
+                found: Any = database.execute(asked, [*by_name]) if database else ()
+                for name, *values in found:
+                    row = self._read(values)
+                    if row is not None and _unchanged(path := by_name[name], row):
+                        known[path] = row
+        return {path: known[path] for path in paths if path in known}
 
-    def remember(self, rows: dict[Path, R]) -> None:
-        """Replace the file as a whole; what else it holds is kept if the image is still there.
+    def remember(self, rows: Mapping[Path, R]) -> None:
+        """Add rows, or replace those of the same images.
 
         A cache that cannot be written costs time, never a training.
         """
-        others = {path: row for path, row in self._rows.items() if Path(path).exists()}
-        self._rows = others | {str(path.absolute()): row for path, row in rows.items()}
+        marks = ", ".join("?" * (1 + len(self._kinds)))
+        values: Mapping[Path, Any] = rows
+        with self._open() as database:
+            if database:
+                database.executemany(
+                    f"INSERT OR REPLACE INTO images VALUES ({marks})",
+                    ((self._name(path), *row) for path, row in values.items()),
+                )
+                database.commit()
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection | None]:
+        """The database, or None where there cannot be one; what fails within it is forgotten."""
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self.file, json.dumps({"version": self._version, "images": self._rows}))
-        except OSError:
+            try:
+                database = self._connect()
+            except sqlite3.OperationalError:  # it is used by others, or cannot be read
+                raise
+            except sqlite3.DatabaseError:
+                self.file.unlink()
+                database = self._connect()
+        except (OSError, sqlite3.Error):
+            yield None
             return
+        with contextlib.closing(database):
+            try:
+                yield database
+            except sqlite3.OperationalError:
+                pass
+            except sqlite3.DatabaseError:
+                with contextlib.suppress(OSError):
+                    self.file.unlink()
 
-    def _read(self) -> dict[str, R]:
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self.file, timeout=_WAIT)
         try:
-            written = gate.parse_json(gate.read_text(self.file, _MOST_BYTES), _MOST_VALUES)
-            if written["version"] != self._version:
-                return {}
-            rows = {path: self._row(*values) for path, values in written["images"].items()}
-        except (gate.RefusedError, TypeError, KeyError, AttributeError):
-            return {}
-        # Numbers may be whole in JSON and not in Python; what is a number must be one.
-        kinds = [int | float if kind is float else kind for kind in self._kinds]
-        return {
-            path: row
-            for path, row in rows.items()
-            if all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True))
-        }
+            # What is lost can be found again: a cache is for speed, not for the power cut.
+            database.execute("PRAGMA synchronous = OFF")
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            columns = [name for _, name, *_ in database.execute("PRAGMA table_info(images)")]
+            if version != self._version or columns != ["name", *self._kinds]:
+                self.file.with_suffix(".json").unlink(missing_ok=True)  # as it was before
+                database.executescript(
+                    f"DROP TABLE IF EXISTS images; CREATE TABLE images (name BLOB PRIMARY KEY, "
+                    f"{', '.join(self._kinds)}) WITHOUT ROWID; "
+                    f"PRAGMA user_version = {self._version}"
+                )
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _name(self, path: Path) -> bytes:
+        return os.fsencode(os.path.relpath(os.path.abspath(path), self._folder))  # noqa: PTH100
+
+    def _read(self, values: Sequence[Any]) -> R | None:
+        """A row of what is in the file; None where that is something else."""
+        kinds = list(self._kinds.values())
+        if len(values) != len(kinds):
+            return None
+        typed = []
+        for value, kind in zip(values, kinds, strict=True):
+            # SQLite has no truth values, and what is a whole number it may give as one.
+            wanted = int if kind is bool else int | float if kind is float else kind
+            if not isinstance(value, wanted):
+                return None
+            typed.append(bool(value) if kind is bool else value)
+        row: R = self._row(*typed)
+        return row
 
 
 def _unchanged(path: Path, row: Row) -> bool:

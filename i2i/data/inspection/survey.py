@@ -32,7 +32,7 @@ class Part:
 
     split: str
     name: str
-    images: tuple[Path, ...]
+    images: Sequence[Path]
 
     def __str__(self) -> str:
         return f"{self.split} {self.name}".strip()

@@ -14,7 +14,10 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import numpy as np
+
 from i2i.config import Data
+from i2i.data.images.paths import Integers, Paths, take
 from i2i.data.kinds.folders import SPLITS
 from i2i.data.kinds.split_table import SplitTable, read_split_table
 from i2i.data.unpacked.groups import PATIENT, group_of, is_unpacked
@@ -40,12 +43,16 @@ Parts = Mapping[str, Sequence[N]]
 """Images by side, domain or class; "" where there are none."""
 
 
+Halves = tuple[dict[str, Sequence[N]], dict[str, Sequence[N]]]
+"""Images that stay and those that are held out, by part."""
+
+
 class Divided(NamedTuple, Generic[N]):
     """The images of each split by part, and how they were chosen, in words."""
 
-    train: dict[str, list[N]]
-    val: dict[str, list[N]]
-    test: dict[str, list[N]]
+    train: dict[str, Sequence[N]]
+    val: dict[str, Sequence[N]]
+    test: dict[str, Sequence[N]]
     how: str
     notes: tuple[str, ...] = ()
 
@@ -145,7 +152,7 @@ class Division:
             )
             how += f"is for testing: {_count(fold)}"
         else:
-            found = {"train": _lists(train), "val": _lists(val or {}), "test": _lists(test or {})}
+            found = {"train": dict(train), "val": dict(val or {}), "test": dict(test or {})}
             how = "their own split"
             if _within(found["val"], found["test"]):  # those to test with, as there are no others
                 found["test" if data.val_share is None else "val"] = {}
@@ -167,9 +174,7 @@ class Division:
             found["train"] = self._limited(found["train"], data.limit)
         return Divided(found["train"], found["val"], found["test"], how, notes)
 
-    def hold_out(
-        self, parts: Parts[N], share: float, salt: str = ""
-    ) -> tuple[dict[str, list[N]], dict[str, list[N]]]:
+    def hold_out(self, parts: Parts[N], share: float, salt: str = "") -> Halves[N]:
         """Split images into those to train on and those held out; see `hold_out`."""
         group = self._group if self._grouped(parts) else None
         return hold_out(parts, share, self.data.split_seed, group=group, salt=salt)
@@ -195,8 +200,9 @@ class Division:
 
     def _grouped(self, parts: Parts[N]) -> bool:
         """Whether images belong together: the options say so, or they are of a video or volume."""
-        items = (item for part in parts.values() for item in part)
-        return self.has_groups or any(self._unpacked(item) is not None for item in items)
+        if self.has_groups or not self._has_unpacked:
+            return self.has_groups
+        return any(self._unpacked(item) is not None for item in everything(parts))
 
     def _unpacked(self, item: N) -> str | None:
         """What an image is of that was a frame or a slice."""
@@ -213,7 +219,9 @@ class Division:
                 return path.relative_to(root)
         return path
 
-    def _by_table(self, parts: Parts[N]) -> tuple[dict[str, dict[str, list[N]]], tuple[str, ...]]:
+    def _by_table(
+        self, parts: Parts[N]
+    ) -> tuple[dict[str, dict[str, Sequence[N]]], tuple[str, ...]]:
         table = self.table
         assert table is not None
         found: dict[str, dict[str, list[N]]] = {
@@ -256,11 +264,9 @@ class Division:
                 f"{len(unlisted)} images have no row in {table.path} ({_shown(unlisted)}), and are "
                 "left out"
             )
-        return found, tuple(notes)
+        return {split: {**parts} for split, parts in found.items()}, tuple(notes)
 
-    def _fold(
-        self, parts: Parts[N], folds: int, fold: int
-    ) -> tuple[dict[str, list[N]], dict[str, list[N]]]:
+    def _fold(self, parts: Parts[N], folds: int, fold: int) -> Halves[N]:
         """The images outside of a fold, and those in it."""
         members, words = _members(parts, self._group if self._grouped(parts) else None)
         ranked = sorted(
@@ -288,6 +294,8 @@ class Division:
 
     def _require_apart(self, found: Mapping[str, Parts[N]]) -> None:
         """Refuse groups that lie in two splits, and patients of whom it is known who they are."""
+        if not (self.has_groups or self._has_unpacked):
+            return
         groups = {
             split: {
                 group
@@ -305,16 +313,13 @@ class Division:
                     "may lie in one split only."
                 )
 
-    def _limited(self, parts: Parts[N], limit: int) -> dict[str, list[N]]:
+    def _limited(self, parts: Parts[N], limit: int) -> dict[str, Sequence[N]]:
         """The first images of each part, in an order of their own: those of a smaller limit are
         among those of a larger one."""
         limited = {}
         for name, items in parts.items():
-            ranked = sorted(
-                range(len(items)),
-                key=lambda at: _digest(self.data.split_seed, f"limit/{items[at].name}"),
-            )
-            limited[name] = [items[at] for at in sorted(ranked[:limit])]
+            ranked = _ranked(items, self.data.split_seed, "limit/")
+            limited[name] = take(items, np.sort(ranked[:limit]))
         return limited
 
 
@@ -331,7 +336,7 @@ def hold_out(
     *,
     group: Callable[[N], str] | None = None,
     salt: str = "",
-) -> tuple[dict[str, list[N]], dict[str, list[N]]]:
+) -> Halves[N]:
     """Split images into those to train on and those held out.
 
     Of each part the `share` (0..1) of images whose names have the smallest hashes is held out, at
@@ -353,11 +358,16 @@ def hold_out(
         name: min(max(1, round(share * len(items))), len(items) - 1)
         for name, items in parts.items()
     }
+    if group is None:
+        alone = {name: _ranked(items, seed, salt)[: wanted[name]] for name, items in parts.items()}
+        return _parted(parts, {name: {*places.tolist()} for name, places in alone.items()})
     members, words = _members(parts, group)
     ranked = sorted(members, key=lambda key: _digest(seed, salt + words[key]))
     chosen: dict[str, set[int]] = {name: set() for name in parts}
 
-    def take(keys: Iterable[Hashable], most: Mapping[str, int], enough: Mapping[str, int]) -> None:
+    def choose(
+        keys: Iterable[Hashable], most: Mapping[str, int], enough: Mapping[str, int]
+    ) -> None:
         for key in keys:
             counts = Counter(name for name, _ in members[key])
             needed = any(len(chosen[name]) < enough[name] for name in counts)
@@ -365,17 +375,17 @@ def hold_out(
                 for name, number in members[key]:
                     chosen[name].add(number)
 
-    take(ranked, wanted, wanted)
-    if group is not None:  # a part of which no group fits gives up its smallest one
-        never_all = {name: len(items) - 1 for name, items in parts.items()}
-        one = {name: min(1, most) for name, most in never_all.items()}
-        take(sorted(ranked, key=lambda key: len(members[key])), never_all, one)
-        for name, items in parts.items():
-            if len(items) > 1 and not chosen[name]:
-                raise DataError(
-                    f"All {len(items)} images{f' of {name}' if name else ''} would have to be held "
-                    "out together, as they are of one group: name finer groups."
-                )
+    choose(ranked, wanted, wanted)
+    # A part of which no group fits gives up its smallest one.
+    never_all = {name: len(items) - 1 for name, items in parts.items()}
+    one = {name: min(1, most) for name, most in never_all.items()}
+    choose(sorted(ranked, key=lambda key: len(members[key])), never_all, one)
+    for name, items in parts.items():
+        if len(items) > 1 and not chosen[name]:
+            raise DataError(
+                f"All {len(items)} images{f' of {name}' if name else ''} would have to be held "
+                "out together, as they are of one group: name finer groups."
+            )
     return _parted(parts, chosen)
 
 
@@ -401,26 +411,37 @@ def _digest(seed: int, word: str) -> bytes:
     return hashlib.sha256(os.fsencode(f"{seed}/{word}")).digest()
 
 
-def _parted(
-    parts: Parts[N], chosen: Mapping[str, set[int]]
-) -> tuple[dict[str, list[N]], dict[str, list[N]]]:
+def _ranked(items: Sequence[Named], seed: int, salt: str) -> Integers:
+    """The places of images in the order of the hashes of their names."""
+    digests = b"".join(_digest(seed, salt + name) for name in names_of(items))
+    words = np.frombuffer(digests, ">u8").reshape(-1, 4)
+    return np.lexsort(words.T[::-1])
+
+
+def names_of(items: Sequence[Named]) -> Iterator[str]:
+    """What images are called: files without their folders, pairs with them."""
+    if isinstance(items, Paths):
+        return (name.rpartition("/")[2] for name in items.names())
+    names: Callable[[], Iterator[str]] | None = getattr(items, "names", None)
+    return names() if names is not None else (item.name for item in items)
+
+
+def _parted(parts: Parts[N], chosen: Mapping[str, set[int]]) -> Halves[N]:
     """The images that are not chosen, and those that are."""
-    rest: dict[str, list[N]] = {name: [] for name in parts}
-    held: dict[str, list[N]] = {name: [] for name in parts}
+    rest, held = {}, {}
     for name, items in parts.items():
-        for number, item in enumerate(items):
-            (held if number in chosen[name] else rest)[name].append(item)
+        mine = np.zeros(len(items), dtype=bool)
+        mine[list(chosen[name])] = True
+        rest[name] = take(items, np.flatnonzero(~mine))
+        held[name] = take(items, np.flatnonzero(mine))
     return rest, held
 
 
-def _lists(parts: Parts[N]) -> dict[str, list[N]]:
-    return {name: list(items) for name, items in parts.items()}
-
-
-def beside(tested: Iterable[N], validation: Iterable[N]) -> list[N]:
+def beside(tested: Sequence[N], validation: Iterable[N]) -> Sequence[N]:
     """The images to test with that do not validate; all of them if all do."""
-    tested, validation = list(tested), {*validation}
-    return [item for item in tested if item not in validation] or tested
+    validation = {*validation}
+    places = [at for at, item in enumerate(tested) if item not in validation]
+    return take(tested, places) if places else tested
 
 
 def _within(one: Parts[N], other: Parts[N]) -> bool:

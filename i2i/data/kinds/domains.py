@@ -5,13 +5,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 
-from i2i.config import Data, LabelledData, Options
+from i2i.config import LabelledData, Options
 from i2i.core.batch import Labelled
 from i2i.core.labels import EVERYTHING, LabelSpace
 from i2i.core.registry import register_data_kind
@@ -20,6 +21,7 @@ from i2i.core.text import counted
 from i2i.data.augment.geometry import evaluation_geometry
 from i2i.data.catalogue.attributes import AttributedFolder, find_attributed, read_table
 from i2i.data.images.check import CheckResult
+from i2i.data.images.paths import chained
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted
 from i2i.data.kinds.division import HELD_OUT, Divided, Division, beside, everything
 from i2i.data.kinds.kind import Beginning, Groups, NamedImages, Trial
@@ -37,6 +39,7 @@ from i2i.data.kinds.layouts import (
 )
 from i2i.data.sides import readers
 from i2i.data.sources.cached import keep_decoded
+from i2i.data.sources.looking import looked_at, sound_first
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
     Source,
@@ -47,14 +50,18 @@ from i2i.data.sources.source import (
     readable,
     say_not_used,
     table_file,
+    unreadable,
 )
 from i2i.errors import DataError, OptionsError
 
 _log = logging.getLogger(__name__)
 
 
-_Usable = Callable[[Sequence[Path]], Sequence[Path]]
-"""Those of some images that can be read."""
+_Usable = Callable[..., Sequence[Path]]
+"""Those of some images that can be read, of which a share is looked at."""
+
+_Bad = Callable[[Sequence[Path]], list[bool]]
+"""Which of some images cannot be read."""
 
 
 class Parts(NamedTuple):
@@ -111,10 +118,13 @@ class Domains(LabelledKind):
         roots = [find_root(each.root, self.name, data) for each in (data, *data.more)]
         reader = readers(data, roots[0], self.letters(options))["A"]
         usable = partial(readable, data=data, checked=checked, reader=reader)
-        parts = [
-            (_attributed if each.table else _foldered)(each, folder, data, usable)
+        bad = unreadable(data, checked, reader)
+        opened = [
+            (_attributed if each.table else _foldered)(each, folder, options, usable, bad)
             for each, folder in zip((data, *data.more), roots, strict=True)
         ]
+        parts = [each for each, _ in opened]
+        share = min(share for _, share in opened)
         by_split = {split: [getattr(each, split) for each in parts] for split in Parts._fields}
         sets, held = by_split["train"], by_split["val"]
         for each in sets:
@@ -129,7 +139,7 @@ class Domains(LabelledKind):
             references=data.references > 0,
             **common,
         )
-        files = [path for each in sets for path in each.images]
+        files = chained(each.images for each in sets)
         keep_decoded(train, files, data, reader)
         evaluation = evaluation_geometry(data.crop_size, data.resize)
         validation = LabelledImages(held, evaluation, **common)
@@ -137,8 +147,8 @@ class Domains(LabelledKind):
         def view(split: str) -> LabelledImages:
             return LabelledImages(_readable(by_split[split], usable), evaluation, **common)
 
-        def listed(split: str) -> list[Path]:
-            return [path for each in by_split[split] for path in each.images]
+        def listed(split: str) -> Sequence[Path]:
+            return chained(each.images for each in by_split[split])
 
         return Source(
             train=train,
@@ -150,9 +160,12 @@ class Domains(LabelledKind):
                 for each in sets
                 for path, row in zip(each.images, each.labels, strict=True)
             ),
-            members=members_of({split: listed(split) for split in by_split}, roots, checked),
-            views={split: partial(view, split) for split in ("train", "test")},
+            members=members_of(
+                {split: listed(split) for split in by_split}, roots, checked, share=share
+            ),
+            views={split: partial(view, split) for split in by_split},
             inputs=lambda split, way: listed(split),
+            unlooked=files if share < 1 else (),
         )
 
     def detect(self, root: Path, fits: Mapping[str, str]) -> Mapping[str, str]:
@@ -378,29 +391,36 @@ def _to_learn(data: LabelledData, root: Path) -> list[Path]:
     return [*everything(found.images)]
 
 
-def _foldered(data: LabelledData, root: Path, rules: Data, usable: _Usable) -> Parts:
-    """The labelled images to train on, to validate and to test with, of one data set."""
-    division = Division(rules, [root])
+def _foldered(
+    data: LabelledData, root: Path, options: Options, usable: _Usable, bad: _Bad
+) -> tuple[Parts, float]:
+    """The labelled images to train on, to validate and to test with, of one data set; and which
+    share of them was looked at."""
+    division = Division(options.data, [root])
     found, own = _own(root, data.domains, division)
     say_not_used([root], found.notes)
+    share = looked_at(options.data, sum(len(p) for images in own[:2] for p in images.values()))
     own[:2] = (  # what is to be tested with is checked when that is done
-        {name: usable(paths) for name, paths in images.items()} for images in own[:2]
+        {name: usable(paths, share=share) for name, paths in images.items()} for images in own[:2]
     )
-    divided = division.divide(*own)
+    divided = _sound(division.divide(*own), options, bad, share)
     numbers = ", ".join(f"{len(images)} of {name}" for name, images in divided.train.items())
     _say_divided(root, found.layout, f"images to train on: {numbers};", divided)
 
     def labelled(images: Mapping[str, Sequence[Path]]) -> LabelledFiles:
         identity = np.eye(len(data.domains), dtype=bool)
-        rows = [identity[data.domains.index(name)] for name, p in images.items() for _ in p]
-        paths = tuple(everything(images))
-        return LabelledFiles(data.label_set, paths, np.array(rows).reshape(-1, len(identity)))
+        columns = [data.domains.index(name) for name in images]
+        rows = identity[np.repeat(columns, [len(p) for p in images.values()]).astype(np.int64)]
+        return LabelledFiles(data.label_set, chained(images.values()), rows)
 
-    return Parts(*(labelled(images) for images in divided[:3]))
+    return Parts(*(labelled(images) for images in divided[:3])), share
 
 
-def _attributed(data: LabelledData, root: Path, rules: Data, usable: _Usable) -> Parts:
-    """The labelled images to train on, to validate and to test with, of one data set."""
+def _attributed(
+    data: LabelledData, root: Path, options: Options, usable: _Usable, bad: _Bad
+) -> tuple[Parts, float]:
+    """As `_foldered`, with a table."""
+    rules = options.data
     division = Division(rules, [root])
     table = read_table(table_file(data.table, root), data.attributes)
     found = find_attributed(root, table, drop_unlisted=rules.skip_bad)
@@ -412,7 +432,9 @@ def _attributed(data: LabelledData, root: Path, rules: Data, usable: _Usable) ->
     if found.unseen:
         _log.info(f"note: {found.unseen} of {len(table.rows)} rows in {table.path} have no image")
     values = found.train | (found.validation or {}) | found.test
-    divided = _divide_attributed(found, division, usable)
+    share = looked_at(rules, len(values))
+    divided = _divide_attributed(found, division, partial(usable, share=share))
+    divided = _sound(divided, options, bad, share)
     numbers = counted(len(divided.train[""]), "image", "images")
     attributes = f", {len(table.names)} attributes"
     _say_divided(root, found.layout, f"{numbers} to train on,", divided, attributes)
@@ -422,7 +444,16 @@ def _attributed(data: LabelledData, root: Path, rules: Data, usable: _Usable) ->
         rows = np.array([values[path] for path in paths], dtype=bool)
         return LabelledFiles(data.label_set, paths, rows.reshape(-1, len(table.names)))
 
-    return Parts(*(labelled(images) for images in divided[:3]))
+    return Parts(*(labelled(images) for images in divided[:3])), share
+
+
+def _sound(divided: Divided[Path], options: Options, bad: _Bad, share: float) -> Divided[Path]:
+    """Without those that cannot be read of the first images to validate with."""
+    if share == 1:
+        return divided
+    first = ceil(options.train.validation_images / max(1, len(divided.val)))
+    val = {name: sound_first(images, first, bad) for name, images in divided.val.items()}
+    return divided._replace(val=val)
 
 
 def _readable(sets: Sequence[LabelledFiles], usable: _Usable) -> list[LabelledFiles]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from i2i.data.shards.path import ShardPath
 from i2i.errors import DataError
 from i2i.system.atomic import write_text
 
@@ -83,6 +84,8 @@ def _one_of(parent: Path, split: str) -> list[Path]:
 
 def data_folders(parent: Path) -> list[Path]:
     """Return the folders in another that may hold data, by name; none if it is not there."""
+    if isinstance(parent, ShardPath):
+        return sorted(parent / name for name in parent.folders())
     if not parent.is_dir():
         return []
     own = is_results(parent)
@@ -144,7 +147,7 @@ def results_in(folders: Iterable[Path]) -> list[Path]:
     return sorted(
         path
         for folder in dict.fromkeys(folders)
-        if folder.is_dir() and not is_results(folder)
+        if not isinstance(folder, ShardPath) and folder.is_dir() and not is_results(folder)
         for path in folder.iterdir()
         if path.is_dir() and path.name[0] != "." and is_results(path)
     )

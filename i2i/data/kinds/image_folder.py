@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from i2i.data.images.paths import Paths, chained
 from i2i.data.images.read import (
     Pixels,
     any_image,
@@ -42,7 +43,7 @@ class FileStore:
     """LoadedImage files below a folder."""
 
     root: Path
-    paths: tuple[Path, ...]
+    paths: Sequence[Path]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -53,9 +54,15 @@ class FileStore:
     def name(self, index: int) -> str:
         return self.paths[index].relative_to(self.root).as_posix()
 
+    def names(self) -> Iterator[str]:
+        """The names of all images."""
+        if isinstance(self.paths, Paths) and self.paths.root.is_relative_to(self.root):
+            return self.paths.below(self.root).names()
+        return (path.relative_to(self.root).as_posix() for path in self.paths)
+
     @cached_property
     def fingerprint(self) -> str:
-        names = "\n".join(self.name(index) for index in range(len(self)))
+        names = "\n".join(self.names())
         return hashlib.sha256(os.fsencode(names)).hexdigest()
 
 
@@ -147,8 +154,7 @@ def _classes(parent: Path) -> list[str]:
 
 def _images(parent: Path, classes: Sequence[str]) -> ImageSet:
     if not classes:
-        return whole(FileStore(parent, tuple(list_images(parent))))
-    there = [list_images(parent / name) if (parent / name).is_dir() else [] for name in classes]
+        return whole(FileStore(parent, list_images(parent)))
+    there = [list_images(parent / name) if (parent / name).is_dir() else () for name in classes]
     labels = np.repeat(np.arange(len(classes)), [len(paths) for paths in there])
-    store = FileStore(parent, tuple(path for paths in there for path in paths))
-    return whole(store, classes, labels)
+    return whole(FileStore(parent, chained(there)), classes, labels)

@@ -67,7 +67,7 @@ class ImageSet:
             digest.update(b"none" if array is None else array.tobytes())
         return digest.hexdigest()[:16]
 
-    def take(self, places: Sequence[int]) -> "ImageSet":
+    def take(self, places: Sequence[int] | Integers) -> "ImageSet":
         """Return the images at these places."""
         chosen = np.asarray(places, dtype=np.int64)
         labels = None if self.labels is None else self.labels[chosen]

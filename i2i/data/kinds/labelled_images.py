@@ -33,7 +33,7 @@ class LabelledFiles:
     """The images of one data set and their labels, (number of images, number of names)."""
 
     label_set: LabelSet
-    images: tuple[Path, ...]
+    images: Sequence[Path]
     labels: npt.NDArray[np.bool_]
 
     def __post_init__(self) -> None:

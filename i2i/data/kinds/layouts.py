@@ -5,12 +5,15 @@ listing never matter. A layout that is not understood is answered with a drawing
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 
 from i2i.data.images.formats import open_file
+from i2i.data.images.paths import Paths
 from i2i.data.images.read import (
     any_image,
     is_image,
@@ -27,7 +30,8 @@ from i2i.data.kinds.folders import (
     split_folders,
     split_of,
 )
-from i2i.data.kinds.partners import by_name, matched
+from i2i.data.kinds.partners import PairFiles as PairFiles
+from i2i.data.kinds.partners import Pairs, matched, stems
 from i2i.errors import DataError, did_you_mean
 
 SIDE_BY_SIDE = 1.9
@@ -63,27 +67,13 @@ Layout = tuple[str, tuple[Path, ...]]
 
 
 @dataclass(frozen=True)
-class PairFiles:
-    """The files of one pair: two images, or one with A on its left and B on its right half."""
-
-    a: Path
-    b: Path | None  # None: side by side in `a`
-    name: str  # relative to the folder of its side, without suffix: "night/0012"
-    beside: tuple[Path, ...] = ()  # the other inputs, where there are several of each scene
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return tuple(path for path in (self.a, self.b, *self.beside) if path is not None)
-
-
-@dataclass(frozen=True)
 class PairedFolder:
     """The pairs of one split, in natural order, and the images that have no partner."""
 
     layout: str  # as a person would write it: "trainA + trainB"
-    pairs: tuple[PairFiles, ...]
-    orphans_a: tuple[Path, ...] = ()
-    orphans_b: tuple[Path, ...] = ()
+    pairs: Sequence[PairFiles]
+    orphans_a: Sequence[Path] = ()
+    orphans_b: Sequence[Path] = ()
     names: tuple[str, str] = ("A", "B")  # of the two folders, where they have names of their own
 
 
@@ -144,30 +134,30 @@ def _paired(
                 f"'{root}' ({layout}) has no folder of a side that could hold "
                 f"{', '.join(roots[0] or roots[1])}: put A and B into folders of their own."
             )
-        whole = by_name(folders[0])
-        return PairedFolder(layout, tuple(PairFiles(p, None, name) for name, p in whole.items()))
-    (a, lonely_a), (b, lonely_b) = map(_images_of, folders, roots)
-    for side, images in zip(folders, (a, b), strict=True):
-        if not images:
+        images = list_images(folders[0])
+        stems(images)  # which must differ
+        return PairedFolder(layout, Pairs(images, None))
+    (a, at_a, lonely_a), (b, at_b, lonely_b) = map(_images_of, folders, roots)
+    for side, found in zip(folders, (at_a, at_b), strict=True):
+        if not found:
             raise DataError(nothing_here(side))
+    names = [name for name in at_a if name in at_b]
+    first, *more = (each.take([at_a[name] for name in names]) for each in a)
+    second, *others = (each.take([at_b[name] for name in names]) for each in b)
     folder = PairedFolder(
         layout,
-        pairs=tuple(
-            PairFiles(first, b[name][0], name, (*beside, *b[name][1:]))
-            for name, (first, *beside) in a.items()
-            if name in b
-        ),
-        orphans_a=(*(path for n, files in a.items() if n not in b for path in files), *lonely_a),
-        orphans_b=(*(path for n, files in b.items() if n not in a for path in files), *lonely_b),
+        Pairs(first, second, (*more, *others)),
+        orphans_a=_others_of(a, at_a, at_b, lonely_a),
+        orphans_b=_others_of(b, at_b, at_a, lonely_b),
         names=_own_names(folders),
     )
-    orphans = folder.orphans_a + folder.orphans_b
+    orphans = (*folder.orphans_a, *folder.orphans_b)
     if not folder.pairs:
         raise DataError(
-            f"No image in '{folders[0]}' ({len(a)}) has a partner of the same name in "
-            f"'{folders[1]}' ({len(b)}): {next(iter(a))!r} was looked for there, "
-            f"{next(iter(b))!r} here. Name partners alike, or choose a model for unpaired data if "
-            f"these are no pairs.\n{_why_no_pairs(root)}".rstrip()
+            f"No image in '{folders[0]}' ({len(at_a)}) has a partner of the same name in "
+            f"'{folders[1]}' ({len(at_b)}): {next(iter(at_a))!r} was looked for there, "
+            f"{next(iter(at_b))!r} here. Name partners alike, or choose a model for unpaired data "
+            f"if these are no pairs.\n{_why_no_pairs(root)}".rstrip()
         )
     if orphans and not drop_orphans:
         raise DataError(
@@ -180,22 +170,40 @@ def _paired(
 
 def _images_of(
     side: Path, roots: tuple[str, ...]
-) -> tuple[dict[str, tuple[Path, ...]], tuple[Path, ...]]:
-    """The files of each name in the folder of a side, and those that lack one of several inputs.
+) -> tuple[list[Paths], dict[str, int], tuple[Path, ...]]:
+    """The files in the folder of a side, those of each of several inputs; their places by name; and
+    those that lack one of several inputs.
 
     Raises:
         DataError: a folder of these is missing.
     """
     if not roots:
-        return {name: (path,) for name, path in by_name(side).items()}, ()
+        images = list_images(side)
+        return [images], stems(images), ()
     for root in roots:
         if not (side / root).is_dir():
             raise DataError(
                 f"There is no folder {root!r} in '{side}', which holds the inputs "
                 f"{', '.join(roots)}.{did_you_mean(root, folder_names(side))}"
             )
-    found = matched([side / root for root in roots])
-    return found.files, tuple(found.lonely)
+    found = matched(folders := [side / root for root in roots])
+    columns = zip(folders, zip(*found.files.values(), strict=True), strict=False)
+    return (
+        [Paths.of(at, (path.relative_to(at).as_posix() for path in own)) for at, own in columns],
+        {name: place for place, name in enumerate(found.files)},
+        tuple(found.lonely),
+    )
+
+
+def _others_of(
+    columns: Sequence[Paths],
+    places: Mapping[str, int],
+    other: Mapping[str, int],
+    lonely: tuple[Path, ...],
+) -> tuple[Path, ...]:
+    """The files of a side whose names are not on the other."""
+    alone = [place for name, place in places.items() if name not in other]
+    return (*(column[place] for place in alone for column in columns), *lonely)
 
 
 @dataclass(frozen=True)
@@ -203,8 +211,8 @@ class UnpairedFolders:
     """The images of the two domains in one split, each in natural order."""
 
     layout: str
-    a: tuple[Path, ...]
-    b: tuple[Path, ...]
+    a: Sequence[Path]
+    b: Sequence[Path]
     names: tuple[str, str] = ("A", "B")  # of the two folders, where they have names of their own
 
 
@@ -294,7 +302,7 @@ def find_unpaired(
 
 
 def _unpaired(layout: str, folders: tuple[Path, ...]) -> UnpairedFolders:
-    a, b = (tuple(list_images(folder)) for folder in folders)
+    a, b = (list_images(folder) for folder in folders)
     for images, folder in zip((a, b), folders, strict=True):
         if not images:
             raise DataError(nothing_here(folder))
@@ -332,8 +340,8 @@ def _lying_apart(root: Path, root_b: Path, split: str) -> list[Layout]:
 
 def _refuse_common(folders: Sequence[Path], a: Sequence[Path], b: Sequence[Path]) -> None:
     """Raise DataError if a file is on both sides, by whatever path."""
-    there = {path.resolve() for path in a}
-    common = [path for path in b if path.resolve() in there]
+    there = {_real(path) for path in map(str, a)}
+    common = [path for path in b if _real(str(path)) in there]
     if common:
         raise DataError(
             f"{len(common)} of the {len(b)} images in '{folders[1]}' (B) are in '{folders[0]}' "
@@ -342,12 +350,21 @@ def _refuse_common(folders: Sequence[Path], a: Sequence[Path], b: Sequence[Path]
         )
 
 
+def _real(file: str) -> str:
+    """The path of a file without links. Most files lie in few folders and are none themselves."""
+    folder, name = os.path.split(file)
+    return os.path.realpath(file) if os.path.islink(file) else f"{_real_folder(folder)}/{name}"  # noqa: PTH114
+
+
+_real_folder = lru_cache(maxsize=1024)(os.path.realpath)
+
+
 @dataclass(frozen=True)
 class DomainFolders:
     """The images of each domain in one split, in natural order."""
 
     layout: str
-    images: dict[str, tuple[Path, ...]]  # domain -> its images
+    images: dict[str, Sequence[Path]]  # domain -> its images
     notes: tuple[str, ...] = ()  # what does not go together with the domains that are wanted
 
 
@@ -392,7 +409,9 @@ def find_domains(root: Path, split: str, names: Sequence[str] = ()) -> DomainFol
         )
         if held is None or learnt is None:
             return None
-        found = {n: tuple(list_images(held / n)) for n in names if (held / n).is_dir()}
+        found: dict[str, Sequence[Path]] = {
+            name: list_images(held / name) for name in names if (held / name).is_dir()
+        }
         return DomainFolders(
             f"{held.name}/<domain>", found, _others(names, folder_names(held), held)
         )
@@ -406,7 +425,7 @@ def find_domains(root: Path, split: str, names: Sequence[str] = ()) -> DomainFol
                 f"There is no folder of the domain {name!r} in '{parent}'."
                 f"{did_you_mean(name, there)} There are: {', '.join(there)}."
             )
-    images = {name: tuple(list_images(parent / name)) for name in names or there}
+    images: dict[str, Sequence[Path]] = {n: list_images(parent / n) for n in names or there}
     for name, found_there in images.items():
         if not found_there:
             raise DataError(
@@ -612,7 +631,8 @@ def aspect(paths: Sequence[Path]) -> float:
     """The median of width over height of some images, by the heads of 30 files; 0 without any."""
     shapes = []
     for path in paths[:: max(1, len(paths) // 30)]:
-        with contextlib.suppress(Exception), open_file(path) as image:  # decoders raise anything
+        # Decoders raise anything.
+        with contextlib.suppress(Exception), path.open("rb") as file, open_file(file) as image:
             shapes.append(image.width / image.height)
     return median(shapes) if shapes else 0.0
 

@@ -21,9 +21,10 @@ from i2i.core.sides import Fields
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.images.check import CheckResult, mismatch, unequal, usable_pairs
+from i2i.data.images.paths import Turns
 from i2i.data.images.values import require_full_range
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
-from i2i.data.kinds.division import Division, beside
+from i2i.data.kinds.division import Division, beside, names_of
 from i2i.data.kinds.kind import Beginning, DataKind, NamedImages, Trial
 from i2i.data.kinds.layouts import (
     NO_ROOTS,
@@ -37,11 +38,13 @@ from i2i.data.kinds.layouts import (
     lonely_sides,
     same_sizes,
 )
+from i2i.data.kinds.partners import Pairs
 from i2i.data.kinds.splits import SIDES
 from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
 from i2i.data.sides import LEFT, RIGHT, SideReader, halves, readers
 from i2i.data.sources.cached import keep_decoded
+from i2i.data.sources.looking import a_sample, looked_at, require_mostly_good, sound_first
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
     Source,
@@ -158,15 +161,23 @@ class Paired(DataKind):
             back = shlex.quote(f"{second}to{first}")
             _log.info(f"data: {first!r} becomes {second!r} (the other way: --direction {back})")
         orphans = (*found.orphans_a, *found.orphans_b)
-        total = sum(len(pair.files) for pair in found.pairs)
+        total = sum(len(_files(pairs)) for pairs in own[:2])
         left_out(dict.fromkeys(orphans, "no partner"), total + len(orphans))
         letters = data.letters(both_ways=False)
         reading = readers(data, root, letters)
+        share = looked_at(data, total)
         usable = partial(_usable, data=data, checked=checked, readers=reading)
         # What is to be tested with is checked when that is done.
-        own[:2] = [usable(pairs) if pairs else pairs for pairs in own[:2]]
+        own[:2] = [usable(pairs, share=share) if pairs else pairs for pairs in own[:2]]
         divided = division.divide(*({"": pairs} for pairs in own))
         train, validation, test = (each.get("", []) for each in divided[:3])
+        if share < 1:
+
+            def unusable(pairs: Sequence[PairFiles]) -> list[bool]:
+                bad = _bad(pairs, data, checked, reading)
+                return [pair in bad for pair in pairs]
+
+            validation = sound_first(validation, options.train.validation_images, unusable)
         for note in divided.notes:
             _log.info(f"note: {note}")
         _log.info(
@@ -191,15 +202,20 @@ class Paired(DataKind):
             validation=PairedImages(validation, evaluation, **common),
             images=len(train),
             validation_images=len(validation),
-            fingerprint=fingerprint(pair.name for pair in train),
+            fingerprint=fingerprint(names_of(train)),
             members=members_of(
-                {split: _files(pairs) for split, pairs in parts.items()}, [root], checked
+                {split: _files(pairs) for split, pairs in parts.items()},
+                [root],
+                checked,
+                share=share,
             ),
             views={
                 "train": partial(PairedImages, train, evaluation, **common),
+                "val": lambda: PairedImages(usable(validation), evaluation, **common),
                 "test": lambda: PairedImages(usable(test), evaluation, **common),
             },
             sides=found.names,
+            unlooked=_files(train) if share < 1 else (),
             inputs=lambda split, way: [
                 pair.b if way == "BtoA" and pair.b else pair.a for pair in parts[split]
             ],
@@ -270,7 +286,7 @@ class Paired(DataKind):
     ) -> Survey:
         folder, own = self._own(found.root, division, drop_orphans=True, **how)
         divided = division.divide(*({"": pairs} for pairs in own))
-        orphans = folder.orphans_a + folder.orphans_b
+        orphans = (*folder.orphans_a, *folder.orphans_b)
         found = replace(
             found, orphans=orphans, notes=(*found.notes, *divided.notes), sides=folder.names
         )
@@ -284,7 +300,7 @@ class Paired(DataKind):
         folder = self._find(found.root, split, drop_orphans=True, **how)
         if split == "test" and found.validates_with(pair.a for pair in folder.pairs):
             return found
-        orphans = found.orphans + folder.orphans_a + folder.orphans_b
+        orphans = (*found.orphans, *folder.orphans_a, *folder.orphans_b)
         found = replace(found, orphans=orphans, sides=folder.names)
         return _with_pairs(found, split, folder.pairs, folder.layout, **how)
 
@@ -342,7 +358,9 @@ def _with_pairs(
     return found.adding(f"{split}: {counted(len(pairs), 'pair', 'pairs')} ({how})", *parts)
 
 
-def _files(pairs: Iterable[PairFiles]) -> list[Path]:
+def _files(pairs: Sequence[PairFiles]) -> Sequence[Path]:
+    if isinstance(pairs, Pairs):
+        return Turns(pairs.columns)
     return [path for pair in pairs for path in pair.files]
 
 
@@ -351,27 +369,48 @@ def _usable(
     data: Data,
     checked: CheckResult,
     readers: Mapping[str, SideReader],
-) -> list[PairFiles]:
-    found = check(_files(pairs), checked)
-    as_filed = [
-        path for reader, paths, _ in _read_by(pairs, readers) if not reader.plain for path in paths
-    ]
-    checked.update_as_filed(as_filed)
-    found = found.as_filed(as_filed)
-    ratios = data.ratios(data.letters(both_ways=False))
-    usable = usable_pairs(pairs, found, skip_bad=data.skip_bad, ratios=ratios)
+    share: float = 1.0,
+) -> Sequence[PairFiles]:
+    """Those of the pairs that can be used, all of which must be unless bad ones are skipped; all of
+    them if a share of less than 1 is looked at."""
+    everything = pairs
+    pairs = a_sample(pairs, share) if share < 1 else pairs
+    why = _bad(pairs, data, checked, readers)
+    if share < 1:
+        require_mostly_good((f"{pair.a}: {said}" for pair, said in why.items()), len(pairs), data)
+        usable: Sequence[PairFiles] = [pair for pair in pairs if pair not in why]
+    else:
+        ratios = data.ratios(data.letters(both_ways=False))
+        usable = usable_pairs(pairs, checked, skip_bad=data.skip_bad, ratios=ratios)
     for reader, paths, half in _read_by(usable, readers):
         if reader.plain:
             require_full_range(paths, checked.looks)
         else:
             reader.require_known(paths, half)
+    if share < 1:
+        return everything
+    left_out({pair.a: said for pair, said in why.items()}, len(pairs))
+    return usable
+
+
+def _bad(
+    pairs: Sequence[PairFiles],
+    data: Data,
+    checked: CheckResult,
+    readers: Mapping[str, SideReader],
+) -> dict[PairFiles, str]:
+    """Those of the pairs that cannot be used, and why."""
+    check(_files(pairs), checked)
+    checked.update_as_filed(
+        path for reader, paths, _ in _read_by(pairs, readers) if not reader.plain for path in paths
+    )
+    ratios = data.ratios(data.letters(both_ways=False))
     why = {
-        pair.a: next((found.bad[path] for path in pair.files if path in found.bad), "")
-        or mismatch(pair, found, ratios)
+        pair: next((checked.bad[path] for path in pair.files if path in checked.bad), "")
+        or mismatch(pair, checked, ratios)
         for pair in pairs
     }
-    left_out({path: reason for path, reason in why.items() if reason}, len(pairs))
-    return usable
+    return {pair: said for pair, said in why.items() if said}
 
 
 class PairedImages(Dataset[Pair], Decoding):
@@ -407,7 +446,7 @@ class PairedImages(Dataset[Pair], Decoding):
     ) -> None:
         if direction not in get_args(Direction):
             raise OptionsError(f"direction (={direction!r}) must be 'AtoB' or 'BtoA'.")
-        self.pairs = list(pairs)
+        self.pairs = pairs
         self.items = len(self.pairs)
         self.geometry = geometry
         self.forward = direction == "AtoB"

@@ -1,11 +1,80 @@
 """Files that belong together by their names, in several folders."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
+from i2i.data.images.paths import Integers, Paths, take
 from i2i.data.images.read import list_images
 from i2i.errors import DataError
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The files of one pair: two images, or one with A on its left and B on its right half."""
+
+    a: Path
+    b: Path | None  # None: side by side in `a`
+    name: str  # relative to the folder of its side, without suffix: "night/0012"
+    beside: tuple[Path, ...] = ()  # the other inputs, where there are several of each scene
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(path for path in (self.a, self.b, *self.beside) if path is not None)
+
+
+class Pairs(Sequence[PairFiles]):
+    """Pairs of files, each of which is made when it is asked for.
+
+    Arguments:
+        a, b, beside: as in `PairFiles`, those of all pairs; `b` is None where `a` holds both.
+    """
+
+    def __init__(self, a: Paths, b: Paths | None, beside: tuple[Sequence[Path], ...] = ()) -> None:
+        self.a = a
+        self.b = b
+        self.beside = beside
+
+    @property
+    def columns(self) -> tuple[Sequence[Path], ...]:
+        """The files of all pairs, in the order of `PairFiles.files`."""
+        return (self.a, *(() if self.b is None else (self.b,)), *self.beside)
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def take(self, places: Sequence[int] | Integers) -> "Pairs":
+        """The pairs at these places."""
+        beside = tuple(take(each, places) for each in self.beside)
+        return Pairs(self.a.take(places), self.b and self.b.take(places), beside)
+
+    def names(self) -> Iterator[str]:
+        """The names of all pairs."""
+        return map(_stem, self.a.names())
+
+    @overload
+    def __getitem__(self, place: int) -> PairFiles: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Pairs": ...
+    def __getitem__(self, place: int | slice) -> "PairFiles | Pairs":
+        if isinstance(place, slice):
+            return self.take(range(len(self))[place])
+        return PairFiles(
+            self.a[place],
+            None if self.b is None else self.b[place],
+            _stem(self.a.name(place)),
+            tuple(each[place] for each in self.beside),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    def __hash__(self) -> int:
+        return hash(self.a)
 
 
 @dataclass(frozen=True)
@@ -48,13 +117,25 @@ def by_name(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: it is not there, or two files in it have the same name.
     """
-    named: dict[str, Path] = {}
-    for path in list_images(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in named:
+    images = list_images(folder)
+    return dict(zip(stems(images), images, strict=True))
+
+
+def stems(images: Paths) -> dict[str, int]:
+    """The places of some images by their names without suffix, relative to their folder.
+
+    Raises:
+        DataError: two of them have the same name.
+    """
+    named: dict[str, int] = {}
+    for place, name in enumerate(map(_stem, images.names())):
+        if named.setdefault(name, place) != place:
             raise DataError(
-                f"'{named[name]}' and '{path}' have the same name, so that their partner is "
-                "unclear. Remove or rename one of them."
+                f"'{images[named[name]]}' and '{images[place]}' have the same name, so that their "
+                "partner is unclear. Remove or rename one of them."
             )
-        named[name] = path
     return named
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]  # noqa: PTH122

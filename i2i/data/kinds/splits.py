@@ -6,15 +6,16 @@ where two domains have names. An evaluation knows by the hashes (`i2i.data.image
 what has been trained on, whatever it is called and wherever it lies.
 """
 
+import io
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from i2i.data.images.content_hash import Member, Splits
 from i2i.errors import I2iError, RunError
-from i2i.system.atomic import write_text
+from i2i.system.atomic import write_bytes
 from i2i.system.gate import RefusedError, parse_json, read_text
 
 _log = logging.getLogger(__name__)
@@ -49,23 +50,32 @@ def write_splits(
         OSError: the file cannot be written.
     """
     target = run / SPLITS_FILE
+    text = _written(splits, sides)
+    if target.is_file() and target.stat().st_size == len(text) and target.read_bytes() == text:
+        return target
     try:
         before = read_splits(run).get("train", ())
     except RunError:  # a file that is broken is replaced
         before = ()
-    merged = dict(splits) | {"train": list(dict.fromkeys([*splits.get("train", ()), *before]))}
-    text = json.dumps(
-        {
-            "version": VERSION,
-            "splits": {
-                split: [{"name": name, "hash": content} for name, content in members]
-                for split, members in merged.items()
-            },
-            **({} if sides == SIDES else {"sides": sides}),
-        }
-    )
-    write_text(target, text + "\n")
+    if before:
+        learnt = list(dict.fromkeys([*splits.get("train", ()), *before]))
+        text = _written(dict(splits) | {"train": learnt}, sides)
+    write_bytes(target, text)
     return target
+
+
+def _written(splits: Mapping[str, Iterable[Member]], sides: tuple[str, str]) -> bytes:
+    """The text of the file, piece by piece: a million images take no more memory than it does."""
+    text = io.StringIO()
+    text.write(f'{{"version": {VERSION}, "splits": {{')
+    for number, (split, members) in enumerate(splits.items()):
+        text.write(f"{', ' if number else ''}{json.dumps(split)}: [")
+        for at, (name, content) in enumerate(members):
+            text.write(", " if at else "")
+            text.write(json.dumps({"name": name, "hash": content}))
+        text.write("]")
+    text.write("}" + ("" if sides == SIDES else f', "sides": {json.dumps(sides)}') + "}\n")
+    return text.getvalue().encode()
 
 
 def read_splits(run: Path) -> dict[str, list[Member]]:

@@ -1,12 +1,13 @@
 """Images that are looked at one by one: for models that make images from noise."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -22,9 +23,10 @@ from i2i.data.catalogue.torchvision_names import TORCHVISION
 from i2i.data.catalogue.torchvision_sets import find_named
 from i2i.data.images.check import CheckResult
 from i2i.data.images.content_hash import Member, hash_pixels
+from i2i.data.images.paths import Integers, take
 from i2i.data.images.read import list_images
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted
-from i2i.data.kinds.division import Division, everything, says_anything
+from i2i.data.kinds.division import Division, says_anything
 from i2i.data.kinds.folders import data_folders, side_of, split_of
 from i2i.data.kinds.image_folder import FileStore, all_images, find_images
 from i2i.data.kinds.image_set import FoundImages, ImageSet
@@ -34,6 +36,7 @@ from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
 from i2i.data.sides import RGB, SideReader, readers
 from i2i.data.sources.cached import keep_decoded
+from i2i.data.sources.looking import looked_at, sound_first
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
     Source,
@@ -41,6 +44,7 @@ from i2i.data.sources.source import (
     members_of,
     readable,
     say_not_used,
+    unreadable,
 )
 from i2i.errors import DataError, OptionsError
 
@@ -97,9 +101,12 @@ class Unconditional(LabelledKind):
         reader = readers(data, Path(), self.letters(options))["A"]
         if isinstance(found.train.store, FileStore):
             say_not_used([found.train.store.root], found.notes)
-        train, validation, test, how = _divided(
-            found, data, partial(_usable, data=data, checked=checked, reader=reader)
-        )
+        usable = partial(_usable, data=data, checked=checked, reader=reader)
+        train, validation, test, how = _divided(found, data, usable)
+        share = _share(found, data)
+        if share < 1:
+            bad = unreadable(data, checked, reader)
+            validation = _sound(validation, options.train.validation_images, bad)
         _log.info(
             f"data: {data.root} ({found.layout}), {counted(len(train), 'image', 'images')} to "
             "train on, "
@@ -117,13 +124,13 @@ class Unconditional(LabelledKind):
             images=len(train),
             validation_images=len(validation),
             fingerprint=train.fingerprint,
-            members=partial(_members, parts, checked),
+            members=partial(_members, parts, checked, share=share),
             views={
                 "train": partial(SingleImages, train, evaluation, **common),
-                "test": lambda: SingleImages(
-                    _usable(test, data, checked, reader), evaluation, **common
-                ),
+                "val": lambda: SingleImages(usable(validation), evaluation, **common),
+                "test": lambda: SingleImages(usable(test), evaluation, **common),
             },
+            unlooked=_paths(train) if share < 1 else (),
         )
 
     def find_named(self, dataroot: str) -> FoundImages | None:
@@ -152,13 +159,37 @@ class Unconditional(LabelledKind):
         return [partial(_survey, names=wanted.domains, named=wanted.named, rules=wanted.rules)]
 
 
-def _members(parts: Mapping[str, ImageSet], checked: CheckResult, split: str) -> list[Member]:
+def _members(
+    parts: Mapping[str, ImageSet], checked: CheckResult, split: str, *, share: float = 1.0
+) -> Sequence[Member]:
     """The images of a split: files by their content, others by their pixels."""
     images = parts[split]
-    store, indices = images.store, images.indices.tolist()
+    store, indices = images.store, images.indices
     if isinstance(store, FileStore):
-        return members_of({split: _paths(images)}, _roots(images), checked)(split)
-    return [Member(store.name(index), hash_pixels(store.read(index, 3))) for index in indices]
+        return members_of({split: _paths(images)}, _roots(images), checked, share=share)(split)
+    return [
+        Member(store.name(index), hash_pixels(store.read(index, 3))) for index in indices.tolist()
+    ]
+
+
+def _share(found: FoundImages, data: Data) -> float:
+    """Which share of the images is looked at before a training."""
+    sets = [images for images in (found.train, found.validation) if images is not None]
+    return looked_at(data, sum(len(images) for images in sets if _is_files(images)))
+
+
+def _is_files(images: ImageSet) -> bool:
+    return isinstance(images.store, FileStore)
+
+
+def _sound(images: ImageSet, first: int, bad: Callable[[Sequence[Path]], list[bool]]) -> ImageSet:
+    """Without those that cannot be read of the first so many, which take turns by class."""
+    if not _is_files(images):
+        return images
+    order = in_turns([places.tolist() for places in images.by_class()])
+    files = _paths(images)
+    kept = sound_first(order, first, lambda places: bad(take(files, places)))
+    return images.take(sorted(kept))
 
 
 class _Place(NamedTuple):
@@ -169,25 +200,58 @@ class _Place(NamedTuple):
     name: str
 
 
-def _places(of: int, images: ImageSet) -> dict[str, list[_Place]]:
+@dataclass(frozen=True)
+class _Places(Sequence[_Place]):
+    """Some images of a set, each of which is made when it is asked for."""
+
+    of: int
+    images: ImageSet
+    places: Integers
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return replace(self, places=self.places[at])
+        place = int(self.places[at])
+        return _Place(self.of, place, self.images.store.name(int(self.images.indices[place])))
+
+    def take(self, places: Sequence[int] | Integers) -> "_Places":
+        return replace(self, places=self.places[np.asarray(places, dtype=np.int64)])
+
+    def names(self) -> Iterator[str]:
+        store, indices = self.images.store, self.images.indices[self.places]
+        if isinstance(store, FileStore):
+            return replace(store, paths=take(store.paths, indices)).names()
+        return map(store.name, indices.tolist())
+
+
+def _places(of: int, images: ImageSet) -> dict[str, Sequence[_Place]]:
     """The images of each class; of all where nothing is known, under ""."""
-    return {
-        name: [_Place(of, at, images.store.name(int(images.indices[at]))) for at in places.tolist()]
-        for name, places in zip(images.classes or ("",), images.by_class(), strict=True)
-    }
+    by_class = zip(images.classes or ("",), images.by_class(), strict=True)
+    return {name: _Places(of, images, places) for name, places in by_class}
+
+
+def _numbers(places: Sequence[_Place]) -> Integers:
+    if isinstance(places, _Places):
+        return places.places
+    return np.array([each.place for each in places], dtype=np.int64)
 
 
 def _divided(
     found: FoundImages,
     data: Data,
-    usable: Callable[[ImageSet], ImageSet] = lambda images: images,
+    usable: Callable[..., ImageSet] = lambda images, share: images,
 ) -> tuple[ImageSet, ImageSet, ImageSet, str]:
     """The images to train on, to validate with and to test with, and how they were chosen."""
     division = Division(data, _roots(found.train), lambda image: PurePath(image.name))
     raw = _sets(found, division)
     alike = raw[1] is raw[2]  # those to test with validate, as there are no others
     learnt, held, test = (each.of_classes(data.domains) for each in raw)
-    sets = [usable(learnt), usable(held)]  # what is to be tested with is checked when that is done
+    share = _share(found, data)
+    # What is to be tested with is checked when that is done.
+    sets = [usable(learnt, share=share), usable(held, share=share)]
     for name, places in zip(sets[0].classes, sets[0].by_class(), strict=False):
         if not len(places):
             raise DataError(f"There is no image of the class {name!r} to train on: leave it out.")
@@ -198,17 +262,18 @@ def _divided(
         _log.info(f"note: {note}")
 
     def taken(parts: Mapping[str, Sequence[_Place]]) -> ImageSet:
-        places = [*everything(parts)]
-        of = places[0].of if places else 0
-        return sets[of].take(sorted(each.place for each in places))
+        own = [places for places in parts.values() if len(places)]
+        if not own:
+            return sets[0].take([])
+        return sets[own[0][0].of].take(np.sort(np.concatenate([*map(_numbers, own)])))
 
     return taken(divided.train), taken(divided.val), taken(divided.test), divided.how
 
 
-def _paths(images: ImageSet) -> list[Path]:
+def _paths(images: ImageSet) -> Sequence[Path]:
     """The files of images; none where they are no files."""
     store = images.store
-    return [store.paths[index] for index in images.indices] if isinstance(store, FileStore) else []
+    return take(store.paths, images.indices) if isinstance(store, FileStore) else ()
 
 
 def _roots(images: ImageSet) -> list[Path]:
@@ -234,12 +299,17 @@ def _in_folder(root: Path) -> FoundImages:
     return find_idx(root, cache_folder()) if has_idx(root) else find_images(root)
 
 
-def _usable(images: ImageSet, data: Data, checked: CheckResult, reader: SideReader) -> ImageSet:
+def _usable(
+    images: ImageSet, data: Data, checked: CheckResult, reader: SideReader, share: float = 1.0
+) -> ImageSet:
     """Check the images that are files; those in an array have been checked as a whole."""
     if not isinstance(images.store, FileStore) or not len(images):
         return images
     paths = _paths(images)
-    usable = set(readable(paths, data, checked, reader))
+    found = readable(paths, data, checked, reader, share=share)
+    if share < 1:
+        return images
+    usable = set(found)
     return images.take([place for place, path in enumerate(paths) if path in usable])
 
 

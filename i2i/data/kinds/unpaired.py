@@ -19,8 +19,9 @@ from i2i.core.sides import Fields
 from i2i.core.text import counted
 from i2i.data.augment.geometry import JointGeometry, evaluation_geometry
 from i2i.data.images.check import CheckResult
+from i2i.data.images.paths import chained
 from i2i.data.inspection.survey import SPLITS, Part, Survey, Wanted, note_lonely_sides
-from i2i.data.kinds.division import Division, beside, everything
+from i2i.data.kinds.division import Division, beside, names_of
 from i2i.data.kinds.kind import Beginning, DataKind, Groups, NamedImages, Trial, shrunk
 from i2i.data.kinds.layouts import (
     UnpairedFolders,
@@ -32,6 +33,7 @@ from i2i.data.loading.decoded_cache import Decoding, Images
 from i2i.data.loading.order import EpochOrder
 from i2i.data.sides import SideReader, readers
 from i2i.data.sources.cached import keep_decoded
+from i2i.data.sources.looking import looked_at, sound_first
 from i2i.data.sources.root import find_root
 from i2i.data.sources.source import (
     FEW,
@@ -42,6 +44,7 @@ from i2i.data.sources.source import (
     members_of,
     readable,
     say_not_used,
+    unreadable,
 )
 from i2i.errors import DataError
 
@@ -95,19 +98,30 @@ class TwoDomains(DataKind):
             _log.info(f"data: A is {found.names[0]!r}, B is {found.names[1]!r}")
         reading = readers(data, root, self.letters(options))
 
-        def usable(sides: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
+        share = looked_at(data, sum(len(images) for sides in own[:2] for images in sides.values()))
+
+        def usable(
+            sides: Mapping[str, Sequence[Path]], share: float = 1.0
+        ) -> dict[str, Sequence[Path]]:
             return {
-                side: readable(images, data, checked, reading[side])
+                side: readable(images, data, checked, reading[side], share=share)
                 for side, images in sides.items()
             }
 
-        own[:2] = map(usable, own[:2])  # what is to be tested with is checked when that is done
+        # What is to be tested with is checked when that is done.
+        own[:2] = (usable(sides, share) for sides in own[:2])
         divided = division.divide(*own)
         for note in divided.notes:
             _log.info(f"note: {note}")
         sides = [divided.train[side] for side in "AB"]
         # A single image is trained on and validated with.
         validation = [divided.val.get(side) or divided.train[side] for side in "AB"]
+        if share < 1:
+            first = options.train.validation_images
+            validation = [
+                sound_first(images, first, unreadable(data, checked, reading[side]))
+                for side, images in zip("AB", validation, strict=True)
+            ]
         _log.info(
             f"data: {root} ({found.layout}), {counted(len(sides[0]), 'image', 'images')} of A "
             f"and {len(sides[1])} of B to train on, {len(validation[0])} and {len(validation[1])} "
@@ -134,7 +148,7 @@ class TwoDomains(DataKind):
             "test": divided.test,
         }
         train = UnpairedImages(sides, geometry(data, letters=letters), shuffle=True, **common)
-        keep_decoded(train, [path for side in sides for path in side], data, *train.readers)
+        keep_decoded(train, chained(sides), data, *train.readers)
         evaluation = evaluation_geometry(data.crop_size, data.resize, label_sides(data))
         held_out = UnpairedImages(validation, evaluation, **common)
 
@@ -150,12 +164,16 @@ class TwoDomains(DataKind):
             validation=held_out,
             images=len(train),
             validation_images=len(held_out),
-            fingerprint=fingerprint(path.name for side in sides for path in side),
+            fingerprint=fingerprint(name for side in sides for name in names_of(side)),
             members=members_of(
-                {split: [*everything(images)] for split, images in parts.items()}, roots, checked
+                {split: chained(images.values()) for split, images in parts.items()},
+                roots,
+                checked,
+                share=share,
             ),
             sides=found.names,
-            views={split: partial(view, split) for split in ("train", "test")},
+            views={split: partial(view, split) for split in parts},
+            unlooked=chained(sides) if share < 1 else (),
             inputs=lambda split, way: parts[split].get(way[0], []),
         )
 
@@ -236,7 +254,7 @@ def _survey_divided(found: Survey, root_b: Path | None, division: Division) -> S
     divided = division.divide(*own)
     found = replace(found, notes=(*found.notes, *divided.notes), sides=folders.names)
     for split, sides in zip(SPLITS, divided[:3], strict=True):
-        a, b = (tuple(sides.get(side, ())) for side in "AB")
+        a, b = (sides.get(side, ()) for side in "AB")
         if not a and not b:
             found = found.without(split)
             continue
@@ -317,7 +335,7 @@ class UnpairedImages(Dataset[Unpaired], Decoding):
         shuffle: bool = False,
     ) -> None:
         assert len(sides) == 2
-        self.images = [list(side) for side in sides]
+        self.images = list(sides)
         self.items = sum(map(len, self.images))
         self.geometry = geometry
         self.readers = readers or (SideReader("A", channels[0]), SideReader("B", channels[1]))

@@ -33,7 +33,8 @@ T = TypeVar("T")
 # Forking a process in which torch already runs threads may hang its children (and Python 3.12 warns
 # of it); starting afresh costs every worker the import of torch. So, where there is one, a server
 # is started that imports once, runs nothing, and forks from there. macOS does not survive that.
-_START = "forkserver" if sys.platform == "linux" else "spawn"
+START = "forkserver" if sys.platform == "linux" else "spawn"
+"""How processes are started."""
 _AHEAD = 4  # batches that wait, of each worker
 _TRIES = 100  # samples in succession that cannot be read: then it is not the images
 _PRELOAD = [
@@ -122,8 +123,8 @@ def make_loader(
         workers = default_workers()
     options: dict[str, Any] = {}
     if workers:
-        context = get_context(_START)
-        if _START == "forkserver":
+        context = get_context(START)
+        if START == "forkserver":
             context.set_forkserver_preload(_PRELOAD)
         options = {
             "multiprocessing_context": context,

@@ -8,6 +8,7 @@ from i2i.core.registry import is_own
 from i2i.data.images.check import CheckResult
 from i2i.data.images.read import typed_path
 from i2i.data.kinds import find_kind
+from i2i.data.shards.remote import is_address
 from i2i.data.sides import measured
 from i2i.data.sources.remarks import remarks
 from i2i.data.sources.root import DEMO, find_root
@@ -61,6 +62,8 @@ def resolve_options(options: Options, kind: str) -> Options:
     for each in (layer["data"], *layer["data"]["more"]):
         for key in ("root", "root_b", "table", "split_table"):
             where = each.get(key)
+            if where and key == "root" and is_address(where):
+                continue
             if where:
                 each[key] = where = typed_path(where)
             # A table is looked for below the root first.

@@ -29,6 +29,10 @@ SHARE = 0.5
 divided among the processes of a job on this machine; a file on the disk they share."""
 
 
+MANY = 100_000
+"""Items of which some are not kept on the disk if not all find room."""
+
+
 def keep_decoded(train: Decoding, files: Iterable[Path], data: Data, *about: object) -> None:
     """Let a data set keep the images that it decodes, as the options ask.
 
@@ -64,6 +68,8 @@ def _folder() -> Path:
 def _on_disk(
     train: Decoding, files: Iterable[Path], data: Data, needed: int, *about: object
 ) -> DecodedCache | None:
+    if train.items > MANY and needed > data.cache_gib * 2**30:
+        return None  # of so many, a part is not worth a question to the disk for each file
     word = fingerprint(files, data.load_size, data.crop_size, data.resize, *about)
     kept = on_disk(_folder(), word, train.items, int(data.cache_gib * 2**30))
     if kept is not None:

@@ -20,6 +20,12 @@ def remarks(options: Options, kind: str, source: Source) -> list[str]:
     Raises:
         DataError: the data is no longer there.
     """
+    if len(source.unlooked):
+        return [
+            f"note: of {len(source.unlooked)} images a sample was looked at, and the others are "
+            "while the training goes on; copies, sizes and classes of all: i2i doctor (or --check "
+            "all)."
+        ]
     if not source.checked.looks:
         return []
     data = options.data

@@ -8,6 +8,8 @@ from i2i.data.catalogue.cache import cache_folder
 from i2i.data.catalogue.cards import catalogued
 from i2i.data.images.read import require_folder, typed_path
 from i2i.data.kinds import find_kind
+from i2i.data.shards.path import ShardPath, holds_shards
+from i2i.data.shards.remote import is_address, remote_root
 from i2i.data.unpacked import Unpacking, unpacked
 from i2i.errors import DataError, in_words
 
@@ -19,7 +21,8 @@ def find_root(dataroot: str, kind: str | None, data: Data | None = None, *, side
     """Return the folder of a data set; what is not there yet is downloaded or painted.
 
     Where videos or medical volumes lie in it, it is a folder of links in which they are images
-    (`i2i.data.unpacked`).
+    (`i2i.data.unpacked`). One in tar files, here or on the network, is a folder in which those lie
+    in the places that they had when they were packed (`i2i.data.shards`).
 
     Arguments:
         dataroot: the folder, or a name.
@@ -30,8 +33,12 @@ def find_root(dataroot: str, kind: str | None, data: Data | None = None, *, side
     Raises:
         DataError: there is no such data set, or it cannot be had.
     """
+    if is_address(dataroot):
+        return remote_root(dataroot)
     dataroot = typed_path(dataroot)
     try:
+        if holds_shards(Path(dataroot)):
+            return ShardPath(dataroot)
         if Path(dataroot).is_dir():
             return unpacked(Path(dataroot), _unpacking(data) if data else Unpacking(), side)
         if Path(dataroot).exists():

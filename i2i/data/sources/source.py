@@ -20,11 +20,13 @@ from i2i.data.augment.transforms import UserTransforms
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images.check import CheckResult, check_images, usable_images
 from i2i.data.images.content_hash import Member, content_hash
+from i2i.data.images.paths import Paths, Turns
 from i2i.data.images.read import counted_by_suffix, passed_over
 from i2i.data.images.values import require_full_range
 from i2i.data.kinds.folders import results_in
 from i2i.data.kinds.layouts import first_few
 from i2i.data.sides import SideReader
+from i2i.data.sources.looking import a_sample, require_mostly_good
 from i2i.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -44,7 +46,8 @@ class Source:
     images of a split ("train", "val", "test"). `sides` is what two domains are called. `views`
     makes the data set of a split as validation sees it, `inputs` lists the files that are
     translated in a direction. `batches` gives those of the steps from one to another, where they
-    are not made of samples here (`i2i.data.own`).
+    are not made of samples here (`i2i.data.own`). `unlooked` are the files to train on where only a
+    sample of them has been looked at.
     """
 
     train: Dataset[Any]
@@ -53,11 +56,14 @@ class Source:
     validation_images: int
     fingerprint: str
     checked: CheckResult = field(default_factory=CheckResult)
-    members: Callable[[str], list[Member]] = field(default=lambda split: [], compare=False)
+    members: Callable[[str], Sequence[Member]] = field(default=lambda split: [], compare=False)
     sides: tuple[str, str] = ("A", "B")
     views: Mapping[str, Callable[[], Dataset[Any]]] = field(default_factory=dict, compare=False)
-    inputs: Callable[[str, str], list[Path]] = field(default=lambda split, way: [], compare=False)
+    inputs: Callable[[str, str], Sequence[Path]] = field(
+        default=lambda split, way: [], compare=False
+    )
     batches: Callable[[int, int], Iterator[Any]] | None = field(default=None, compare=False)
+    unlooked: Sequence[Path] = field(default=(), compare=False)
 
     def evaluated(self, split: str) -> "Source":
         """This source with another split in the place of the one to validate with.
@@ -68,7 +74,7 @@ class Source:
         Raises:
             DataError: there is no such image, or one cannot be used.
         """
-        if split == "val" or not self.views:
+        if not self.views or (split == "val" and not len(self.unlooked)):
             return self
         if not self.splits[split]:
             raise DataError(
@@ -80,7 +86,7 @@ class Source:
         return replace(self, validation=dataset, validation_images=len(dataset))
 
     @cached_property
-    def splits(self) -> dict[str, list[Member]]:
+    def splits(self) -> dict[str, Sequence[Member]]:
         """All images by split, with a hash of what is in each."""
         return {split: self.members(split) for split in ("train", "val", "test")}
 
@@ -164,20 +170,44 @@ def readable(
     data: Data,
     checked: CheckResult,
     reader: SideReader | None = None,
-) -> list[Path]:
+    *,
+    share: float = 1.0,
+) -> Sequence[Path]:
     """Return the images of one side that can be read, all of which must be unless bad ones are
-    skipped."""
+    skipped; all of them if a share of less than 1 is looked at (`i2i.data.sources.looking`)."""
+    everything = paths
+    paths = a_sample(paths, share) if share < 1 else paths
     found = check(paths, checked)
     if reader is not None and not reader.plain:
         checked.update_as_filed(paths)
         found = found.as_filed(paths)
+    if share < 1:
+        bad = [path for path in paths if path in found.bad]
+        require_mostly_good((f"{path}: {found.bad[path]}" for path in bad), len(paths), data)
+        paths = [path for path in paths if path not in found.bad]
     usable = usable_images(paths, found, skip_bad=data.skip_bad)
     if reader is None or reader.plain:
         require_full_range(usable, checked.looks)
     else:
         reader.require_known(usable)
+    if share < 1:
+        return everything
     left_out({path: checked.bad[path] for path in paths if path in checked.bad}, len(paths))
     return usable
+
+
+def unreadable(
+    data: Data, checked: CheckResult, reader: SideReader | None = None
+) -> Callable[[Sequence[Path]], list[bool]]:
+    """Return what says of images whether they cannot be read."""
+
+    def bad(paths: Sequence[Path]) -> list[bool]:
+        found = check(paths, checked)
+        if reader is not None and not reader.plain:
+            found = found.as_filed(paths)
+        return [path in found.bad for path in paths]
+
+    return bad
 
 
 def check(paths: Iterable[Path], checked: CheckResult) -> CheckResult:
@@ -196,15 +226,45 @@ def left_out(why: Mapping[Path, str], total: int) -> None:
         )
 
 
-def members_of(
-    parts: Mapping[str, Iterable[Path]], roots: Sequence[Path], checked: CheckResult
-) -> Callable[[str], list[Member]]:
-    """Return what lists the images of a split, which are files, by their names below the roots.
+class Unread(Sequence[Member]):
+    """Images of which none is read to know its content: its hash is empty.
 
-    What the check has read is not read again.
+    Arguments:
+        files, roots: as for `members_of`.
     """
 
-    def listed(split: str) -> list[Member]:
+    def __init__(self, files: Sequence[Path], roots: Sequence[Path]) -> None:
+        self.files = files
+        self.roots = roots
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return Unread(self.files[place], self.roots)
+        return Member(_below(self.files[place], self.roots), "")
+
+    def __iter__(self) -> Iterator[Member]:
+        return (Member(name, "") for name in _names_below(self.files, self.roots))
+
+
+def members_of(
+    parts: Mapping[str, Sequence[Path]],
+    roots: Sequence[Path],
+    checked: CheckResult,
+    *,
+    share: float = 1.0,
+) -> Callable[[str], Sequence[Member]]:
+    """Return what lists the images of a split, which are files, by their names below the roots.
+
+    What the check has read is not read again. Where a share of less than 1 was looked at, nothing
+    is read.
+    """
+
+    def listed(split: str) -> Sequence[Member]:
+        if share < 1:
+            return Unread(parts.get(split, ()), roots)
         return [
             Member(
                 _below(path, roots),
@@ -221,6 +281,20 @@ def _below(path: Path, roots: Sequence[Path]) -> str:
         if path.is_relative_to(root):
             return path.relative_to(root).as_posix()
     return path.as_posix()
+
+
+def _names_below(files: Sequence[Path], roots: Sequence[Path]) -> Iterator[str]:
+    """`_below` for all files."""
+    if isinstance(files, Turns):
+        rows = zip(*(_names_below(each, roots) for each in files.columns), strict=True)
+        yield from (name for row in rows for name in row)
+    elif isinstance(files, Paths):
+        below = next((root for root in roots if files.root.is_relative_to(root)), None)
+        inside = files.root if below is None else files.root.relative_to(below)
+        before = "" if inside == Path() else inside.as_posix().rstrip("/") + "/"
+        yield from (before + name for name in files.names())
+    else:
+        yield from (_below(path, roots) for path in files)
 
 
 def say_not_used(roots: Sequence[Path], notes: Iterable[str]) -> None:
@@ -245,4 +319,7 @@ def table_file(table: str, root: Path) -> Path:
 
 def fingerprint(names: Iterable[str]) -> str:
     """Return a short word that changes with the names of the images."""
-    return hashlib.sha256(os.fsencode("\n".join(names))).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for number, name in enumerate(names):  # together they may take a hundred megabytes
+        digest.update(os.fsencode(f"\n{name}" if number else name))
+    return digest.hexdigest()[:16]

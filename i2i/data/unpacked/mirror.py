@@ -18,11 +18,14 @@ from PIL import Image
 from i2i.core.progress import progress
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images import sixteen_bit as sixteen
-from i2i.data.images.read import is_image, list_files
+from i2i.data.images.formats import image_suffixes
+from i2i.data.images.read import any_image, ends_as, file_names, is_image, list_files
 from i2i.data.kinds.folders import side_of
 from i2i.data.unpacked.groups import GROUP_FILE, MIRROR_FILE, PATIENT, patient_of, video_of
+from i2i.data.video.files import SUFFIXES as VIDEOS
 from i2i.data.video.files import is_video, library
 from i2i.data.video.read import VideoReader
+from i2i.data.volumes.dicom import SUFFIXES as SLICES
 from i2i.data.volumes.dicom import Dicom, is_dicom, series_of
 from i2i.data.volumes.dicom import library as dicom_library
 from i2i.data.volumes.nifti import SUFFIXES as NIFTI
@@ -71,6 +74,9 @@ def unpacked(root: Path, how: Unpacking, side: str = "") -> Path:
     Raises:
         DataError: a file is broken, or the disk too small.
     """
+    plain = image_suffixes() - VIDEOS - {*SLICES}
+    if any_image(root) and all(ends_as(name, plain) for name in file_names(root)):
+        return root
     files = list_files(root)
     things, broken = _things(root, files, how, side)
     bad: dict[Path, DataError] = {

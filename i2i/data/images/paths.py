@@ -1,0 +1,143 @@
+"""The files of a data set as text: a `Path` takes 400 bytes, its name 20."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+T = TypeVar("T")
+
+Integers = npt.NDArray[np.int64]
+
+_END = b"\0"  # no name holds it
+
+
+class Paths(Sequence[Path]):
+    """Files below a folder, in an order. Each `Path` is made when it is asked for.
+
+    Use `Paths.of`.
+    """
+
+    def __init__(self, root: Path, text: bytes, begins: Integers, chosen: Integers | None) -> None:
+        self.root = root
+        self._text = text  # names, each with an end
+        self._begins = begins  # where each begins, and the end of all
+        self._chosen = chosen  # which of them; None for all
+
+    @classmethod
+    def of(cls, root: Path, names: Iterable[str]) -> "Paths":
+        """Those of these names, relative to a folder, with `/` between folders."""
+        return cls._of_text(root, b"".join(os.fsencode(name) + _END for name in names))
+
+    @classmethod
+    def _of_text(cls, root: Path, text: bytes) -> "Paths":
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 0) + 1
+        return cls(root, text, np.concatenate([[0], ends]), None)
+
+    def __len__(self) -> int:
+        return len(self._begins) - 1 if self._chosen is None else len(self._chosen)
+
+    def name(self, place: int) -> str:
+        """The name of a file, relative to the root."""
+        at = range(len(self))[place] if self._chosen is None else int(self._chosen[place])
+        return os.fsdecode(self._text[self._begins[at] : self._begins[at + 1] - 1])
+
+    def names(self) -> Iterator[str]:
+        """All names, relative to the root."""
+        text = self._text
+        if self._chosen is None:
+            for begin, end in pairwise(self._begins.tolist()):
+                yield os.fsdecode(text[begin : end - 1])
+        else:
+            for begin, end in zip(
+                self._begins[self._chosen].tolist(),
+                self._begins[self._chosen + 1].tolist(),
+                strict=True,
+            ):
+                yield os.fsdecode(text[begin : end - 1])
+
+    def take(self, places: Sequence[int] | Integers) -> "Paths":
+        """The files at these places."""
+        places = np.asarray(places, dtype=np.int64)
+        chosen = places if self._chosen is None else self._chosen[places]
+        return Paths(self.root, self._text, self._begins, chosen)
+
+    def below(self, root: Path) -> "Paths":
+        """The same files by their names relative to a folder above."""
+        if root == self.root:
+            return self
+        prefix = os.fsencode(self.root.relative_to(root).as_posix() + "/")
+        return Paths.of(root, (os.fsdecode(prefix) + name for name in self.names()))
+
+    @overload
+    def __getitem__(self, place: int) -> Path: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Paths": ...
+    def __getitem__(self, place: int | slice) -> "Path | Paths":
+        if isinstance(place, slice):
+            return self.take(np.arange(len(self))[place])
+        return self.root / self.name(place)
+
+    def __iter__(self) -> Iterator[Path]:
+        root = self.root
+        return (root / name for name in self.names())
+
+    def __add__(self, other: Sequence[Path]) -> tuple[Path, ...]:
+        return (*self, *other)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    def __hash__(self) -> int:
+        return hash((self.root, len(self)))
+
+    def __repr__(self) -> str:
+        return f"Paths({self.root}, {len(self)} files)"
+
+
+def take(items: Sequence[T], places: Sequence[int] | Integers) -> Sequence[T]:
+    """The items at these places, kept as they are kept now."""
+    if (own := getattr(items, "take", None)) is not None:
+        chosen: Sequence[T] = own(places)
+        return chosen
+    return [items[place] for place in places]
+
+
+def chained(parts: Iterable[Sequence[Path]]) -> Sequence[Path]:
+    """The files of one part after those of another."""
+    parts = [part for part in parts if len(part)]
+    files = [part for part in parts if isinstance(part, Paths)]
+    if not parts or len(files) < len(parts):
+        return tuple(path for part in parts for path in part)
+    if len(files) == 1:
+        return files[0]
+    root = type(files[0].root)(os.path.commonpath([part.root for part in files]))
+    if not all(part.root.is_relative_to(root) for part in files):
+        return tuple(path for part in parts for path in part)
+    return Paths.of(root, (name for part in files for name in part.below(root).names()))
+
+
+class Turns(Sequence[Any]):
+    """The first of each of some sequences of one length, then the second of each, and so on."""
+
+    def __init__(self, columns: Sequence[Sequence[Any]]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns) * len(self.columns[0])
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[each] for each in range(len(self))[place]]
+        place = range(len(self))[place]
+        row, column = divmod(place, len(self.columns))
+        return self.columns[column][row]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (item for row in zip(*self.columns, strict=True) for item in row)
