@@ -38,6 +38,12 @@ from i2i.runs.bundle import bundle_weights
 from i2i.runs.checkpoint import read_outline
 from i2i.runs.folder import Run, find_checkpoint, named_source, runs_in
 
+TURN = 5.0
+"""Seconds for which a model is refused for want of room before those in use make some."""
+
+ASKED = 3.0
+"""Seconds after which nobody asks any more for a model that was refused."""
+
 LAST, BEST = "last", "best"
 """The words for two of the checkpoints of a run; others are called by their steps."""
 
@@ -201,6 +207,7 @@ class Models:
         self._loaded: dict[Wanted, Loaded] = {}
         self._lock = threading.Lock()  # of what is loaded
         self._loading = threading.Lock()  # one at a time
+        self._refused: dict[Wanted, tuple[float, float]] = {}  # when first, and when last
         self.loads = 0
         self.watch: Callable[[int], None] = lambda count: None
         """Is told how many requests were computed together, each time."""
@@ -278,8 +285,22 @@ class Models:
             model = self._loaded.get(wanted)
             if model is None or model.stamp != stamp:
                 return None
+            self._require_turn(wanted)
             model.users += 1
             return model
+
+    def _require_turn(self, wanted: Wanted) -> None:
+        """Raise BusyError where another model has waited for too long: with the requests that are
+        in, the use of this one ends, and there is room for a while."""
+        now = time.monotonic()
+        for other, (first, last) in list(self._refused.items()):
+            if now - last > ASKED:
+                del self._refused[other]
+            elif other != wanted and now - first > TURN:
+                raise BusyError(
+                    f"the model {wanted.name!r} makes room for {other.name!r}: try again in a "
+                    "moment."
+                )
 
     def _make_room(self, wanted: Wanted, nbytes: int) -> list[Loaded]:
         """Drop an older state of the model, and as many others as need be; return those of them
@@ -299,11 +320,15 @@ class Models:
             gone.append(others.pop(0))
             total -= gone[-1].nbytes
         if total > self._memory:
+            if nbytes <= self._memory:
+                now = time.monotonic()
+                self._refused[wanted] = (self._refused.get(wanted, (now, now))[0], now)
             raise BusyError(
                 f"the model {wanted.name!r} takes {nbytes / 2**20:.0f} MiB, for which there is no "
                 f"room at present ({self._memory / 2**20:.0f} MiB for all models): try again "
                 "later, or allow more memory."
             )
+        self._refused.pop(wanted, None)
         for each in gone:
             del self._loaded[each.wanted]
             each.retired = True

@@ -61,6 +61,31 @@ def test_the_longest_unused_makes_room_and_what_is_in_use_stays() -> None:
     models.close()
 
 
+def test_a_model_that_is_always_in_use_makes_room_for_one_that_has_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = {name: lambda: translator(Negative()) for name in "ab"}
+    models = KnownModels(made, memory=4)
+    a, b = Wanted("a"), Wanted("b")
+    with models.use(a):
+        with pytest.raises(BusyError, match="no room"), models.use(b):
+            pass
+        with models.use(a):
+            pass  # it has not waited for long
+        monkeypatch.setattr(models_module, "TURN", 0.0)
+        with pytest.raises(BusyError, match="makes room for 'b'"), models.use(a):
+            pass
+    with models.use(b):
+        pass
+    with models.use(a):  # b has had its turn
+        with pytest.raises(BusyError, match="no room"), models.use(b):
+            pass
+        monkeypatch.setattr(models_module, "ASKED", 0.0)
+        with models.use(a):
+            pass  # nobody asks for b any more
+    models.close()
+
+
 def test_a_checkpoint_that_has_changed_is_loaded_again(tmp_path: Path) -> None:
     file = tmp_path / "m.pt"
     file.touch()
