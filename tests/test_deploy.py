@@ -1,5 +1,6 @@
 """The container files: what they copy suffices to install, and they are as careful as they say."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -7,6 +8,17 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from app_server import KnownModels, Negative, running, translator
+
+from i2i.app import api
+from i2i.app.limits import Limits
+from i2i.app.service import Service
+from i2i.cli.serve import command as serve
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
@@ -49,3 +61,54 @@ def test_the_container_is_not_root_and_says_how_it_is() -> None:
     for line in ("read_only: true", "cap_drop: [ALL]", "no-new-privileges:true", ":/runs:ro"):
         assert line in compose
     assert "${I2I_TOKEN:?" in compose  # it does not start without one
+
+
+def compose() -> dict[str, Any]:
+    text = (ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8")
+    read: dict[str, Any] = yaml.safe_load(text)
+    return read
+
+
+def instruction(name: str) -> str:
+    """What stands behind a word of the Dockerfile, of the last image."""
+    last = DOCKERFILE.rpartition("\nFROM ")[2].replace("\\\n", " ")
+    (found,) = re.findall(rf"^{name} (.+)$", last, re.MULTILINE)
+    return str(found)
+
+
+def test_what_is_installed_and_said_is_there() -> None:
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (extras,) = re.findall(r"install [^\n]*'\.\[(.+)\]'", DOCKERFILE)
+    assert set(extras.split(",")) <= about["project"]["optional-dependencies"].keys()
+    program, word, *given = json.loads(instruction("ENTRYPOINT"))
+    assert program in about["project"]["scripts"]
+    assert word == "serve"
+    for service in compose()["services"].values():
+        # What the image says, and what the service adds to it, the command takes.
+        with serve.make_context("serve", [*given, *service.get("command", [])]) as context:
+            assert isinstance(context, click.Context)
+            assert context.params["host"] == "0.0.0.0"
+            port = context.params["port"]
+        assert service["ports"][0].endswith(f":{port}")
+        assert instruction("EXPOSE") == str(port)
+        assert f"127.0.0.1:{port}/healthz" in instruction("HEALTHCHECK")
+        volume = str(context.params["runs_dir"])
+        assert instruction("VOLUME") == volume
+        assert service["volumes"][0].endswith(f":{volume}:ro")
+        build = service["build"]
+        assert (ROOT / "deploy" / build["context"] / build["dockerfile"]).samefile(
+            ROOT / "deploy" / "Dockerfile"
+        )
+        assert build["args"].keys() <= set(re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE))
+
+
+def test_the_container_sees_whether_its_server_is_well() -> None:
+    told = json.loads(instruction("HEALTHCHECK").partition("CMD ")[2])
+    assert told[:2] == ["python", "-c"]
+    service = Service(KnownModels({"a": lambda: translator(Negative())}), Limits())
+    with running(api.build(service, token="a-long-secret-word"), Limits()) as url:
+        check = told[2].replace("http://127.0.0.1:8000", url)
+        assert check != told[2]
+        exec(check, {})
+    with pytest.raises(OSError, match="refused"):
+        exec(check, {})
