@@ -12,13 +12,16 @@ from pathlib import Path
 
 from torch import Tensor
 
+from i2i.core.inputs import Inputs
 from i2i.data.images import file as image_file
 from i2i.data.images import frames
-from i2i.data.images.file import FORMATS, HOLD_ALPHA, LoadedImage
+from i2i.data.images.file import FORMATS, HOLD_ALPHA, SUFFIXES, LoadedImage
 from i2i.data.images.formats import open_file
 from i2i.data.images.frames import Frames
 from i2i.data.images.read import reason
 from i2i.errors import DataError, OptionsError, did_you_mean
+from i2i.inference.folder import translate_folder
+from i2i.inference.translator import Translator
 
 MEDIA = {
     "png": "image/png",
@@ -91,6 +94,30 @@ def read(path: Path, channels: int, form: str, size: int | None) -> Frames:
     if size is None:
         return found
     return found._replace(images=[image_file.resize(image, size) for image in found.images])
+
+
+def needs_files(translator: Translator) -> bool:
+    """Whether a network takes or makes label maps or values of files, and not just colours."""
+    return translator.labels != (None, None) or translator.filing is not None
+
+
+def translate(translator: Translator, path: Path, form: str, size: int | None) -> bytes:
+    """The bytes of the file that `i2i translate` makes of one.
+
+    Raises:
+        DataError, CheckpointError: it cannot be read, or not be translated.
+        OptionsError: the network takes several files of each scene.
+    """
+    if isinstance(translator.labels[0], Inputs):
+        raise OptionsError("this model takes several inputs of each scene: use `i2i translate`.")
+    with open_file(path) as image:
+        ending = SUFFIXES.get(image.format or "", ".png")
+    source, target = path.with_suffix(ending), path.with_name(f"result.{form}")
+    path.rename(source)
+    report = translate_folder(translator, source, target, size=size)
+    for failure in report.failed:
+        raise DataError(f"the image cannot be translated: {failure.reason}")
+    return target.read_bytes()
 
 
 def encode(result: Frames, form: str, folder: Path) -> bytes:

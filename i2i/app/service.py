@@ -142,6 +142,8 @@ class Service:
         deadline = time.monotonic() + self.limits.seconds
         async with self._in_house() as stack:
             model = await self._use(stack, request.wanted)
+            if images.needs_files(model.translator):
+                return await self._translate_file(stack, request, form, model, gone, deadline)
             read = partial(self._read, stack, request, form, model.translator)
             with model.batcher.coming():
                 found, path, keys = await self._in_thread(read)
@@ -159,6 +161,35 @@ class Service:
             self.images.add(len(results), model=request.wanted.name)
             result = found._replace(images=results)
             return await self._in_thread(partial(images.encode, result, form, path.parent))
+
+    async def _translate_file(
+        self,
+        stack: ExitStack,
+        request: TranslateRequest,
+        form: str,
+        model: Loaded,
+        gone: Gone,
+        deadline: float,
+    ) -> bytes:
+        """Let a network that takes or makes more than colours read and write its files itself, in
+        its turn and alone."""
+        if request.attributes or request.seed is not None or request.reference or request.domain:
+            raise OptionsError(
+                "domains and styles of models of label maps, or of more than colours, cannot be "
+                "asked for here: use `i2i translate`."
+            )
+
+        def arrive() -> Path:
+            path = stack.enter_context(images.stored(request.image))
+            stack.enter_context(self.admission.image(images.count_pixels(path, request.size)))
+            return path
+
+        path = await self._in_thread(arrive)
+        work = Alone(lambda translator: images.translate(translator, path, form, request.size))
+        future = model.batcher.submit(work, None, deadline=deadline)
+        made: list[bytes] = await _results([future], gone, deadline)
+        self.images.add(1, model=request.wanted.name)
+        return made[0]
 
     async def sample(self, request: SampleRequest, gone: Gone) -> list[bytes]:
         """The files of images from noise, one for each seed.

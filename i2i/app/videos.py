@@ -18,6 +18,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from i2i.app.images import needs_files
 from i2i.app.models import Alone, Loaded, Translation
 from i2i.app.refusals import GoneError
 from i2i.app.service import Service, TranslateRequest
@@ -131,6 +132,8 @@ class _Work:
         service, request = self._service, self._request
         with contextlib.ExitStack() as stack:
             model = stack.enter_context(service.models.use(request.wanted))
+            if needs_files(model.translator):
+                raise OptionsError("this model takes or makes more than colours: send it images.")
             key = service.translation(request, model.translator)
             stack.enter_context(service.admission.image(self._pixels()))
             how = StreamOptions(size=request.size, batch_size=BATCH, progress=self._note)
