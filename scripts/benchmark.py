@@ -186,10 +186,11 @@ def options_of(
     if mode not in modes:
         raise click.UsageError(f"--modes (={mode}) are {', '.join(modes)}.")
     changes = [modes[mode]]
-    if "labels" not in options["data"] and options["model"] == "stargan":
+    if "labels" not in options["data"] and options["model"].startswith("stargan"):
         changes.append({"data": {"domains": sorted(DOMAINS)}})
     if width is not None:
-        changes.append({"generator": {"width": width}, "discriminator": {"width": width}})
+        narrowed = ("generator", "discriminator", "style_encoder")
+        changes.append({role: {"width": width} for role in narrowed if role in options})
     if batch_size is not None:
         changes.append({"train": {"batch_size": batch_size}})
         if "growth" in options:
@@ -353,7 +354,7 @@ def compare(
 
     from i2i.core.batch import to_device
 
-    period = options.game.n_critic
+    period = getattr(options.game, "n_critic", 1)
     steps_in_a_turn = -(-STEPS_IN_A_TURN // period) * period
     trainer = trainer_of(options, where)
     gathered: list[dict[str, torch.Tensor]] = []
@@ -434,7 +435,7 @@ def measure(
     from i2i.models.build import build_model
 
     options = options_of(model, mode, where, size, width, batch_size)
-    period = options.game.n_critic
+    period = getattr(options.game, "n_critic", 1)
     batch = batch_of(options, build_model(options), where)
     clock = time.process_time if processor_time else time.perf_counter
     row = {

@@ -11,10 +11,11 @@ from PIL import Image
 from i2i.config import Options
 from i2i.core.label_maps import LabelMaps
 from i2i.errors import DataError, OptionsError
-from i2i.inference.load import build_translator, load_translator
+from i2i.inference.load import build_translator, load_model, load_translator
 from i2i.inference.styler import PictureStyler
 from i2i.inference.translator import Translator
 from i2i.models.build import build_model
+from i2i.runs.log import read_log
 from i2i.training import session as train
 from shrunk import shrunk
 
@@ -87,6 +88,37 @@ def test_a_label_map_that_is_made_has_numbers_and_colours(tmp_path: Path) -> Non
     assert np.array_equal(np.array(made), planes.argmax(dim=0).numpy())
     palette = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
     assert np.array_equal(np.array(made.convert("RGB")), palette[np.array(made)])
+
+
+PLUG_IN = """
+from torch import nn
+from i2i import register_network
+
+@register_network("features", "{name}")
+class Halves(nn.Module):
+    def forward(self, images):
+        half = nn.functional.avg_pool2d(images, 2)
+        return [half, nn.functional.avg_pool2d(half, 2)]
+"""
+
+
+@pytest.mark.parametrize("recipe", ["pix2pixhd", "spade"])
+def test_a_training_with_borders_of_objects_and_the_features_of_a_plug_in(
+    recipe: str, streets: Path, tmp_path: Path
+) -> None:
+    plug_in, mine = tmp_path / "mine.py", tmp_path / "mine.toml"
+    plug_in.write_text(PLUG_IN.format(name=f"halves-{recipe}"))
+    mine.write_text(shrunk(recipe, *OBJECTS, "train.steps=2").to_toml())
+    result = invoke(
+        *("train", "--recipe", mine, "--dataroot", streets, "--name", "a", "--device", "cpu"),
+        *("--runs-dir", tmp_path / "runs", "--plugin", plug_in),
+        *("--set", f"game.perceptual_features=halves-{recipe}", "--set", "objective.perceptual=3"),
+    )
+    assert result.exit_code == 0, result.output
+    rows = read_log(tmp_path / "runs/a/log.jsonl").rows
+    assert any(row.get("generator/perceptual", 0) > 0 for row in rows)
+    options, _, _ = load_model(tmp_path / "runs/a")
+    assert options.data.input_channels == 3 + 1
 
 
 @pytest.fixture
