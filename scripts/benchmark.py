@@ -203,18 +203,9 @@ def options_of(
 
 def batch_of(options: Any, model: Any, where: Any) -> Any:
     """Noise of the kind that the model learns from, as bytes on the device."""
-    import torch
+    from i2i.training.cost import random_batch
 
-    from i2i.data.kinds import find_kind
-
-    data = options.data
-    batch = find_kind(model.data).random_batch(
-        samples(options),
-        data.crop_size,
-        (data.input_channels, data.output_channels),
-        data.labels,
-        torch.Generator().manual_seed(0),
-    )
+    batch = random_batch(options, model)
     return type(batch)(*(tensor.contiguous().to(where) for tensor in batch))
 
 
