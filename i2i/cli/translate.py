@@ -218,7 +218,7 @@ Examples:
     "--sheet",
     is_flag=True,
     help="Write OUTPUT/sheet.png: some images, each in all domains; of models of styles in each "
-    "style. Without --domain nothing else is written.",
+    "style. Of many domains, without --domain nothing else is written.",
 )
 @click.option(
     "--format",

@@ -176,10 +176,10 @@ def rounds(
         yield target, None, None
         return
     if isinstance(conditioner, PictureStyler):
-        if domain or domain_table or attributes or table or sheet:
+        if domain or domain_table or attributes or table:
             raise OptionsError(
-                "--domain, --domain-table, --set-attribute, --attributes and --sheet are for "
-                "models of many domains: this one has styles (--seed, --count, --style IMAGE)."
+                "--domain, --domain-table, --set-attribute and --attributes are for models of many "
+                "domains: this one has styles (--seed, --count, --style IMAGE)."
             )
         for style in each_style(conditioner, seed, count, references):
             yield target / style, None, None
@@ -236,17 +236,17 @@ def write_sheet(
     from i2i.core.size import Size
     from i2i.inference.domain_sheet import Inputs, overview, side_by_side, styles_overview
     from i2i.inference.results import Results
-    from i2i.inference.styler import Styler
+    from i2i.inference.styler import Styles as OfStyles
 
     _, translator = translators[0]
     seed, count, references, variants = styles
+    inputs = Inputs(source, beside, instances)
     if of_checkpoints:
         size = Size.of(translator.trained_size or 256)
-        inputs = Inputs(source, beside, instances)
         image, failed = side_by_side(translators, size, inputs, domain)
-    elif isinstance(translator.conditioner, Styler):
+    elif isinstance(translator.conditioner, OfStyles):
         chosen = count if variants is None else variants
-        image, failed = styles_overview(translator, source, domain, seed, chosen, references)
+        image, failed = styles_overview(translator, inputs, domain, seed, chosen, references)
     else:
         image, failed = overview(translator, source)
     Results(path.parent).write(path, lambda part: image.save(part, "PNG"), overwrite=overwrite)

@@ -20,7 +20,7 @@ from i2i.errors import DataError, OptionsError
 from i2i.inference.conditioner import Conditioner
 from i2i.inference.jobs import Failure, failure
 from i2i.inference.sources import find_sources
-from i2i.inference.styler import Styler, each_style
+from i2i.inference.styler import Styler, Styles, each_style
 from i2i.inference.translator import Translator, to_tensor
 from i2i.runs.image_grid import image_grid
 
@@ -74,7 +74,7 @@ def overview(
 
 def styles_overview(
     translator: Translator,
-    source: Path,
+    inputs: Inputs,
     domain: str | None,
     seed: int | None,
     count: int | None,
@@ -87,8 +87,8 @@ def styles_overview(
 
     Arguments:
         translator: of a model of styles.
-        source: as for `overview`.
-        domain: of the styles; by default, and for "all", every one.
+        inputs: the images, or label maps.
+        domain: of the styles, if there are any; by default, and for "all", every one.
         seed, count, references: which styles (`i2i.inference.styler.each_style`).
         images: how many rows at most.
 
@@ -100,21 +100,25 @@ def styles_overview(
         DataError: there is no image, or none that can be read.
     """
     styler = translator.conditioner
-    assert isinstance(styler, Styler)
-    chosen, rows, failed = chosen_images(translator, styler.size, Inputs(source), images)
-    above = torch.ones_like(chosen[:1])
-    every = domain is None or (domain == "all" and "all" not in styler.labels.names)
-    columns = {"input": torch.cat([above, chosen])}
-    for word in styler.labels.names if every else [domain]:
-        numbers = range(seed or 0, (seed or 0) + (count or 1))
-        tops: list[tuple[str, Path | None]] = [(path.stem, path) for path in references]
-        tops = tops or [(str(number) if count or seed else "", None) for number in numbers]
+    assert isinstance(styler, Styles)
+    chosen, rows, failed = chosen_images(translator, styler.size, inputs, images)
+    words: Sequence[str | None] = [domain]
+    if isinstance(styler, Styler):
+        known = styler.labels.names
+        words = known if domain is None or (domain == "all" and "all" not in known) else words
+    numbers = range(seed or 0, (seed or 0) + (count or 1))
+    names = [path.stem for path in references]
+    names = names or [str(number) if count or seed else "" for number in numbers]
+    columns = {"input": chosen}
+    if references:  # nothing stands above the inputs; of label maps no class, which is black
+        above = chosen[:1].new_full((), 0.0 if translator.labels[0] is not None else 1.0)
+        columns["input"] = torch.cat([above.expand_as(chosen[:1]), chosen])
+    for word in words:
         styles = each_style(styler, seed, count, references)
-        for (name, path), _ in zip(tops, styles, strict=True):
-            top = above if path is None else styler.reference
-            columns[f"{word} {name}".rstrip()] = torch.cat([top, translator(chosen, domain=word)])
-    if not references:
-        columns = {name: column[1:] for name, column in columns.items()}
+        for name, _ in zip(names, styles, strict=True):
+            made = translator(chosen, domain=word)
+            made = torch.cat([styler.reference, made]) if references else made
+            columns[" ".join(filter(None, (word, name))) or "output"] = made
     return image_grid(_pictures(translator, columns), rows), failed
 
 

@@ -11,10 +11,12 @@ from PIL import Image
 from i2i.config import Options
 from i2i.core.label_maps import LabelMaps
 from i2i.errors import DataError, OptionsError
+from i2i.inference.domain_sheet import Inputs, styles_overview
 from i2i.inference.load import build_translator, load_model, load_translator
 from i2i.inference.styler import PictureStyler
 from i2i.inference.translator import Translator
 from i2i.models.build import build_model
+from i2i.runs.image_grid import rows_of
 from i2i.runs.log import read_log
 from i2i.training import session as train
 from shrunk import shrunk
@@ -219,6 +221,21 @@ def test_as_many_styles_as_asked_for_each_in_its_folder(streets: Path, tmp_path:
         *("--style", streets / "val/B/val0.png"),
     )
     assert result.exit_code == 0, result.output
+    references = [str(streets / f"val/B/val{number}.png") for number in range(2)]
+    image, failed = styles_overview(
+        load_translator(run, device="cpu"),
+        Inputs(streets / "val/A"),
+        *(None, None, None, list(map(Path, references))),
+    )
+    assert failed == []
+    assert len(rows_of(image)) == 1 + 3  # the references above
+    result = invoke(
+        *(common[0], common[1], tmp_path / "sheet", *common[2:], "--sheet"),
+        *("--style", references[0], "--style", references[1]),
+    )
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "sheet/sheet.png") as written:
+        assert np.array_equal(np.array(written), np.array(image))
     assert "styles" in complaint(
         common[0], common[1], tmp_path / "no", *common[2:], "--domain", "x"
     )
