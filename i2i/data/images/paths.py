@@ -14,6 +14,7 @@ T = TypeVar("T")
 Integers = npt.NDArray[np.int64]
 
 _END = b"\0"  # no name holds it
+_CODE = "utf-8", "surrogatepass"  # which takes whatever a system makes of a name
 
 
 class Paths(Sequence[Path]):
@@ -31,7 +32,7 @@ class Paths(Sequence[Path]):
     @classmethod
     def of(cls, root: Path, names: Iterable[str]) -> "Paths":
         """Those of these names, relative to a folder, with `/` between folders."""
-        return cls._of_text(root, b"".join(os.fsencode(name) + _END for name in names))
+        return cls._of_text(root, b"".join(name.encode(*_CODE) + _END for name in names))
 
     @classmethod
     def _of_text(cls, root: Path, text: bytes) -> "Paths":
@@ -44,21 +45,21 @@ class Paths(Sequence[Path]):
     def name(self, place: int) -> str:
         """The name of a file, relative to the root."""
         at = range(len(self))[place] if self._chosen is None else int(self._chosen[place])
-        return os.fsdecode(self._text[self._begins[at] : self._begins[at + 1] - 1])
+        return self._text[self._begins[at] : self._begins[at + 1] - 1].decode(*_CODE)
 
     def names(self) -> Iterator[str]:
         """All names, relative to the root."""
         text = self._text
         if self._chosen is None:
             for begin, end in pairwise(self._begins.tolist()):
-                yield os.fsdecode(text[begin : end - 1])
+                yield text[begin : end - 1].decode(*_CODE)
         else:
             for begin, end in zip(
                 self._begins[self._chosen].tolist(),
                 self._begins[self._chosen + 1].tolist(),
                 strict=True,
             ):
-                yield os.fsdecode(text[begin : end - 1])
+                yield text[begin : end - 1].decode(*_CODE)
 
     def take(self, places: Sequence[int] | Integers) -> "Paths":
         """The files at these places."""
@@ -70,8 +71,8 @@ class Paths(Sequence[Path]):
         """The same files by their names relative to a folder above."""
         if root == self.root:
             return self
-        prefix = os.fsencode(self.root.relative_to(root).as_posix() + "/")
-        return Paths.of(root, (os.fsdecode(prefix) + name for name in self.names()))
+        prefix = self.root.relative_to(root).as_posix() + "/"
+        return Paths.of(root, (prefix + name for name in self.names()))
 
     @overload
     def __getitem__(self, place: int) -> Path: ...

@@ -175,7 +175,9 @@ def is_image(name: str) -> bool:
 
 def ends_as(name: str, suffixes: Collection[str]) -> bool:
     """Say whether the suffix of a name, in small letters, is one of these."""
-    return os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122
+    # A third of the time of `os.path.splitext`, which is asked a million times.
+    dot = name.rfind(".")
+    return dot >= 0 and name[dot:].lower() in suffixes
 
 
 _NUMBER = re.compile(r"([0-9]+)")

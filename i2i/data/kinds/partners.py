@@ -1,6 +1,5 @@
 """Files that belong together by their names, in several folders."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,4 +137,4 @@ def stems(images: Paths) -> dict[str, int]:
 
 
 def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]  # noqa: PTH122
+    return name.rpartition(".")[0]  # names of images have an ending
