@@ -61,12 +61,17 @@ class Registry(Mapping[str, Part]):
         group: the entry points that other distributions may have.
         package: all of whose modules register what is built in; they are imported when a part is
             looked for, so that registering costs nothing at start-up.
+
+    Attributes:
+        changes: how often a part was registered; whoever has made something of all parts sees by it
+            that there are others.
     """
 
     def __init__(self, what: str, group: str, package: str) -> None:
         self.what = what
         self.group = group
         self._package = package
+        self.changes = 0
         self._parts: dict[str, Part] = {}
         self._imported = self._complete = False
         self._lock = RLock()
@@ -87,6 +92,7 @@ class Registry(Mapping[str, Part]):
                     f"{_origin(known)}: give it another one."
                 )
             self._parts[name] = part
+            self.changes += 1
             return part
 
         return add

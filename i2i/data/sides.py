@@ -94,6 +94,8 @@ class SideReader:
         Raises:
             DataError: as `read`; or they differ in size.
         """
+        if not self.parts:
+            return (self.read(paths[0], half),)
         images = tuple(each.read(path, half) for each, path in zip(self.each, paths, strict=True))
         for path, image in zip(paths, images, strict=True):
             if image.shape[:2] != images[0].shape[:2]:

@@ -176,7 +176,8 @@ class JointGeometry:
         where = self._crop.get_params_dependent_on_data({"shape": (height, width)}, {})
         left, top, right, bottom = where["crop_coords"]
         cropped = tuple(image[top:bottom, left:right] for image in resized)
-        cropped = self._unfolded(cropped, sides)
+        if self.ratios:
+            cropped = self._unfolded(cropped, sides)
         return tuple(map(_mirrored, cropped)) if self._mirror.should_apply() else cropped
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
@@ -265,7 +266,8 @@ def unfolded(pixels: Pixels, ratio: int) -> Pixels:
 
 
 def _mirrored(pixels: Pixels) -> Pixels:
-    pixels = np.require(pixels, requirements="W")  # or torch warns
+    if not pixels.flags.writeable:
+        pixels = pixels.copy()  # or torch warns
     if pixels.dtype == np.uint16:  # with which torch can do little, but the bytes are the same
         words: Any = torch.from_numpy(pixels.view(np.int16)).flip(1).numpy().view(np.uint16)
         return words  # type: ignore[no-any-return]

@@ -23,7 +23,7 @@ import sys
 import weakref
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,9 @@ _TYPES: dict[str, np.dtype[Any]] = {
 
 _Shapes = tuple[int, int, tuple[int, ...], bytes]
 """Height, width, and the channels and the type of each image of a record."""
+
+_Part = tuple[slice, np.dtype[Any], tuple[int, int, int]]
+"""Which bytes of a record an image is, its type, and (C, H, W)."""
 
 
 class Decoding(ABC):
@@ -103,7 +106,7 @@ class _File:
 
     def __init__(self, path: str, items: int, limit: int) -> None:
         self.limit = limit
-        self.places: dict[int, tuple[int, _Shapes]] = {}  # of what was found to be whole
+        self.places: dict[int, tuple[int, int, list[_Part]]] = {}  # of what was found to be whole
         self.begin = _HEADER.size + items * _ENTRY.size
         self.descriptors: list[int] = []
         self.writes = True
@@ -123,8 +126,8 @@ class _File:
         try:
             if item not in self.places:
                 return self._first(item)
-            begin, shapes = self.places[item]
-            return _split(self._read(begin, _size(shapes)), shapes)
+            begin, size, parts = self.places[item]
+            return _split(self._read(begin, size), parts)
         except OSError:
             return None
 
@@ -146,8 +149,9 @@ class _File:
         pixels = self._read(begin, size)
         if checksum != _checksum(item, shapes, pixels):
             return None
-        self.places[item] = begin, shapes
-        return _split(pixels, shapes)
+        parts = _parts(shapes)
+        self.places[item] = begin, size, parts
+        return _split(pixels, parts)
 
     def _read(self, begin: int, size: int) -> Pixels:
         values: Pixels = np.empty(size, np.uint8)
@@ -194,19 +198,31 @@ class _File:
                 )
 
 
-def _split(pixels: Pixels, shapes: _Shapes) -> Images:
+def _parts(shapes: _Shapes) -> list[_Part]:
+    """Where the images of a record are in its bytes."""
     height, width, channels, types = shapes
-    parts: list[Any] = []
+    found: list[_Part] = []
     begin = 0
     for depth, code in zip(channels, types.decode(), strict=True):
         if not depth:
             break
-        end = begin + height * width * depth * _TYPES[code].itemsize
-        # Where an image ends at an odd place, the next one must be copied to be read as words.
-        plane = pixels[begin:end] if not begin % _TYPES[code].itemsize else pixels[begin:end].copy()
-        parts.append(plane.view(_TYPES[code]).reshape(depth, height, width).transpose(1, 2, 0))
+        dtype = _TYPES[code]
+        end = begin + height * width * depth * dtype.itemsize
+        found.append((slice(begin, end), dtype, (depth, height, width)))
         begin = end
-    return tuple(parts)
+    return found
+
+
+def _split(pixels: Pixels, parts: Sequence[_Part]) -> Images:
+    """The images (H, W, C) in the bytes of a record."""
+    images: list[Any] = []
+    for place, dtype, shape in parts:
+        plane: Any = pixels[place]
+        if dtype.itemsize > 1:
+            # What begins at an odd place must be copied to be read as words.
+            plane = (plane.copy() if place.start % dtype.itemsize else plane).view(dtype)
+        images.append(plane.reshape(shape).transpose(1, 2, 0))
+    return tuple(images)
 
 
 def _size(shapes: _Shapes) -> int:

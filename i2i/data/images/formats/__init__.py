@@ -105,9 +105,12 @@ def image_suffixes() -> frozenset[str]:
 
 def open_file(file: Path | io.BytesIO | Any) -> ImageFile.ImageFile:
     """As `PIL.Image.open`, with the registered formats: the head is read, maybe not the pixels."""
-    for name in IMAGE_FORMATS:
-        if name not in _installed:
-            _install(name, IMAGE_FORMATS[name]())
+    global _changes
+    if _changes != IMAGE_FORMATS.changes:  # this is asked for every file
+        for name in IMAGE_FORMATS:
+            if name not in _installed:
+                _install(name, IMAGE_FORMATS[name]())
+        _changes = IMAGE_FORMATS.changes
     return Image.open(file)
 
 
@@ -117,6 +120,8 @@ def sixteen_bits(image: Image.Image) -> npt.NDArray[np.uint16] | None:
 
 
 _installed: set[str] = set()
+_changes = -1
+"""`Registry.changes` when all were installed."""
 
 
 class _Opened(ImageFile.ImageFile):
