@@ -9,18 +9,24 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import tifffile
+from PIL import UnidentifiedImageError
 from torch import Tensor
 
 from i2i.core.inputs import Inputs
 from i2i.data.images import file as image_file
 from i2i.data.images import frames
+from i2i.data.images.arrays import fitting_suffix, write_array
 from i2i.data.images.file import FORMATS, HOLD_ALPHA, SUFFIXES, LoadedImage
 from i2i.data.images.formats import open_file
 from i2i.data.images.frames import Frames
 from i2i.data.images.read import reason
 from i2i.errors import DataError, OptionsError, did_you_mean
 from i2i.inference.folder import translate_folder
+from i2i.inference.sampler import Sampler
 from i2i.inference.translator import Translator
 
 MEDIA = {
@@ -68,9 +74,18 @@ def count_pixels(path: Path, size: int | None = None) -> int:
         DataError: it is no image.
     """
     try:
-        with open_file(path) as image:
-            width, height = image.size
-            count = len(frames.numbers(image))
+        try:
+            with open_file(path) as image:
+                width, height = image.size
+                count = len(frames.numbers(image))
+        except UnidentifiedImageError as unknown:  # Pillow knows no TIFF of five bands
+            try:
+                with tifffile.TiffFile(path) as file:
+                    whole: Any = file.pages[0]
+                    width, height = whole.imagewidth, whole.imagelength
+                    count = len(file.pages) * -(-whole.samplesperpixel // 3)
+            except tifffile.TiffFileError:
+                raise unknown from None
     except Exception as error:  # decoders of broken files raise nearly anything
         raise DataError(f"'{path}' cannot be read: {reason(error)}.") from error
     scale = 0.0 if size is None else size / max(1, min(width, height))
@@ -110,8 +125,14 @@ def translate(translator: Translator, path: Path, form: str, size: int | None) -
     """
     if isinstance(translator.labels[0], Inputs):
         raise OptionsError("this model takes several inputs of each scene: use `i2i translate`.")
-    with open_file(path) as image:
-        ending = SUFFIXES.get(image.format or "", ".png")
+    filing = translator.filing
+    if filing is not None and translator.labels[1] is None:
+        _require_holds(form, filing.channels[1], filing.dtype)
+    try:
+        with open_file(path) as image:
+            ending = SUFFIXES.get(image.format or "", ".png")
+    except UnidentifiedImageError:  # `count_pixels` has seen that it is one
+        ending = ".tif"
     source, target = path.with_suffix(ending), path.with_name(f"result.{form}")
     path.rename(source)
     report = translate_folder(translator, source, target, size=size)
@@ -137,6 +158,32 @@ def encode(result: Frames, form: str, folder: Path) -> bytes:
     except ValueError as error:
         raise DataError(f"the result cannot be written as {form}: {error}.") from error
     return path.read_bytes()
+
+
+def _require_holds(form: str, channels: int, dtype: np.dtype[Any]) -> None:
+    if fitting_suffix(f".{form}", channels, dtype) != f".{form}":
+        raise OptionsError(
+            f"format (={form!r}) cannot hold what this model makes, {channels} bands of {dtype}: "
+            "ask for tif."
+        )
+
+
+def encode_samples(sampler: Sampler, made: Tensor, form: str) -> list[bytes]:
+    """The files of images from noise, (N, C, H, W) as they travel.
+
+    Raises:
+        OptionsError: the format cannot hold them.
+    """
+    if sampler.sides.scales[1] is None:
+        return [encode_tensor(image, form) for image in made]
+    _require_holds(form, sampler.channels, np.dtype(sampler.file_type))
+    with tempfile.TemporaryDirectory(prefix="i2i-") as folder:
+        path = Path(folder, "result")
+        found = []
+        for values in sampler.values(made):
+            write_array(values, path, f".{form}")
+            found.append(path.read_bytes())
+        return found
 
 
 def encode_tensor(image: Tensor, form: str) -> bytes:

@@ -218,9 +218,7 @@ class Service:
             )
             [made] = await _results([future], gone, deadline)
             self.images.add(len(made), model=wanted.name)
-            return await self._in_thread(
-                lambda: [images.encode_tensor(image, form) for image in made]
-            )
+            return await self._in_thread(lambda: images.encode_samples(sampler, made, form))
 
     async def with_sampler(
         self, wanted: Wanted, count: int, function: Callable[[Sampler], Any], gone: Gone

@@ -19,6 +19,7 @@ from fastapi.responses import (
     Response,
     StreamingResponse,
 )
+from torch import Tensor
 
 from i2i import __version__
 from i2i.app import api, images
@@ -31,6 +32,7 @@ from i2i.app.shelf import Shelf
 from i2i.app.trainings import Places, Trainings
 from i2i.app.videos import VideoTranslations
 from i2i.config.recipes import list_models
+from i2i.core.batch import to_bytes
 from i2i.errors import I2iError, OptionsError
 from i2i.inference.sampler import Sampler
 
@@ -314,7 +316,7 @@ def _whole(body: dict[str, Any], name: str, limit: int) -> int:
 def _interpolated(
     sampler: Sampler, *, begin: int, end: int, frames: int, **options: Any
 ) -> list[bytes]:
-    made = sampler.interpolate(begin, end, frames, **options)
+    made = _seen(sampler, sampler.interpolate(begin, end, frames, **options))
     return [images.encode_tensor(each, "png") for each in made]
 
 
@@ -322,7 +324,13 @@ def _mixed(sampler: Sampler, *, seed: int, rows: int, columns: int, layers: rang
     """A sheet of styles in some layers: seeds of the rows first, then those of the columns."""
     split = seed + rows
     made = sampler.mix(range(seed, split), range(split, split + columns), layers)
-    return images.encode_grid(made)
+    return images.encode_grid(_seen(sampler, made.flatten(0, 1)).unflatten(0, made.shape[:2]))
+
+
+def _seen(sampler: Sampler, made: Tensor) -> Tensor:
+    """Images (N, C, H, W) as they travel, as bytes that a browser shows."""
+    [pictures] = sampler.pictures({"": made}).values()
+    return to_bytes(pictures)
 
 
 def _data(places: Places, examinations: Examinations) -> APIRouter:

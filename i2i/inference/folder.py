@@ -38,7 +38,7 @@ from i2i.inference.results import ExistsError, Results
 from i2i.inference.sources import Sources, find_sources
 from i2i.inference.streams import TIFFS, StreamOptions
 from i2i.inference.streams.flicker import Flicker
-from i2i.inference.translator import Translator, to_pixels, to_tensor
+from i2i.inference.translator import Translator
 from i2i.system.cpu import cores
 from i2i.system.memory import OUT_OF_MEMORY, is_out_of_memory
 
@@ -505,17 +505,9 @@ def _compute(
     and so is what the network makes something else of than an image. Of animations it is told how
     much they flicker."""
 
-    filing = translator.filing
-
     def translate(pixels: list[AnyPixels], works: list[_Work]) -> list[AnyPixels]:
         told = torch.stack([labels(work.job.source) for work in works]) if labels else None
-        given = to_tensor(pixels)
-        if filing is not None and translator.labels[0] is not None:
-            given = translator.planes(given)
-        made = translator(given, labels=told)
-        if filing is not None and (held := translator.labels[1]) is not None:
-            made = held.decided(made)
-        return to_pixels(made)
+        return translator.of_pixels(pixels, labels=told)
 
     for batch in batches:
         reason = ""
@@ -538,12 +530,7 @@ def _compute(
                 if work.frames.durations:
                     tell(_steadiness(work, made))
                 pairs = zip(work.frames.images, made, strict=True)
-                images = [
-                    image._replace(pixels=filing.decode(pixels))
-                    if filing is not None and translator.labels[1] is None
-                    else translator.result(image, pixels)
-                    for image, pixels in pairs
-                ]
+                images = [translator.finished(image, pixels) for image, pixels in pairs]
                 yield work._replace(frames=work.frames._replace(images=images))
         elif len(batch) > 1:
             yield from _compute(translator, [[work] for work in batch], labels, fail, tell)

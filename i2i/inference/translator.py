@@ -345,6 +345,29 @@ class Translator:
         plain = SideReader("input", self.input_channels, scale=scale)
         return label_reader(held, instances) or plain
 
+    def of_pixels(
+        self, pixels: list[AnyPixels], domain: Asked = None, labels: Tensor | None = None
+    ) -> list[AnyPixels]:
+        """Translate images (H, W, C) of one size, as they are read of files; `finished` makes of
+        each result what a file of it holds.
+
+        Raises:
+            As a call.
+        """
+        given = to_tensor(pixels)
+        if self.filing is not None and self.labels[0] is not None:
+            given = self.planes(given)
+        made = self(given, domain, labels)
+        if self.filing is not None and self.labels[1] is not None:
+            made = self.labels[1].decided(made)
+        return to_pixels(made)
+
+    def finished(self, image: LoadedImage, pixels: AnyPixels) -> LoadedImage:
+        """What an image has become, of what `of_pixels` returned."""
+        if self.filing is None or self.labels[1] is not None:
+            return self.result(image, pixels)
+        return image._replace(pixels=self.filing.decode(pixels))
+
     def _map(self, image: Any) -> AnyPixels:
         """A label map as it travels."""
         held = self.labels[0]

@@ -17,8 +17,10 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
+import tifffile
 from app_server import KnownModels, Negative, running, sampler, translator
 from PIL import Image
+from torch import Tensor, nn
 
 from i2i.app import api
 from i2i.app.client import Client, ServerError
@@ -27,9 +29,15 @@ from i2i.app.models import Models
 from i2i.app.server import settle_token
 from i2i.app.service import Service
 from i2i.core.batch import to_bytes
-from i2i.errors import OptionsError
+from i2i.core.inputs import Input, Inputs
+from i2i.core.label_maps import LabelMaps
+from i2i.core.scale import Scale
+from i2i.core.sides import Held
+from i2i.errors import I2iError, OptionsError
+from i2i.inference.as_filed import Filing
 from i2i.inference.folder import translate_folder
 from i2i.inference.load import load_translator
+from i2i.inference.translator import Translator
 
 LIMITS = Limits(bytes=2**16, pixels=64 * 64, seconds=2, arrival_seconds=0.6, samples=4)
 
@@ -103,6 +111,55 @@ def test_a_result_is_what_translate_writes(tmp_path: Path) -> None:
         assert (told["name"], told["model"], told["checkpoints"]) == ("tiny", "pix2pix", [4])
         for file in source.iterdir():
             assert Client(url).translate_file(file) == (tmp_path / "out" / file.name).read_bytes()
+
+
+class First(nn.Module):
+    """Hands on its first channels."""
+
+    multiple = 4
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, : self.count]
+
+
+def of_kind(seen: int, made: int, labels: Held | None = None, bits: str = "") -> Translator:
+    scale = Scale(bits, ((0, 65535),)) if bits else None
+    filing = Filing(None if labels else scale, scale, (seen, made)) if scale else None
+    how: dict[str, Any] = {"norm": "instance", "dropout": False, "device": "cpu"}
+    channels = {"input_channels": seen, "output_channels": made}
+    return Translator(First(made), **channels, **how, labels=(labels, None), filing=filing)
+
+
+def test_label_maps_and_bands_are_translated_or_refused_in_words() -> None:
+    several = Inputs((Input("rgb"), Input("depth", 1)))
+    made: dict[str, Any] = {
+        "labels": lambda: of_kind(3, 3, LabelMaps(3)),
+        "objects": lambda: of_kind(3, 3, LabelMaps(2, edges=True)),
+        "several": lambda: of_kind(4, 3, several),
+        "bands": lambda: of_kind(5, 5, bits="uint16"),
+    }
+    with serving(made) as at:
+        numbers = noise()[:, :, 0] % 3
+        found = Client(at).translate(png(numbers), model="labels")
+        planes = np.eye(3)[numbers]  # 0 and 1 of planes, taken for -1..1
+        assert np.array_equal(found, np.rint((planes + 1) * 127.5).astype(np.uint8))
+        with pytest.raises(I2iError, match="holds numbers of none of the 3 classes"):
+            Client(at).translate(png(numbers + 9), model="labels")
+        with pytest.raises(I2iError, match="several inputs of each scene"):
+            Client(at).translate(png(noise()), model="several")
+        with pytest.raises(I2iError, match="borders of objects"):
+            Client(at).translate(png(numbers), model="objects")
+        bands = np.random.default_rng(0).integers(0, 65536, (16, 16, 5), np.uint16)
+        file = io.BytesIO()
+        tifffile.imwrite(file, bands, photometric="minisblack", planarconfig="contig")
+        with pytest.raises(I2iError, match=r"png'. cannot hold .* 5 bands of uint16: ask for tif"):
+            Client(at).translate_file(file.getvalue(), model="bands")
+        back = Client(at).translate_file(file.getvalue(), model="bands", format="tif")
+        assert np.array_equal(tifffile.imread(io.BytesIO(back)), bands)
 
 
 def test_samples_are_those_of_their_seeds(url: str) -> None:
