@@ -22,7 +22,7 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
 OLD = Path(__file__).parent.parent / "version_0_1"
-WAIT = 20_000
+WAIT = 60_000
 """Milliseconds, on a machine that is busy."""
 
 

@@ -13,9 +13,6 @@ from PIL import Image
 from i2i.inference.folder import translate_folder
 from i2i.inference.load import load_translator
 
-WAIT = 20_000
-"""Milliseconds, on a machine that is busy."""
-
 PAGES = {
     "runs": "li.run",
     "translate": ".pills button",
