@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from i2i.config import Data
+from i2i.config.recipes import load_options
 from i2i.config.sides import DataSide
 from i2i.data.images.arrays import write_array
 from i2i.data.inspection.examine import examine
@@ -61,3 +62,17 @@ def test_grey_of_16_bits_need_not_be_squeezed(scenes: Path) -> None:
     (bits,) = (each for each in findings if "side B" in each.text)
     assert "(3 of 3 reach the end of their type" in bits.text
     assert "--set data.B.range=auto" in bits.advice
+
+
+def test_bands_of_one_kind_of_images_are_no_dark_colours(tmp_path: Path) -> None:
+    for name in ("dry", "wet"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for number in range(3):
+            values = np.random.default_rng(number).integers(0, 4096, (32, 32, 6), np.uint16)
+            np.save(tmp_path / "train" / name / f"{number}.npy", values)
+    settings = ("data.A.channels=6", "data.A.range=[0, 4095]")
+    rules = load_options("stargan", f'data.root="{tmp_path}"', *settings).data
+    found = examine(tmp_path, "domains", rules=rules)
+    kinds = {each.kind for each in found.findings if each.severity == "error"}
+    assert not kinds & {"range", "mixture", "unreadable"}, found.findings
+    assert "16 bits" not in {each.kind for each in found.findings}

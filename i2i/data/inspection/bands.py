@@ -11,7 +11,7 @@ from i2i.data.images.check import CheckResult
 from i2i.data.images.probe import ImageInfo
 from i2i.data.inspection.finding import Finding, about
 from i2i.data.inspection.histograms import spreads
-from i2i.data.inspection.survey import Survey
+from i2i.data.inspection.survey import Part, Survey
 
 SATURATED = 0.05
 """Share of the values of a band at the end of its type from which on it is a warning."""
@@ -47,6 +47,11 @@ class Meant:
         """All that do not become 8 bits of grey or RGB."""
         return self.as_filed | self.labels
 
+    def owns(self, side: str) -> bool:
+        """Whether images of a side are among these; "" for files of both, and where there are no
+        sides."""
+        return side in self.own or (bool(self.own) and not side)
+
 
 NOTHING_MEANT = Meant()
 
@@ -64,21 +69,25 @@ def by_side(survey: Survey) -> dict[str, list[Path]]:
     """The images of each side or input; "" where files hold both, or there are no sides."""
     sides: dict[str, list[Path]] = {}
     for part in survey.parts:
-        known = part.name in ("A", "B") or part.name.startswith(("A.", "B."))
-        sides.setdefault(part.name if known else "", []).extend(part.images)
+        sides.setdefault(_side(part), []).extend(part.images)
     return sides
+
+
+def _side(part: Part) -> str:
+    known = part.name in ("A", "B") or part.name.startswith(("A.", "B."))
+    return part.name if known else ""
 
 
 def read_as_filed(survey: Survey, checked: CheckResult, meant: Meant) -> None:
     """Take over what is known of the images that are read with all their bands and bits."""
     for side, paths in by_side(survey).items():
-        if side in meant.own or (meant.own and not side):
+        if meant.owns(side):
             checked.update_as_filed(paths)
 
 
 def plain_part(survey: Survey, meant: Meant) -> Survey:
     """The images that become 8 bits of grey or RGB."""
-    return replace(survey, parts=tuple(p for p in survey.parts if p.name not in meant.own))
+    return replace(survey, parts=tuple(p for p in survey.parts if not meant.owns(_side(p))))
 
 
 def band_findings(survey: Survey, checked: CheckResult, meant: Meant) -> list[Finding]:
