@@ -184,7 +184,7 @@ def sheet(task: dict[str, Any], chosen: list[str], seed: str, data: Path, place:
     newest = {
         each: max(found, key=lambda run: run.stat().st_mtime)
         for each in chosen
-        if (found := list((place / "runs").glob(f"{each}-*-{seed}")))
+        if (found := list((place / "runs").glob(f"{each}-[0-9]*-{seed}")))
     }
     inputs = held_out(task, data)
     columns: dict[str, Any] = {"input": inputs} if inputs is not None else {}

@@ -1,6 +1,7 @@
 """What the scripts share that train several times and compare: a training, its cost, figures."""
 
 import json
+import re
 import resource
 import statistics
 import subprocess
@@ -89,7 +90,9 @@ def figures(*arguments: str, measures: Sequence[str], features: str) -> dict[str
         if comparison["name"] == "real":  # images that were trained on, for comparison
             continue
         for figure in comparison["figures"]:
-            found.setdefault(figure["name"], []).append(figure["value"])
+            # Each run has a classifier of its own, by whose name figures would not come together.
+            name = re.sub(r"\(classifier-\w+\)", "", figure["name"])
+            found.setdefault(name, []).append(figure["value"])
     return {name: statistics.mean(values) for name, values in found.items()}
 
 
