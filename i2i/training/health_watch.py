@@ -15,6 +15,9 @@ _log = logging.getLogger(__name__)
 RECENT = 20
 """Rows of the log in which to look for what is seen at once."""
 
+MANY = 4
+"""Kinds of verdict that lack something, above which what each lacks is more than anybody reads."""
+
 
 class HealthWatch(Callback):
     """Judges the log of a run again and again (see `i2i.runs.health`).
@@ -80,5 +83,7 @@ class HealthWatch(Callback):
         missing = not_judged(self.journal.rows, monitor=self.monitor)
         if missing:
             needs = "; ".join(f"{kind} (needs {need})" for kind, need in missing.items())
+            if len(missing) > MANY:
+                needs = f"{', '.join(missing)} (docs/health.md says what each needs)"
             lines.append(f"health: not judged: {needs}")
         return lines

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from i2i.runs.health import KINDS, NEEDS, judged, not_judged, verdicts
 from i2i.runs.outputs import signs
 from i2i.runs.thresholds import TRAINING_ROWS, VALIDATION_ROWS
 from i2i.runs.verdict import Verdict
+from i2i.training.health_watch import MANY, HealthWatch
 
 Row = dict[str, Any]
 Change = Callable[[int], dict[str, Any]]
@@ -385,3 +387,15 @@ def test_a_verdict_is_never_passed_before_its_rows_are_there(end: int) -> None:
     said = bool(verdicts(rows, monitor=L1))
     judged_rows = sum(row["step"] >= 200 for row in rows)
     assert said == (judged_rows >= TRAINING_ROWS)
+
+
+def test_what_many_verdicts_lack_is_not_listed() -> None:
+    """A short training ends with a line that one reads; a long one says what is missing."""
+    early = HealthWatch(SimpleNamespace(rows=log(steps=400)), L1).summary()[-1]  # type: ignore[arg-type]
+    assert len(not_judged(log(steps=400), monitor=L1)) > MANY
+    assert early.startswith("health: not judged: ")
+    assert "needs " not in early.replace("each needs", "")
+    assert all(kind in early for kind in not_judged(log(steps=400), monitor=L1))
+    late = log(steps=1200)
+    for kind, need in not_judged(late, monitor=L1).items():
+        assert f"{kind} (needs {need})" in HealthWatch(SimpleNamespace(rows=late), L1).summary()[-1]  # type: ignore[arg-type]
