@@ -18,8 +18,9 @@ from i2i.system.atomic import replacing
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is the address of something on the network."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
+    """Whether a text is the address of what may be a packed data set: of a folder, no archive."""
+    is_archive = text.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z"))
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None and not is_archive
 
 
 def remote_root(address: str) -> Path:
