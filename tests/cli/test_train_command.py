@@ -80,7 +80,6 @@ def test_a_run_is_named_after_its_recipe(ask: str, domains: Path, tmp_path: Path
     ("arguments", "message"),
     [
         (["--model", "pix2pix"], "Say where the images are: a folder"),
-        (["--model", "pix2pix", "--dataroot", "x", "--direction", "AtoC"], "'AtoC'"),
         (["--resume", "x", "--seed", "3"], "--seed cannot change in a run that is resumed"),
         (["--resume", "x", "--set", "train.seed=3"], "--set cannot change"),
         (["--model", "gan", "--recipe", "pix2pix", "--dataroot", "x"], "is for 'pix2pix'"),
@@ -91,6 +90,12 @@ def test_what_cannot_be_asked_is_a_usage_error(arguments: list[str], message: st
     done = i2i("train", *arguments)
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())
+
+
+def test_a_direction_that_the_data_do_not_have_is_named(facades: Path) -> None:
+    """What the sides are called, only the folder can tell."""
+    said = fails("train", "--model", "pix2pix", "--dataroot", facades, "--direction", "AtoC")
+    assert "direction (='AtoC') must be one of AtoB, BtoA" in said
 
 
 def test_mistakes_are_one_sentence_without_a_traceback(tmp_path: Path) -> None:
