@@ -397,7 +397,7 @@ def test_several_inputs(tmp_path: Path) -> None:
     side = {"roots": ["rgb", "depth", "mask"], "parts": parts}
     options = shrunk("pix2pix-quick").to_dict()
     options["data"]["A"] |= side
-    reader = readers(read_options(options).data, tmp_path)["A"]
+    reader = readers(read_options(options).data, tmp_path, "AB")["A"]
     reader.read_all(tuple(whole))
 
     def make(random: Random) -> Any:
@@ -416,7 +416,7 @@ def test_several_inputs(tmp_path: Path) -> None:
         table = bad if isinstance(bad, dict) else {"roots": bad}
         data = {**options["data"], "A": table}
         found = read_options({**options, "data": data}).data
-        own = readers(found, tmp_path)["A"]
+        own = readers(found, tmp_path, "AB")["A"]
         own.read_all(tuple(islice(cycle(whole), len(own.each))))
 
     assert each(make, read) > TIMES // 4

@@ -93,7 +93,7 @@ def test_images_that_go_bad_are_replaced_and_counted(
     with hearing(say):
         outcome = train.start(on(facades, *settings), tmp_path, "a", device="cpu")
     assert outcome.steps == 8
-    notes = [line for line in said if "(--skip-bad)" in line]
+    notes = [line for line in said if "Others take its place" in line]
     assert [line.split()[-3] for line in notes] == ["1", "2"]
     assert {name for name in ("1.png", "4.png") if any(name in line for line in notes)} == {
         "1.png",

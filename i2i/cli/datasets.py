@@ -172,7 +172,8 @@ def check(context: click.Context, folder: Path, kind: Any, as_json: bool) -> Non
     show_default=True,
     help="MiB after which a new tar file begins.",
 )
-def pack(folder: Path, target: Path, size: float) -> None:
+@answering_programs
+def pack(folder: Path, target: Path, size: float, as_json: bool) -> None:
     """Write the data set DIR into tar files in the folder SHARDS, with an index of them.
 
     It is trained on as DIR is, and gives the same samples: name SHARDS as --dataroot, or the
@@ -181,7 +182,9 @@ def pack(folder: Path, target: Path, size: float) -> None:
     from i2i.data.shards.pack import pack as write
 
     images, shards = write(folder, target, size=round(size * 2**20))
-    click.echo(f"packed {images} images into {shards} tar files in {target}")
+    say(f"packed {images} images into {shards} tar files in {target}")
+    if as_json:
+        answer({"folder": target, "images": images, "files": shards})
 
 
 @command.command(epilog="\b\nExample:\n  i2i datasets demo images --kind paired --size 128")

@@ -37,9 +37,9 @@ def find_root(dataroot: str, kind: str | None, data: Data | None = None, *, side
         return remote_root(dataroot)
     dataroot = typed_path(dataroot)
     try:
-        if holds_shards(Path(dataroot)):
-            return ShardPath(dataroot)
         if Path(dataroot).is_dir():
+            if holds_shards(Path(dataroot)):
+                return ShardPath(dataroot)
             return unpacked(Path(dataroot), _unpacking(data) if data else Unpacking(), side)
         if Path(dataroot).exists():
             require_folder(Path(dataroot))
