@@ -160,7 +160,7 @@ def test_labels_may_be_half_of_an_image(tmp_path: Path) -> None:
         "pix2pix", "data.B.kind=labels", 'data.B.palette=["#ff0000", "#0000ff"]',
         f"data.root={tmp_path}", "data.direction=BtoA",
     )  # fmt: skip
-    found = readers(options.data, tmp_path, "AB")
+    found = readers(options.data, tmp_path, "BA")
     both = PairedImages(
         open_source(options, "paired").train.pairs,
         JointGeometry(16, 16, "none", flip=False, nearest="B"),
