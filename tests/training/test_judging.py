@@ -197,7 +197,7 @@ def test_verdicts_are_said_once_written_down_and_summed_up(
     facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     verdict = Verdict("no progress", "", 2, 4, "It stands still.", "Try more.", {"l1": 1.0})
-    monkeypatch.setattr("i2i.training.health_watch.verdicts", lambda rows, monitor=None: [verdict])
+    monkeypatch.setattr("i2i.training.health_watch.verdicts", lambda rows, **_: [verdict])
     outcome = train.start(on(facades, "pix2pix"), tmp_path, "a", device="cpu")
     expected = "health: no progress since step 2: It stands still. Try more."
     assert said.count(expected) == 2  # when it was first seen, and in the end
