@@ -31,16 +31,16 @@ class Projected(nn.Module):
     Distances by ImageNet networks (Fréchet, kernel) flatter what it leads to, since they look with
     similar eyes: judge by another one, and by your own.
 
-    Of maps that halve from one to the next, the largest is halved until it is as large as the
-    smallest but one, and so on, so that all scores but those of the smallest map stand for patches
-    of the same size. The first halvings of the published one end at 8 x 8 for any size.
+    Each discriminator halves its mixture until it is as large as the smallest but one, so that all
+    scores but those of the smallest map stand for patches of the same size, whatever the size of
+    the images. (The published ones halve to 8 x 8, and are made for one size.)
 
     Args:
         in_channels: 1 or 3; 6 for a grey or colour image beside its condition of as many channels
             (2 if both are grey), which are looked at one by one.
         width: channels of the mixture of the largest map; twice as many from map to map.
         features: the network: one of the role "features", see `i2i.metrics.feature_maps`.
-        maps: how many of its maps are judged, the smallest ones.
+        maps: how many of its maps are judged, the smallest ones; all, if it has fewer.
         enlarge_to: images whose shorter side is below this are enlarged to it; 224 is published.
         size: as the models that make images from noise tell it; any will do.
         classes, codes: these models may not have any: 0.

@@ -285,9 +285,8 @@ class ConvolveTransposed(Layer):
         return self.module.dilation[axis] * (self.module.kernel_size[axis] - 1) + 1
 
 
-@final
-class Average(Layer):
-    """Down-sampling by the mean of squares of `factor` x `factor` values."""
+class Shrinking(Layer):
+    """Down-sampling to one value for each square of `factor` x `factor`."""
 
     def __init__(self, factor: int) -> None:
         self.factor = factor
@@ -297,6 +296,11 @@ class Average(Layer):
 
     def length(self, length: int, axis: int) -> int:
         return length // self.factor
+
+
+@final
+class Average(Shrinking):
+    """Down-sampling by the mean of squares of `factor` x `factor` values."""
 
     def reach(self, want: Span, length: int, axis: int) -> Span:
         return want[0] * self.factor, want[1] * self.factor
@@ -330,17 +334,8 @@ class Halve(Layer):
 
 
 @final
-class Pick(Layer):
+class Pick(Shrinking):
     """Down-sampling to every pixel whose row and column are multiples of `factor`."""
-
-    def __init__(self, factor: int) -> None:
-        self.factor = factor
-
-    def channels(self, inputs: list[int]) -> int:
-        return inputs[0]
-
-    def length(self, length: int, axis: int) -> int:
-        return length // self.factor
 
     def reach(self, want: Span, length: int, axis: int) -> Span:
         return want[0] * self.factor, (want[1] - 1) * self.factor + 1
