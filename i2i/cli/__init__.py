@@ -1,6 +1,8 @@
 """The command line. Each command is a module of its own, imported when it runs."""
 
+import atexit
 import importlib
+import signal
 import sys
 from collections.abc import Iterator
 from keyword import iskeyword
@@ -162,3 +164,14 @@ def main(args: list[str] | None = None) -> Any:
             for line in (f"Error: {text}", *getattr(error, "__notes__", ())):
                 click.echo(line, err=True)
         sys.exit(2)
+    finally:
+        atexit.register(_end_at_once)  # the last registered is the first called
+
+
+def _end_at_once() -> None:
+    """Let Ctrl-C end the process from now on.
+
+    Nothing is left to finish, and an exception would come out of what libraries do at the exit.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

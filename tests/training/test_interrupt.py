@@ -43,3 +43,17 @@ def test_outside_the_main_thread_it_does_nothing() -> None:
     thread.start()
     thread.join()
     assert found == [None]
+
+
+def test_while_the_program_ends_ctrl_c_is_silent() -> None:
+    """What libraries do at their exit would otherwise be broken off with a traceback."""
+    code = (
+        "import atexit, os, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from i2i.cli import main\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "main(['--version'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == ""
