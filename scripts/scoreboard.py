@@ -52,7 +52,7 @@ def main(
         task = TASKS[name]
         chosen = only.split(",") if only else list(task["competitors"])
         place = folder / name
-        prepared = prepare(task, data / task["source"], place / "data")
+        prepared = prepare(task, data, place / "data")
         if not only_table:
             costs = costs_of(task, chosen, prepared, place)
             baselines(task, prepared, place)
@@ -65,13 +65,26 @@ def main(
         sheet(task, chosen, seeds.split(",")[0], prepared, place)
 
 
-def prepare(task: dict[str, Any], source: Path, target: Path) -> Path:
-    """Shrink a set to the size of the task, with every tenth image or so held out; once."""
-    if "held_out" not in task:
-        return source
+def prepare(task: dict[str, Any], data: Path, target: Path) -> Path:
+    """The images of a task, made once: painted, or shrunk to its size with some of each side held
+    out. A set that has images held out and needs no shrinking is taken as it is."""
+    if "paint" not in task and "held_out" not in task:
+        return data / task["source"]
     if (target / "done").exists():
         return target
     shutil.rmtree(target, ignore_errors=True)
+    if "paint" in task:
+        from i2i.data.demo.sets import write_demo
+
+        write_demo(target, task["kind"], task["paint"], task["size"])
+    else:
+        hold_out(task, data / task["source"], target)
+    (target / "done").touch()
+    return target
+
+
+def hold_out(task: dict[str, Any], source: Path, target: Path) -> None:
+    """Shrink a set to the size of the task; every n-th image of each side is held out."""
     above = source / "train" if task["kind"] == "domains" else source
     for side in sorted(each for each in above.iterdir() if each.is_dir()):
         images = sorted(each for each in side.rglob("*") if each.is_file())
@@ -86,8 +99,6 @@ def prepare(task: dict[str, Any], source: Path, target: Path) -> Path:
             with Image.open(path) as image:
                 small = image.convert("RGB").resize((task["size"],) * 2, Image.Resampling.BICUBIC)
                 small.save(put / f"{path.stem}.png")
-    (target / "done").touch()
-    return target
 
 
 def options_of(task: dict[str, Any], competitor: str, *settings: str) -> Any:
@@ -130,13 +141,58 @@ def trial(
     told: dict[str, Any] = {"competitor": competitor, "seed": seed, "steps": steps}
     told["seconds"] = train_one(options_of(task, competitor, *settings), run)
     for features in task["features"]:
-        told |= evaluate(run, task["measures"], features)
+        told |= evaluate(run, task["measures"], features, only=task.get("only"))
+    if "paint" in task:
+        told |= truth(task, data, run)
     file.write_text(json.dumps(told, indent=2) + "\n")
     click.echo(f"{name}: {told}", err=True)
 
 
+def truth(task: dict[str, Any], data: Path, run: Path | None) -> dict[str, float]:
+    """How close a run comes to the true answers, which the painter knows: the means over all
+    held-out scenes, and over all pairs of domains. Without a run, of the untouched inputs."""
+    import torch
+
+    import i2i
+    from i2i.core.batch import to_signed
+    from i2i.metrics.images import psnr, ssim_index
+
+    sides = read_sides(task, data)
+    wanted = [(one, two) for one in sides for two in sides if one != two]
+    if task["kind"] == "unpaired":
+        wanted = [("testA", "testB")]
+    translator = None if run is None else i2i.load_translator(run)
+    found = []
+    for source, target in wanted:
+        made = sides[source]
+        if translator is not None:
+            domain = {} if task["kind"] == "unpaired" else {"domain": target}
+            made = torch.cat([translator(part, **domain) for part in made.split(16)])
+        images = [to_signed(each) for each in (made, sides[target])]
+        found.append((psnr(*images).mean().item(), ssim_index(*images).mean().item()))
+    values = [statistics.mean(each) for each in zip(*found, strict=True)]
+    return dict(zip(("psnr", "ssim"), values, strict=True))
+
+
+def read_sides(task: dict[str, Any], data: Path) -> dict[str, Any]:
+    """The held-out scenes of each side, the same in all, as bytes (N, 3, H, W)."""
+    from i2i.data.images.read import list_images, read_image
+
+    if task["kind"] == "unpaired":
+        folders = [data / "testA", data / "testB"]
+    else:
+        folders = sorted((data / "test").iterdir())
+    return {
+        folder.name: as_tensor([read_image(path, 3) for path in list_images(folder)])
+        for folder in folders
+    }
+
+
 def baselines(task: dict[str, Any], data: Path, place: Path) -> None:
     """Figures of the untouched inputs, and of real images that were trained on."""
+    if "paint" in task:
+        copy = {"competitor": "copy", "seed": 0, "steps": 0, "seconds": 0}
+        (place / "copy.json").write_text(json.dumps(copy | truth(task, data, None)) + "\n")
     if task["kind"] != "unpaired":
         return
     pairs = {"copy": ("testA", "testB"), "floor": ("trainB", "testB")}

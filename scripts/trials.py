@@ -23,6 +23,8 @@ QUIET = [
 ]
 """Settings of a training that does nothing but train: its processor time is that of its steps."""
 
+DIRECTIONS = {"AtoB", "BtoA"}
+
 
 def step_cost(options: Any, steps: int = 12) -> float:
     """Processor seconds of a step on random images, of which a few are not counted."""
@@ -73,13 +75,18 @@ def last(run: Path, reading: str) -> float | None:
     return values[-1] if values else None
 
 
-def evaluate(run: Path, measures: Sequence[str], features: str, *more: str) -> dict[str, float]:
-    """What `i2i evaluate` finds; of a game of several directions, the means of all."""
-    return figures("--checkpoint", str(run), *more, measures=measures, features=features)
+def evaluate(
+    run: Path, measures: Sequence[str], features: str, only: str | None = None
+) -> dict[str, float]:
+    """What `i2i evaluate` finds; of a game of several directions, the means of all, or one only."""
+    return figures("--checkpoint", str(run), measures=measures, features=features, only=only)
 
 
-def figures(*arguments: str, measures: Sequence[str], features: str) -> dict[str, float]:
-    """The figures of `i2i evaluate` with such arguments, without those of real images."""
+def figures(
+    *arguments: str, measures: Sequence[str], features: str, only: str | None = None
+) -> dict[str, float]:
+    """The figures of `i2i evaluate` with such arguments, without those of real images; the means
+    of all comparisons, or those of one direction."""
     command = [sys.executable, "-m", "i2i", "evaluate", *arguments, "--features", features]
     found: dict[str, list[float]] = {}
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
@@ -88,6 +95,8 @@ def figures(*arguments: str, measures: Sequence[str], features: str) -> dict[str
         told = json.loads(Path(file.name).read_text())
     for comparison in told["comparisons"]:
         if comparison["name"] == "real":  # images that were trained on, for comparison
+            continue
+        if only and comparison["name"] in DIRECTIONS - {only}:
             continue
         for figure in comparison["figures"]:
             # Each run has a classifier of its own, by whose name figures would not come together.

@@ -17,6 +17,7 @@ from i2i.core.registry import networks, register_network
 from i2i.errors import OptionsError
 from i2i.networks.blocks import require_at_least, require_size
 from i2i.networks.options import Width
+from i2i.networks.patchgan import PatchGAN
 from i2i.networks.spectral import SpectralConv2d
 
 MOST = 256
@@ -31,6 +32,10 @@ class Projected(nn.Module):
     Distances by ImageNet networks (Fréchet, kernel) flatter what it leads to, since they look with
     similar eyes: judge by another one, and by your own.
 
+    Its network was trained on photos and is nearly blind to faint patterns of few pixels, which a
+    generator then leaves. A PatchGAN of the pixels themselves beside it sees them (Kumari et al.,
+    "Ensembling off-the-shelf models for GAN training", CVPR 2022, keep such a one as well).
+
     Each discriminator halves its mixture until it is as large as the smallest but one, so that all
     scores but those of the smallest map stand for patches of the same size, whatever the size of
     the images. (The published ones halve to 8 x 8, and are made for one size.)
@@ -42,6 +47,8 @@ class Projected(nn.Module):
         features: the network: one of the role "features", see `i2i.metrics.feature_maps`.
         maps: how many of its maps are judged, the smallest ones; all, if it has fewer.
         enlarge_to: images whose shorter side is below this are enlarged to it; 224 is published.
+        pixel_width: channels of the first layer of a PatchGAN of two halvings with instance norm,
+            whose scores of patches of 34 pixels are among the others; 0 for none, as published.
         size: as the models that make images from noise tell it; any will do.
         classes, codes: these models may not have any: 0.
 
@@ -63,6 +70,9 @@ class Projected(nn.Module):
         features: Annotated[str, "network that looks at the images"] = "efficientnet-lite0",
         maps: Annotated[int, Ge(1), Le(8), "how many of its maps are judged"] = 4,
         enlarge_to: Annotated[int, Ge(8), Le(4096), "least shorter side that it looks at"] = 224,
+        pixel_width: Annotated[
+            int, Ge(0), Le(4096), "channels of a PatchGAN of the pixels beside it; 0 for none"
+        ] = 0,
         size: int | None = None,
         classes: int = 0,
         codes: int = 0,
@@ -94,15 +104,23 @@ class Projected(nn.Module):
             _judge(channels, halvings=max(0, len(mixed) - 2 - number))
             for number, channels in enumerate(mixed)
         )
+        self.pixels: PatchGAN | None = None
+        if pixel_width:
+            self.pixels = PatchGAN(in_channels, width=pixel_width, layers=2, norm="instance")
+            self.minimum = max(self.minimum, self.pixels.minimum)
 
     def forward(self, images: Tensor, labels: None = None) -> Tensor:
-        """Map (N, in_channels, H, W) in -1..1 to all scores (N, S), those of the largest map first.
+        """Map (N, in_channels, H, W) in -1..1 to all scores (N, S), those of the largest map first
+        and those of the pixels last.
 
         Raises:
             DataError: H or W is below `minimum`.
         """
         pairs = zip(self.judges, self.mixtures(images), strict=True)
-        return torch.cat([judge(mixture).flatten(1) for judge, mixture in pairs], dim=1)
+        scores = [judge(mixture).flatten(1) for judge, mixture in pairs]
+        if self.pixels is not None:
+            scores.append(self.pixels(images).flatten(1))
+        return torch.cat(scores, dim=1)
 
     def features(self, images: Tensor, labels: None = None) -> Tensor:
         """Return the activations (N, F) just before the scores."""
@@ -110,6 +128,8 @@ class Projected(nn.Module):
         for judge, mixture in zip(self.judges, self.mixtures(images), strict=True):
             *before, _ = judge.children()
             found.append(nn.Sequential(*before)(mixture).flatten(1))
+        if self.pixels is not None:
+            found.append(self.pixels.features(images))
         return torch.cat(found, dim=1)
 
     def mixtures(self, images: Tensor) -> list[Tensor]:

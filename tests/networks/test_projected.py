@@ -134,6 +134,21 @@ def test_each_map_has_its_scores() -> None:
     assert judge.features(images()).shape == (2, 8 * 8 * 8 + 16 * 4 * 4)
 
 
+def test_a_patchgan_of_the_pixels_sees_what_the_frozen_network_does_not() -> None:
+    """A chessboard vanishes in the means of two by two pixels that `Eyes` sees."""
+    board = torch.ones(16, 16)
+    board[::2, 1::2] = board[1::2, ::2] = -1
+    plain, chequered = 0.5 * images(), 0.5 * images() + 0.1 * board
+    blind, both = made().eval(), made(pixel_width=4).eval()
+    torch.testing.assert_close(blind(plain), blind(chequered))
+    scores = [both(each) for each in (plain, chequered)]
+    assert scores[0].shape == (2, 8 * 8 + 4 * 4 + 2 * 2)
+    torch.testing.assert_close(scores[0][:, :80], scores[1][:, :80])
+    assert (scores[0][:, 80:] - scores[1][:, 80:]).abs().min() > 1e-3
+    with pytest.raises(DataError, match="12"):
+        both(images(side=8))
+
+
 @pytest.mark.parametrize("channels", [4, 5, 12])
 def test_other_channels_are_refused(channels: int) -> None:
     with pytest.raises(OptionsError, match=f"got {channels} channels"):
