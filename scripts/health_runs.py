@@ -12,6 +12,7 @@ there are not repeated, and one that was cut short goes on.
     scripts/health_runs.py --data data --only dots-cyclegan,smear-facades
     scripts/health_runs.py --data data --table
     scripts/health_runs.py --data data --spoilt           # real images, spoilt on purpose
+    scripts/health_runs.py --runs scoreboard/horses/runs  # what the logs of other runs say
 """
 
 import random
@@ -53,11 +54,22 @@ RUNS: dict[str, dict[str, Any]] = PLAN["runs"]
 @click.option("--seed", default=0, show_default=True)
 @click.option("--table", "only_table", is_flag=True, help="Show what is there; train nothing.")
 @click.option("--spoilt", "only_spoilt", is_flag=True, help="Spoil real images; train nothing.")
+@click.option(
+    "--runs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Show what the logs of the runs in this folder say; train nothing.",
+)
 def main(
-    data: Path, folder: Path, only: str | None, seed: int, only_table: bool, only_spoilt: bool
+    data: Path,
+    folder: Path,
+    only: str | None,
+    seed: int,
+    only_table: bool,
+    only_spoilt: bool,
+    runs: Path | None,
 ) -> None:
-    if only_spoilt:
-        for line in spoilt(data, folder):
+    if only_spoilt or runs is not None:
+        for line in spoilt(data, folder) if runs is None else logged(runs):
             click.echo(line)
         return
     chosen = only.split(",") if only else list(RUNS)
@@ -207,30 +219,42 @@ FIGURES = ("grid", "detail", "hue", "palette", "structure", "colour", "answers",
 
 def table(chosen: list[str], seed: int, folder: Path) -> Iterator[str]:
     """A line for each run that is there, and each direction of it."""
+    yield from HEAD
+    for name in chosen:
+        place = folder / "runs" / f"{name}-{seed}"
+        again = kept_signals(folder / "pictures" / place.name)
+        if again:
+            yield line(place, again, RUNS[name].get("seen", "not looked at"))
+
+
+def logged(runs: Path) -> Iterator[str]:
+    """A line for each run of a folder, by the signals that its validations have logged."""
+    yield from HEAD
+    for log in sorted(runs.glob("*/log.jsonl")):
+        yield line(log.parent, {}, "")
+
+
+HEAD = (
+    f"| run | steps | a person sees | verdicts at its end | {' | '.join(FIGURES)} |",
+    "|" + "---|" * (4 + len(FIGURES)),
+)
+
+
+def line(run: Path, again: Mapping[int, dict[str, float]], seen: str) -> str:
+    """What a person saw, the verdicts, and the signals of the last validation; those in `again` (by
+    step) take the place of those in the log."""
     from i2i.config import read_options
     from i2i.config.recipes import read_toml
     from i2i.runs.health import verdicts
     from i2i.runs.log import read_log
 
-    yield f"| run | steps | a person sees | verdicts at its end | {' | '.join(FIGURES)} |"
-    yield "|" + "---|" * (4 + len(FIGURES))
-    for name in chosen:
-        place = folder / "runs" / f"{name}-{seed}"
-        again = kept_signals(folder / "pictures" / place.name)
-        if not again:
-            continue
-        log = read_log(place / "log.jsonl").rows
-        rows = [row | again.get(row["step"], {}) if is_validation(row) else row for row in log]
-        monitor = read_options(read_toml(place / "options.toml")).train.monitored
-        kinds = dict.fromkeys(each.kind for each in verdicts(rows, monitor=monitor))
-        last = max(again)
-        cells = [
-            f"{name}",
-            f"{last}",
-            RUNS[name].get("seen", "not looked at"),
-            ", ".join(kinds) or "none",
-        ]
-        yield f"| {' | '.join(cells + [figure(again[last], each) for each in FIGURES])} |"
+    log = read_log(run / "log.jsonl").rows
+    rows = [row | again.get(int(row["step"]), {}) if is_validation(row) else row for row in log]
+    monitor = read_options(read_toml(run / "options.toml")).train.monitored
+    kinds = dict.fromkeys(each.kind for each in verdicts(rows, monitor=monitor))
+    last: Mapping[str, float] = next(filter(is_validation, reversed(rows)), {})
+    cells = [run.name, f"{last.get('step', 0):.0f}", seen, ", ".join(kinds) or "none"]
+    return f"| {' | '.join(cells + [figure(last, each) for each in FIGURES])} |"
 
 
 def is_validation(row: Mapping[str, Any]) -> bool:

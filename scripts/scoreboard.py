@@ -166,10 +166,10 @@ def truth(task: dict[str, Any], data: Path, run: Path | None) -> dict[str, float
     for source, target in wanted:
         made = sides[source]
         if translator is not None:
-            domain = {} if task["kind"] == "unpaired" else {"domain": target}
-            made = torch.cat([translator(part, **domain) for part in made.split(16)])
-        images = [to_signed(each) for each in (made, sides[target])]
-        found.append((psnr(*images).mean().item(), ssim_index(*images).mean().item()))
+            domain = target if task["kind"] == "domains" else None
+            made = torch.cat([translator(part, domain) for part in made.split(16)])
+        made, true = to_signed(made), to_signed(sides[target])
+        found.append((psnr(made, true).mean().item(), ssim_index(made, true).mean().item()))
     values = [statistics.mean(each) for each in zip(*found, strict=True)]
     return dict(zip(("psnr", "ssim"), values, strict=True))
 
