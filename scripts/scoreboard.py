@@ -69,7 +69,7 @@ def prepare(task: dict[str, Any], data: Path, target: Path) -> Path:
     """The images of a task, made once: painted, or shrunk to its size with some of each side held
     out. A set that has images held out and needs no shrinking is taken as it is."""
     if "paint" not in task and "held_out" not in task:
-        return data / task["source"]
+        return data / str(task["source"])
     if (target / "done").exists():
         return target
     shutil.rmtree(target, ignore_errors=True)
