@@ -9,14 +9,20 @@ without arguments that maps images (N, 3, H, W) in -1..1 to a list of maps), or 
   package, for machines without a connection.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from i2i.core.registry import networks, register_network
 from i2i.errors import OptionsError, did_you_mean
 from i2i.losses.perceptual import VGG_WEIGHTS
 from i2i.metrics.features import EfficientNetLite, fetched
 from i2i.networks.vgg import VGG19Features
+
+BLOCK_LAYERS = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
+"""The package's names of a block's convolutions and of the normalisation behind each."""
 
 VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 
@@ -56,20 +62,42 @@ class VGG19(VGG19Features):
 
 @register_network("features", "efficientnet-lite0")
 class EfficientNet(nn.Module):
-    """EfficientNet-Lite0, see `i2i.metrics.features.EfficientNetLite`."""
+    """EfficientNet-Lite0, see `i2i.metrics.features.EfficientNetLite`.
+
+    Its batch normalisations, whose statistics never change, are multiplied into the convolutions
+    before them, which are as many operations fewer in each pass.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.network = EfficientNetLite().network
+        self.network._conv_stem = _folded(self.network._conv_stem, self.network._bn0)
+        for block in self.network._blocks:
+            for conv, norm in BLOCK_LAYERS:
+                if hasattr(block, conv):  # the first block does not expand
+                    setattr(block, conv, _folded(getattr(block, conv), getattr(block, norm)))
+                    setattr(block, norm, nn.Identity())
 
     def forward(self, images: Tensor) -> list[Tensor]:
         network = self.network
-        values = network._swish(network._bn0(network._conv_stem((images * 127.5 + 0.5) / 128)))
+        values = network._swish(network._conv_stem((images * 127.5 + 0.5) / 128))
         found: dict[torch.Size, Tensor] = {}
         for block in network._blocks:
             values = block(values)
             found[values.shape[2:]] = values
         return list(found.values())
+
+
+def _folded(conv: Any, norm: nn.BatchNorm2d) -> nn.Module:
+    """A convolution of the package and the normalisation behind it, as one; what the package pads
+    by itself on all sides alike, the convolution pads."""
+    folded: Any = fuse_conv_bn_eval(conv, norm)
+    if isinstance(folded.static_padding, nn.ZeroPad2d):
+        left, right, above, below = folded.static_padding.padding
+        if left == right == above == below:
+            folded.padding = (above, left)
+            folded.static_padding = nn.Identity()
+    return folded
 
 
 def find_feature_maps(name: str) -> FeatureMaps:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from i2i.core.registry import giving, networks
 from i2i.errors import DataError, OptionsError
+from i2i.metrics.features import EfficientNetLite
 from i2i.networks.projected import Projected
 
 
@@ -167,3 +168,19 @@ def test_what_is_there_by_name() -> None:
     assert [each.shape[1:] for each in judge.mixtures(images(side=64))] == [
         *((8, 16, 16), (16, 8, 8), (32, 4, 4), (64, 2, 2))
     ]
+
+
+@pytest.mark.parametrize("side", [64, 75])
+def test_the_network_with_a_package_sees_what_the_package_does(side: int) -> None:
+    """Its normalisations are parts of its convolutions here, and its padding mostly is."""
+    pytest.importorskip("efficientnet_lite_pytorch")
+    pixels = torch.randint(
+        0, 256, (2, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(2)
+    )
+    expected = EfficientNetLite().maps(pixels)
+    network = networks("features").find("efficientnet-lite0")()
+    found = network(pixels / 127.5 - 1)
+    assert len(found) == len(expected) == 5
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4 * float(theirs.std()), rtol=0)
+    assert not any(isinstance(each, nn.BatchNorm2d) for each in network.network._blocks.modules())
