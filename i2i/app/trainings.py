@@ -295,6 +295,9 @@ class Trainings:
         with self._lock:
             for each in self._all.values():
                 each.output.close()
+                if each.process.poll() is None:
+                    # Nobody else will ask how it ended, so that it would stay as a zombie.
+                    threading.Thread(target=each.process.wait, daemon=True).start()
             self._all.clear()
 
     def wait(self, number: int, seconds: float) -> int | None:

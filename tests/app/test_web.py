@@ -1,5 +1,6 @@
 """What the page asks for: runs, trainings, folders; and who may ask."""
 
+import gc
 import json
 import os
 import shutil
@@ -226,6 +227,35 @@ def test_a_form_names_nothing_that_is_not_offered(
     with pytest.raises(OptionsError, match=says):
         trainings.start(form)
     assert trainings.to_list() == []
+
+
+def test_what_goes_on_after_the_application_leaves_nothing_behind(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").mkdir()
+    trainings = Trainings(Shelf(tmp_path / "runs"), Places([data.parent]))
+    over = tmp_path / "over"
+    code = (
+        "import os, pathlib, time\n"
+        "print(os.getpid(), flush=True)\n"
+        f"while not pathlib.Path({str(over)!r}).exists(): time.sleep(0.05)"
+    )
+    monkeypatch.setattr(module, "_TRAIN", (sys.executable, "-c", code))
+    trainings.start({"recipe": "pix2pix-quick", "dataroot": "pairs", "name": "run"})
+    until = time.monotonic() + 60
+    while not (said := trainings.to_list()[0]["output"]):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    trainings.close()
+    del trainings
+    gc.collect()  # a process that is lost warns here, and warnings are errors
+    pid = int(said[0])
+    os.kill(pid, 0)  # it goes on
+    over.touch()
+    with pytest.raises(ProcessLookupError):  # it is over, and no zombie
+        while time.monotonic() < until:
+            os.kill(pid, 0)
+            time.sleep(0.05)
 
 
 def test_a_training_is_begun_stopped_and_goes_on(
