@@ -1,5 +1,6 @@
 """The server that docs/translate.md shows: many threads, images of many sizes, one translator."""
 
+import os
 import re
 import threading
 import time
@@ -17,7 +18,9 @@ import i2i
 from shrunk import shrunk
 
 THREADS = 32
-SECONDS = 3.0
+SECONDS = 60.0 if "I2I_SLOW" in os.environ else 3.0
+"""How long the clients ask; a minute where the slow tests run."""
+
 SIZES = ((16, 16), (24, 40), (33, 17), (64, 48), (600, 600))
 """Width and height; the last one is computed in another way where memory is short."""
 

@@ -215,7 +215,10 @@ def explain_errors(app: FastAPI, *, candid: bool = False) -> None:
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
-        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+        text = str(error.detail)
+        if error.status_code in (404, 405):
+            text = f"{request.method} {request.url.path}: {text}. /docs says what can be asked."
+        return JSONResponse({"error": text}, error.status_code, error.headers)
 
 
 async def fields_of(request: Request) -> tuple[dict[str, Any], bool]:

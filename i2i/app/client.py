@@ -1,4 +1,4 @@
-"""A client of `i2i serve` that needs the standard library and Pillow alone::
+"""A client of `i2i serve` that needs the standard library, numpy and Pillow alone::
 
 client = Client("http://127.0.0.1:8000", token="...")
 client.translate("photo.jpg", model="horses").save("horse.png")
@@ -16,9 +16,14 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+import numpy as np
 from PIL import Image
 
 from i2i.errors import I2iError
+
+Sent = Path | str | bytes | np.ndarray[Any, Any] | Image.Image
+"""An image to send: a path, the bytes of a file, an array of 8 bits (H, W) or (H, W, C), or an
+image."""
 
 BUSY = (429, 503)
 """What a server answers that may be asked again in a moment."""
@@ -58,7 +63,7 @@ class Client:
         self.retries = retries
         self._token = token
 
-    def translate(self, image: Path | str | bytes | Image.Image, **options: Any) -> Image.Image:
+    def translate(self, image: Sent, **options: Any) -> Image.Image:
         """Translate an image; arguments and errors are those of `translate_file`."""
         translated = Image.open(io.BytesIO(self.translate_file(image, **options)))
         translated.load()
@@ -66,7 +71,7 @@ class Client:
 
     def translate_file(
         self,
-        image: Path | str | bytes | Image.Image,
+        image: Sent,
         *,
         model: str | None = None,
         checkpoint: str | None = None,
@@ -74,14 +79,14 @@ class Client:
         domain: str | None = None,
         attributes: Mapping[str, bool | None] | None = None,
         seed: int | None = None,
-        reference: Path | str | bytes | Image.Image | None = None,
+        reference: Sent | None = None,
         size: int | None = None,
         format: str = "png",  # noqa: A002 (as the interface calls it)
     ) -> bytes:
         """Translate an image to the bytes of a file.
 
         Arguments:
-            image: a path, the bytes of a file, or an image.
+            image: a path, the bytes of a file, an array of 8 bits (H, W) or (H, W, C), or an image.
             model: by name; may be left out where the server has one.
             checkpoint: "last", "best", or a number of steps.
             direction: "AtoB" or "BtoA", of models that translate both ways.
@@ -93,7 +98,7 @@ class Client:
             format: of the result: "png", "jpg", "webp", ...
 
         Raises:
-            ServerError: the server refuses, or does not answer.
+            ServerError: the image cannot be read or sent; the server refuses, or does not answer.
         """
         told = {
             **{"model": model, "checkpoint": checkpoint, "direction": direction},
@@ -154,9 +159,16 @@ class Client:
         raise AssertionError("the last attempt returns or raises")
 
 
-def _bytes(image: Path | str | bytes | Image.Image) -> bytes:
+def _bytes(image: Sent) -> bytes:
     if isinstance(image, bytes):
         return image
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] in ((3,), (4,))):
+            raise ServerError(
+                f"an array of shape {image.shape} and type {image.dtype} cannot be sent: expected "
+                "(H, W), (H, W, 3) or (H, W, 4) and uint8, or send the bytes of a file."
+            )
+        image = Image.fromarray(image)
     if isinstance(image, Image.Image):
         buffer = io.BytesIO()
         image.save(buffer, "PNG")

@@ -225,7 +225,10 @@ class Models:
         """
         known = self.names()
         if name not in known:
-            raise NotFoundError(f"there is no model {name!r}.{did_you_mean(name, known)}")
+            raise NotFoundError(
+                f"there is no model {name!r}.{did_you_mean(name, known)} /v1/models lists those "
+                "that are there."
+            )
         return known[name]
 
     def loaded(self) -> list[Loaded]:

@@ -63,7 +63,10 @@ generator is pix2pix's, CUT's, pix2pixHD's or SPADE's, its weights tell."""
 OF_LABELS = ("pix2pixhd", "spade", "spade-vae")
 """Models whose authors train them on label maps."""
 
-_INSTEAD = "Every generator that translates can be had as an ONNX file: --format onnx."
+_INSTEAD = (
+    "Every generator that translates can be had as an ONNX file (--format onnx), and for others "
+    "who use i2i --format safetensors."
+)
 
 
 DataSet = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -202,7 +205,9 @@ def export_published(checkpoint: Path, folder: Path, *, average: bool | None = N
     if getattr(options.generator, "upsample", "transposed") != "transposed":
         raise CheckpointError(
             f"{path} cannot be exported: generator.upsample is 'resize', but the published "
-            f"generators have transposed convolutions only. {_INSTEAD}"
+            f"generators have transposed convolutions only. {_INSTEAD} For files that the authors' "
+            "code reads, train with --set generator.upsample=transposed from the start: the "
+            "weights of one do not fit the other."
         )
     if options.upscale > 1:
         raise CheckpointError(

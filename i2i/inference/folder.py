@@ -175,8 +175,8 @@ def translate_folder(
         source = inputs.folder
     elif beside:
         raise OptionsError(
-            f"there are {1 + len(beside)} inputs, and this network takes one: name one folder or "
-            "file, and where the results go."
+            f"there are {1 + len(beside)} inputs, and this network takes one: name one file, "
+            "or the folder that all of them lie in, and where the results go."
         )
     else:
         maps = label_reader(held, instances)

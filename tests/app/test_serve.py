@@ -80,6 +80,12 @@ def test_an_image_is_translated_by_form_and_by_json(url: str) -> None:
     pixels = noise()
     translated = Client(url).translate(png(pixels), model="negative")
     assert np.array_equal(translated, 255 - pixels)
+    assert np.array_equal(Client(url).translate(pixels, model="negative"), 255 - pixels)
+    for wrong in (pixels / 255, pixels[..., :2], pixels[None]):
+        with pytest.raises(ServerError, match=r"an array of shape \(.*\) and type .*expected"):
+            Client(url).translate(wrong, model="negative")
+    with pytest.raises(ServerError, match="no model 'nix'.*/v1/models"):
+        Client(url).translate(pixels, model="nix")
     body = {"image": base64.b64encode(png(pixels)).decode(), "model": "negative", "size": 8}
     status, told = ask(url, "/v1/translate", json.dumps(body).encode(), **JSON)
     assert (status, told["format"], told["model"]) == (200, "png", "negative")
@@ -188,7 +194,7 @@ def test_samples_are_those_of_their_seeds(url: str) -> None:
         ("/v1/sample", {"seeds": [], "model": "grey"}, 422, "empty"),
         ("/v1/sample", {"seeds": "x", "model": "grey"}, 422, "seeds"),
         ("/v1/sample", {"seeds": [1], "model": "grey", "label": "x"}, 422, "no classes"),
-        ("/nothing", {}, 404, "Not Found"),
+        ("/nothing", {}, 404, "/docs says what can be asked"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(
