@@ -4,6 +4,7 @@ more images would help.
 `i2i start` says all of it, `i2i doctor` ends with the command, and `i2i train FOLDER` follows it.
 """
 
+import contextlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +12,21 @@ from pathlib import Path
 
 from i2i.config import Data
 from i2i.core.text import counted, listed
+from i2i.data.catalogue.attributes import AttributeTable, read_table
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.catalogue.torchvision_sets import torchvision_folder
 from i2i.data.images.read import any_image, nothing_here
 from i2i.data.inspection.examine import examine
 from i2i.data.inspection.finding import Diagnosis
-from i2i.data.inspection.survey import Part
+from i2i.data.inspection.survey import Part, Survey
 from i2i.data.kinds import all_kinds, find_kind
 from i2i.data.kinds.image_set import FoundImages
 from i2i.data.kinds.layouts import same_names
 from i2i.data.sources import find_root
 from i2i.errors import DataError
+
+TABLES = (".csv", ".tsv", ".txt")
+"""How the names of tables of attributes end."""
 
 NEARLY = 0.8
 """Share of the names that two sides have in common from which on they may well be pairs."""
@@ -130,6 +135,15 @@ def recommend(diagnosis: Diagnosis, device_type: str) -> Start | None:
                 "partners of the same name and size, and name the folder that holds the two "
                 "folders."
             )
+    if not kind.translates and (table := attributes_beside(found)):
+        command = ["i2i", "train", str(found.root), "--recipe"]
+        command.append("stargan-quick" if device_type == "cpu" else "stargan")
+        command += ["--set", f"data.table={table.path.name}"]
+        notes.append(
+            f"{table.path.name} says which attributes these images have "
+            f"({listed(table.names, 6)}). To change them, rather than to make new images: "
+            f"{shlex.join(command)} (docs/domains.md says how to choose some of them)."
+        )
     if kind.has_truth and found.sides != ("A", "B"):
         notes.append(
             f"all images of {found.sides[0]} and {found.sides[1]} have partners of the same name "
@@ -145,6 +159,18 @@ def recommend(diagnosis: Diagnosis, device_type: str) -> Start | None:
         tuple(notes),
         larger,
     )
+
+
+def attributes_beside(found: Survey) -> AttributeTable | None:
+    """The table of attributes that lies in the folder of a data set and lists its images."""
+    images = found.images
+    for path in sorted(found.root.iterdir()):
+        if path.suffix.lower() in TABLES and path.is_file():
+            with contextlib.suppress(DataError):
+                table = read_table(path)
+                if images and table.key(images[0]) and table.key(images[-1]):
+                    return table
+    return None
 
 
 def part_lines(diagnosis: Diagnosis) -> list[str]:

@@ -516,8 +516,9 @@ def _require_names(names: Sequence[str], sets: int, planes: int) -> None:
         return
     wanted = (
         f"name them in their order, by --domains A,B,... if an image has exactly one of them, else "
-        f"by --attributes 'A|B,C'; if there were two data sets (--dataset Both), {planes - 2}, "
-        "those of the second by --domains-2 or --attributes-2."
+        f"by --attributes 'A|B,C'; if there were two data sets (--dataset Both), "
+        f"{planes - 2} of the planes are labels, and those of the second data set are named by "
+        "--domains-2 or --attributes-2."
     )
     if not names:
         raise CheckpointError(

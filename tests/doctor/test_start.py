@@ -1,11 +1,15 @@
 """Where to begin with a folder: the recipe, the command, how many more images."""
 
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from i2i.config.recipes import load_options
+from i2i.data.sources import resolve_options
 from i2i.doctor.start import look_at, recommend
 from i2i.errors import DataError
 
@@ -122,6 +126,29 @@ def test_domains_and_images_of_one_kind(domains: Path, seasons: Path) -> None:
     assert start is not None
     assert start.recipe == "r3gan-quick"
     assert "295 more would help" in start.more  # of 300
+
+
+def test_a_table_of_attributes_is_seen(tmp_path: Path) -> None:
+    folder = paint(tmp_path / "faces" / "images", 4).parent
+    (folder / "notes.txt").write_text("Found in the attic.\n")
+    other = "file,Old\nelse.png,1\n"
+    (folder / "attic.csv").write_text(other)  # of other images
+    start = recommend(look_at(str(folder)), "cpu")
+    assert start is not None
+    assert start.notes == ()
+    rows = "".join(f"images{n}.png {(-1) ** n} 1\n" for n in range(4))
+    (folder / "list_attr.txt").write_text(f"4\nSmiling Young\n{rows}")
+    start = recommend(look_at(str(folder)), "cpu")
+    assert start is not None
+    assert start.recipe == "r3gan-quick"
+    (note,) = start.notes
+    assert "list_attr.txt says which attributes" in note
+    assert "(Smiling, Young)" in note
+    (command,) = re.findall(r"i2i (train .*?) \(", note)
+    _, root, *flags = shlex.split(command)
+    assert (root, flags[:2]) == (str(folder), ["--recipe", "stargan-quick"])
+    options = resolve_options(load_options(flags[1], flags[3], dataroot=root), "domains")
+    assert options.data.labels.names == ("Smiling", "Young")
 
 
 @pytest.mark.parametrize(

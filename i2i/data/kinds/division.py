@@ -158,7 +158,7 @@ class Division:
                 found["test" if data.val_share is None else "val"] = {}
         if data.test_share and not _count(found["test"]):
             found["train"], found["test"] = self.hold_out(found["train"], data.test_share, "test/")
-            how += f", {_count(found['test'])} of them held out to test with"
+            how += f", {_count(found['test'])} of those for training held out to test with"
         if not _count(found["val"]):
             share = share if data.val_share is None else data.val_share
             if not (self.by_table or data.folds):
