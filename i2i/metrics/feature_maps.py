@@ -88,10 +88,10 @@ class EfficientNet(nn.Module):
         return list(found.values())
 
 
-def _folded(conv: Any, norm: nn.BatchNorm2d) -> nn.Module:
+def _folded(conv: Any, norm: nn.BatchNorm2d) -> nn.Conv2d:
     """A convolution of the package and the normalisation behind it, as one; what the package pads
     by itself on all sides alike, the convolution pads."""
-    folded: Any = fuse_conv_bn_eval(conv, norm)
+    folded: nn.Conv2d = fuse_conv_bn_eval(conv, norm)
     if isinstance(folded.static_padding, nn.ZeroPad2d):
         left, right, above, below = folded.static_padding.padding
         if left == right == above == below:

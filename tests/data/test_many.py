@@ -1,11 +1,15 @@
 """Of many images a sample is looked at before a training, and the order does not depend on it."""
 
+import multiprocessing
 import os
 import random
 import re
+import signal
 import time
 from collections.abc import Sequence
+from multiprocessing import resource_tracker
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from i2i.data.images.paths import Paths, Turns, chained, take
 from i2i.data.images.read import list_images, natural_key
 from i2i.data.kinds.division import hold_out
 from i2i.data.kinds.partners import Pairs
+from i2i.data.loading import beside
 from i2i.data.loading.beside import look_beside
 from i2i.data.loading.loader import make_loader
 from i2i.data.sources import Source, looking, open_source, resolve_options
@@ -149,6 +154,26 @@ def test_the_rest_is_looked_at_by_another_process(
     assert decoded == [paths[3]]
 
 
+def test_the_look_beside_a_training_ends_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it was begun with signals blocked, as it is beside workers."""
+    monkeypatch.setenv("I2I_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(beside, "START", "spawn")
+    os.mkfifo(tmp_path / "endless.png")  # to read it is to wait for somebody who writes
+    resource_tracker.ensure_running()  # which would unblock it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        end = look_beside(list_images(tmp_path))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    (process,) = multiprocessing.active_children()
+    ending = Thread(target=end, daemon=True)
+    ending.start()
+    ending.join(30)
+    assert process.exitcode is not None
+
+
 def test_paths_are_a_sequence(tmp_path: Path) -> None:
     names = ["a/1.png", "b c/ü.png", "10.png", os.fsdecode(b"\xff.png")]
     paths, expected = Paths.of(tmp_path, names), [tmp_path / name for name in names]
@@ -173,6 +198,21 @@ def test_pairs_are_a_sequence(tmp_path: Path) -> None:
     assert [pair.name for pair in pairs] == list(pairs.names()) == ["x/1", "2"]
     assert pairs[1].files == (tmp_path / "A" / "2.png", tmp_path / "B" / "2.jpg")
     assert Pairs(a, None)[0].files == (a[0],)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a010_2.png", "a009_9.png", "a010_0.png", "a100_1.png"],  # different in digits alone
+        ["10.png", "9.png", "b.png", "B2.png", "b10.png", "x/1.png", "X/2.png"],
+    ],
+)
+def test_files_are_listed_in_natural_order(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    listed = list(list_images(tmp_path).names())
+    assert listed == sorted(names, key=natural_key)
 
 
 def test_natural_order() -> None:

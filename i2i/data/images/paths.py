@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -13,7 +13,10 @@ T = TypeVar("T")
 
 Integers = npt.NDArray[np.int64]
 
-_END = b"\0"  # no name holds it
+BLOCK = 2**14
+"""Names that are handled at a time where very many are: one by one takes several times as long, all
+at once the memory."""
+
 _CODE = "utf-8", "surrogatepass"  # which takes whatever a system makes of a name
 
 
@@ -23,56 +26,53 @@ class Paths(Sequence[Path]):
     Use `Paths.of`.
     """
 
-    def __init__(self, root: Path, text: bytes, begins: Integers, chosen: Integers | None) -> None:
+    def __init__(self, root: Path, text: bytes, begins: Integers) -> None:
         self.root = root
         self._text = text  # names, each with an end
         self._begins = begins  # where each begins, and the end of all
-        self._chosen = chosen  # which of them; None for all
 
     @classmethod
     def of(cls, root: Path, names: Iterable[str]) -> "Paths":
         """Those of these names, relative to a folder, with `/` between folders."""
-        return cls._of_text(root, b"".join(name.encode(*_CODE) + _END for name in names))
-
-    @classmethod
-    def _of_text(cls, root: Path, text: bytes) -> "Paths":
+        text = b"".join("\0".join([*some, ""]).encode(*_CODE) for some in in_blocks(names))
         ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 0) + 1
-        return cls(root, text, np.concatenate([[0], ends]), None)
+        return cls(root, text, np.concatenate([[0], ends]))
 
     def __len__(self) -> int:
-        return len(self._begins) - 1 if self._chosen is None else len(self._chosen)
+        return len(self._begins) - 1
 
     def name(self, place: int) -> str:
         """The name of a file, relative to the root."""
-        at = range(len(self))[place] if self._chosen is None else int(self._chosen[place])
+        at = range(len(self))[place]
         return self._text[self._begins[at] : self._begins[at + 1] - 1].decode(*_CODE)
 
     def names(self) -> Iterator[str]:
         """All names, relative to the root."""
-        text = self._text
-        if self._chosen is None:
-            for begin, end in pairwise(self._begins.tolist()):
-                yield text[begin : end - 1].decode(*_CODE)
-        else:
-            for begin, end in zip(
-                self._begins[self._chosen].tolist(),
-                self._begins[self._chosen + 1].tolist(),
-                strict=True,
-            ):
-                yield text[begin : end - 1].decode(*_CODE)
+        for first in range(0, len(self), BLOCK):
+            last = min(first + BLOCK, len(self))
+            text = self._text[self._begins[first] : self._begins[last] - 1]
+            yield from text.decode(*_CODE).split("\0")
 
     def take(self, places: Sequence[int] | Integers) -> "Paths":
         """The files at these places."""
         places = np.asarray(places, dtype=np.int64)
-        chosen = places if self._chosen is None else self._chosen[places]
-        return Paths(self.root, self._text, self._begins, chosen)
+        froms, lengths = self._begins[:-1][places], np.diff(self._begins)[places]
+        begins = np.concatenate([[0], np.cumsum(lengths)])
+        letters = np.frombuffer(self._text, np.uint8)
+        text = []
+        for first in range(0, len(places), BLOCK):
+            some = slice(first, first + BLOCK)
+            moved = np.repeat(froms[some] - begins[:-1][some], lengths[some])
+            moved += np.arange(begins[first], begins[first] + len(moved))
+            text.append(letters[moved].tobytes())
+        return Paths(self.root, b"".join(text), begins)
 
     def below(self, root: Path) -> "Paths":
         """The same files by their names relative to a folder above."""
         if root == self.root:
             return self
         prefix = self.root.relative_to(root).as_posix() + "/"
-        return Paths.of(root, (prefix + name for name in self.names()))
+        return Paths.of(root, map(prefix.__add__, self.names()))
 
     @overload
     def __getitem__(self, place: int) -> Path: ...
@@ -100,6 +100,13 @@ class Paths(Sequence[Path]):
 
     def __repr__(self) -> str:
         return f"Paths({self.root}, {len(self)} files)"
+
+
+def in_blocks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Items in lists of `BLOCK`, of which the last may have fewer."""
+    rest = iter(items)
+    while some := list(islice(rest, BLOCK)):
+        yield some
 
 
 def take(items: Sequence[T], places: Sequence[int] | Integers) -> Sequence[T]:
@@ -141,4 +148,4 @@ class Turns(Sequence[Any]):
         return self.columns[column][row]
 
     def __iter__(self) -> Iterator[Any]:
-        return (item for row in zip(*self.columns, strict=True) for item in row)
+        return chain.from_iterable(zip(*self.columns, strict=True))

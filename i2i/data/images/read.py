@@ -7,6 +7,7 @@ builds on the same function (`images`), so that a network meets the same colours
 use.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -116,7 +117,12 @@ def list_files(folder: Path) -> Paths:
 
 
 def _in_order(folder: Path, names: Iterable[str]) -> Paths:
-    return Paths.of(folder, sorted(names, key=natural_key))
+    names = list(names)
+    # Where numbers have leading zeros, so that names differ in the digits at the same places only,
+    # the natural order is that of the letters.
+    alike = len({name.translate(_ALIKE) for name in names}) == 1
+    names.sort(key=None if alike else natural_key)
+    return Paths.of(folder, names)
 
 
 def passed_over(folders: Iterable[Path]) -> list[Path]:
@@ -156,16 +162,32 @@ def file_names(folder: Path) -> Iterator[str]:
     seen = set()
     own = is_results(folder)
     top = os.fspath(folder)
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
+    waiting = [""]  # folders by their names, with `/` behind
+    while waiting:
+        inside = waiting.pop()
+        here = os.path.join(top, inside)  # noqa: PTH118 (this is asked for very many)
+        real = os.path.realpath(here)
         if real in seen:
-            folders[:] = []
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if may_hold_data(Path(parent, name), own)]
-        inside = parent[len(top) :].replace(os.sep, "/").strip("/")
-        before = inside + "/" if inside else ""
-        yield from (before + name for name in files if name[0] != ".")
+        folders = []
+        # What cannot be listed holds nothing, as for `os.walk`, which lists all of a folder first.
+        with contextlib.suppress(OSError), os.scandir(here) as entries:
+            for entry in entries:
+                name = entry.name
+                if _is_folder(entry):
+                    if may_hold_data(Path(entry.path), own):
+                        folders.append(f"{inside}{name}/")
+                elif name[0] != ".":
+                    yield inside + name
+        waiting += reversed(folders)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def is_image(name: str) -> bool:
@@ -181,6 +203,7 @@ def ends_as(name: str, suffixes: Collection[str]) -> bool:
 
 
 _NUMBER = re.compile(r"([0-9]+)")
+_ALIKE = str.maketrans("123456789", "0" * 9)
 
 
 def natural_key(name: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from i2i.config import Data
-from i2i.data.images.paths import Integers, Paths, take
+from i2i.data.images.paths import Integers, Paths, in_blocks, take
 from i2i.data.kinds.folders import SPLITS
 from i2i.data.kinds.split_table import SplitTable, read_split_table
 from i2i.data.unpacked.groups import PATIENT, group_of, is_unpacked
@@ -413,7 +413,12 @@ def _digest(seed: int, word: str) -> bytes:
 
 def _ranked(items: Sequence[Named], seed: int, salt: str) -> Integers:
     """The places of images in the order of the hashes of their names."""
-    digests = b"".join(_digest(seed, salt + name) for name in names_of(items))
+    before = f"{seed}/{salt}"  # as `_digest` has it
+    digests = b"".join(
+        hashlib.sha256(word).digest()
+        for names in in_blocks(names_of(items))
+        for word in os.fsencode("\0".join([before + name for name in names])).split(b"\0")
+    )
     words = np.frombuffer(digests, ">u8").reshape(-1, 4)
     return np.lexsort(words.T[::-1])
 

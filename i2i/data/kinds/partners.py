@@ -126,13 +126,15 @@ def stems(images: Paths) -> dict[str, int]:
     Raises:
         DataError: two of them have the same name.
     """
-    named: dict[str, int] = {}
-    for place, name in enumerate(map(_stem, images.names())):
-        if named.setdefault(name, place) != place:
-            raise DataError(
-                f"'{images[named[name]]}' and '{images[place]}' have the same name, so that their "
-                "partner is unclear. Remove or rename one of them."
-            )
+    names = [_stem(name) for name in images.names()]
+    named = dict(zip(names, range(len(names)), strict=True))
+    if len(named) < len(names):
+        again = next(place for place, name in enumerate(names) if named[name] != place)
+        first, second = images[again], images[names.index(names[again], again + 1)]
+        raise DataError(
+            f"'{first}' and '{second}' have the same name, so that their partner is unclear. "
+            "Remove or rename one of them."
+        )
     return named
 
 

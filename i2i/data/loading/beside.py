@@ -41,7 +41,7 @@ def look_beside(paths: Sequence[Path]) -> Callable[[], None]:
     Thread(target=_tell, args=(receiver,), daemon=True).start()
 
     def end() -> None:
-        process.terminate()
+        process.kill()  # it may be deaf to other signals, as all that begins with the workers is
         process.join()
 
     return end

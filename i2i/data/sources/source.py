@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from i2i.data.augment.transforms import UserTransforms
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.images.check import CheckResult, check_images, usable_images
 from i2i.data.images.content_hash import Member, content_hash
-from i2i.data.images.paths import Paths, Turns
+from i2i.data.images.paths import Paths, Turns, in_blocks
 from i2i.data.images.read import counted_by_suffix, passed_over
 from i2i.data.images.values import require_full_range
 from i2i.data.kinds.folders import results_in
@@ -286,13 +286,13 @@ def _below(path: Path, roots: Sequence[Path]) -> str:
 def _names_below(files: Sequence[Path], roots: Sequence[Path]) -> Iterator[str]:
     """`_below` for all files."""
     if isinstance(files, Turns):
-        rows = zip(*(_names_below(each, roots) for each in files.columns), strict=True)
-        yield from (name for row in rows for name in row)
+        columns = [_names_below(each, roots) for each in files.columns]
+        yield from chain.from_iterable(zip(*columns, strict=True))
     elif isinstance(files, Paths):
         below = next((root for root in roots if files.root.is_relative_to(root)), None)
         inside = files.root if below is None else files.root.relative_to(below)
         before = "" if inside == Path() else inside.as_posix().rstrip("/") + "/"
-        yield from (before + name for name in files.names())
+        yield from map(before.__add__, files.names())
     else:
         yield from (_below(path, roots) for path in files)
 
@@ -320,6 +320,6 @@ def table_file(table: str, root: Path) -> Path:
 def fingerprint(names: Iterable[str]) -> str:
     """Return a short word that changes with the names of the images."""
     digest = hashlib.sha256()
-    for number, name in enumerate(names):  # together they may take a hundred megabytes
-        digest.update(os.fsencode(f"\n{name}" if number else name))
+    for number, some in enumerate(in_blocks(names)):  # together they may take a hundred megabytes
+        digest.update(os.fsencode("\n".join(["", *some] if number else some)))
     return digest.hexdigest()[:16]
