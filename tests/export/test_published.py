@@ -563,7 +563,9 @@ def test_flags_for_the_authors_code_are_printed(tmp_path, said):
 
 def test_what_has_no_published_counterpart_is_not_exported(tmp_path):
     folder, _ = trained("pix2pix", tmp_path, "generator.upsample=resize")
-    with pytest.raises(CheckpointError, match=r"upsample is 'resize'.*--format onnx.*upsample=transposed"):
+    with pytest.raises(
+        CheckpointError, match=r"upsample is 'resize'.*--format onnx.*upsample=transposed"
+    ):
         export(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     shutil.rmtree(folder)
