@@ -29,6 +29,9 @@ from i2i.evaluation.evaluate import evaluate_folders as evaluate_folders
 from i2i.evaluation.evaluate import evaluate_run as evaluate_run
 from i2i.evaluation.figures import Evaluation as Evaluation
 from i2i.export.bundle import export_bundle as export_bundle
+from i2i.export.onnx import export_int8 as export_int8
+from i2i.export.onnx import export_onnx as export_onnx
+from i2i.export.published import export_published as export_published
 from i2i.export.sources.hub import pull as pull
 from i2i.export.sources.hub import push as push
 from i2i.inference.folder import translate_folder as translate_folder

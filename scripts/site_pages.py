@@ -34,7 +34,10 @@ GROUPS = {
         *("load_translator", "translate_folder", "Translator", "load_sampler", "Sampler"),
         "load_model",
     ],
-    "Share": ["export_bundle", "push", "pull"],
+    "Share": [
+        *("export_bundle", "export_onnx", "export_int8", "export_published"),
+        *("push", "pull"),
+    ],
     "Evaluate": ["evaluate_run", "evaluate_folders", "Evaluation"],
     "Piece by piece": [
         *("build_model", "build_trainer", "Trainer", "RunLog", "build_translator", "build_sampler"),

@@ -86,8 +86,8 @@ class _Generator:
 
 @audible()
 def export_onnx(
-    checkpoint: Path,
-    target: Path,
+    checkpoint: Path | str,
+    target: Path | str,
     *,
     direction: str | None = None,
     average: bool | None = None,
@@ -114,6 +114,7 @@ def export_onnx(
         OptionsError: the model does not translate in this direction, or has no styles; or the
             libraries are not installed.
     """
+    checkpoint, target = Path(checkpoint), Path(target)
     path, why = find_checkpoint(checkpoint, Path())
     options, _ = open_checkpoint(path)
     if not find_kind(data_kind(options)).translates:
@@ -136,8 +137,8 @@ def export_onnx(
 
 @audible()
 def export_int8(
-    checkpoint: Path,
-    target: Path,
+    checkpoint: Path | str,
+    target: Path | str,
     *,
     direction: str | None = None,
     average: bool | None = None,
@@ -163,6 +164,7 @@ def export_int8(
         DataError: the images are not there, or too few.
         OptionsError: as for `export_onnx`; or the data has other labels than were learnt.
     """
+    checkpoint, target = Path(checkpoint), Path(target)
     library("onnxruntime.quantization")
     generator = _generator(checkpoint, direction, average, style)
     target = _file(target, generator, "_int8")

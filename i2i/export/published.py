@@ -177,7 +177,9 @@ def import_published(
 
 
 @audible()
-def export_published(checkpoint: Path, folder: Path, *, average: bool | None = None) -> list[Path]:
+def export_published(
+    checkpoint: Path | str, folder: Path | str, *, average: bool | None = None
+) -> list[Path]:
     """Write the networks of a checkpoint as files that the authors' code loads.
 
     The files are in the older of the two formats of PyTorch, which every version of it reads.
@@ -193,6 +195,7 @@ def export_published(checkpoint: Path, folder: Path, *, average: bool | None = N
     Raises:
         CheckpointError: a network has no published counterpart, or a file is there already.
     """
+    checkpoint, folder = Path(checkpoint), Path(folder)
     path, why = find_checkpoint(checkpoint, Path())
     _log.info(why)
     options, state = open_checkpoint(path)

@@ -67,6 +67,9 @@ class GivenNetwork:
                 ) from error
             return made.to("meta") if torch.get_default_device().type == "meta" else made
         try:
+            if getattr(self.made_by, "__init__", None) is nn.Module.__init__ and (numbers or more):
+                # Its signature takes anything, and the call nothing.
+                raise TypeError(f"{self.name.removeprefix(OWN)} has no __init__ of its own")
             inspect.signature(self.made_by).bind(*numbers, **more)
         except TypeError as error:
             told = ", ".join([*map(str, numbers), *(f"{k}={v}" for k, v in more.items())])

@@ -71,7 +71,12 @@ def make_optimizer(
         share_of_turns: see `Model.share_of_turns`; told about the rates and betas of all networks.
         old: those that have been trained before.
         old_rate: their learning rate, as a part of that of the others.
+
+    Raises:
+        OptionsError: there is nothing to train.
     """
+    if not parameters:
+        raise OptionsError(f"the networks of the {player} have no weights, so it cannot learn.")
     share = share_of_turns(player)
     rate = options.player_learning_rates.get(player, options.learning_rate)
     groups = list(_groups(options, rate, parameters, networks, share))

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -91,7 +92,7 @@ class OwnParts:
         """Let them be found, in this thread or task."""
         parts: dict[str, dict[str, Any]] = {**given_networks(self.networks)}
         if self.terms:
-            parts[LOSSES.what] = {name: term.function for name, term in self.terms.items()}
+            parts[LOSSES.what] = {name: _scalar(term) for name, term in self.terms.items()}
         if self.model is not None:
             parts[MODELS.what] = {OWN: self.model}
         with giving(parts):
@@ -234,17 +235,44 @@ def _bare(name: str) -> str:
     return name.removeprefix(OWN)
 
 
+def _no_term(given: Any) -> OptionsError:
+    shown = getattr(given, "__name__", None) or repr(given)
+    return OptionsError(
+        f"losses: {shown} must be i2i.Term(name, function, weight), such as "
+        'i2i.Term("edges", edges, 10.0).'
+    )
+
+
+def _scalar(term: Term) -> OfImages:
+    """The function of a term, which says so if it gives something else than a scalar.
+
+    Raises:
+        OptionsError: when it is called.
+    """
+
+    @wraps(term.function)
+    def function(output: Tensor, target: Tensor) -> Tensor:
+        value = term.function(output, target)
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
+            raise OptionsError(
+                f"losses: {term.name!r} gave a {type(value).__name__}{shape}: expected a scalar "
+                "tensor, such as the mean over all pixels."
+            )
+        return value
+
+    return function
+
+
 def _terms(losses: Sequence[Any]) -> dict[str, Term]:
     found: dict[str, Term] = {}
     for each in losses:
         try:
             term = Term(*each)
         except TypeError:
-            raise OptionsError(
-                f"losses: {each!r} must be i2i.Term(name, function, weight)."
-            ) from None
+            raise _no_term(each) from None
         if not isinstance(term.name, str) or not callable(term.function):
-            raise OptionsError(f"losses: {each!r} must be i2i.Term(name, function, weight).")
+            raise _no_term(each)
         if term.name in LOSSES or term.name in found:
             raise OptionsError(
                 f"losses: there is a loss {term.name!r} already: give this one another name."

@@ -316,6 +316,31 @@ def test_a_term_is_added_with_its_weight(tmp_path: Path) -> None:
         assert "generator/l1" not in terms
 
 
+def test_a_network_of_ones_own_leaves_as_a_file_that_needs_it_no_more(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    given = {"generator": Plain}
+    # Files have no dropout, so ours has none either.
+    run = train(tmp_path, "run", steps=2, networks=given, inference={"dropout": False})
+    with i2i.own_parts(networks=given):
+        written = i2i.export_onnx(str(run), str(tmp_path / "mine.onnx"))
+    image = pairs(1)[0][0]
+    ours = i2i.load_translator(run, networks=given, device="cpu")(image)
+    theirs = i2i.load_translator(written, device="cpu")(image)
+    assert (ours.int() - theirs.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "shown"),
+    [
+        (lambda a, b: (a - b).abs(), r"Tensor of shape \(2, 3, 16, 16\)"),
+        (lambda a, b: 3, "an? int"),
+    ],
+)
+def test_a_term_gives_a_scalar(wrong: Any, shown: str, tmp_path: Path) -> None:
+    with pytest.raises(i2i.I2iError, match=f"losses: 'each' gave .*{shown}: expected a scalar"):
+        train(tmp_path, "run", steps=1, losses=[("each", wrong)])
+
+
 def test_rates_follow_a_function_or_a_scheduler(tmp_path: Path) -> None:
     """Closed forms: 0.0002 / (step + 1), and 0.0002 * 0.5**step."""
     for name, schedule, factor in (
@@ -333,6 +358,13 @@ def in_a_graph() -> nn.Module:
     made = nn.Conv2d(3, 3, 1)
     made.scaled = made.weight * 2  # type: ignore[assignment]
     return made
+
+
+class NoArguments(nn.Module):
+    """A network that takes no numbers of channels."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -378,6 +410,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"validation": [(torch.zeros(1, 16, 16), torch.zeros(3, 16, 16))]},
         r"source of the batch has the shape \(1, 1, 16, 16\): .*source \(N, 3, H, W\)",
     ),
+    "a class without arguments": (
+        {"networks": {"generator": NoArguments}},
+        r"networks\['generator'\] \(=NoArguments\) is called with \(3, 3.* no __init__ of its own",
+    ),
+    "a module without weights": (
+        {"networks": {"generator": nn.Identity()}},
+        "the networks of the generator have no weights",
+    ),
+    "a function as a term": ({"losses": [edges]}, r"losses: edges must be i2i\.Term"),
     "a module that cannot be copied": (
         {"networks": {"generator": in_a_graph()}},
         r"networks\['generator'\] \(=Conv2d\) cannot be copied .*: give a class or function",

@@ -264,7 +264,10 @@ class _Rows:
             return words.setdefault(cell, len(words))
         value = _VALUES.get(cell.casefold())
         if value is None:
-            raise DataError(f"{where}: expected 1, or 0 or -1.")
+            numbers = " (if it is the number of a class, write a word: class10)"
+            raise DataError(
+                f"{where}: expected 1, or 0 or -1{numbers if cell.isdecimal() else ''}."
+            )
         return value
 
     def table(self, wanted: Sequence[str]) -> AttributeTable:
@@ -296,6 +299,11 @@ class _Rows:
                     f"It has: {', '.join(names)}."
                 )
         chosen = tuple(wanted) or tuple(names)
+        if alike := first_alike(chosen):
+            raise DataError(
+                f"'{self.path}' has {alike[0]!r} and {alike[1]!r}, which differ in case, spaces, _ "
+                "and - alone: rename one of them, or leave it out with data.attributes."
+            )
         places = [of[names.index(name)] for name in chosen]
         return AttributeTable(
             self.path,
@@ -318,7 +326,7 @@ class _Rows:
         if alike := first_alike(words):
             raise DataError(
                 f"'{self.path}': {self.header[column]} is {alike[0]!r} here and {alike[1]!r} "
-                "there, which differ in case alone: write them alike."
+                "there, which differ in case, spaces, _ and - alone: write them alike."
             )
         if len(words) < 2:
             raise DataError(

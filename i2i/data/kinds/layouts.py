@@ -6,6 +6,7 @@ listing never matter. A layout that is not understood is answered with a drawing
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -464,10 +465,12 @@ def named_like_splits(names: Iterable[str]) -> bool:
 
 
 def first_alike(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first two names that differ in case, or space around them, alone."""
+    """Return the first two names that differ in case, spaces, _ and - alone: "Happy face" and
+    "happy_face"."""
     seen: dict[str, str] = {}
     for name in names:
-        if (other := seen.setdefault(name.strip().casefold(), name)) != name:
+        words = re.sub(r"[\s_-]+", " ", name.strip().casefold())
+        if (other := seen.setdefault(words, name)) != name:
             return other, name
     return None
 
@@ -476,7 +479,9 @@ def _others(wanted: Sequence[str], there: Sequence[str], parent: Path) -> tuple[
     """What does not go together: folders that are none of the domains, and domains without one."""
     notes = []
     if alike := first_alike(there):
-        notes.append(f"{alike[0]} and {alike[1]} in '{parent}' differ in case alone")
+        notes.append(
+            f"{alike[0]} and {alike[1]} in '{parent}' differ in case, spaces, _ and - alone"
+        )
     if not wanted:
         return tuple(notes)
     extra = [name for name in there if name not in wanted]
