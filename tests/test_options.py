@@ -46,6 +46,7 @@ def test_published_values_of_pix2pix() -> None:
     ("setting", "message"),
     [
         ("objectve.l1=3", "objectve is no option. Did you mean 'objective'?"),
+        ("metric=3", "metric is no option. Did you mean 'train.metrics'?"),
         ("generator.widht=3", "generator.widht is no option. Did you mean 'width'?"),
         ("data.augment.rotaton=3", "data.augment.rotaton is no option. Did you mean 'rotation'?"),
         (

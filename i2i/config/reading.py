@@ -257,6 +257,7 @@ def _hint(path: list[str], known: list[str], others: Mapping[str, type[Section]]
             everywhere.setdefault(name.rpartition(".")[2], []).append(name)
     found = closest(key, everywhere)
     names = list(dict.fromkeys(everywhere[found])) if found else []
+    names = [name for name in names if not name.startswith("own.")]  # only runs write that
     return f" Did you mean {' or '.join(map(repr, names[:3]))}?" if names else ""
 
 
