@@ -51,8 +51,8 @@ GAMES: dict[str, tuple[str, int, list[str], tuple[str, ...]]] = {
         "cyclegan-quick",
         32,
         [
-            *("data.load_size=36", "generator.blocks=3", "train.batch_size=2"),
-            "augment_discriminator.kimg=2",
+            *("data.load_size=36", "train.batch_size=2", "augment_discriminator.kimg=2"),
+            *("generator.network=resnet", "generator.blocks=3", "generator.upsample=transposed"),
         ],
         ("swd", "kid"),
     ),

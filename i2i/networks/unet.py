@@ -137,10 +137,12 @@ class UNet(Checkpointed):
 
     @staticmethod
     def fit_to(size: int, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options to change for images of `size` pixels, which are not halved below one."""
-        if size >= 2 ** options["downs"]:
-            return {}
-        return {"downs": max(2, int(math.log2(size)))}
+        """The options to change for images of `size` pixels, which are halved as often as they can
+        be, but not below one: 48 pixels four times, and seldom only where nothing else is left."""
+        often = max(2, min(options["downs"], int(math.log2(size))))
+        whole = [downs for downs in range(3, often + 1) if size % 2**downs == 0]
+        downs = whole[-1] if whole else often
+        return {} if downs == options["downs"] else {"downs": downs}
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate (N, in_channels, H, W) to (N, out_channels, H, W) in -1..1, `upscale` times as

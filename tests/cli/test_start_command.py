@@ -16,7 +16,7 @@ from i2i.runs.image_grid import ROWS
 
 TINY = [
     *("--size", "16", "--steps", "1", "--device", "cpu", "--workers", "0", "--name", "a"),
-    *("--set", "generator.width=2", "--set", "generator.blocks=1"),
+    *("--set", "generator.width=2", "--set", "generator.downs=2"),
     *("--set", "discriminator.width=2", "--set", "discriminator.layers=1"),
     *("--set", "data.look_for_copies=false", "--set", "train.trackers=[]"),
 ]

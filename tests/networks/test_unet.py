@@ -110,3 +110,15 @@ def test_numbers_that_are_too_small_are_errors():
         UNet(3, 3, width=0, downs=2, norm="none")
     with pytest.raises(OptionsError, match=r"Did you mean 'batch'\?"):
         UNet(3, 3, width=1, downs=2, norm="bach")
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "downs"),
+    [
+        *((256, 8, 8), (64, 5, 5), (64, 8, 6), (48, 5, 4)),
+        *((40, 5, 3), (96, 8, 5), (100, 5, 5), (4, 8, 2)),
+    ],
+)
+def test_depth_follows_the_size(size: int, asked: int, downs: int) -> None:
+    """Halved without a remainder; 100 is left as it is, to be refused with what to take."""
+    assert {"downs": asked} | UNet.fit_to(size, {"downs": asked}) == {"downs": downs}
