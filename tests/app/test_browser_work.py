@@ -99,6 +99,7 @@ def test_what_is_wrong_with_a_training_is_told(page: Any, url: str, wrong: list[
     page.goto(url)
     press(page, "New training…")
     page.fill("dialog label:has-text('Data set') input", "/etc")
+    page.fill("dialog label:has-text('Name of the run') input", "wrong")
     page.click("dialog >> text=Start")
     page.wait_for_selector("#said.bad:has-text('--data-dir')")
     # It lies in the layer of the form, which was opened before, and so above it.

@@ -57,7 +57,8 @@ def test_neither_side_may_be_loaded_below_the_crop() -> None:
     ("size", "crop", "load", "downs"),
     [
         ("512x256", (512, 256), (572, 286), 8),
-        ("80x48", (80, 48), (89, 54), 5),  # 32 divides neither: the model says so
+        ("80x48", (80, 48), (89, 54), 4),  # 32 divides neither
+        ("100x60", (100, 60), (112, 67), 5),  # nor does 8: the model says so
         ((96, 64), (96, 64), (107, 72), 5),
     ],
 )
