@@ -53,8 +53,12 @@ def test_settings_by_name_are_those_of_the_recipe(monkeypatch: pytest.MonkeyPatc
     assert taken == [expected]
     i2i.train(expected, objective={"l1": 10})
     assert taken[1] == i2i.load_options(expected, "objective.l1=10")
-    with pytest.raises(i2i.I2iError, match="btach_size is no option"):
+    with pytest.raises(i2i.I2iError, match=r"btach_size is no argument .*mean 'batch_size'"):
         i2i.train("pix2pix", dataroot="demo", btach_size=4)
+    with pytest.raises(i2i.I2iError, match=r"metric is no argument of i2i.train.*mean 'metrics'"):
+        i2i.train("pix2pix", dataroot="demo", metric=[max])
+    with pytest.raises(i2i.I2iError, match="optimiser is no option"):
+        i2i.train("pix2pix", dataroot="demo", optimiser={"learning_rate": 1e-3})
     with pytest.raises(i2i.I2iError, match="dataroot is missing"):
         i2i.train("pix2pix")
 

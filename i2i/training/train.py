@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from i2i.config import Layer, Options
-from i2i.config.recipes import load_options
+from i2i.config.recipes import SHORT, load_options
 from i2i.core.model import Model
 from i2i.core.registry import is_own
 from i2i.core.size import Size
 from i2i.data.sides import with_direction
-from i2i.errors import OptionsError
+from i2i.errors import OptionsError, did_you_mean
 from i2i.training.callbacks import Callback
 from i2i.training.outcome import Outcome
 from i2i.training.own import OfImages, OwnParts, Term
@@ -108,6 +109,13 @@ def train(
         I2iError: the recipe, the data, the objects or the run folder are not as they should be, or
             a loss was not finite.
     """
+    for key, value in more.items():
+        if not isinstance(value, Mapping) and key not in (*SHORT, *Options.model_fields):
+            known = [each for each in signature(train).parameters if each != "more"] + [*SHORT]
+            raise OptionsError(
+                f"{key} is no argument of i2i.train.{did_you_mean(key, known)} It takes the "
+                f"arguments of its docstring, tables ({key}={{...}}), and {', '.join(SHORT)}."
+            )
     for table, value in (("data", data), ("schedule", schedule), ("model", model)):
         if isinstance(value, Mapping | str):
             more[table] = value
