@@ -199,6 +199,9 @@ def together(device: str = "cpu") -> Iterator[Processes]:
         with _only_the_first_speaks(processes):
             yield processes
         processes.barrier()  # who fails after this does not concern the others
+        watch.stop()
+        with contextlib.suppress(RuntimeError):
+            processes.barrier()  # the store may leave with the first, and nobody asks it any more
     except BaseException as error:
         failure = _failure(error, watch)
         if failure is error:

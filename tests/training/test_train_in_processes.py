@@ -287,11 +287,7 @@ def test_two_processes_translate_the_same_files_as_one(facades: Path, tmp_path: 
     assert [process.returncode for process in processes] == [1, 1], said
     assert "9 images translated" in said[0][0]
     assert "Not translated:" in said[0][1]
-    output, errors = said[1]
-    # torch may warn of a store that the first process, which was done before, has closed.
-    assert output == ""
-    assert "ranslated" not in errors
-    assert "bad.png" not in errors
+    assert said[1] == ("", "")
     one, two = (
         {path.relative_to(tmp_path / n): path for path in (tmp_path / n).rglob("*.png")}
         for n in ("one", "two")
