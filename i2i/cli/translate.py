@@ -18,6 +18,7 @@ from i2i.cli.translating import (
     piped,
     rounds,
     translate_to,
+    warn_of_the_wrong_way,
     write_sheet,
 )
 from i2i.core.size import AnySize
@@ -63,6 +64,7 @@ def _window(value: str | None) -> tuple[float, float] | None:
 Examples:
   i2i translate photos/ translated/
   i2i translate photo.jpg result.png
+  i2i translate photos/*.jpg more/one.png translated/
   i2i translate photos/ translated/ --checkpoint runs/facades --size 256
   i2i translate photos/ translated/ --format png --overwrite
   i2i translate clip.mp4 painted.mp4
@@ -284,8 +286,9 @@ def command(
 ) -> None:
     """Translate every image of INPUT, a folder or one file, to OUTPUT.
 
-    A model of several inputs of each scene takes a folder for each, in the order of its recipe, or
-    one that holds them.
+    Of several INPUTs (photos/*.jpg, too) files go to OUTPUT, and each folder to one of its name
+    there. A model of several inputs of each scene takes a folder for each, in the order of its
+    recipe, or one that holds them.
 
     Names and sub-folders are kept. Images may have any size, and results have the size of their
     input, its 16 bits, transparency and colour profile; all pages of a TIFF and all frames of an
@@ -318,7 +321,7 @@ def command(
     if checkpoints is not None:
         ways = list(several_checkpoints(checkpoint, runs_dir, checkpoints))
     with (
-        piped(source, target, suffix) as (source, target),
+        piped(sources, target, suffix) as (source, target),
         results_folder(target),
         together() as processes,  # the images need no network of GPUs
     ):
@@ -345,6 +348,8 @@ def command(
                 if translator.strength_said:
                     told.line(translator.strength_said)
             translators.append((name, translator))
+        if split is None and processes.first:
+            warn_of_the_wrong_way(translators[0][1], [source, *beside], side, told)
         sheet_of_domains = sheet and checkpoints is None
         if sheet:
             check_sheet(source, target, overwrite=overwrite)
@@ -357,7 +362,7 @@ def command(
         for name, translator in translators:
             for folder, labels, of_these in rounds(
                 translator,
-                source,
+                [source, *beside],
                 target / name,
                 domain,
                 domain_table,

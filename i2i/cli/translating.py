@@ -41,11 +41,19 @@ class Told:
 
 
 @contextlib.contextmanager
-def piped(source: Path, target: Path, suffix: str | None) -> Iterator[tuple[Path, Path]]:
-    """Files in the place of standard input and output, which are called "-"."""
-    if "-" not in (str(source), str(target)):
+def piped(
+    sources: Sequence[Path], target: Path, suffix: str | None
+) -> Iterator[tuple[Path, Path]]:
+    """Files in the place of standard input and output, which are called "-": of one image."""
+    source = sources[0]
+    if Path("-") not in (*sources, target):
         yield source, target
         return
+    if len(sources) > 1:
+        raise click.UsageError(
+            f"- is standard input or output, of one image, and {len(sources)} inputs were named: "
+            "name files and a folder, or one input."
+        )
     from PIL import Image
 
     from i2i.data.images.file import SUFFIXES
@@ -103,6 +111,23 @@ def of_split(
     return Path(options.data.root), {image.absolute() for image in images}
 
 
+def warn_of_the_wrong_way(
+    translator: "Translator", sources: Sequence[Path], side: str | None, told: Told
+) -> None:
+    """Say before the work begins that images are of the side that is made of others."""
+    from i2i.core.inputs import Inputs
+    from i2i.data.images.read import images_among
+    from i2i.inference.wrong_way import wrong_way
+
+    if translator.checkpoint is None or isinstance(translator.labels[0], Inputs):
+        return
+    run = translator.checkpoint.resolve().parent.parent
+    files = images_among(sources)
+    if said := wrong_way(run, translator.way, translator.ways, files, side):
+        told.line(f"note: {said}")
+        told.report["remarks"].append(said)
+
+
 def common(one: set[Path] | None, other: set[Path] | None) -> set[Path] | None:
     """What is in both; None stands for everything."""
     if one is None or other is None:
@@ -121,7 +146,7 @@ class Styles(NamedTuple):
 
 def rounds(
     translator: "Translator",
-    source: Path,
+    sources: Sequence[Path],
     target: Path,
     domain: str | None,
     domain_table: Path | None,
@@ -153,7 +178,7 @@ def rounds(
             translator.seed = (seed or 0) + number
             for folder, labels, only in rounds(
                 translator,
-                source,
+                sources,
                 target / str(number),
                 domain,
                 domain_table,
@@ -193,7 +218,7 @@ def rounds(
             )
         return
     if domain_table is not None:
-        for wanted, images in read_domain_table(domain_table, source, space).items():
+        for wanted, images in read_domain_table(domain_table, sources, space).items():
             conditioner.ask(wanted)
             labels = conditioner.told_by(table) if table else None
             for style in each_style(conditioner, seed, count, references):
@@ -248,7 +273,7 @@ def write_sheet(
         chosen = count if variants is None else variants
         image, failed = styles_overview(translator, inputs, domain, seed, chosen, references)
     else:
-        image, failed = overview(translator, source)
+        image, failed = overview(translator, source, beside)
     Results(path.parent).write(path, lambda part: image.save(part, "PNG"), overwrite=overwrite)
     told.line(f"image grid: {path}")
     told.report["outputs"].append(str(path))

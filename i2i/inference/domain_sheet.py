@@ -14,7 +14,7 @@ from i2i.core.inputs import Inputs as Several
 from i2i.core.inputs import packed
 from i2i.core.size import Size
 from i2i.data.augment.geometry import evaluation_geometry
-from i2i.data.images.read import Pixels, list_images
+from i2i.data.images.read import Pixels, images_among
 from i2i.data.sides import SideReader
 from i2i.errors import DataError, OptionsError
 from i2i.inference.conditioner import Conditioner
@@ -32,7 +32,8 @@ class Inputs(NamedTuple):
 
     Attributes:
         source: a folder of images, or one image; of several inputs the first, or what holds all.
-        beside: folders or files of the other inputs (`i2i.inference.sources.find_sources`).
+        beside: more of them; of several inputs folders or files of the others
+            (`i2i.inference.sources.find_sources`).
         instances: of networks that see the borders of objects, the folder of their maps.
     """
 
@@ -42,7 +43,7 @@ class Inputs(NamedTuple):
 
 
 def overview(
-    translator: Translator, source: Path, *, count: int = IMAGES
+    translator: Translator, source: Path, beside: Sequence[Path] = (), *, count: int = IMAGES
 ) -> tuple[Image.Image, list[Failure]]:
     """Return a sheet with a row for each image, of which there are as many from all over the
     folder, and a column for each domain.
@@ -53,6 +54,7 @@ def overview(
         translator: of a model of many domains.
         source: a folder of images, or one image. They are cut to squares of the size that the
             model was trained on.
+        beside: more of them.
         count: how many at most.
 
     Returns:
@@ -65,7 +67,8 @@ def overview(
     conditioner = translator.conditioner
     if not isinstance(conditioner, Conditioner):
         raise OptionsError("a sheet of all domains needs a model of many domains.")
-    images, names, failed = chosen_images(translator, conditioner.size, Inputs(source), count)
+    inputs = Inputs(source, beside)
+    images, names, failed = chosen_images(translator, conditioner.size, inputs, count)
     columns = {"input": images}
     for domain in conditioner.labels.targets:
         columns[domain] = translator(images, domain=domain)
@@ -155,16 +158,17 @@ def chosen_images(
 ) -> tuple[Tensor, list[str], list[Failure]]:
     """Some images from all over a folder, (N, C, H, W) of `size` as networks see them, their names
     below it, and those that were met and could not be read."""
-    held, source, beside = translator.labels[0], inputs.source, {}
+    held, places, beside = translator.labels[0], [inputs.source, *inputs.beside], {}
     if isinstance(held, Several):
-        found = find_sources(held.names, source, inputs.beside, None)
-        source, beside = found.folder, found.beside
+        found = find_sources(held.names, inputs.source, inputs.beside, None)
+        places, beside = [found.folder], found.beside
     reader = translator.reader(inputs.instances)
-    paths = [source] if source.is_file() else list_images(source)
+    paths = images_among(places)
     if isinstance(held, Several):
         paths = [path for path in paths if path in beside]
+    where = ", ".join(f"'{place}'" for place in places)
     if not paths:
-        raise DataError(f"There is no image in '{source}'.")
+        raise DataError(f"There is no image in {where}.")
     count = min(count, len(paths))
     bounds = [number * len(paths) // count for number in range(count + 1)]
     failed: list[Failure] = []
@@ -175,7 +179,7 @@ def chosen_images(
     ]
     if not chosen:
         path, reason = failed[0]
-        raise DataError(f"No image of '{source}' can be read: {path}: {reason}.")
+        raise DataError(f"No image of {where} can be read: {path}: {reason}.")
     maps = frozenset(each.letter for each in reader.each if each.labels is not None)
     geometry = evaluation_geometry(size, "shorter side", maps)
     cut = []
@@ -185,8 +189,14 @@ def chosen_images(
         cut.append(packed(parts) if reader.parts else parts[0])
     images = to_tensor(cut)
     images = to_signed(images) if held is None else translator.planes(images)
-    below = source.parent if source.is_file() else source
-    return images, [path.relative_to(below).as_posix() for path, _ in chosen], failed
+    names = [_below(path, places) for path, _ in chosen]
+    return images, names, failed
+
+
+def _below(path: Path, places: Sequence[Path]) -> str:
+    """What an image is called in the folder that was named, or by itself."""
+    folders = (place for place in places if path != place and path.is_relative_to(place))
+    return path.relative_to(next(folders, path.parent)).as_posix()
 
 
 def _first_readable(

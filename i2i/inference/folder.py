@@ -146,9 +146,10 @@ def translate_folder(
             itself.
         instances: the folder of maps that number the objects, by the names of the label maps, for
             networks that see their borders.
-        beside: for networks of several inputs, the folders (or files) of the others, in the order
-            of the recipe, whose files are matched by their names; by default `source` is the folder
-            that holds those of all inputs, or a data set of which `only` names images.
+        beside: more images and folders, each of which becomes one of its name in `target`. For
+            networks of several inputs the folders (or files) of the others, in the order of the
+            recipe, whose files are matched by their names; by default `source` is the folder that
+            holds those of all inputs, or a data set of which `only` names images.
         processes: those that share the work, each with a translator of its own. All check all of
             it before one of them begins, and the report is about what all have done.
 
@@ -166,21 +167,17 @@ def translate_folder(
     if overwrite and skip_existing:
         raise OptionsError("results are either replaced (overwrite) or left out (skip_existing).")
     source, target = Path(source), Path(target)
-    if suffix is None and translator.labels[1] is not None and source.is_dir():
+    if suffix is None and translator.labels[1] is not None and (source.is_dir() or beside):
         suffix = "png"  # whatever the images are: numbers must not be changed
     maps, inputs = None, Sources()
     if isinstance(held := translator.labels[0], Inputs):
         maps = inputs_reader("input", held)
         inputs = find_sources(held.names, source, beside, only)
         source = inputs.folder
-    elif beside:
-        raise OptionsError(
-            f"there are {1 + len(beside)} inputs, and this network takes one: name one file, "
-            "or the folder that all of them lie in, and where the results go."
-        )
     else:
         maps = label_reader(held, instances)
-    jobs, failed = plan(source, target, suffix)
+    places = [source] if inputs.names else list(dict.fromkeys([source, *map(Path, beside)]))
+    jobs, failed = plan(places, target, suffix)
     if isinstance(held, LabelMaps) and not held.edges:
         jobs = [
             job._replace(stream=TIFFS)
@@ -201,7 +198,7 @@ def translate_folder(
         failed += lonely
     folder = target if jobs[0].parts or jobs[0].target != target else target.parent
     results = Results(folder)
-    check_places(source, target, jobs)
+    check_places(places, target, jobs)
     inputs.require_outside(folder)
     planned = len(jobs)
     if skip_existing:

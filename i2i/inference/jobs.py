@@ -4,7 +4,7 @@ A person is told of all that does not fit together before the work begins.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,8 +49,16 @@ class Job(NamedTuple):
         return tuple(target for _, target in self.parts) or (self.target,)
 
 
-def plan(source: Path, target: Path, suffix: str | None) -> tuple[list[Job], list[Failure]]:
-    """List what is to be read and where its result goes, and the files that are no images."""
+def plan(
+    sources: Sequence[Path], target: Path, suffix: str | None
+) -> tuple[list[Job], list[Failure]]:
+    """List what is to be read and where its result goes, and the files that are no images.
+
+    Arguments:
+        sources: a folder, or an image; or several, of which each folder becomes one of its name.
+        target: the folder of the results; of a single image it may be the file.
+        suffix: the format of all results.
+    """
     if suffix is not None:
         suffix = "." + suffix.lower().removeprefix(".")
         ours = dict.fromkeys([*written_suffixes(), *sorted(written_by_streams())])
@@ -60,34 +68,21 @@ def plan(source: Path, target: Path, suffix: str | None) -> tuple[list[Job], lis
                 f"The format (={suffix[1:]!r}) must be one of {', '.join(known)}."
                 f"{did_you_mean(suffix[1:], known)}"
             )
+    jobs: list[Job] = []
     failed: list[Failure] = []
-    if source.is_file():
-        if not (endings := _endings(source)):
-            raise DataError(f"'{source}' is not an image: {_why_none(source)}.")
-        named = suffix_of(target)
-        names_file = named in endings and not target.is_dir()
-        if names_file and suffix not in (None, named):
-            raise DataError(f"The output '{target}' contradicts the format {suffix[1:]}: drop one.")
-        if target.is_file() and not names_file:
-            raise DataError(f"The output '{target}' is a file: expected a folder or an image.")
-        if not names_file:
-            require_writable(target, endings)
-        result = target if names_file else target / _renamed(source, endings, suffix).name
-        jobs = [Job(source, result, stream_of(source))]
+    if len(sources) == 1 and sources[0].is_file():
+        jobs.append(_of_one(sources[0], target, suffix))
     else:
-        paths = list(reading.list_files(source))
-        jobs, broken, paths = _series(source, target, paths)
-        failed += [Failure(path, why) for path, why in broken.items()]
-        for path in paths:
-            if not (endings := _endings(path)):
-                failed.append(Failure(path, _why_none(path)))
-            else:
-                result = target / _renamed(path, endings, suffix).relative_to(source)
-                jobs.append(Job(path, result, stream_of(path)))
+        for source in sources:
+            one = len(sources) == 1 or source.is_file()
+            own, others = _inside(source, target if one else target / source.resolve().name, suffix)
+            jobs += own
+            failed += others
+        where = ", ".join(f"'{source}'" for source in sources)
         if not jobs:
             others = f" ({len(failed)} other files lie there)" if failed else ""
             raise DataError(
-                f"There is no image in '{source}'{others}: expected files that end in "
+                f"There is no image in {where}{others}: expected files that end in "
                 f"{', '.join(sorted(image_suffixes()))}, or others that Pillow can read."
             )
         if target.exists() and not target.is_dir():
@@ -95,7 +90,7 @@ def plan(source: Path, target: Path, suffix: str | None) -> tuple[list[Job], lis
         require_writable(target, is_folder=True)
     if suffix is not None and not any(suffix_of(job.target) == suffix for job in jobs):
         raise DataError(
-            f"No file in '{source}' can be translated to the format {suffix[1:]}: drop it."
+            f"No file in '{sources[0]}' can be translated to the format {suffix[1:]}: drop it."
         )
     owners: dict[Path, Path] = {}
     for job in jobs:
@@ -106,6 +101,39 @@ def plan(source: Path, target: Path, suffix: str | None) -> tuple[list[Job], lis
                     f"'{owner}' and '{job.source}' would both be written to '{result}': rename "
                     "one of them, or keep their formats."
                 )
+    return jobs, failed
+
+
+def _of_one(source: Path, target: Path, suffix: str | None) -> Job:
+    """The job of an image, whose result may have a name of its own."""
+    if not (endings := _endings(source)):
+        raise DataError(f"'{source}' is not an image: {_why_none(source)}.")
+    named = suffix_of(target)
+    names_file = named in endings and not target.is_dir()
+    if names_file and suffix is not None and suffix != named:
+        raise DataError(f"The output '{target}' contradicts the format {suffix[1:]}: drop one.")
+    if target.is_file() and not names_file:
+        raise DataError(f"The output '{target}' is a file: expected a folder or an image.")
+    if not names_file:
+        require_writable(target, endings)
+    result = target if names_file else target / _renamed(source, endings, suffix).name
+    return Job(source, result, stream_of(source))
+
+
+def _inside(
+    source: Path, target: Path, suffix: str | None
+) -> tuple[list[Job], list[Failure]]:
+    """The jobs of what lies in a folder, or of one file, and what is no image."""
+    below = source.parent if source.is_file() else source
+    paths = [source] if source.is_file() else list(reading.list_files(source))
+    jobs, broken, paths = _series(below, target, paths)
+    failed = [Failure(path, why) for path, why in broken.items()]
+    for path in paths:
+        if not (endings := _endings(path)):
+            failed.append(Failure(path, _why_none(path)))
+        else:
+            result = target / _renamed(path, endings, suffix).relative_to(below)
+            jobs.append(Job(path, result, stream_of(path)))
     return jobs, failed
 
 
@@ -193,9 +221,9 @@ def require_writable(
         )
 
 
-def check_places(source: Path, target: Path, jobs: list[Job]) -> None:
+def check_places(sources: Sequence[Path], target: Path, jobs: list[Job]) -> None:
     """Refuse to write where images are read, now or the next time."""
-    if source.is_dir():
+    for source in filter(Path.is_dir, sources):
         # Each folder on the way, because sub-folders may be links to anywhere.
         parents = {job.source.parent for job in jobs}
         folders = {folder for parent in parents for folder in (parent, *parent.parents)}

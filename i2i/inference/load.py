@@ -120,6 +120,7 @@ def build_translator(
         show=_in_direction(options, wanted, sides_of(options).show),
     )
     translator.cut = _cut(options, wanted)
+    translator.way, translator.ways = wanted, tuple(ways)
     if isinstance(model, SpadeVAE):
         translator.conditioner = _picture_styler(options, model, translator.network, device)
     elif isinstance(model, StarGANv2):

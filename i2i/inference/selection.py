@@ -2,22 +2,25 @@
 one."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from i2i.core.labels import LabelSpace
 from i2i.data.images.formats import image_suffixes
-from i2i.data.images.read import list_images
+from i2i.data.images.read import images_among
 from i2i.errors import CheckpointError, DataError
 from i2i.runs.folder import Run, find_checkpoint, step_of
 
 
-def read_domain_table(path: Path, source: Path, labels: LabelSpace) -> dict[str, set[Path]]:
+def read_domain_table(
+    path: Path, sources: Sequence[Path], labels: LabelSpace
+) -> dict[str, set[Path]]:
     """What each image is to be translated to.
 
     Arguments:
         path: CSV with the columns file and domain; a file is as much of a path as tells it from
             others, with or without suffix.
-        source: the folder of the images, or one image.
+        sources: folders of images, or images.
         labels: what the generator has learnt.
 
     Returns:
@@ -44,14 +47,15 @@ def read_domain_table(path: Path, source: Path, labels: LabelSpace) -> dict[str,
         if wanted.setdefault(key.as_posix(), domain) != domain:
             raise DataError(f"'{path}', line {number}: {named!r} was there with another domain.")
     found: dict[str, set[Path]] = {}
-    for image in [source] if source.is_file() else list_images(source):
+    for image in images_among(sources):
         parts = image.with_suffix("").parts
         tails = ("/".join(parts[at:]) for at in range(len(parts)))
         domain = next((wanted[tail] for tail in tails if tail in wanted), "")
         if domain:
             found.setdefault(domain, set()).add(image.absolute())
     if not found:
-        raise DataError(f"'{path}' names none of the images in '{source}'.")
+        where = ", ".join(f"'{source}'" for source in sources)
+        raise DataError(f"'{path}' names none of the images in {where}.")
     return found
 
 

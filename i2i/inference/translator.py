@@ -112,6 +112,9 @@ class Translator:
 
     That tiles are resorted to is logged, once for every size.
 
+    `way` is the direction that it was made for, "AtoB" or "BtoA", of `ways` that the model has
+    learnt; "" where it is not known.
+
     `tile` may be changed at any time, and so may `cut`: how medical volumes become
     images (`i2i.data.volumes.volume.Cut`).
     """
@@ -161,6 +164,8 @@ class Translator:
         self.show = show
         self.checkpoint = checkpoint
         self.description = description
+        self.way = ""
+        self.ways: tuple[str, ...] = ()
         self.strength_said = ""
         self._mixed = 1.0
         self._told: set[str] = set()

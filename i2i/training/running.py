@@ -399,7 +399,7 @@ class Running:
             keep_copies(copied, self.folder.run.folder)
         else:
             self.folder.reopen(text, begin)
-        record_splits(self.folder.run.folder, source, source.sides)
+        record_splits(self.folder.run.folder, source, source.sides, source.letters)
         journal = MetricLogger(
             self.folder.run,
             0 if state is None else begin,

@@ -270,3 +270,61 @@ def test_a_side_is_taken_and_other_files_are_named(
     assert result.stderr.startswith(f"Not translated: {photos / 'clip.mp4'}: Invalid data found")
     with Image.open(tmp_path / "out" / "pair.png") as image:
         assert image.size == (5, 5)
+
+
+def test_of_several_inputs_files_go_to_the_output_and_folders_to_their_names(
+    asked: list[Any], photos: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (6, 5), (9, 9, 9)).save(tmp_path / "ä b.jpg", quality=100)
+    out = tmp_path / "out"
+    result = invoke(tmp_path / "ä b.jpg", photos / "a.png", photos, photos / "a.png", out)
+    assert result.exit_code == 0, result.output
+    assert "4 images translated" in result.stdout
+    made = {path.relative_to(out).as_posix() for path in out.rglob("*.*") if path.name[0] != "."}
+    assert made == {"ä b.jpg", "a.png", "photos/a.png", "photos/deep/b.png"}
+    with Image.open(out / "photos" / "deep" / "b.png") as image:
+        assert image.getpixel((0, 0)) == (254, 155, 55)
+    with Image.open(out / "ä b.jpg") as image:
+        assert image.size == (6, 5)
+        assert image.getpixel((0, 0)) == (246, 246, 246)
+
+
+def test_of_several_files_those_that_are_no_images_are_listed(
+    asked: list[Any], photos: Path, tmp_path: Path
+) -> None:
+    (photos / "words.txt").write_text("no image")
+    result = invoke(photos / "a.png", photos / "words.txt", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "1 image translated" in result.stdout
+    assert "words.txt: it is no image of a known format" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "said"),
+    [
+        (["photos/a.png", "photos/deep/b.png"], "new.png", "there may be several results"),
+        (["photos/a.png", "photos/deep/b.png"], "photos/a.png", "is a file: expected a folder"),
+        (["photos/a.png", "photos/c.png"], "out", "There is no file or folder 'photos/c.png'"),
+        (["photos/a.png", "other/a.png"], "out", "would both be written to 'out/a.png'"),
+        (["photos", "other"], "other/x", "inside the input 'other'"),
+        (["photos/a.png", "-"], "out", "is standard input or output, of one image"),
+        (["photos/a.png", "other/a.png"], "-", "is standard input or output, of one image"),
+    ],
+)
+def test_several_inputs_that_cannot_be_are_refused(
+    asked: list[Any],
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    inputs: list[str],
+    output: str,
+    said: str,
+) -> None:
+    (tmp_path / "other").mkdir()
+    Image.new("RGB", (6, 5)).save(tmp_path / "other" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    result = invoke(*inputs, output)
+    assert result.exit_code != 0
+    assert said in f"{result.output}{result.exception}"
+    assert sorted(tmp_path.rglob("*")) == before

@@ -10,7 +10,7 @@ from PIL import Image
 
 from i2i.config.recipes import load_options, parse_setting
 from i2i.data.images.content_hash import Member, content_hash, fingerprint
-from i2i.data.kinds.splits import SPLITS_FILE, read_sides, read_splits, write_splits
+from i2i.data.kinds.splits import SPLITS_FILE, read_letters, read_sides, read_splits, write_splits
 from i2i.data.sources import Source, open_source, resolve_options
 from i2i.errors import DataError, OptionsError, RunError
 from i2i.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -221,3 +221,24 @@ def test_what_the_two_domains_are_called(tmp_path: Path) -> None:
         (tmp_path / SPLITS_FILE).write_text(broken)
         with pytest.raises(RunError):
             read_sides(tmp_path)
+
+
+def test_of_which_side_each_image_is_stays_known(tmp_path: Path) -> None:
+    a, b, c = (Member(f"{name}.png", f"{name}1") for name in "abc")
+    none = {"val": [], "test": []}
+    write_splits(tmp_path, {"train": [a, b], **none}, letters={"train": "AB", "val": ""})
+    assert read_letters(tmp_path) == {"train": "AB"}
+    write_splits(tmp_path, {"train": [c, b], **none}, letters={"train": "AB"})  # with other data
+    assert read_splits(tmp_path)["train"] == [c, b, a]
+    assert read_letters(tmp_path) == {"train": "ABA"}
+    write_splits(tmp_path, {"train": [Member("d.png", "d1")], **none})  # of no sides
+    assert read_letters(tmp_path) == {"train": "?ABA"}
+
+
+@pytest.mark.parametrize("recipe", KINDS)
+def test_the_letters_are_those_of_the_folders(recipe: str, tmp_path: Path) -> None:
+    source = opened(recipe, data_of(recipe, tmp_path, 5), "data.test_share=0.2")
+    for split, members in source.splits.items():
+        folders = "".join(Path(member.name).parent.name[-1] for member in members)
+        assert source.letters(split) == (folders if recipe in ("pix2pix", "cyclegan") else "")
+        assert split == "val" or members

@@ -176,8 +176,8 @@ def test_results_never_go_where_an_input_is_read(scenes: tuple[Path, dict[str, A
     with pytest.raises(DataError, match="inside the input"):
         translate_folder(choosing(RGB), folder / "rgb", folder / "mask" / "x", beside=beside)
     plain = choosing(slice(0, 1), labels=(None, None), seen=1)
-    with pytest.raises(OptionsError, match="this network takes one"):
-        translate_folder(plain, folder / "rgb", folder / "out", beside=beside)
+    with pytest.raises(DataError, match="inside the input"):  # which are translated one by one
+        translate_folder(plain, folder / "rgb", folder / "mask" / "x", beside=beside)
     with pytest.raises(DataError, match="takes one image"):
         plain({"rgb": "a.png"})
     with pytest.raises(DataError, match="found rgb"):

@@ -12,7 +12,7 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -96,6 +96,21 @@ def list_images(folder: Path) -> Paths:
     require_folder(folder)
     suffixes = image_suffixes()
     return _in_order(folder, (name for name in file_names(folder) if ends_as(name, suffixes)))
+
+
+def images_among(places: Sequence[Path]) -> Sequence[Path]:
+    """The images that files and folders are, or hold.
+
+    Raises:
+        DataError: one of them is not there.
+    """
+    if len(places) == 1 and not places[0].is_file():
+        return list_images(places[0])
+    return [
+        path
+        for place in places
+        for path in ([place] if place.is_file() else list_images(place))
+    ]
 
 
 def any_image(folder: Path) -> bool:

@@ -209,6 +209,7 @@ class Paired(DataKind):
                 checked,
                 share=share,
             ),
+            letters=lambda split: _letters(parts[split]),
             views={
                 "train": partial(PairedImages, train, evaluation, **common),
                 "val": lambda: PairedImages(usable(validation), evaluation, **common),
@@ -362,6 +363,12 @@ def _files(pairs: Sequence[PairFiles]) -> Sequence[Path]:
     if isinstance(pairs, Pairs):
         return Turns(pairs.columns)
     return [path for pair in pairs for path in pair.files]
+
+
+def _letters(pairs: Sequence[PairFiles]) -> str:
+    """Of which side each of `_files` is; "" where one file is both, or a side has several."""
+    apart = bool(pairs) and pairs[0].b is not None and len(pairs[0].files) == 2
+    return "AB" * len(pairs) if apart else ""
 
 
 def _usable(

@@ -171,6 +171,7 @@ class TwoDomains(DataKind):
                 checked,
                 share=share,
             ),
+            letters=lambda split: "".join(each * len(parts[split].get(each, ())) for each in parts[split]),
             sides=found.names,
             views={split: partial(view, split) for split in parts},
             unlooked=chained(sides) if share < 1 else (),

@@ -43,7 +43,8 @@ class Source:
     `train` gives a sample for any position from 0 on, `images` of them in an epoch; `validation`
     gives its samples in a fixed order. `fingerprint` changes with the names of the files that are
     trained on. `checked` is what the check of the images has seen, `members` makes a list of the
-    images of a split ("train", "val", "test"). `sides` is what two domains are called. `views`
+    images of a split ("train", "val", "test"), and `letters` says of which side each of them is
+    ("AAB"), if of one. `sides` is what two domains are called. `views`
     makes the data set of a split as validation sees it, `inputs` lists the files that are
     translated in a direction. `batches` gives those of the steps from one to another, where they
     are not made of samples here (`i2i.data.own`). `unlooked` are the files to train on where only a
@@ -57,6 +58,7 @@ class Source:
     fingerprint: str
     checked: CheckResult = field(default_factory=CheckResult)
     members: Callable[[str], Sequence[Member]] = field(default=lambda split: [], compare=False)
+    letters: Callable[[str], str] = field(default=lambda split: "", compare=False)
     sides: tuple[str, str] = ("A", "B")
     views: Mapping[str, Callable[[], Dataset[Any]]] = field(default_factory=dict, compare=False)
     inputs: Callable[[str, str], Sequence[Path]] = field(
