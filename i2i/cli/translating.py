@@ -41,9 +41,7 @@ class Told:
 
 
 @contextlib.contextmanager
-def piped(
-    sources: Sequence[Path], target: Path, suffix: str | None
-) -> Iterator[tuple[Path, Path]]:
+def piped(sources: Sequence[Path], target: Path, suffix: str | None) -> Iterator[tuple[Path, Path]]:
     """Files in the place of standard input and output, which are called "-": of one image."""
     source = sources[0]
     if Path("-") not in (*sources, target):

@@ -120,9 +120,7 @@ def _of_one(source: Path, target: Path, suffix: str | None) -> Job:
     return Job(source, result, stream_of(source))
 
 
-def _inside(
-    source: Path, target: Path, suffix: str | None
-) -> tuple[list[Job], list[Failure]]:
+def _inside(source: Path, target: Path, suffix: str | None) -> tuple[list[Job], list[Failure]]:
     """The jobs of what lies in a folder, or of one file, and what is no image."""
     below = source.parent if source.is_file() else source
     paths = [source] if source.is_file() else list(reading.list_files(source))

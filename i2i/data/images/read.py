@@ -107,9 +107,7 @@ def images_among(places: Sequence[Path]) -> Sequence[Path]:
     if len(places) == 1 and not places[0].is_file():
         return list_images(places[0])
     return [
-        path
-        for place in places
-        for path in ([place] if place.is_file() else list_images(place))
+        path for place in places for path in ([place] if place.is_file() else list_images(place))
     ]
 
 

@@ -152,6 +152,9 @@ class TwoDomains(DataKind):
         evaluation = evaluation_geometry(data.crop_size, data.resize, label_sides(data))
         held_out = UnpairedImages(validation, evaluation, **common)
 
+        def side_letters(split: str) -> str:
+            return "".join(each * len(parts[split].get(each, ())) for each in parts[split])
+
         def view(split: str) -> UnpairedImages:
             images = usable(parts[split])
             for letter in letters:
@@ -171,7 +174,7 @@ class TwoDomains(DataKind):
                 checked,
                 share=share,
             ),
-            letters=lambda split: "".join(each * len(parts[split].get(each, ())) for each in parts[split]),
+            letters=side_letters,
             sides=found.names,
             views={split: partial(view, split) for split in parts},
             unlooked=chained(sides) if share < 1 else (),
