@@ -62,12 +62,14 @@ def command(folders: tuple[str, ...], device: str, estimate: bool, as_json: bool
             "name one with `i2i train --recipe`."
         )
     bad = [each for each in diagnosis.findings if each.severity == "error"]
+    odd = [each for each in diagnosis.findings if each.severity == "warning"]
     if as_json:
         told = asdict(start) | {"command": start.command(*folders)}
         if estimate:
             steps, measured = _measured(start, folders, str(where), diagnosis.survey.samples)
             told["estimate"] = measured.to_dict() | {"run_steps": steps}
-        answer(told | {"errors": [finding.text for finding in bad]})
+        texts = {"errors": [each.text for each in bad], "warnings": [each.text for each in odd]}
+        answer(told | texts)
         return
     click.echo(f"{' and '.join(folders)}: {start.holds}")
     for line in part_lines(diagnosis):
@@ -91,9 +93,13 @@ def command(folders: tuple[str, ...], device: str, estimate: bool, as_json: bool
             "time, and the training can be gone on with.\n"
             f"Images to look at: {when_shown(load_options(start.recipe, *start.settings).train)}."
         )
+    named = " --dataroot-b ".join(map(shlex.quote, folders))
+    if odd:
+        click.echo(f"\nWorth a look before (i2i doctor {named}):")
+        for finding in odd:
+            click.echo(f"  {finding.text}")
     click.echo(f"\nBegin with:\n  {start.command(*folders)}")
     if bad:
-        named = " --dataroot-b ".join(map(shlex.quote, folders))
         click.echo(f"before which this is to be mended (i2i doctor {named}):")
         for finding in bad:
             click.echo(f"  {finding.text}")

@@ -10,7 +10,7 @@ says which data set's labels are known (Choi et al., StarGAN, CVPR 2018, section
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate, combinations, groupby, pairwise
 
 import torch
 from torch import Tensor
@@ -34,9 +34,58 @@ def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
     """The groups of names that differ in nothing but case, signs, spaces or an s at the end."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        bare = "".join(c for c in name.casefold() if c.isalnum()).removesuffix("s")
-        groups.setdefault(bare or name, []).append(name)
+        groups.setdefault(_bare(name), []).append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def misspelt(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    """The names that look like typing mistakes of others: one letter too many, missing, swapped or
+    wrong, as angerr beside anger.
+
+    A letter may also be all that two words differ by (mouse and house). Therefore it is a mistake
+    only in a long word, where letters are doubled or swapped, or of what is `RARER` than the other.
+
+    Arguments:
+        counts: name -> of how many images it is; 0 where that is not known.
+
+    Returns:
+        (the rarer name, the other) for each pair.
+    """
+    near: dict[str, list[str]] = {}
+    for name in counts:
+        bare = _bare(name)
+        cut = {bare[:at] + bare[at + 1 :] for at, each in enumerate(bare) if not each.isdigit()}
+        for form in {bare, *cut} if len(bare) >= SHORTEST else ():
+            near.setdefault(form, []).append(name)
+    pairs = {pair for names in near.values() for pair in combinations(names, 2)}
+    found = []
+    for pair in sorted(pairs):
+        rare, common = sorted(pair, key=lambda name: counts[name])
+        a, b = _bare(rare), _bare(common)
+        slip = sorted(a) == sorted(b) or _undoubled(a) == _undoubled(b)
+        rarer = 0 < counts[common] >= RARER * counts[rare]
+        if a != b and _digits(a) == _digits(b) and (slip or rarer or min(len(a), len(b)) >= LONG):
+            found.append((rare, common))
+    return found
+
+
+SHORTEST, LONG = 4, 7
+"""Letters of a name from which on it can be a typing mistake, and surely is one."""
+
+RARER = 4
+"""How many times rarer a mistake is than the name that was meant, if letters do not tell."""
+
+
+def _bare(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum()).removesuffix("s") or name
+
+
+def _undoubled(name: str) -> str:
+    return "".join(letter for letter, _ in groupby(name))
+
+
+def _digits(name: str) -> str:
+    return "".join(filter(str.isdigit, name))
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,20 @@ def test_start_says_what_and_how(seasons: Path) -> None:
     assert lines[-2:] == ["Begin with:", f"  i2i train {seasons} --recipe cyclegan-quick"]
 
 
+def test_start_says_what_is_worth_a_look(tmp_path: Path) -> None:
+    for number, (name, count) in enumerate({"anger": 4, "angerr": 2, "joy": 4}.items()):
+        for each in range(count):
+            path = tmp_path / "faces" / name / f"{each}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (16, 16), (40 * each, 80 * number, 100)).save(path)
+    said = "'angerr' (2 images) is a letter away from 'anger' (4 images)"
+    done = invoke("start", tmp_path / "faces", "--device", "cpu", "--no-estimate")
+    assert f"\nWorth a look before (i2i doctor {tmp_path / 'faces'}):\n" in done.output
+    assert said in done.output
+    told = invoke("start", tmp_path / "faces", "--device", "cpu", "--no-estimate", "--json")
+    assert said in " ".join(json.loads(told.stdout)["warnings"])
+
+
 def test_start_measures_how_long_it_takes(seasons: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from i2i.training import cost
 

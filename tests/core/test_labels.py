@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from i2i.core.labels import LabelSet, LabelSpace, alike, with_planes
+from i2i.core.labels import LabelSet, LabelSpace, alike, misspelt, with_planes
 from i2i.errors import OptionsError
 
 MOODS = LabelSet(("joy", "anger", "fear"), exclusive=True)
@@ -82,3 +82,25 @@ def test_decisions_masks_and_planes() -> None:
 def test_names_that_are_nearly_the_same() -> None:
     names = ["Anger", "joy", "anger", "an ger", "cat", "cats", "1", "10", "!", "?"]
     assert alike(names) == [("Anger", "anger", "an ger"), ("cat", "cats")]
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"anger": 12, "angerr": 2}, [("angerr", "anger")]),
+        ({"angerr": 9, "anger": 9}, [("angerr", "anger")]),  # a doubled letter
+        ({"winter": 9, "wniter": 9}, [("winter", "wniter")]),  # swapped ones
+        ({"happiness": 9, "hapines": 8, "happinesd": 8}, [("happinesd", "happiness")]),
+        ({"Sommer": 40, "Sömmer": 3}, [("Sömmer", "Sommer")]),
+        ({"house": 9, "mouse": 9, "rose": 9, "nose": 8}, []),  # words that are like that
+        ({"house": 40, "mouse": 10}, [("mouse", "house")]),
+        ({"house": 0, "mouse": 0}, []),  # attributes, of which no count is known
+        ({"class1": 400, "class2": 1, "day 10": 1, "day 11": 400, "night1": 4, "nights": 40}, []),
+        ({"cat": 40, "car": 1, "a": 1, "b": 50}, []),
+        ({"Anger": 1, "anger": 9}, []),  # which are alike
+    ],
+)
+def test_names_that_look_like_typing_mistakes(
+    counts: dict[str, int], expected: list[tuple[str, str]]
+) -> None:
+    assert misspelt(counts) == expected

@@ -430,3 +430,15 @@ def test_names_that_will_be_in_the_way(tmp_path: Path, kind: str) -> None:
     # Domains and classes alike are out of balance, with an advice of their own.
     assert warnings["balance"].text.startswith("Out of balance: 6 images of joy, 1 ")
     assert warnings["balance"].advice
+
+
+@pytest.mark.parametrize("kind", ["domains", "unconditional"])
+def test_names_that_look_like_typing_mistakes(tmp_path: Path, kind: str) -> None:
+    for number, (name, count) in enumerate({"anger": 4, "angerr": 1, "joy": 3}.items()):
+        for image in range(count):
+            noise(tmp_path / "train" / name / f"{image}.png", seed=10 * number + image)
+    warning = found(tmp_path, kind=kind)["misspelt name"]
+    assert warning.text == (
+        "'angerr' (1 image) is a letter away from 'anger' (4 images): is it a typing mistake?"
+    )
+    assert warning.severity == "warning"

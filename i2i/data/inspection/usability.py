@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from i2i.core.batch import Labelled
-from i2i.core.labels import alike
+from i2i.core.labels import alike, misspelt
 from i2i.core.size import AnySize, Size
 from i2i.core.text import counted, of
 from i2i.data.images.check import CheckResult, mismatch
@@ -223,8 +223,9 @@ def name_findings(survey: Survey) -> list[Finding]:
     """Domains, classes and attributes whose names will be in the way."""
     if find_kind(survey.kind).batch is not Labelled:
         return []
-    parts = [part.name for part in survey.parts if part.split == "train"]
-    names = list(dict.fromkeys([*(parts if len(parts) > 1 else ()), *dict(survey.shares)]))
+    parts = {part.name: len(part.images) for part in survey.parts if part.split == "train"}
+    counts = (parts if len(parts) > 1 else {}) | dict.fromkeys(dict(survey.shares), 0)
+    names = list(counts)
     found = []
     for group in alike(names):
         found.append(
@@ -232,6 +233,16 @@ def name_findings(survey: Survey) -> list[Finding]:
                 "names alike",
                 "warning",
                 f"{' and '.join(map(repr, group))} are nearly the same name.",
+                advice="If they mean the same, join them: they are learnt as different things.",
+            )
+        )
+    for rare, common in misspelt(counts):
+        found.append(
+            Finding(
+                "misspelt name",
+                "warning",
+                f"{rare!r}{_so_many(counts[rare])} is a letter away from "
+                f"{common!r}{_so_many(counts[common])}: is it a typing mistake?",
                 advice="If they mean the same, join them: they are learnt as different things.",
             )
         )
@@ -246,6 +257,10 @@ def name_findings(survey: Survey) -> list[Finding]:
             )
         )
     return found
+
+
+def _so_many(images: int) -> str:
+    return f" ({counted(images, 'image', 'images')})" if images else ""
 
 
 def _covered(crop: Size, sizes: list[tuple[int, int]]) -> Size:
