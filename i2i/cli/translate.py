@@ -304,7 +304,6 @@ def command(
     from i2i.system.cpu import settle_threads
 
     settle_threads()
-    source, *beside = sources
     if sum(map(bool, (domain, attributes, domain_table))) > 1:
         raise click.UsageError("Say one of --domain, --domain-table and --set-attribute.")
     if overwrite and skip_existing:
@@ -321,7 +320,7 @@ def command(
     if checkpoints is not None:
         ways = list(several_checkpoints(checkpoint, runs_dir, checkpoints))
     with (
-        piped(sources, target, suffix) as (source, target),
+        piped(sources, target, suffix) as ((source, *beside), target),
         results_folder(target),
         together() as processes,  # the images need no network of GPUs
     ):

@@ -3,8 +3,10 @@
 The file `split.json` in the folder of a run: {"version": 1, "splits": {"train": [{"name": ...,
 "hash": ...}, ...], "val": [...], "test": [...]}, "sides": ["Summer", "Winter"], "letters":
 {"train": "AAB...", ...}}: what two domains are called, where they have names, and of which side
-each image is, where it is of one. An evaluation knows by the hashes (`i2i.data.images.content_hash`)
-what has been trained on, whatever it is called and wherever it lies.
+each image is, where it is of one.
+
+An evaluation knows by the hashes (`i2i.data.images.content_hash`) what has been trained on,
+whatever it is called and wherever it lies.
 """
 
 import io
