@@ -320,10 +320,11 @@ def command(
     if checkpoints is not None:
         ways = list(several_checkpoints(checkpoint, runs_dir, checkpoints))
     with (
-        piped(sources, target, suffix) as ((source, *beside), target),
+        piped(sources, target, suffix) as (inputs, target),
         results_folder(target),
         together() as processes,  # the images need no network of GPUs
     ):
+        source, *beside = inputs
         far: dict[str, Any] = {} if strength is None else {"strength": strength}
         translators: list[tuple[str, Translator]] = []
         for name, way in ways:

@@ -41,11 +41,12 @@ class Told:
 
 
 @contextlib.contextmanager
-def piped(sources: Sequence[Path], target: Path, suffix: str | None) -> Iterator[tuple[Path, Path]]:
+def piped(
+    sources: Sequence[Path], target: Path, suffix: str | None
+) -> Iterator[tuple[Sequence[Path], Path]]:
     """Files in the place of standard input and output, which are called "-": of one image."""
-    source = sources[0]
     if Path("-") not in (*sources, target):
-        yield source, target
+        yield sources, target
         return
     if len(sources) > 1:
         raise click.UsageError(
@@ -58,7 +59,7 @@ def piped(sources: Sequence[Path], target: Path, suffix: str | None) -> Iterator
     from i2i.errors import DataError
 
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+        place, source = Path(folder), sources[0]
         if str(source) == "-":
             data = sys.stdin.buffer.read()
             try:
@@ -73,10 +74,10 @@ def piped(sources: Sequence[Path], target: Path, suffix: str | None) -> Iterator
         elif str(target) == "-" and source.is_dir():
             raise DataError(f"Standard output takes one image, and '{source}' is a folder.")
         if str(target) != "-":
-            yield source, target
+            yield [source], target
             return
         result = place / f"output.{suffix.lower().lstrip('.') if suffix else source.suffix[1:]}"
-        yield source, result
+        yield [source], result
         if result.is_file():
             sys.stdout.buffer.write(result.read_bytes())
             sys.stdout.flush()

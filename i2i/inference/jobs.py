@@ -74,10 +74,11 @@ def plan(
         jobs.append(_of_one(sources[0], target, suffix))
     else:
         for source in sources:
-            one = len(sources) == 1 or source.is_file()
-            own, others = _inside(source, target if one else target / source.resolve().name, suffix)
+            of_many = len(sources) > 1 and source.is_dir()
+            into = target / source.resolve().name if of_many else target
+            own, no_images = _inside(source, into, suffix)
             jobs += own
-            failed += others
+            failed += no_images
         where = ", ".join(f"'{source}'" for source in sources)
         if not jobs:
             others = f" ({len(failed)} other files lie there)" if failed else ""
@@ -221,7 +222,7 @@ def require_writable(
 
 def check_places(sources: Sequence[Path], target: Path, jobs: list[Job]) -> None:
     """Refuse to write where images are read, now or the next time."""
-    for source in filter(Path.is_dir, sources):
+    for source in (place for place in sources if place.is_dir()):
         # Each folder on the way, because sub-folders may be links to anywhere.
         parents = {job.source.parent for job in jobs}
         folders = {folder for parent in parents for folder in (parent, *parent.parents)}
@@ -234,8 +235,8 @@ def check_places(sources: Sequence[Path], target: Path, jobs: list[Job]) -> None
                     "an output folder outside of it."
                 )
     existing = [path for job in jobs for path in job.targets if os.path.lexists(path)]
-    sources = (path for job in jobs for path in (dict(job.parts) or (job.source,)))
-    originals = {path.resolve() for path in sources} if existing else set()
+    read = (path for job in jobs for path in (dict(job.parts) or (job.source,)))
+    originals = {path.resolve() for path in read} if existing else set()
     for path in existing:
         if path.resolve() in originals:
             raise DataError(f"The result '{path}' would overwrite an input: choose another output.")
