@@ -10,6 +10,7 @@ that are there already are not repeated.
 
     scripts/few_images.py                              # about half an hour of one core
     scripts/few_images.py --pairs facades --games pix2pix --seeds 0,1,2
+    scripts/few_images.py --ways published,diffaugment --counts 300 --games dcgan,pix2pix
 """
 
 import json
@@ -28,6 +29,14 @@ WAYS = {
     "diffaugment": ['augment_discriminator.policy="color,translation,cutout"'],
     "ada": ['augment_discriminator.policy="bgc"', "augment_discriminator.adaptive=true"],
 }
+
+PUBLISHED = {
+    "dcgan": ["dcgan"],
+    "pix2pix": ["pix2pix", "generator.downs=6"],
+    "cyclegan": ["cyclegan", "generator.blocks=6"],
+}
+"""What the way "published" trains in place of the small games below, with as many halvings or
+blocks as the papers have for so small an image."""
 
 COMMON = [*QUIET, "optimizer.fused=true"]
 
@@ -159,12 +168,16 @@ def linked(pairs: Path, folder: Path, count: int) -> None:
                 link.symlink_to(path.resolve())
 
 
-def options_of(game: str, way: str, settings: list[str], seconds: float, steps: int | None) -> Any:
+def options_of(game: str, way: str, changes: list[str], seconds: float, steps: int | None) -> Any:
     """The options of a training of `steps`, or of `seconds` of processor time."""
     from i2i.config.recipes import load_options
 
     recipe, size, own, _ = GAMES[game]
-    settings = [*COMMON, *own, *settings, *WAYS[way]]
+    if way == "published":
+        recipe, *own = PUBLISHED[game]
+        settings = [*QUIET, *own, *changes]
+    else:
+        settings = [*COMMON, *own, *changes, *WAYS[way]]
     if steps is None:
         cost = step_cost(load_options(recipe, *settings, "train.steps=1", size=size))
         steps = max(1, round(seconds / cost))
