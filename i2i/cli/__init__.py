@@ -49,6 +49,9 @@ TAKING_PLUGINS = COMMANDS.keys() - {"datasets", "import", "pull", "zoo", "comple
 ANSWERING = ("models", "options", "info", "runs", "zoo", "completion", "datasets list")
 """The commands that do nothing but answer, so that they have no --quiet."""
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C that a shell expects."""
+
 _CONSOLE = "i2i.core.console"
 """Where a click context keeps the console of the command."""
 
@@ -101,6 +104,15 @@ class LazyGroup(click.Group):
                 if type(parameter.type) is click.Path:
                     parameter.type = TypedPath(**_settings(parameter.type))
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; where it says nothing of Ctrl-C itself, say that it has stopped."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            why = "".join(f": {note}" for note in getattr(stop, "__notes__", ()))
+            click.echo(f"\nstopped by Ctrl-C{why}", err=True)
+            ctx.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

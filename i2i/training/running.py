@@ -114,6 +114,10 @@ class Running:
         try:
             with own_threads():
                 return self._train(options, None, until, unique)
+        except KeyboardInterrupt as stop:
+            if not self.folder.run.checkpoints():  # else it came after all steps
+                stop.add_note("no step was made, and nothing is saved")
+            raise
         except CheckpointError:
             run = self.folder.run
             if self.processes.first and not run.checkpoints() and not run.best.exists():

@@ -219,3 +219,28 @@ def test_a_dataroot_that_is_no_folder_is_looked_up_in_the_catalogue(tmp_path: Pa
     assert "There is no folder" in fails(
         "train", "--model", "pix2pix", "--dataroot", tmp_path / "x"
     )
+
+
+def test_ctrl_c_before_the_first_step_leaves_nothing_and_says_so(
+    facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("i2i.training.running.open_data", stopped)
+    done = CliRunner().invoke(
+        cli, ["train", "--model", "pix2pix", "--dataroot", str(facades), "--runs-dir",
+              str(tmp_path / "runs")],
+    )  # fmt: skip
+    assert done.exit_code == 130
+    assert done.stderr.endswith("\nstopped by Ctrl-C: no step was made, and nothing is saved\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_ctrl_c_while_a_command_looks_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("i2i.doctor.start.look_at", stopped)
+    done = CliRunner().invoke(cli, ["train", "photos"])
+    assert (done.exit_code, done.stderr) == (130, "\nstopped by Ctrl-C\n")
