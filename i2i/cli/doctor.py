@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   i2i doctor my-images
+  i2i doctor Summer Winter
   i2i doctor my-images --recipe pix2pix --size 128
   i2i doctor my-images --split-table splits.csv
   i2i doctor faces --table list_attr_celeba.txt --json
   i2i doctor runs/NAME"""
 )
 @click.argument("folder", metavar="DATAROOT|NAME|RUN", type=click.Path(path_type=Path))
+@click.argument("second", metavar="[FOLDER]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--kind",
     metavar="KIND",
@@ -36,7 +38,11 @@ Examples:
     help="What the data is meant to be: paired, unpaired, domains, unconditional, or that of a "
     "plug-in; auto: that of the recipe, or what it looks like.",
 )
-@click.option("--dataroot-b", type=click.Path(path_type=Path), help="Unpaired: domain B, if apart.")
+@click.option(
+    "--dataroot-b",
+    type=click.Path(path_type=Path),
+    help="Unpaired: domain B, if apart; the same as a second FOLDER.",
+)
 @click.option("--table", type=click.Path(path_type=Path), help="A table of attributes.")
 @click.option(
     "--split-table",
@@ -71,6 +77,7 @@ Examples:
 def command(
     context: click.Context,
     folder: Path,
+    second: Path | None,
     kind: Any,
     dataroot_b: Path | None,
     table: Path | None,
@@ -120,6 +127,9 @@ def command(
         else:
             click.echo(summary.as_text())
         context.exit(summary.exit_code)
+    if second is not None and dataroot_b is not None:
+        raise click.UsageError("--dataroot-b and a second folder say the same: drop one.")
+    dataroot_b = dataroot_b or second
     name = recipe or model
     if name is None and (settings or estimate):
         raise click.UsageError("--set and --estimate need a --model or --recipe.")

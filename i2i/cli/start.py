@@ -93,7 +93,7 @@ def command(folders: tuple[str, ...], device: str, estimate: bool, as_json: bool
             "time, and the training can be gone on with.\n"
             f"Images to look at: {when_shown(load_options(start.recipe, *start.settings).train)}."
         )
-    named = " --dataroot-b ".join(map(shlex.quote, folders))
+    named = shlex.join(folders)
     if odd:
         click.echo(f"\nWorth a look before (i2i doctor {named}):")
         for finding in odd:

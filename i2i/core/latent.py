@@ -159,7 +159,11 @@ class Latent:
 
     def _index(self, name: str) -> int:
         if name not in self.names:
-            known = f"They are: {', '.join(self.names)}." if self.names else "It has none."
+            known = (
+                f"They are: {', '.join(self.names)}."
+                if self.names
+                else "It has none: InfoGAN learns some."
+            )
             raise OptionsError(
                 f"{name!r} is no code of this model.{did_you_mean(name, self.names)} {known}"
             )

@@ -15,7 +15,6 @@ from i2i.core.text import counted, listed
 from i2i.data.catalogue.attributes import AttributeTable, read_table
 from i2i.data.catalogue.cache import cache_folder
 from i2i.data.catalogue.torchvision_sets import torchvision_folder
-from i2i.data.images.read import any_image, nothing_here
 from i2i.data.inspection.examine import examine
 from i2i.data.inspection.finding import Diagnosis
 from i2i.data.inspection.survey import Part, Survey
@@ -87,8 +86,6 @@ def look_at(dataroot: str, dataroot_b: str = "") -> Diagnosis:
     root_b = find_root(dataroot_b, None, side="B") if dataroot_b else None
     diagnosis = examine(folder, root_b=root_b, named=named, copies=False, cache=cache_folder())
     if diagnosis.survey.problems:
-        if not diagnosis.survey.images and not any_image(folder):
-            raise DataError(nothing_here(folder))
         raise DataError(diagnosis.survey.problems[0])
     return diagnosis
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from i2i.core.text import counted
 from i2i.data.images.read import open_image, to_channels
 from i2i.data.video.files import library
 from i2i.errors import RunError
@@ -71,8 +72,9 @@ def animate(
             if photo is None
             else "More are kept with train.keep=thinned or train.keep=all."
         )
-        what = "image grids" if photo is None else "checkpoints"
-        raise RunError(f"'{run}' has {len(found)} {what}, an animation takes two. {cure}")
+        one = "image grid" if photo is None else "checkpoint"
+        has = counted(len(found), one, f"{one}s")
+        raise RunError(f"'{run}' has {has}, an animation takes two. {cure}")
     frames = _finished([found[number] for number in evenly(len(found), min(MOST, len(found)))])
     each = min(LONGEST, SECONDS / (len(frames) - 1))
     seconds = [each] * (len(frames) - 1) + [LAST]

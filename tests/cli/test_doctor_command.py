@@ -178,3 +178,25 @@ def test_a_table_is_looked_for_where_training_does(
     assert "with 2 attributes (table.csv, train + test)" in doctor(*asked).output
     (tmp_path / "table.csv").write_text("file,other\n0.png,1\n")  # the one below the root counts
     assert "with 2 attributes (table.csv, train + test)" in doctor(*asked).output
+
+
+def test_two_folders_are_two_sides(tmp_path: Path) -> None:
+    for number, side in enumerate(("Summer", "Winter")):
+        (tmp_path / side).mkdir()
+        pixels = np.random.default_rng(number).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+        for name, each in enumerate(pixels):
+            Image.fromarray(each).save(tmp_path / side / f"{number}{name}.png")
+    both = tmp_path / "Summer", tmp_path / "Winter"
+    done = doctor(*both, "--size", "16")
+    assert done.exit_code == 0, done.output
+    assert "train: 4 images of Summer + 4 of Winter, unpaired (two folders)" in done.output
+    assert done.output == doctor(both[0], "--dataroot-b", both[1], "--size", "16").output
+    assert doctor(*both, "--dataroot-b", both[1]).exit_code == 2
+
+
+def test_a_folder_of_raw_files_is_no_matter_of_layouts(tmp_path: Path) -> None:
+    (tmp_path / "1.CR2").write_bytes(b"II*")
+    done = doctor(tmp_path)
+    assert done.exit_code == 1
+    assert f"ERROR: There is no image in '{tmp_path}': of the files there (1 .cr2)" in done.output
+    assert "layouts" not in done.output

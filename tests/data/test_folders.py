@@ -208,6 +208,12 @@ def test_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"8 \.mat"):
         find_unpaired(tmp_path, "train")
     assert len(passed_over([tmp_path])) == 8
+    touch(tmp_path, "phone/1.HEIC", "camera/1.cr2", "words/a.txt")
+    for folder in ("phone", "camera"):
+        assert nothing_here(tmp_path / folder).endswith(
+            ". Save these as JPEG, PNG or TIFF first, RAW in the program that develops it."
+        )
+    assert "Save these" not in nothing_here(tmp_path / "words")
     assert nothing_here(tmp_path / "none") == f"There is no image in '{tmp_path / 'none'}'."
 
 

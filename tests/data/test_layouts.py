@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from i2i.data.kinds.division import hold_out as hold_out_parts
-from i2i.data.kinds.layouts import PairFiles, find_pairs, has_split, lonely_sides
+from i2i.data.kinds.layouts import LAYOUTS, PairFiles, find_pairs, has_split, lonely_sides
 from i2i.errors import DataError
 
 IN_FOLDERS = {
@@ -213,3 +213,13 @@ def test_pairs_with_splits_in_two_folders_of_any_name(tmp_path: Path) -> None:
         found = find_pairs(tmp_path, split)
         assert found.names == ("drawn", "photo")
         assert [pair.name for pair in found.pairs] == [name]
+
+
+def test_the_columns_of_the_drawing_stand_below_each_other() -> None:
+    head, *lines = LAYOUTS[LAYOUTS.index("  root/") :].split("\n\n")[0].splitlines()
+    begins = [at for at in range(len(head)) if head[at:].startswith("root/")]
+    assert len(begins) == 4
+    for line in lines:
+        for begin in begins[1:]:
+            assert line[begin - 2 : begin].strip() == ""
+            assert line[begin : begin + 1] in ("", " ", "├", "│", "└")

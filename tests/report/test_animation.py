@@ -106,7 +106,7 @@ def test_what_cannot_be_animated(run: Path) -> None:
         animate(run, run / "out.avi")
     for path in sorted((run / "samples").iterdir())[1:]:
         path.unlink()
-    with pytest.raises(RunError, match="has 1 image grids, an animation takes two"):
+    with pytest.raises(RunError, match="has 1 image grid, an animation takes two"):
         animate(run, run / "out.gif")
     assert not (run / "out.gif").exists()
 

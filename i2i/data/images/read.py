@@ -160,9 +160,13 @@ def nothing_here(folder: Path) -> str:
     files = [PurePath(name) for name in file_names(folder)]
     if not files:
         return f"There is no image in '{folder}'."
+    others = UNREAD_SUFFIXES - image_suffixes()
+    cure = ""
+    if any(path.suffix.lower() in others for path in files):
+        cure = " Save these as JPEG, PNG or TIFF first, RAW in the program that develops it."
     return (
         f"There is no image in '{folder}': of the files there ({counted_by_suffix(files)}) none "
-        f"is of a kind that is read ({', '.join(sorted(image_suffixes()))})."
+        f"is of a kind that is read ({', '.join(sorted(image_suffixes()))}).{cure}"
     )
 
 
@@ -305,6 +309,8 @@ def reason(error: Exception) -> str:
     """Say in a few words why Pillow could not read a file."""
     if isinstance(error, UnidentifiedImageError):
         return "it is no image of a known format"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder, and one file was expected"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).rstrip(".") or type(error).__name__

@@ -52,7 +52,7 @@ partners have the same name, the suffix may differ:
       └── 7.jpg  A|B     │   ├── 1.png          ├── A/7.jpg        ├── train/1.png
                          │   └── 2.png          └── B/7.png        └── val/7.png
   A is the left half     ├── valA/
-  of each image, B     └── valB/
+  of each image, B       └── valB/
   is the right half
 
 Exactly two folders of any names are A and B too, in the order of their names."""
