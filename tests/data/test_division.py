@@ -165,6 +165,19 @@ def test_what_a_table_may_not_be(tmp_path: Path, said: list[str]) -> None:
         opened("pix2pix", root, "data.split_table=t.csv", "data.folds=2")
 
 
+def test_a_misspelt_column_is_not_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for wrong, right in (("spilt", "split"), ("splits", "split")):
+        path.write_text(f"name,{wrong},group\n0,test,a\n")
+        with pytest.raises(DataError, match=f"a column '{wrong}' and none '{right}': rename it"):
+            read_split_table(path)
+    path.write_text("name,split,Groups\n0,test,a\n")
+    with pytest.raises(DataError, match="a column 'groups' and none 'group'"):
+        read_split_table(path)
+    path.write_text("Name, Split ,age,site\n0,test,44,b\n")
+    assert read_split_table(path).rows == {"0": ("test", None)}
+
+
 def test_groups_larger_than_the_share() -> None:
     class Item(str):
         @property

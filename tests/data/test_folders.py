@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from i2i.data.catalogue.attributes import find_attributed, read_table
 from i2i.data.images.read import list_images, nothing_here, passed_over, typed_path
+from i2i.data.inspection.survey import detect_kind
 from i2i.data.kinds.folders import (
     MARKER,
     data_folders,
@@ -158,6 +160,26 @@ def test_exactly_two_folders_are_the_two_sides(tmp_path: Path) -> None:
     touch(tmp_path, "Autumn/1.png")
     with pytest.raises(DataError, match="No two kinds"):
         find_unpaired(tmp_path, "train")
+
+
+@pytest.mark.parametrize("letters", ["AB", "ab"])
+def test_two_folders_named_a_and_b_are_the_two_sides(tmp_path: Path, letters: str) -> None:
+    for letter in letters:
+        (tmp_path / letter).mkdir()
+        for number in range(3):
+            Image.new("RGB", (8, 8)).save(tmp_path / letter / f"{number}.png")
+    pairs = find_pairs(tmp_path, "train")
+    first = pairs.pairs[0]
+    assert (first.a, first.b) == tuple(tmp_path / letter / "0.png" for letter in letters)
+    assert (len(pairs.pairs), pairs.layout) == (3, f"{letters[0]} + {letters[1]}")
+    found = find_unpaired(tmp_path, "train")
+    assert found is not None
+    assert (len(found.a), len(found.b), found.names) == (3, 3, ("A", "B"))
+    assert detect_kind(tmp_path)[0] == "paired"
+    (tmp_path / letters[1] / "0.png").rename(tmp_path / letters[1] / "4.png")
+    for number in (1, 2):
+        (tmp_path / letters[0] / f"{number}.png").unlink()
+    assert detect_kind(tmp_path)[0] == "unpaired"
 
 
 def test_two_folders_in_the_splits_are_the_two_sides(tmp_path: Path) -> None:

@@ -595,7 +595,6 @@ def _two_of_any_name(root: Path, split: str) -> list[Layout]:
             len(names) == 2
             and not named_like_splits(names)
             and not any(split_of(name) or side_of(name) for name in names)
-            and not {name.upper() for name in names} & {"A", "B"}
         ):
             sides = parent / names[0], parent / names[1]
             if parent == root and any(
@@ -605,7 +604,12 @@ def _two_of_any_name(root: Path, split: str) -> list[Layout]:
             if parent == root and split != "train":
                 return []
             before = "" if parent == root else f"{parent.name}/"
-            return [(f"{before}{names[0]} (A) + {before}{names[1]} (B)", sides)]
+            letters = [
+                "" if name.upper() == letter else f" ({letter})"
+                for name, letter in zip(names, "AB", strict=True)
+            ]
+            layout = " + ".join(f"{before}{n}{said}" for n, said in zip(names, letters, strict=True))
+            return [(layout, sides)]
     return []
 
 

@@ -1,8 +1,9 @@
 """A table that says which split and which group each image is of, in place of folders."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ class Row(NamedTuple):
 class SplitTable:
     """A table of names: CSV with the column `name` and at least one of `split` and `group`.
 
-    A name is as much of the path of an image as tells it from others, with or without the suffix.
+    Capitals in the names of columns do not count. A name is as much of the path of an image as tells it from others, with or without the suffix.
     An image whose split is empty is left out.
     """
 
@@ -50,13 +51,14 @@ def read_split_table(path: Path) -> SplitTable:
             file.seek(0)
             delimiter = max(",;\t", key=head.count)
             lines = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)
-            columns = [each.strip() for each in lines.fieldnames or ()]
+            columns = [each.strip().lower() for each in lines.fieldnames or ()]
             lines.fieldnames = columns
             if "name" not in columns or not {"split", "group"} & {*columns}:
                 raise DataError(
                     f"'{path}' must have the columns name and split or group (or both), not: "
                     f"{', '.join(columns) or 'nothing'}."
                 )
+            _refuse_misspelt(path, columns)
             rows: dict[str, Row] = {}
             for line in lines:
                 key, row = _read_row(path, lines.line_num, line)
@@ -68,6 +70,17 @@ def read_split_table(path: Path) -> SplitTable:
     if not rows:
         raise DataError(f"'{path}' lists no image.")
     return SplitTable(path, rows, frozenset(columns))
+
+
+def _refuse_misspelt(path: Path, columns: Sequence[str]) -> None:
+    """Raise DataError if a column is probably one that counts and is misspelt: without it, other
+    images would be tested with."""
+    for wanted in ("split", "group"):
+        if wanted not in columns and (close := get_close_matches(wanted, columns, cutoff=0.8)):
+            raise DataError(
+                f"'{path}' has a column {close[0]!r} and none {wanted!r}: rename it to {wanted} if "
+                "that is what it says, or else so that it cannot be mistaken."
+            )
 
 
 def _read_row(path: Path, number: int, line: Mapping[str, str | None]) -> tuple[str, Row]:
