@@ -56,12 +56,11 @@ def command(
     and in RUNS_DIR/NAME.csv.
     """
     from i2i.config.sweep import read_sweep
-    from i2i.training.sweep import optimise, options_of, train_trial, trials
+    from i2i.training.sweep import optimise, require_sound, train_trial, trials
 
     sweep = read_sweep(file)
     found = trials(sweep)
-    for trial in found:
-        options_of(sweep, trial)  # whose mistakes must not show after a night
+    require_sound(sweep, found)
     if list_ or index is not None:
         if not found:
             raise click.UsageError("Optuna decides on each run when the ones before are over.")

@@ -346,6 +346,8 @@ def command(
         for change in [plugins, first, changes, *map(parse_setting, settings)]:
             layer = merge(layer, change)
         options = read_options(layer)
+        if flags["fold"] and options.data.folds is None:
+            raise click.UsageError(f"--fold {flags['fold']} is one of how many? Say --folds, too.")
         if not options.data.root:
             raise click.UsageError("Say where the images are: a folder (or try `demo`).")
         if flags["direction"]:

@@ -164,6 +164,11 @@ def _read(
         return None
 
 
+def explained(problems: Iterable[Any], section: type[Section]) -> list[str]:
+    """A sentence for each problem that pydantic has with the values of a table by itself."""
+    return _explain(problems, section, "", {})
+
+
 def _explain(
     problems: Iterable[Any],
     section: type[Section],
@@ -199,7 +204,7 @@ def _sentence(
             hint = _hint(path, known, others)
             return f"{name} is no option.{hint} Known here: {', '.join(known)}."
         case "missing":
-            return f"{name} is missing: the recipe must give it."
+            return f"{name} is missing."
         case "value_error":
             return f"{name}: {problem['ctx']['error']}." if name else f"{problem['ctx']['error']}."
         case _:

@@ -1,10 +1,13 @@
 """A file that describes many runs, which differ in some options: a sweep."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
+from i2i.config.options import Options
+from i2i.config.reading import explained
 from i2i.config.recipes import read_toml
 from i2i.config.section import Count, Section, Side
 from i2i.errors import OptionsError
@@ -30,6 +33,23 @@ class Range(Section):
 Values = Annotated[list[Any], Field(min_length=1, max_length=10_000)]
 
 
+def _sort(value: Any) -> str | None:
+    """Which of the two that are possible the values of an option are meant to be."""
+    if isinstance(value, list):
+        return "list"
+    return "range" if isinstance(value, dict | Range) else None
+
+
+Varied = Annotated[
+    Annotated[Values, Tag("list")] | Annotated[Range, Tag("range")],
+    Discriminator(
+        _sort,
+        custom_error_type="not_varied",
+        custom_error_message="must be a list of values, or { low = ..., high = ... }",
+    ),
+]
+
+
 class Sweep(Section):
     """Which runs there are. Option names are dotted paths, as for `--set`.
 
@@ -38,9 +58,7 @@ class Sweep(Section):
     good the runs before have become.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$")] = Field(
-        description="how the runs are called"
-    )
+    name: Annotated[str, Field(max_length=100)] = Field(description="how the runs are called")
     recipe: str = Field(description="of all runs: a name, or a file")
     size: Side | None = Field(None, description="as for --size")
     method: Literal["grid", "random", "optuna"] = "grid"
@@ -50,7 +68,14 @@ class Sweep(Section):
     variants: dict[str, dict[str, Any]] = Field(
         {}, description="name -> options that belong together"
     )
-    vary: dict[str, Values | Range] = Field({}, description="option -> its values")
+    vary: dict[str, Varied] = Field({}, description="option -> its values")
+
+    @field_validator("name")
+    @classmethod
+    def _name_fits(cls, name: str) -> str:
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise ValueError(f"(={name!r}) may have letters, digits, '_', '.' and '-'")
+        return name
 
     @model_validator(mode="after")
     def _method_fits(self) -> "Sweep":
@@ -87,11 +112,29 @@ def read_sweep(path: Path) -> Sweep:
     try:
         return Sweep.model_validate(found)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}"
-            for each in error.errors()[:20]
-        ]
-        raise OptionsError(f"{path} is no sweep: {'; '.join(problems)}.") from None
+        problems = error.errors(include_url=False)
+        elsewhere = [each for each in problems if _is_of_runs(each)]
+        said = explained([_as_written(each) for each in problems if each not in elsewhere], Sweep)
+        said += [_belongs(each["loc"][0], each["input"]) for each in elsewhere]
+        raise OptionsError(f"{path} is no sweep: {' '.join(said[:20])}") from None
+
+
+def _as_written(problem: Any) -> Any:
+    """A problem at the place that a person wrote: without the word for which of two it is."""
+    table, *rest = problem["loc"] or ("",)
+    inner = (table, *rest[:1], *rest[2:]) if table == "vary" else problem["loc"]
+    return {**problem, "loc": inner}
+
+
+def _is_of_runs(problem: Any) -> bool:
+    """Whether a problem is a table of options beside those of a sweep."""
+    known = problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1
+    return known and problem["loc"][0] in (*Options.model_fields, "generator", "discriminator")
+
+
+def _belongs(table: str, inner: Any) -> str:
+    name = f"{table}.{next(iter(inner))}" if isinstance(inner, dict) and inner else table
+    return f"{table} is for the runs: write it into [set] ({name} = ...)."
 
 
 def _dotted(options: dict[str, Any], above: str = "") -> dict[str, Any]:

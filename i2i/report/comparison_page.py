@@ -26,6 +26,7 @@ def comparison_page(table: ComparisonTable, budget: int = BUDGET) -> str:
     """
     runs = [run for variant in table.variants for run in variant.runs]
     names = _names(table)
+    groups = {names[id(run)]: each.name for each in table.variants for run in each.runs}
     said = f"<p class=lead>{escape(table.said)}</p>" if table.said else ""
     notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
     body = (
@@ -33,7 +34,7 @@ def comparison_page(table: ComparisonTable, budget: int = BUDGET) -> str:
         _figures(table),
         f"<ul class=soft>{notes}</ul>" if notes else "",
         _options(table),
-        curve_section(_charts(runs, names)),
+        curve_section(_charts(runs, names, groups)),
         _sheets(runs, names, budget),
         "<h2>LaTeX</h2><div class=card><pre>" + escape(as_latex(table)) + "</pre></div>",
         f"<footer>Made by <code>i2i compare</code>, version {__version__}.</footer>",
@@ -56,7 +57,7 @@ def _figures(table: ComparisonTable) -> str:
         rows = []
         best = table.best(measure) if len(table.variants) > 1 else None
         for cell in table.of(measure):
-            deviation = "" if cell.deviation is None else f" ± {cell.deviation:.2g}"
+            deviation = "" if cell.deviation is None else f" ± {number(cell.deviation, 2)}"
             intervals = (
                 "" if each is None else f"{number(each.low)} .. {number(each.high)}"
                 for each in (cell.over_seeds, cell.over_images)
@@ -65,7 +66,8 @@ def _figures(table: ComparisonTable) -> str:
             tests = ["", "", ""]
             if test is not None:
                 probabilities = (test.adjusted_over_images, test.adjusted_over_seeds)
-                tests = [f"{test.difference:+.3g}", *map(probability_words, probabilities)]
+                difference = number(test.difference, 3, sign="+")
+                tests = [difference, *map(probability_words, probabilities)]
             mean = f"{number(cell.mean)}{deviation}"
             words = [f"<mark>{mean}</mark>" if cell.variant == best else mean, *intervals, *tests]
             cells = "".join(f"<td class=number>{word}</td>" for word in words)
@@ -113,8 +115,9 @@ def _sheets(runs: list[ComparedRun], names: dict[int, str], budget: int) -> str:
     return f"<h2>Image grids, in step</h2>{''.join(viewers)}{said}"
 
 
-def _charts(runs: list[ComparedRun], names: dict[int, str]) -> list[Chart]:
-    """A chart for each signal that runs have in common with a curve for each of them."""
+def _charts(runs: list[ComparedRun], names: dict[int, str], groups: dict[str, str]) -> list[Chart]:
+    """A chart for each signal that runs have in common with a curve for each of them, those of a
+    variant in one colour."""
     found: dict[tuple[str, str], tuple[bool, dict[str, list[tuple[int, float]]]]] = {}
     for run in runs:
         for chart in charts(run.record.rows):
@@ -127,6 +130,6 @@ def _charts(runs: list[ComparedRun], names: dict[int, str]) -> list[Chart]:
                 curves[names[id(run)]] = thin(points, 300)
     ordered = sorted(found.items(), key=lambda each: SECTIONS.index(each[0][0]))
     return [
-        Chart(section, name.removeprefix("validation/"), smooth, curves)
+        Chart(section, name.removeprefix("validation/"), smooth, curves, groups)
         for (section, name), (smooth, curves) in ordered
     ]

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from i2i.core.signals import explain, read_signal
 from i2i.metrics.significance import Interval
@@ -54,18 +54,18 @@ def _numbers(cell: Cell) -> list[str]:
     few = f"{cell.images} images" if 0 < cell.images < FEW else ""
     return [
         number(cell.mean),
-        "" if cell.deviation is None else f"± {cell.deviation:.2g}",
+        "" if cell.deviation is None else f"± {number(cell.deviation, 2)}",
         _interval(cell.over_seeds),
         _interval(cell.over_images) or few,
-        "" if cell.test is None else f"{test.difference:+.3g}",
+        "" if cell.test is None else number(test.difference, 3, sign="+"),
         probability_words(test.adjusted_over_images),
         probability_words(test.adjusted_over_seeds),
     ]
 
 
-def number(value: float) -> str:
-    """A figure for a person."""
-    return f"{value:.4g}"
+def number(value: float, digits: int = 4, *, sign: Literal["-", "+"] = "-") -> str:
+    """A figure for a person: so many digits, zeros in the end too, which tell how exact it is."""
+    return f"{value:{sign}#.{digits}g}".rstrip(".")
 
 
 def _interval(interval: Interval | None) -> str:
@@ -211,7 +211,7 @@ def _latex_cell(cell: Cell, *, bold: bool) -> str:
     mean = number(cell.mean)
     text = rf"\mathbf{{{mean}}}" if bold else mean
     if cell.deviation is not None:
-        text += rf" \pm {cell.deviation:.2g}"
+        text += rf" \pm {number(cell.deviation, 2)}"
     test = cell.test or Test(0.0)
     marks = "*" if _significant(test.adjusted_over_images) else ""
     marks += r"\dagger" if _significant(test.adjusted_over_seeds) else ""

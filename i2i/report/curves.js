@@ -86,9 +86,13 @@ class Chart {
   // Takes other curves; those of a name that was hidden stay so.
   set(curves) {
     const hidden = new Set((this.curves || []).filter((curve) => !curve.shown).map((curve) => curve.name));
-    this.curves = curves.map((curve, number) => ({
-      colour: `var(--c${number % 8})`, dashed: number >= 8, ...curve, shown: !hidden.has(curve.name),
-    }));
+    const group = (curve) => curve.group ?? curve.name;
+    const groups = [...new Set([...(this.chart.groups || []), ...curves.map(group)])]; // alike in all charts
+    this.curves = curves.map((curve) => {
+      const number = groups.indexOf(group(curve));
+      const own = { group: group(curve), shown: !hidden.has(curve.name) };
+      return { colour: `var(--c${number % 8})`, dashed: number >= 8, ...curve, ...own };
+    });
     this.positive = this.curves.every((curve) => curve.points.every(([, value]) => value > 0));
     const names = this.curves.map((curve) => curve.name).join("\n");
     if (names !== this.named) this.legend();
@@ -98,16 +102,18 @@ class Chart {
   legend() {
     this.names.replaceChildren();
     if (this.curves.length < 2 && this.chart.section !== "Losses") return;
-    this.curves.forEach((curve, number) => {
-      const pressed = String(curve.shown);
-      const button = this.names.appendChild(make("button", { "aria-pressed": pressed, title: "show or hide" }));
-      button.append(make("i", { style: `background:${curve.colour}` }), curve.name);
+    for (const group of new Set(this.curves.map((curve) => curve.group))) {
+      const members = () => this.curves.filter((curve) => curve.group === group);
+      const [{ colour, shown }] = members();
+      const button = this.names.appendChild(make("button", { "aria-pressed": String(shown), title: "show or hide" }));
+      button.append(make("i", { style: `background:${colour}` }), group);
       button.addEventListener("click", () => {
-        this.curves[number].shown = !this.curves[number].shown;
-        button.setAttribute("aria-pressed", this.curves[number].shown);
+        const show = !members()[0].shown;
+        for (const curve of members()) curve.shown = show;
+        button.setAttribute("aria-pressed", show);
         this.draw();
       });
-    });
+    }
   }
 
   room() {

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from i2i.core.signals import Signal, read_signal
@@ -25,12 +25,15 @@ class Chart:
         title: what the curves have in common.
         smooth: whether they are values of single batches, which are easier to read smoothed.
         curves: name -> points, oldest first.
+        groups: curve -> its group, whose curves have a colour and a place in the legend in common;
+            also of curves in other charts. Without groups, each curve stands for itself.
     """
 
     section: str
     title: str
     smooth: bool
     curves: Mapping[str, list[Point]]
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 SECTIONS = ("Losses", "Validation", "Health", "Machine", "Other")

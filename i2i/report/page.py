@@ -258,8 +258,13 @@ def curve_section(own: list[Chart], sides: tuple[str, str] = ("A", "B")) -> str:
             "section": chart.section,
             "title": chart.title,
             "smooth": chart.smooth,
+            "groups": list(dict.fromkeys(chart.groups.values())),
             "curves": [
-                {"name": with_named_sides(name, sides), "points": points}
+                {
+                    "name": with_named_sides(name, sides),
+                    "points": points,
+                    "group": chart.groups.get(name, with_named_sides(name, sides)),
+                }
                 for name, points in chart.curves.items()
             ],
         }

@@ -114,6 +114,8 @@ def matching(
             raise OptionsError(f"--filter {text!r} must look like KEY=VALUE, psnr>20, or run~seed.")
         key, how, value = found["key"].strip(), found["how"], _value(found["value"])
         _require_known(key, known)
+        if how != "~":
+            _require_alike(text, key, value, known)
         for at, own in enumerate(known):
             chosen[at] &= _holds(own.get(key), how, value)
     left = [run for run, kept in zip(runs, chosen, strict=True) if kept]
@@ -143,6 +145,16 @@ def _require_known(key: str, known: Sequence[Facts]) -> None:
             f"No run has a {key!r}.{did_you_mean(key, words)} What can be asked for: run, model, "
             "state, steps, started, seconds, tag, note, commit, any option (train.seed), any "
             "figure of a validation (psnr) or of an evaluation (test/psnr)."
+        )
+
+
+def _require_alike(text: str, key: str, value: Any, known: Sequence[Facts]) -> None:
+    """Refuse to compare numbers with words, of which nothing can hold."""
+    own = [each[key] for each in known if each.get(key) is not None]
+    if own and not isinstance(value, int | float) and all(isinstance(e, int | float) for e in own):
+        raise OptionsError(
+            f"--filter {text!r}: {key} is a number ({as_words(own[0])}, say), which "
+            f"{as_words(value)!r} cannot be compared with."
         )
 
 

@@ -3,7 +3,7 @@ apart."""
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,13 +124,19 @@ def variants(runs: Sequence[ComparedRun]) -> list[Variant]:
                     "differ in nothing that counts, not even in train.seed. Name one of them."
                 )
     differing = differences([group[0].record.options for group in groups.values()])
+    names = _told_apart(
+        [
+            (_name(group, differing, len(groups)), group[0].record.options)
+            for group in groups.values()
+        ]
+    )
     return [
         Variant(
-            _name(group, differing, len(groups)),
-            {name: group[0].record.options.get(name) for name in differing},
+            name,
+            {option: group[0].record.options.get(option) for option in differing},
             tuple(sorted(group, key=lambda run: tuple(map(_sortable, run.repeat)))),
         )
-        for group in groups.values()
+        for name, group in zip(names, groups.values(), strict=True)
     ]
 
 
@@ -175,7 +181,22 @@ def _name(group: Sequence[ComparedRun], differing: Sequence[str], count: int) ->
     options = group[0].record.options
     if count == 1 or not differing:
         return group[0].record.name
-    return ", ".join(f"{name}={_short(options.get(name))}" for name in differing)
+    return _as_words(options, differing)
+
+
+def _told_apart(named: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """The names of variants, each of its own: two that are called alike, with the options in which
+    they differ."""
+    alike: dict[str, list[Mapping[str, Any]]] = {}
+    for name, options in named:
+        alike.setdefault(name, []).append(options)
+    for name, options in named:
+        own = differences(alike[name])
+        yield f"{name} ({_as_words(options, own)})" if own else name
+
+
+def _as_words(options: Mapping[str, Any], names: Iterable[str]) -> str:
+    return ", ".join(f"{name}={_short(options.get(name))}" for name in names)
 
 
 def _short(value: Any) -> str:

@@ -127,6 +127,26 @@ def options_of(sweep: Sweep, trial: Trial) -> Options:
     return load_options(sweep.recipe, sweep.set, dict(trial.settings), size=sweep.size)
 
 
+def require_sound(sweep: Sweep, found: Sequence[Trial]) -> None:
+    """See that no mistake shows after a night: the options of all runs, and that none is trained
+    twice.
+
+    Raises:
+        OptionsError: an option is unknown or out of range, or what tells two runs apart changes
+            nothing.
+    """
+    seen: dict[str, Trial] = {}
+    for trial in found:
+        options = options_of(sweep, trial).model_dump_json()
+        if (other := seen.setdefault(options, trial)) is not trial:
+            apart = dict(other.settings) | dict(trial.settings)
+            told = ", ".join(f"{name} = {_word(value)}" for name, value in apart.items())
+            raise OptionsError(
+                f"{other.name} and {trial.name} would be the same training: what tells them apart "
+                f"is as the recipe has it ({told}). Leave one of them out, or correct it."
+            )
+
+
 def train_trial(
     sweep: Sweep, trial: Trial, runs_dir: Path, *, device: str = "auto"
 ) -> Outcome | None:

@@ -16,7 +16,7 @@ from i2i.errors import OptionsError, RunError
 from i2i.metrics.significance import holm, paired_t, wilcoxon
 from i2i.report.comparison import ComparisonTable, compare
 from i2i.report.comparison_page import comparison_page
-from i2i.report.comparison_text import as_csv, as_json, as_latex, as_text, latex
+from i2i.report.comparison_text import as_csv, as_json, as_latex, as_text, latex, number
 from i2i.report.record import read_record
 from i2i.report.variants import ComparedRun, Figures, last_validation, repeat_of, variants
 
@@ -107,17 +107,43 @@ def test_figures_are_those_of_numpy_and_scipy(table: ComparisonTable) -> None:
     over_seeds = [paired_t(by_seed[n], by_seed[0]) for n in (1, 2)]
     fids = [[c.values for c in table.of("fid(inception)")][n] for n in (0, 1, 2)]
     over_seeds += [paired_t(fids[n], fids[0]) for n in (1, 2)]
-    for cell, number in ((better, 0), (worse, 1)):
+    for cell, at in ((better, 0), (worse, 1)):
         assert cell.test is not None
-        assert cell.test.over_images == over_images[number]
-        assert cell.test.over_seeds == over_seeds[number]
+        assert cell.test.over_images == over_images[at]
+        assert cell.test.over_seeds == over_seeds[at]
         # Two tests over images (FID has none for each), four over seeds.
-        assert cell.test.adjusted_over_images == holm(over_images)[number]  # type: ignore[arg-type]
-        assert cell.test.adjusted_over_seeds == holm(over_seeds)[number]  # type: ignore[arg-type]
+        assert cell.test.adjusted_over_images == holm(over_images)[at]  # type: ignore[arg-type]
+        assert cell.test.adjusted_over_seeds == holm(over_seeds)[at]  # type: ignore[arg-type]
     assert better.test is not None
     assert better.test.difference == pytest.approx(better.mean - base.mean)
     (fid, *_) = table.of("fid(inception)")
     assert (fid.images, fid.over_images) == (0, None)
+
+
+def test_variants_that_are_called_alike_are_told_apart(tmp_path: Path) -> None:
+    runs = [
+        run(
+            tmp_path / f"{weight}-{seed}",
+            {"objective.l1": weight, "train.seed": seed},
+            measured(seed + weight, 0),
+            tag="variant:mine" if weight < 3 else "variant:other",
+        )
+        for weight in (1, 2, 3)
+        for seed in range(2)
+    ]
+    table = compare(variants(runs))
+    names = ["mine (objective.l1=1)", "mine (objective.l1=2)", "other"]
+    assert [each.name for each in table.variants] == names
+    assert [cell.variant for cell in table.of("psnr")] == names
+    rows = [row for row in as_latex(table).splitlines() if row.startswith(("mine", "other"))]
+    assert [row.count("&") for row in rows] == [len(table.measures)] * 3
+
+
+def test_zeros_in_the_end_are_written() -> None:
+    written = [number(value) for value in (18.4, 0.52, 20.0, 1234.5, 123456.0)]
+    assert written == ["18.40", "0.5200", "20.00", "1234", "1.235e+05"]
+    assert [number(0.5, 2), number(12.3, 2)] == ["0.50", "12"]
+    assert [number(0.25, 3, sign="+"), number(-2.5, 3, sign="+")] == ["+0.250", "-2.50"]
 
 
 def test_of_few_images_and_seeds_nothing_is_claimed(tmp_path: Path) -> None:
@@ -193,8 +219,8 @@ def test_the_command(tmp_path: Path) -> None:
 
 def test_runs_are_listed_filtered_and_sorted(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
-    for number, weight in enumerate((3, 1, 2)):
-        run(folder / f"run-{number}", {"objective.l1": weight}, tag="odd" if weight % 2 else "")
+    for at, weight in enumerate((3, 1, 2)):
+        run(folder / f"run-{at}", {"objective.l1": weight}, tag="odd" if weight % 2 else "")
 
     def listed(*arguments: str) -> list[dict[str, Any]]:
         result = invoke("runs", "--runs-dir", folder, "--json", *arguments)
@@ -223,6 +249,9 @@ def test_runs_are_listed_filtered_and_sorted(tmp_path: Path) -> None:
     assert "None of the 3 runs is left" in complaint(
         "runs", "--runs-dir", folder, "--filter", "l1>9"
     )
+    for text in ("l1>abc", "l1>", "objective.l1=one"):
+        why = complaint("runs", "--runs-dir", folder, "--filter", text)
+        assert "cannot be compared with" in why, text
     assert "must look like" in complaint("runs", "--runs-dir", folder, "--filter", "l1")
     plain = invoke("runs", "--runs-dir", folder, "--csv", tmp_path / "runs.csv")
     assert "pix2pix" in plain.output

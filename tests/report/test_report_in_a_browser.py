@@ -1,5 +1,7 @@
 """The report in a real browser without a window: its script runs, and what it draws is there."""
 
+import html
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +13,10 @@ from PIL import Image
 from run_folder import make_run
 
 from i2i.report import write_report
+from i2i.report.comparison import compare
+from i2i.report.comparison_page import comparison_page
+from i2i.report.record import read_record
+from i2i.report.variants import ComparedRun, last_validation, repeat_of, variants
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -29,8 +35,8 @@ def browse(page: Path, profile: Path, *flags: str, script: str = "") -> str:
     """Open a page, run a script in it, and return what it has become."""
     assert BROWSER is not None
     acted = page.with_name("acted.html")
-    html = page.read_text(encoding="utf-8")
-    acted.write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    acted.write_text(text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
     done = subprocess.run(
         [BROWSER, *FLAGS, f"--user-data-dir={profile}", *flags, acted.as_uri()],
         check=True,
@@ -61,6 +67,38 @@ def test_curves_are_drawn_and_nothing_fails(tmp_path: Path) -> None:
     assert dom.count('<path class="line"') >= charts
     assert visible_sheet(dom) == "400"
     assert ">step 400<" in dom
+
+
+def test_the_curves_of_a_variant_have_one_colour_and_one_switch(tmp_path: Path) -> None:
+    runs = []
+    for name in ("plain", "other"):
+        for seed in range(2):
+            folder = make_run(tmp_path / f"{name}-{seed}")
+            text = (folder / "options.toml").read_text()
+            text = text.replace("\nseed = 0\n", f"\nseed = {seed}\n")
+            if name == "other":
+                text = text.replace("l1 = 50", "l1 = 20")
+            (folder / "options.toml").write_text(text)
+            record = read_record(folder)
+            runs.append(ComparedRun(folder, record, last_validation(record), repeat_of(record)))
+    page = tmp_path / "page.html"
+    page.write_text(comparison_page(compare(variants(runs))), encoding="utf-8")
+    count = """
+const chart = document.querySelector(".chart");
+const strokes = () => [...chart.querySelectorAll("path.line")].map((line) => line.style.stroke);
+const before = strokes();
+const buttons = [...chart.querySelectorAll(".legend button")];
+buttons[0].click();
+const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+document.title = JSON.stringify([buttons.length, before, strokes(), wide]);
+"""
+    dom = browse(page, tmp_path / "profile", "--dump-dom", script=count)
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title is not None
+    buttons, before, after, wide = json.loads(html.unescape(title[1]))
+    assert (buttons, wide) == (2, False)
+    assert before == ["var(--c0)"] * 2 + ["var(--c1)"] * 2
+    assert after == before[2:]
 
 
 def test_slider_keys_scale_and_values_under_the_pointer(tmp_path: Path) -> None:

@@ -82,13 +82,32 @@ def test_what_is_no_sweep(tmp_path: Path) -> None:
         (head + "[vary]\nx = {low = 3, high = 2}", "must be below high"),
         (head + "[vary]\nx = {low = 0, high = 2, log = true}", "must be above 0"),
         (head + "[vary]\ntrain.seed = []", "at least 1 item"),
-        ('name = "a/b"\nrecipe = "x"\n[vary]\na = [1]', "name: "),
-        ("x = 1", "recipe: Field required"),
+        (head + "[vary]\ntrain.seed = 3", r"vary.train.seed \(=3\): must be a list of values, or"),
+        (
+            head + "[vary]\nx = {low = 'a', high = 2}",
+            r"vary.x.low \(='a'\): input should be a valid",
+        ),
+        (head + "[varry]\nx = [1]", "varry is no option. Did you mean 'vary'"),
+        (head + "[train]\nsteps = 3\n[vary]\nx = [1]", r"into \[set\] \(train.steps = ...\)"),
+        ('name = "a/b"\nrecipe = "x"\n[vary]\na = [1]', "'a/b'. may have letters, digits"),
+        ("x = 1", "recipe is missing"),
     ):
         with pytest.raises(OptionsError, match=why):
             sweep_of(tmp_path, text)
     with pytest.raises(OptionsError, match="are the same"):
         trials(sweep_of(tmp_path, head + "[vary]\ntrain.seed = [1, 1]"))
+
+
+def test_what_would_be_trained_twice_is_said_before(tmp_path: Path) -> None:
+    head = 'name = "s"\nrecipe = "pix2pix-quick"\n'
+    path = tmp_path / "twice.toml"
+    path.write_text(head + "[variants.plain]\n[variants.mistaken]\nobjective.l2 = 0\n")
+    why = complaint("sweep", path, "--runs-dir", tmp_path / "runs")
+    assert "s-plain and s-mistaken would be the same training" in why
+    assert "objective.l2 = 0" in why
+    assert not (tmp_path / "runs").exists()
+    path.write_text(head + "[variants.plain]\n[variants.meant]\nobjective.l1 = 0\n")
+    assert invoke("sweep", path, "--list").exit_code == 0
 
 
 @pytest.fixture

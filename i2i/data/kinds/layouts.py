@@ -608,7 +608,9 @@ def _two_of_any_name(root: Path, split: str) -> list[Layout]:
                 "" if name.upper() == letter else f" ({letter})"
                 for name, letter in zip(names, "AB", strict=True)
             ]
-            layout = " + ".join(f"{before}{n}{said}" for n, said in zip(names, letters, strict=True))
+            layout = " + ".join(
+                f"{before}{n}{said}" for n, said in zip(names, letters, strict=True)
+            )
             return [(layout, sides)]
     return []
 

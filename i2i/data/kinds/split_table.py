@@ -23,8 +23,8 @@ class Row(NamedTuple):
 class SplitTable:
     """A table of names: CSV with the column `name` and at least one of `split` and `group`.
 
-    Capitals in the names of columns do not count. A name is as much of the path of an image as tells it from others, with or without the suffix.
-    An image whose split is empty is left out.
+    A name is as much of the path of an image as tells it from others, with or without the suffix.
+    An image whose split is empty is left out. Capitals in the names of columns do not count.
     """
 
     path: Path
