@@ -115,7 +115,7 @@ def read_sweep(path: Path) -> Sweep:
         problems = error.errors(include_url=False)
         elsewhere = [each for each in problems if _is_of_runs(each)]
         said = explained([_as_written(each) for each in problems if each not in elsewhere], Sweep)
-        said += [_belongs(each["loc"][0], each["input"]) for each in elsewhere]
+        said += [_belongs(str(each["loc"][0]), each["input"]) for each in elsewhere]
         raise OptionsError(f"{path} is no sweep: {' '.join(said[:20])}") from None
 
 
