@@ -6,12 +6,14 @@ Mistakes are answered with {"error": a sentence} and a status that says whose th
 import asyncio
 import base64
 import binascii
+import dataclasses
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import PurePath
+from reprlib import repr as shortened
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -26,6 +28,7 @@ from i2i.app.guard import Guard, refusal
 from i2i.app.images import MEDIA, require_format
 from i2i.app.refusals import RefusedError, status_of
 from i2i.app.service import Gone, SampleRequest, Service, TranslateRequest, base64_of
+from i2i.core.labels import read_changes
 from i2i.errors import CheckpointError, I2iError, OptionsError, did_you_mean
 
 OPEN = ("/healthz", "/docs", "/docs/api.js", "/docs/base.css", "/openapi.json")
@@ -39,7 +42,7 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "checkpoint": ("string", "last, best, or a number of steps"),
     "direction": ("string", "AtoB or BtoA, of models that translate both ways"),
     "domain": ("string", "what to translate to, of models of many domains"),
-    "attributes": ("object", 'which attributes to change: {"Smiling": true}'),
+    "attributes": ("object", 'which attributes to change: {"Smiling": true}, or "Smiling=1"'),
     "seed": ("integer", "of the style, of models of styles"),
     "reference": ("binary", "an image whose style is taken, of models of styles"),
     "size": ("integer", "pixels that the shorter side is brought to first"),
@@ -210,8 +213,26 @@ def explain_errors(app: FastAPI, *, candid: bool = False) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        where = ".".join(str(each) for each in first["loc"] if each != "body")
-        return JSONResponse({"error": f"{where or 'the body'}: {first['msg']}."}, 422)
+        place = [each for each in first["loc"] if each != "body"]
+        where = ".".join(map(str, place)) or "the body"
+        known = [field.name for field in dataclasses.fields(SampleRequest)]
+        match first["type"]:
+            case "json_invalid":
+                text = f"the body is no JSON: {first['ctx']['error']} (character {where})."
+            case "missing" if place:
+                text = f"{where} is missing."
+            case "unexpected_keyword_argument":
+                hint = did_you_mean(where, known)
+                text = f"unknown field {where!r}.{hint} Known are: {', '.join(known)}."
+            case "dataclass_type" | "missing":
+                text = (
+                    "the body must be a JSON object, sent as Content-Type: application/json, with "
+                    f"some of {', '.join(known)}."
+                )
+            case _:
+                said = first["msg"][:1].lower() + first["msg"][1:]
+                text = f"{where} (={shortened(first['input'])}): {said}."
+        return JSONResponse({"error": text}, 422)
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
@@ -238,10 +259,7 @@ async def fields_of(request: Request) -> tuple[dict[str, Any], bool]:
         files = {}
         for name in ("image", "reference"):
             if told.get(name) is not None:
-                try:
-                    files[name] = base64.b64decode(told[name], validate=True)
-                except (binascii.Error, TypeError, ValueError):
-                    raise OptionsError(f"{name} is not base64.") from None
+                files[name] = _decoded(name, told[name])
         return {**told, **files}, True
     if kind != "multipart/form-data":
         raise OptionsError(
@@ -259,12 +277,26 @@ async def fields_of(request: Request) -> tuple[dict[str, Any], bool]:
     for name in ("image", "reference"):
         if isinstance(fields.get(name), str):
             raise OptionsError(f"{name} must be a file (with a file name) in a form.")
-    if isinstance(fields.get("attributes"), str):
+    if (attributes := str(fields.get("attributes", "")).strip()).startswith("{"):
         try:
-            fields["attributes"] = json.loads(fields["attributes"])
+            fields["attributes"] = json.loads(attributes)
         except (ValueError, RecursionError):
-            raise OptionsError('attributes is no JSON: expected {"NAME": true, ...}.') from None
+            raise OptionsError(
+                'attributes is no JSON: expected {"NAME": true, ...}, or NAME=1,NAME=0.'
+            ) from None
     return fields, False
+
+
+def _decoded(name: str, text: object) -> bytes:
+    """The bytes of base64, in lines or not, and of a data URL as a browser makes it."""
+    try:
+        if not isinstance(text, str):
+            raise ValueError
+        head, comma, rest = text.partition(",")
+        bare = rest if comma and head.startswith("data:") and head.endswith(";base64") else text
+        return base64.b64decode("".join(bare.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise OptionsError(f"{name} is not base64 (of the bytes of a file of an image).") from None
 
 
 def translation_of(service: Service, fields: Mapping[str, Any]) -> TranslateRequest:
@@ -275,18 +307,17 @@ def translation_of(service: Service, fields: Mapping[str, Any]) -> TranslateRequ
     """
     for name in fields:
         if name not in _FIELDS:
-            raise OptionsError(f"unknown field {name!r}.{did_you_mean(name, _FIELDS)}")
+            raise OptionsError(
+                f"unknown field {name!r}.{did_you_mean(name, _FIELDS)} Known are: "
+                f"{', '.join(_FIELDS)}."
+            )
     if not fields.get("image"):
         raise OptionsError("image is missing: send the file of an image.")
-    attributes = fields.get("attributes") or {}
-    if not isinstance(attributes, dict) or not all(
-        value is None or isinstance(value, bool) for value in attributes.values()
-    ):
-        raise OptionsError(
-            "attributes must be an object of names with true, false, or null for the reverse."
-        )
+    attributes = read_changes(fields.get("attributes") or {})
     if attributes and fields.get("domain"):
         raise OptionsError("ask for a domain or for attributes, not for both.")
+    if fields.get("reference") and fields.get("seed") not in (None, ""):
+        raise OptionsError("take a style from a reference or from a seed, not from both.")
     return TranslateRequest(
         image=fields["image"],
         wanted=service.wanted(*(_text(fields, n) for n in ("model", "checkpoint", "direction"))),

@@ -77,7 +77,7 @@ class Client:
         checkpoint: str | None = None,
         direction: str | None = None,
         domain: str | None = None,
-        attributes: Mapping[str, bool | None] | None = None,
+        attributes: Mapping[str, bool | None] | str | None = None,
         seed: int | None = None,
         reference: Sent | None = None,
         size: int | None = None,
@@ -91,7 +91,8 @@ class Client:
             checkpoint: "last", "best", or a number of steps.
             direction: "AtoB" or "BtoA", of models that translate both ways.
             domain: what to translate to, of models of many domains.
-            attributes: name -> whether it shall hold; None for the reverse of what is.
+            attributes: name -> whether it shall hold; None for the reverse of what is. Or as
+                text, "Smiling=1,Young=0".
             seed: of the style, of models of styles.
             reference: an image whose style is taken.
             size: pixels that the shorter side is brought to first.
@@ -103,7 +104,9 @@ class Client:
         told = {
             **{"model": model, "checkpoint": checkpoint, "direction": direction},
             **{"domain": domain, "seed": seed, "size": size, "format": format},
-            "attributes": None if attributes is None else json.dumps(dict(attributes)),
+            "attributes": json.dumps(dict(attributes))
+            if isinstance(attributes, Mapping)
+            else attributes,
         }
         fields = {name: str(value) for name, value in told.items() if value is not None}
         files = {"image": _bytes(image)}

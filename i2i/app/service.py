@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import ConfigDict, with_config
+
 from i2i.app import images, metrics
 from i2i.app.batching import ExpiredError
 from i2i.app.limits import Admission, Limits
@@ -56,6 +58,7 @@ class TranslateRequest:
     form: str = "png"
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class SampleRequest:
     """What to make of noise.
@@ -74,7 +77,7 @@ class SampleRequest:
     seeds: list[int]
     model: str | None = None
     checkpoint: str | None = None
-    label: str | None = None
+    label: str | int | None = None
     codes: dict[str, float] | None = None
     truncation: float | None = None
     noise: bool = True
@@ -207,7 +210,7 @@ class Service:
             model = await self._use(stack, wanted)
             sampler = model.sampler
             key = Sampling(
-                request.label,
+                None if request.label is None else str(request.label),
                 tuple(sorted((request.codes or {}).items())),
                 request.truncation,
                 request.noise,

@@ -21,7 +21,9 @@ from i2i.cli.translating import (
     warn_of_the_wrong_way,
     write_sheet,
 )
+from i2i.core.labels import read_changes
 from i2i.core.size import AnySize
+from i2i.errors import OptionsError
 
 if TYPE_CHECKING:
     from i2i.inference.translator import Translator
@@ -37,14 +39,12 @@ def _tile(value: str) -> int | str:
 
 def _attributes(settings: tuple[str, ...]) -> dict[str, bool | None] | None:
     """Read NAME=0 and NAME=1, joined by commas or said one by one."""
-    attributes: dict[str, bool | None] = {}
-    for setting in (part for each in settings for part in each.split(",")):
-        name, _, digit = (part.strip() for part in setting.partition("="))
-        if not name or digit not in ("0", "1"):
-            raise click.BadParameter(f"{setting!r} is not NAME=1 or NAME=0.")
-        if attributes.setdefault(name, digit == "1") != (digit == "1"):
-            raise click.BadParameter(f"{name!r} is to be both 0 and 1: say one of them.")
-    return attributes or None
+    if not settings:
+        return None
+    try:
+        return dict(read_changes(",".join(settings)))
+    except OptionsError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _window(value: str | None) -> tuple[float, float] | None:

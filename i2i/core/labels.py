@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, combinations, groupby, pairwise
+from reprlib import repr as shortened
 
 import torch
 from torch import Tensor
@@ -24,6 +25,41 @@ Asked = str | Changes | None
 """What a person asks for: by one word, or in detail."""
 
 REVERSED = "-reversed"
+
+
+def read_changes(told: object) -> Changes:
+    """Return changes that were told as text, "NAME=1,NAME=0", or as a mapping.
+
+    Raises:
+        OptionsError: it is neither; or a value is none, or a name has two of them.
+    """
+    if isinstance(told, str):
+        changes: dict[str, bool | None] = {}
+        for setting in told.split(","):
+            name, _, digit = (part.strip() for part in setting.partition("="))
+            if not name or digit not in ("0", "1"):
+                raise OptionsError(f"{setting!r} is not NAME=1 or NAME=0.")
+            if changes.setdefault(name, digit == "1") != (digit == "1"):
+                raise OptionsError(f"{name!r} is to be both 0 and 1: say one of them.")
+        return changes
+    if not isinstance(told, Mapping):
+        raise OptionsError(
+            f"attributes (={shortened(told)}) must be names with a value each, such as "
+            '{"Smiling": true, "Young": false}.'
+        )
+    return {name: _holds(name, value) for name, value in told.items()}
+
+
+def _holds(name: str, value: object) -> bool | None:
+    """Whether an attribute shall hold: numbers are 1 and 0, as on the command line."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    raise OptionsError(
+        f"{name} (={shortened(value)}) must be true or 1 to hold, false or 0 not to, or "
+        "nothing (None, null) for the reverse of what it is."
+    )
 
 
 EVERYTHING = "all"
@@ -174,8 +210,9 @@ class LabelSpace:
             OptionsError: a word is neither; or the changes contradict each other.
         """
         if not isinstance(target, str):
-            self.number(target)
-            return target
+            changes = read_changes(target)
+            self.number(changes)
+            return changes
         if target in self.names:
             return {target: True}
         if target in self.targets:
@@ -207,8 +244,8 @@ class LabelSpace:
         for name, holds in changes.items():
             column = self.names.index(name)
             edited[:, column] = 1 - labels[:, column] if holds is None else float(holds)
-            for rival in self.sets[number].rivals(name) if holds else ():
-                edited[:, self.names.index(rival)] = 0.0
+            for rival in self.sets[number].rivals(name) - changes.keys():
+                edited[:, self.names.index(rival)] *= 1 - edited[:, column]
         mask = torch.zeros(len(labels), len(self.sets), device=labels.device, dtype=labels.dtype)
         mask[:, number] = 1.0
         return self.condition(edited, mask)
@@ -234,7 +271,8 @@ class LabelSpace:
         number = numbers.pop()
         each = self.sets[number]
         for name, holds in changes.items():
-            if holds and (both := each.rivals(name) & {n for n in changes if changes[n]}):
+            others = {other for other in changes if changes[other] is not False}
+            if holds is not False and (both := each.rivals(name) & others):
                 raise OptionsError(f"{name} and {both.pop()} exclude each other: choose one.")
             if each.exclusive and not holds:
                 raise OptionsError(

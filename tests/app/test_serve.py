@@ -187,7 +187,18 @@ def test_samples_are_those_of_their_seeds(url: str) -> None:
         ("/v1/translate", {"image": "AAAA", "model": "grey", "size": -3}, 422, "size (='-3')"),
         ("/v1/translate", {"image": "AAAA", "model": 3}, 422, "must be text"),
         ("/v1/translate", {}, 422, "image is missing"),
+        ("/v1/translate", {"image": "AA\nAA", "model": "negative"}, 422, "image cannot be read"),
+        ("/v1/translate", {"file": "AAAA", "model": "negative"}, 422, "Known are: image, model"),
+        ("/v1/translate", {"image": "AAAA", "attributes": "Male"}, 422, "is not NAME=1"),
+        ("/v1/translate", {"image": "AAAA", "attributes": {"Male": 2}}, 422, "Male (=2) must be"),
+        ("/v1/translate", {"image": "AAAA", "attributes": ["Male"]}, 422, "a value each"),
+        ("/v1/translate", {"image": "AAAA", "seed": 0, "reference": "AAAA"}, 422, "not from both"),
         ("/v1/translate", [1], 422, "JSON object"),
+        ("/v1/sample", {"seeds": [1], "trunc": 1}, 422, "Did you mean 'truncation'? Known are"),
+        ("/v1/sample", {"model": "grey"}, 422, "seeds is missing"),
+        ("/v1/sample", {"seeds": [1.5], "model": "grey"}, 422, "seeds.0 (=1.5): "),
+        ("/v1/sample", [1], 422, "JSON object"),
+        ("/v1/sample", {"seeds": [1], "model": "grey", "label": 1}, 422, "no classes"),
         ("/v1/sample", {"seeds": [0], "model": "negative"}, 422, "translates images"),
         ("/v1/sample", {"seeds": list(range(5)), "model": "grey"}, 413, "5 seeds"),
         ("/v1/sample", {"seeds": [-1], "model": "grey"}, 422, "seeds (=-1)"),
@@ -204,6 +215,27 @@ def test_mistakes_are_told_in_a_sentence(
     assert (got, says in told["error"]) == (status, True), told
     assert "upload" not in told["error"]
     assert tempfile.gettempdir() not in told["error"]
+
+
+def test_a_sample_request_that_is_no_json_is_told_so(url: str) -> None:
+    got, told = ask(url, "/v1/sample", b'{"seeds": [1]', **JSON)
+    assert (got, told["error"][:25]) == (422, "the body is no JSON: Expe")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    got, told = ask(url, "/v1/sample", b'{"seeds": [1]}', **form)
+    assert got == 422
+    assert "Content-Type: application/json" in told["error"]
+    assert "SampleRequest" not in told["error"]
+
+
+def test_base64_comes_as_programs_make_it(url: str) -> None:
+    data = png(noise(8))
+    plain = base64.b64encode(data).decode()
+    answers = [
+        ask(url, "/v1/translate", json.dumps({"image": text, "model": "negative"}).encode(), **JSON)
+        for text in (plain, base64.encodebytes(data).decode(), f"data:image/png;base64,{plain}")
+    ]
+    assert [status for status, _ in answers] == [200] * 3
+    assert len({told["image"] for _, told in answers}) == 1
 
 
 def test_too_much_is_refused_before_it_is_read(url: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from i2i.core.labels import LabelSet, LabelSpace, alike, misspelt, with_planes
+from i2i.core.labels import LabelSet, LabelSpace, alike, misspelt, read_changes, with_planes
 from i2i.errors import OptionsError
 
 MOODS = LabelSet(("joy", "anger", "fear"), exclusive=True)
@@ -50,11 +50,36 @@ def test_attributes_keep_the_rest_and_groups_exclude_each_other() -> None:
         ({"joy": False}, "cannot just leave.*joy, anger, fear"),
         ({"joy": True, "male": True}, "a single data set"),
         ({}, "nothing cannot be asked for"),
+        ({"blond": True, "black": None}, "exclude each other"),
+        ({"male": -1}, r"male \(=-1\) must be true or 1"),
+        ({"male": 0.5}, "male .=0.5. must be true or 1"),
+        ({"male": "yes"}, "male .='yes'. must be true or 1"),
     ],
 )
 def test_what_cannot_be_asked_for(changes: dict[str, bool], message: str) -> None:
     with pytest.raises(OptionsError, match=message):
-        BOTH.edited(torch.zeros(1, 7), changes)
+        BOTH.edited(torch.zeros(1, 7), BOTH.changes(changes))
+
+
+def test_what_is_reversed_ends_what_it_excludes_where_it_comes_to_hold() -> None:
+    labels = torch.tensor([[1.0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]])
+    edited = BOTH.edited(labels, {"black": None})[:, :4]
+    assert edited.tolist() == [[0, 0, 1, 0], [1, 0, 0, 1], [1, 0, 0, 0]]
+
+
+def test_changes_are_told_as_text_or_with_numbers() -> None:
+    assert read_changes("male=1, young=0") == {"male": True, "young": False}
+    assert read_changes({"male": 1, "young": 0.0, "joy": None, "fear": False}) == {
+        **{"male": True, "young": False, "joy": None, "fear": False},
+    }
+    assert BOTH.changes({"male": 1}) == {"male": True}
+    for wrong, message in (
+        ("male", "'male' is not NAME=1"),
+        ("male=1,male=0", "both 0 and 1"),
+        (["male"], "must be names with a value each"),
+    ):
+        with pytest.raises(OptionsError, match=message):
+            read_changes(wrong)
 
 
 def test_words() -> None:
