@@ -81,6 +81,10 @@ def test_the_server_answers_many_threads_as_it_would_one(
         status, answer = post(port, b"no image")
         assert status == 400
         assert answer
+        connection = HTTPConnection("localhost", port, timeout=60)
+        connection.putrequest("POST", "/")
+        connection.endheaders()  # of no length
+        assert connection.getresponse().status == 400
     finally:
         server.shutdown()
         server.server_close()

@@ -1,5 +1,7 @@
 """What a translator takes: paths, bytes, arrays, tensors, images, lists; and what it refuses."""
 
+import pickle
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from known import Recorder, layers, negative, noise, save, translator
 from PIL import Image
 from torch import nn
 
-from i2i.errors import CheckpointError, DataError, OptionsError
+from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError
 from i2i.inference.folder import translate_folder
 from i2i.inference.load import load_sampler, load_translator
 
@@ -17,7 +19,8 @@ from i2i.inference.load import load_sampler, load_translator
 def test_paths_and_bytes_give_images(tmp_path: Path) -> None:
     pixels = noise(5, 7)
     path = save(pixels, tmp_path / "a.png")
-    for given in (path, str(path), path.read_bytes(), bytearray(path.read_bytes())):
+    file = BytesIO(path.read_bytes())
+    for given in (path, str(path), path.read_bytes(), bytearray(path.read_bytes()), file):
         result = negative()(given)
         assert isinstance(result, Image.Image)
         np.testing.assert_array_equal(np.array(result), 255 - pixels)
@@ -154,3 +157,8 @@ def test_loaders_return_one_thing_that_knows_where_it_comes_from(tmp_path: Path)
         assert why == loaded.description
     image = load_translator(tmp_path / "pix2pix", device="cpu")(Image.new("RGB", (20, 10)))
     assert image.size == (20, 10)
+
+
+def test_a_translator_that_is_sent_to_another_process_says_where_to_load_it() -> None:
+    with pytest.raises(ProcessError, match=r"another process.*i2i\.load_translator there"):
+        pickle.dumps(negative())

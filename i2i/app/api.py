@@ -29,7 +29,7 @@ from i2i.app.images import MEDIA, require_format
 from i2i.app.refusals import RefusedError, status_of
 from i2i.app.service import Gone, SampleRequest, Service, TranslateRequest, base64_of
 from i2i.core.labels import read_changes
-from i2i.errors import CheckpointError, I2iError, OptionsError, did_you_mean
+from i2i.errors import CheckpointError, I2iError, OptionsError, did_you_mean, in_words
 
 OPEN = ("/healthz", "/docs", "/docs/api.js", "/docs/base.css", "/openapi.json")
 """What needs no token."""
@@ -209,6 +209,14 @@ def explain_errors(app: FastAPI, *, candid: bool = False) -> None:
         return JSONResponse(
             {"error": text}, status, {"Retry-After": "1"} if status in (503, 504) else None
         )
+
+    @app.exception_handler(OSError)
+    async def system(request: Request, error: OSError) -> Response:
+        text = in_words(error)
+        log.error("%s %s: %s", request.method, request.url.path, text)
+        if not candid:
+            text = "the server cannot read or write what it needs; its log says why."
+        return JSONResponse({"error": text}, 500)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

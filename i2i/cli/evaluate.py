@@ -38,6 +38,12 @@ Examples:
     "--dataroot", help="With --checkpoint: another data set.  [default: that of the training]"
 )
 @click.option(
+    "--table",
+    metavar="FILE",
+    help="With --dataroot: the table of the attributes of its images, from there or from here.  "
+    "[default: that of the training, or list_attr_celeba.txt]",
+)
+@click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),
     help="With --checkpoint: on which images of the data set.  [default: val]",
@@ -138,6 +144,7 @@ def command(
     reference: Path | None,
     checkpoint: Path | None,
     dataroot: str | None,
+    table: str | None,
     split: str | None,
     average: bool | None,
     best: bool | str,
@@ -166,6 +173,7 @@ def command(
         raise click.UsageError("give two folders, RESULT and REFERENCE, or --checkpoint.")
     for name, given, needs in (
         ("--dataroot", dataroot, checkpoint),
+        ("--table", table, dataroot),
         ("--split", split, checkpoint),
         ("--average/--raw", average, checkpoint),
         ("--best", best or None, checkpoint),
@@ -176,6 +184,7 @@ def command(
     ):
         if given is not None and needs is None:
             other = "--checkpoint" if result is not None else "two folders"
+            other = "--dataroot" if needs is dataroot and name == "--table" else other
             raise click.UsageError(f"{name} goes with {other}.")
     if span is not None and not span[0] < span[1]:
         raise click.UsageError(f"--span {span[0]:g} {span[1]:g}: BLACK must be below WHITE.")
@@ -183,6 +192,7 @@ def command(
     if protocol is not None:
         idle = {
             "--measures": measures,
+            "--table": table,
             "--split": split,
             "--tensorboard": tensorboard,
             "--out": out,
@@ -198,7 +208,8 @@ def command(
     from i2i.distributed.processes import together
     from i2i.evaluation.figures import MEASURES, require_measures
     from i2i.evaluation.measure import evaluate, possible, require_possible
-    from i2i.evaluation.report import table, to_csv, to_json, to_tensorboard, worst_sheet
+    from i2i.evaluation.report import table as as_table
+    from i2i.evaluation.report import to_csv, to_json, to_tensorboard, worst_sheet
     from i2i.evaluation.tools import find_tools
     from i2i.system.atomic import replacing, write_text
 
@@ -212,6 +223,7 @@ def command(
             found = run_comparisons(
                 checkpoint,
                 dataroot=dataroot,
+                table=table or "",
                 split=split or "val",
                 average=average,
                 best=best,
@@ -269,7 +281,7 @@ def command(
         click.echo(said, err=aside)
     for evaluation in evaluations:
         click.echo("", err=aside)
-        click.echo(table(evaluation), err=aside)
+        click.echo(as_table(evaluation), err=aside)
         if worst and (shown := worst_sheet(evaluation, worst)):
             sheet, names = shown
             click.echo(names, err=aside)

@@ -1,5 +1,6 @@
 """Reading options, and saying what is wrong with them."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard, get_args, get_origin
 
@@ -207,6 +208,13 @@ def _sentence(
             return f"{name} is missing."
         case "value_error":
             return f"{name}: {problem['ctx']['error']}." if name else f"{problem['ctx']['error']}."
+        case "tuple_type" | "list_type":
+            given = problem["input"]
+            example = json.dumps(
+                [part.strip() for part in given.split(",")] if isinstance(given, str) else [given],
+                default=str,
+            )
+            return f"{name} (={shortened(given)}): must be a list, such as {example[:200]}."
         case _:
             text = problem["msg"][0].lower() + problem["msg"][1:]
             hint = ""

@@ -55,6 +55,7 @@ def evaluate_run(
     checkpoint: Path | str | None = None,
     *,
     dataroot: str | None = None,
+    table: str = "",
     split: str = "val",
     measures: Sequence[str] = (),
     best: bool | str = False,
@@ -67,6 +68,7 @@ def evaluate_run(
     Arguments:
         checkpoint: a file or a run folder; by default the newest run under `runs`.
         dataroot: the data set; by default that of the run.
+        table: of the attributes of its images, where it is not that of the run.
         split: of the data set: "train", "val" or "test".
         measures: some of `i2i.evaluation.figures.MEASURES`; by default everything that is possible.
         best: whether to take the checkpoint with the best validation, not the last one.
@@ -84,6 +86,7 @@ def evaluate_run(
     found = run_comparisons(
         None if checkpoint is None else Path(checkpoint),
         dataroot=dataroot,
+        table=table,
         split=split,
         average=average,
         best=best,

@@ -99,6 +99,7 @@ def run_comparisons(
     *,
     runs_dir: Path = Path("runs"),
     dataroot: str | None = None,
+    table: str = "",
     split: str = "val",
     average: bool | None = None,
     best: bool | str = False,
@@ -116,6 +117,7 @@ def run_comparisons(
         checkpoint: a file or a run folder; by default the newest run under `runs_dir`.
         runs_dir: the folder of the runs.
         dataroot: the data set; by default that of the run.
+        table: of the attributes of its images, where it is not that of the run.
         split: of the data set: "train", "val" or "test".
         average: whether the moving average of the generator is used; by default if there is one.
         best: of a run, whether to take the checkpoint with the best validation, not the last one.
@@ -133,7 +135,7 @@ def run_comparisons(
     options, state = open_checkpoint(path)
     kind = data_kind(options)
     if dataroot is not None:
-        options = elsewhere(options, dataroot, kind)
+        options = elsewhere(options, dataroot, kind, table=table)
     source = open_source(_unchanged(options), kind).evaluated(split)
     if not source.validation_images:
         raise DataError(

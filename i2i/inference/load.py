@@ -330,8 +330,8 @@ def load_translator(
     options, model, _ = load_model(path, average=average, networks=networks)
     if not find_kind(model.data).translates:
         raise OptionsError(
-            f"{why} is of a {options.model}, which makes images from noise: use `i2i sample`, or "
-            "name another run with --checkpoint."
+            f"{why} is of a {options.model}, which makes images from noise: use `i2i sample` "
+            "(in Python i2i.load_sampler), or name another run with --checkpoint."
         )
     where = pick_device(device)
     sides = sides_of_checkpoint(path)
@@ -546,10 +546,12 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
     ]
     if by := about(path):
         lines.append(f"written:    {by}")
-    if state["optimizers"] or state["step"]:
+    roots = [each.root for each in (options.data, *options.data.more) if each.root]
+    if not roots and state["step"] and not state["optimizers"]:
+        lines.append(f"trained:    {state['step']:,} steps, elsewhere; imported")
+    elif state["optimizers"] or state["step"]:
         lines.append(
-            f"trained:    {_amount(options, state['step'])} on "
-            f"{', '.join(each.root for each in (options.data, *options.data.more))}"
+            f"trained:    {_amount(options, state['step'])} on {', '.join(roots) or 'data given'}"
             f"{f' ({options.data.direction})' if find_kind(model.data).has_truth else ''}"
         )
     else:

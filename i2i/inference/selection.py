@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from i2i.core.labels import LabelSpace
-from i2i.data.images.formats import image_suffixes
 from i2i.data.images.read import images_among
+from i2i.data.images.tables import delimiter_of, key_of, keys_of, opened_table
 from i2i.errors import CheckpointError, DataError
 from i2i.runs.folder import Run, find_checkpoint, step_of
 
@@ -30,27 +30,28 @@ def read_domain_table(
         DataError: the table cannot be read, or names no image that is there.
         OptionsError: a domain is none of the generator.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"The table '{path}' cannot be read: {why}.") from error
+    with opened_table(path) as file:
+        delimiter = delimiter_of(file.readline())
+        file.seek(0)
+        table = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)
+        columns = table.fieldnames = [each.strip() for each in table.fieldnames or ()]
+        rows = list(table)
+    if not {"file", "domain"} <= {*columns}:
+        raise DataError(
+            f"'{path}' must have the columns file and domain, not: "
+            f"{', '.join(columns) or 'nothing'}."
+        )
     wanted: dict[str, str] = {}
     for number, row in enumerate(rows, 2):
         named, domain = ((row.get(column) or "").strip() for column in ("file", "domain"))
         if not named or not domain:
             raise DataError(f"'{path}', line {number}: expected the columns file and domain.")
         labels.changes(domain)
-        name = Path(named.replace("\\", "/"))
-        key = name.with_suffix("") if name.suffix.lower() in image_suffixes() else name
-        if wanted.setdefault(key.as_posix(), domain) != domain:
+        if wanted.setdefault(key_of(named), domain) != domain:
             raise DataError(f"'{path}', line {number}: {named!r} was there with another domain.")
     found: dict[str, set[Path]] = {}
     for image in images_among(sources):
-        parts = image.with_suffix("").parts
-        tails = ("/".join(parts[at:]) for at in range(len(parts)))
-        domain = next((wanted[tail] for tail in tails if tail in wanted), "")
+        domain = next((wanted[key] for key in keys_of(image) if key in wanted), "")
         if domain:
             found.setdefault(domain, set()).add(image.absolute())
     if not found:

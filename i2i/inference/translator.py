@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NoReturn, overload
 
 import numpy as np
 import torch
@@ -216,6 +216,13 @@ class Translator:
         as version 0.1 had it."""
         return iter((self, self.description))
 
+    def __reduce__(self) -> NoReturn:
+        """It holds what belongs to its process."""
+        raise ProcessError(
+            "a translator cannot be sent to another process, nor copied or pickled: call "
+            "i2i.load_translator there, once in each process."
+        )
+
     @property
     def sides(self) -> Sides:
         """What the images are that it takes (0) and makes (1)."""
@@ -304,6 +311,8 @@ class Translator:
             torch.OutOfMemoryError: the memory does not suffice, nor for tiles unless they are off.
         """
         self._require_process()
+        if callable(getattr(images, "read", None)):  # a file; or an upload of a web framework
+            images = images.read()
         held = self.labels[0]
         if isinstance(images, Mapping) or (
             held is not None and not isinstance(images, Tensor | np.ndarray | list | tuple)
@@ -379,7 +388,7 @@ class Translator:
         if not isinstance(held, LabelMaps):
             raise DataError(
                 f"A {type(image).__name__} cannot be translated by this network, which takes one "
-                "image: expected a path, the bytes of a file, a Pillow image, a NumPy array, a "
+                "image: expected a path, a file or its bytes, a Pillow image, a NumPy array, a "
                 "tensor, or a list of these."
             )
         return to_maps(_opened(image), held)
@@ -844,7 +853,7 @@ def _opened(image: Any) -> Image.Image:
         frames.require_one(io.BytesIO(image))
         return reading.open_image(io.BytesIO(image))
     raise DataError(
-        f"A {type(image).__name__} cannot be translated: expected a path, the bytes of a file, a "
+        f"A {type(image).__name__} cannot be translated: expected a path, a file or its bytes, a "
         "Pillow image, a NumPy array, a tensor, or a list of these."
     )
 

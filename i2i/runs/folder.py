@@ -316,6 +316,13 @@ def named_source(checkpoint: Path) -> Path | None:
 
 
 def _of_run(run: Run, name: str, best: bool | str | None) -> tuple[Path, str]:
+    try:
+        return _chosen(run, name, best)
+    except OSError as error:  # what is not for this user, say
+        raise CheckpointError(f"{run.folder} cannot be read: {in_words(error)}") from error
+
+
+def _chosen(run: Run, name: str, best: bool | str | None) -> tuple[Path, str]:
     if isinstance(best, str):
         return best_by(run, best)
     if not best:

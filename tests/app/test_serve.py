@@ -33,11 +33,12 @@ from i2i.core.inputs import Input, Inputs
 from i2i.core.label_maps import LabelMaps
 from i2i.core.scale import Scale
 from i2i.core.sides import Held
-from i2i.errors import I2iError, OptionsError
+from i2i.errors import CheckpointError, I2iError, OptionsError
 from i2i.inference.as_filed import Filing
 from i2i.inference.folder import translate_folder
 from i2i.inference.load import load_translator
 from i2i.inference.translator import Translator
+from i2i.runs.folder import find_checkpoint
 
 LIMITS = Limits(bytes=2**16, pixels=64 * 64, seconds=2, arrival_seconds=0.6, samples=4)
 
@@ -225,6 +226,31 @@ def test_a_sample_request_that_is_no_json_is_told_so(url: str) -> None:
     assert got == 422
     assert "Content-Type: application/json" in told["error"]
     assert "SampleRequest" not in told["error"]
+
+
+def test_a_run_that_this_user_may_not_read_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "runs" / "mine"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "step-00000001.pt").write_bytes(b"x")
+    (run / "options.toml").write_text("")
+    exists = Path.exists
+
+    def refused(path: Path) -> bool:
+        if path.name == "best.pt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refused)
+    for best in (False, True):
+        with pytest.raises(CheckpointError, match=r"cannot be read: .*Permission denied"):
+            find_checkpoint(run, Path(), best=best)
+    service = Service(Models({}, runs_dir=tmp_path / "runs"), Limits())
+    with running(api.build(service, token=None), Limits()) as url:
+        body = {"image": "AAAA", "model": "mine"}
+        got, told = ask(url, "/v1/translate", json.dumps(body).encode(), **JSON)
+    assert (got, "log of the server says why" in told["error"]) == (500, True), told
 
 
 def test_base64_comes_as_programs_make_it(url: str) -> None:

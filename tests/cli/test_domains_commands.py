@@ -9,6 +9,7 @@ from commands import complaint, invoke
 from PIL import Image
 
 from i2i.config import Options
+from i2i.config.recipes import load_options
 from i2i.data.images.read import read_image
 from i2i.errors import I2iError
 from i2i.inference.domain_sheet import overview
@@ -264,3 +265,33 @@ def test_all_domains_need_a_folder(run: Path, photos: Path, tmp_path: Path) -> N
     said = complaint("translate", one, tmp_path / "one.png", "--checkpoint", run, "--domain", "all")
     assert "one.png' is named like a file, but there may be several results" in said
     assert not (tmp_path / "one.png").exists()
+
+
+def test_an_import_is_evaluated_with_a_table(domains: Path, faces: Path, tmp_path: Path) -> None:
+    files, runs = tmp_path / "theirs", tmp_path / "imported"
+    assert invoke("export", faces, files).exit_code == 0
+    names = load_options("stargan-celeba").data.attributes
+    result = invoke("import", files, "theirs", "--runs-dir", runs, "--attributes", "|".join(names))
+    assert result.exit_code == 0, result.output
+    folder = runs / "theirs"
+    told = invoke("info", folder).output
+    assert "trained:    1 steps, elsewhere; imported\n" in told
+    measured = ("evaluate", "--run", folder, "--measures", "swd", "--dataroot", domains)
+    assert invoke(*measured).exit_code == 0  # list_attr_celeba.txt
+    table = domains / "list_attr_celeba.txt"
+    table.rename(domains / "t.txt")
+    said = complaint(*measured)
+    assert "holds no table 'list_attr_celeba.txt' that says which of Black_Hair" in said
+    assert "--table FILE" in said
+    result = invoke(*measured, "--table", "t.txt")
+    assert result.exit_code == 0, result.output
+    assert "--table goes with --dataroot" in complaint("evaluate", "--run", folder, "--table", "t")
+
+
+def test_another_data_set_cannot_stand_for_several(domains: Path, tmp_path: Path) -> None:
+    more = f'data.more=[{{root="{domains}", domains=["red", "green"]}}]'
+    folder = trained(
+        shrunk("stargan-celeba", f"data.root={domains}", more, "train.steps=1"), tmp_path
+    )
+    said = complaint("evaluate", "--run", folder, "--dataroot", domains, "--measures", "swd")
+    assert "has learnt the labels of 2 data sets together" in said

@@ -89,6 +89,16 @@ def test_the_label_lies_between(domains: Path, tmp_path: Path) -> None:
     translator = load_translator(folder, device="cpu")
     made = translator(str(domains / "test" / "red" / "0.png"), domain=names[0])
     assert np.array_equal(np.asarray(made), pixels(out / "test" / "red" / "0.png"))
+    whole = domains / "test" / "red" / "0.png"  # with the signs of other spreadsheets
+    table.write_text(f"domain; file\n{names[0]}; {whole}\n", encoding="utf-16")
+    again = tmp_path / "again"
+    result = invoke("translate", domains, again, "--run", folder, "--domain-table", table)
+    assert result.exit_code == 0, result.output
+    assert [each.name for each in again.rglob("*.png")] == ["0.png"]
+    table.write_text("image,domain\n0.png,red\n")
+    assert "must have the columns file and domain, not: image, domain" in complaint(
+        "translate", domains, tmp_path / "x", "--run", folder, "--domain-table", table
+    )
     table.write_text("file,domain\n0.png,pink\n")
     assert "pink" in complaint(
         "translate", domains, tmp_path / "x", "--run", folder, "--domain-table", table

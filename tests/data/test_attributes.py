@@ -185,3 +185,21 @@ def test_what_would_be_tested_with_is_not_trained_on(tmp_path: Path) -> None:
     table = read_table(write(tmp_path / "list.txt", CELEBA))
     with pytest.raises(DataError, match="holds 'Test', but no folder 'train'"):
         find_attributed(tmp_path, table)
+
+
+def test_rows_may_give_whole_paths_and_spreadsheets_their_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = paint(tmp_path / "faces" / "a" / "1.png"), paint(tmp_path / "faces" / "b" / "1.png")
+    path = tmp_path / "t.csv"
+    path.write_text(f"file\tYoung\n{one}\t1\n{two}\t0\n", encoding="utf-16")
+    monkeypatch.chdir(tmp_path)
+    for root in (tmp_path / "faces", Path("faces")):
+        found = find_attributed(root, read_table(path))
+        assert {p.parent.name: values for p, values in found.train.items()} == {
+            "a": (True,),
+            "b": (False,),
+        }
+    path.write_text("file,J\xfcnger\n1.png,1\n", encoding="latin-1")
+    with pytest.raises(DataError, match="not in UTF-8"):
+        read_table(path)

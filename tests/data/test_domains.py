@@ -231,6 +231,9 @@ def test_what_cannot_be_settled(domains: Path, setting: str, message: str) -> No
     [
         (['data.domains=["a", "b"]', "data.table=x"], "either domains or attributes"),
         (['data.attributes=["a"]', 'data.groups=[["b"]]'], "groups: 'b' is none of the attributes"),
+        (['data.attributes=["a"]', 'data.groups=[["b"]]'], r"Change data\.groups as well"),
+        (["data.attributes=a, b"], r"attributes .='a, b'.: must be a list, such as .\"a\", \"b\"."),
+        (["data.groups=[3]"], r"groups\.0 .=3.: must be a list, such as \[3\]"),
         (['data.domains=["a", "b"]', 'data.more=[{root="x", domains=["b"]}]'], "'b' is there more"),
         (['data.more=[{roots="x"}]'], r"data\.more\.0\.roots is no option\. Did you mean 'root'"),
         (["discriminator.norm=batch"], r"discriminator\.norm is no option"),
@@ -266,6 +269,9 @@ def test_a_source_with_a_table(domains: Path, said: list[str]) -> None:
         colour = int(images.float().mean(dim=(1, 2)).argmax())
         assert labels[:3].tolist() == [float(channel == colour) for channel in range(3)]
         assert mask.tolist() == [1]
+    said.clear()
+    open_source(settled(domains, table, 'data.groups=[["Black_Hair", "Male"]]'), "domains")
+    assert any("4 of 21 images have more than one of Black_Hair, Male, of which" in e for e in said)
     (domains / "train" / "red" / "0.png").rename(domains / "train" / "red" / "new.png")
     with pytest.raises(DataError, match=r"without a row.*\(1 of 21\):\n.*new\.png"):
         open_source(settled(domains, table), "domains")

@@ -1,5 +1,6 @@
 """`i2i export --format onnx` and `--format int8`, and what `i2i translate` makes of the files."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
@@ -87,7 +89,7 @@ def test_the_lines_of_the_docs_translate_as_we_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = Path(__file__).parent.parent.parent / "docs" / "export.md"
-    code, _ = re.findall("```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    code, *_ = re.findall("```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     options = shrunk("pix2pix-quick")
     run = checkpoint_of(options, tmp_path / "runs" / "a" / "checkpoints" / "step-00000000.pt")
     export_onnx(run, tmp_path / "facades.onnx")
@@ -102,6 +104,31 @@ def test_the_lines_of_the_docs_translate_as_we_do(
         exec(code, {})
         with Image.open("result.png") as result:
             np.testing.assert_array_equal(np.array(result), translate(pixels))
+
+
+@pytest.mark.slow
+def test_the_lines_of_the_docs_tell_a_condition_and_name_what_a_file_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    code = next(
+        each for each in re.findall("```python\n(.*?)```", page, re.DOTALL) if "pla" in each
+    )
+    options = shrunk("stargan-celeba")
+    run = checkpoint_of(options, tmp_path / "runs" / "a" / "checkpoints" / "step-00000000.pt")
+    export_onnx(run, tmp_path / "faces.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "faces.onnx")
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    images = (pixels / np.float32(127.5) - 1).transpose(2, 0, 1)[None]
+    found: dict[str, Any] = {"json": json, "np": np, "session": session, "images": images}
+    exec(code, found)
+    (made,) = session.run(["translated"], {"images": found["images"]})
+    result = np.rint((made[0] + 1) * 127.5).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    asked = {"Black_Hair": 0, "Blond_Hair": 1, "Brown_Hair": 0, "Male": 0, "Young": 1}
+    np.testing.assert_array_equal(result, load_translator(tmp_path / "faces.onnx")(pixels, asked))
+
+    listed = page.partition("The metadata are JSON under these names")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(i2i\.\w+)`", listed)) == set(
+        session.get_modelmeta().custom_metadata_map
+    )
 
 
 def test_onnx_in_the_place_of_a_checkpoint(facades: Path, photos: Path, tmp_path: Path) -> None:

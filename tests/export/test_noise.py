@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,13 +81,30 @@ def test_it_is_never_replaced_and_translates_nothing(tmp_path: Path) -> None:
         load_exported(path)
 
 
-def test_the_documentation_makes_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = shrunk("stylegan2")
+@pytest.mark.parametrize(
+    ("recipe", "sets", "drawn"),
+    [
+        ("stylegan2", (), "normal"),
+        ("dcgan", (), "uniform"),
+        ("cgan-mnist", ('data.domains=["a", "b", "c"]',), "uniform"),
+    ],
+)
+def test_the_documentation_makes_images(
+    recipe: str,
+    sets: tuple[str, ...],
+    drawn: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = shrunk(recipe, *sets)
     sampler = build_sampler(options, build_model(options))
     export_sampler(sampler, options, tmp_path / "faces.onnx")
     page = Path(__file__).parents[2] / "docs" / "export.md"
     code = page.read_text().partition("## Images from noise")[2].split("```python\n")[1]
     monkeypatch.chdir(tmp_path)
-    exec(code.partition("```")[0], {})
+    found: dict[str, Any] = {}
+    exec(code.partition("```")[0], found)
+    assert (abs(found["noise"]).max() <= 1) == (drawn == "uniform")
+    size = sampler.size
     with Image.open(tmp_path / "faces.png") as image:
-        assert image.size == (4 * 16, 16)
+        assert image.size == (4 * size, size)

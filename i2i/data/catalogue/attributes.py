@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from i2i.data.images.formats import image_suffixes
 from i2i.data.images.read import list_images, natural_key
+from i2i.data.images.tables import delimiter_of, key_of, keys_of, opened_table
 from i2i.data.kinds.folders import split_folders
 from i2i.data.kinds.layouts import first_alike, first_few
 from i2i.errors import DataError, did_you_mean
@@ -49,9 +50,7 @@ class AttributeTable:
 
         The suffix may differ, as for images that were converted.
         """
-        parts = image.with_suffix("").parts
-        tails = ("/".join(parts[at:]) for at in range(len(parts)))
-        return next((tail for tail in tails if tail in self.rows), None)
+        return next((key for key in keys_of(image) if key in self.rows), None)
 
 
 @dataclass(frozen=True)
@@ -74,19 +73,15 @@ def read_table(path: Path, names: Sequence[str] = ()) -> AttributeTable:
     """Read a table of attributes.
 
     Arguments:
-        path: of the file, in UTF-8.
+        path: of the file, in UTF-8 or UTF-16.
         names: the attributes wanted, in this order; by default all.
 
     Raises:
         DataError: the file cannot be read, has no such attribute, or has a line that is not as
             expected, which is named.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _parse(path, file, names)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"The table '{path}' cannot be read: {why}.") from error
+    with opened_table(path) as file:
+        return _parse(path, file, names)
 
 
 def find_attributed(
@@ -165,7 +160,7 @@ def _parse(path: Path, lines: Iterator[str], wanted: Sequence[str]) -> Attribute
         header = ["", *next(lines, "").split()]
         cells = (line.split() for line in lines)
     else:
-        delimiter = max(",;\t", key=first.count)
+        delimiter = delimiter_of(first)
         header = next(csv.reader([first], delimiter=delimiter), [])
         cells = csv.reader(lines, delimiter=delimiter)
         if header and _is_file(header[0]):
@@ -242,7 +237,7 @@ class _Rows:
                 f"found {len(row)} cells ({row[0]!r}, ...)."
             )
         file = row[self.file_column]
-        key = _key(file)
+        key = key_of(file)
         if key in self.seen:
             raise DataError(
                 f"'{self.path}', line {number}: {file!r} was in line {self.seen[key]} already."
@@ -342,8 +337,3 @@ def _is_word(cell: str) -> bool:
 
 def _is_file(cell: str) -> bool:
     return PurePosixPath(cell.strip()).suffix.lower() in image_suffixes()
-
-
-def _key(file: str) -> str:
-    path = PurePosixPath(file.strip().replace("\\", "/"))
-    return str(path.with_suffix("") if path.suffix.lower() in image_suffixes() else path)

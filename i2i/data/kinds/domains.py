@@ -437,6 +437,13 @@ def _attributed(
     divided = _sound(divided, options, bad, share)
     numbers = counted(len(divided.train[""]), "image", "images")
     attributes = f", {len(table.names)} attributes"
+    for group in data.groups:
+        columns = [table.names.index(name) for name in group]
+        if both := sum(sum(row[at] for at in columns) > 1 for row in values.values()):
+            _log.info(
+                f"note: {both:,} of {len(values):,} images have more than one of "
+                f"{', '.join(group)}, of which only one can hold (data.groups)"
+            )
     _say_divided(root, found.layout, f"{numbers} to train on,", divided, attributes)
 
     def labelled(images: Mapping[str, Sequence[Path]]) -> LabelledFiles:

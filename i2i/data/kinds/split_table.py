@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from i2i.data.images.formats import image_suffixes
+from i2i.data.images.tables import delimiter_of, key_of, keys_of, opened_table
 from i2i.data.kinds.folders import SPLITS, split_of
 from i2i.errors import DataError, did_you_mean
 
@@ -33,9 +33,7 @@ class SplitTable:
 
     def key(self, image: PurePath) -> str | None:
         """The row of an image, or None: as much of its path as the table gives must fit."""
-        parts = image.with_suffix("").parts
-        tails = ("/".join(parts[at:]) for at in range(len(parts)))
-        return next((tail for tail in tails if tail in self.rows), None)
+        return next((key for key in keys_of(image) if key in self.rows), None)
 
 
 def read_split_table(path: Path) -> SplitTable:
@@ -45,28 +43,24 @@ def read_split_table(path: Path) -> SplitTable:
         DataError: it cannot be read, has no such columns, or has a line that is not as expected,
             which is named.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=head.count)
-            lines = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)
-            columns = [each.strip().lower() for each in lines.fieldnames or ()]
-            lines.fieldnames = columns
-            if "name" not in columns or not {"split", "group"} & {*columns}:
-                raise DataError(
-                    f"'{path}' must have the columns name and split or group (or both), not: "
-                    f"{', '.join(columns) or 'nothing'}."
-                )
-            _refuse_misspelt(path, columns)
-            rows: dict[str, Row] = {}
-            for line in lines:
-                key, row = _read_row(path, lines.line_num, line)
-                if rows.setdefault(key, row) is not row:
-                    raise DataError(f"'{path}', line {lines.line_num}: {key!r} was there already.")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"The table '{path}' cannot be read: {why}.") from error
+    with opened_table(path) as file:
+        head = file.readline()
+        file.seek(0)
+        delimiter = delimiter_of(head)
+        lines = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)
+        columns = [each.strip().lower() for each in lines.fieldnames or ()]
+        lines.fieldnames = columns
+        if "name" not in columns or not {"split", "group"} & {*columns}:
+            raise DataError(
+                f"'{path}' must have the columns name and split or group (or both), not: "
+                f"{', '.join(columns) or 'nothing'}."
+            )
+        _refuse_misspelt(path, columns)
+        rows: dict[str, Row] = {}
+        for line in lines:
+            key, row = _read_row(path, lines.line_num, line)
+            if rows.setdefault(key, row) is not row:
+                raise DataError(f"'{path}', line {lines.line_num}: {key!r} was there already.")
     if not rows:
         raise DataError(f"'{path}' lists no image.")
     return SplitTable(path, rows, frozenset(columns))
@@ -93,6 +87,4 @@ def _read_row(path: Path, number: int, line: Mapping[str, str | None]) -> tuple[
             f"'{path}', line {number}: split is {split!r}: expected train, val or test, or nothing "
             f"for an image that is left out.{did_you_mean(split, known)}"
         )
-    key = PurePath(name.replace("\\", "/"))
-    key = key.with_suffix("") if key.suffix.lower() in image_suffixes() else key
-    return key.as_posix(), Row(split_of(split) if split else None, group or None)
+    return key_of(name), Row(split_of(split) if split else None, group or None)

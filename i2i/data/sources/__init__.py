@@ -12,7 +12,7 @@ from i2i.data.shards.remote import is_address
 from i2i.data.sides import measured
 from i2i.data.sources.remarks import remarks
 from i2i.data.sources.root import DEMO, find_root
-from i2i.data.sources.source import Source
+from i2i.data.sources.source import Source, table_file
 from i2i.errors import DataError, OptionsError
 
 __all__ = [
@@ -24,6 +24,10 @@ __all__ = [
     "remarks",
     "resolve_options",
 ]
+
+
+CELEBA = "list_attr_celeba.txt"
+"""The table of attributes that CelebA comes with."""
 
 
 def open_source(options: Options, kind: str) -> Source:
@@ -77,16 +81,37 @@ def resolve_options(options: Options, kind: str) -> Options:
     return read_options(layer)
 
 
-def elsewhere(options: Options, dataroot: str, kind: str) -> Options:
+def elsewhere(options: Options, dataroot: str, kind: str, *, table: str = "") -> Options:
     """Return the options with another data set, which must have the labels that were learnt.
 
-    A table of splits holds for it, too, if it lies there.
+    A table of splits holds for it, too, if it lies there. So does a table of attributes; where none
+    is known, as after an import, that of CelebA is looked for.
 
     Raises:
         DataError: it has not.
+        OptionsError: there is no table of its attributes; or labels of several data sets were
+            learnt, of which this one could only have some.
     """
+    data = options.data
+    if data.more:
+        raise OptionsError(
+            f"this model has learnt the labels of {len(data.more) + 1} data sets together, for "
+            f"which '{dataroot}' alone cannot stand: translate it with --domain all, and compare "
+            "the results: i2i evaluate RESULT REFERENCE --domains."
+        )
     layer = options.to_dict()
-    layer["data"] |= {"root": dataroot, "root_b": "", "more": []}
+    layer["data"] |= {"root": dataroot, "root_b": ""}
+    if table and not data.attributes:
+        raise OptionsError(f"table (={table!r}) holds attributes, and this model has learnt none.")
+    if data.attributes:
+        table = table or data.table or CELEBA
+        if not table_file(table, find_root(dataroot, kind, data)).is_file():
+            raise OptionsError(
+                f"'{dataroot}' holds no table '{table}' that says which of "
+                f"{', '.join(data.attributes)} its images have: put it there, or name another "
+                "(i2i evaluate --table FILE)."
+            )
+        layer["data"]["table"] = table
     if not Path(dataroot, options.data.split_table).is_file():
         layer["data"]["split_table"] = ""
     return resolve_options(read_options(layer), kind)
