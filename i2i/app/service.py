@@ -9,9 +9,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import ConfigDict, with_config
+from typing import Any, ClassVar, TypeVar
 
 from i2i.app import images, metrics
 from i2i.app.batching import ExpiredError
@@ -58,7 +56,6 @@ class TranslateRequest:
     form: str = "png"
 
 
-@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class SampleRequest:
     """What to make of noise.
@@ -73,6 +70,8 @@ class SampleRequest:
         noise: whether a generator that adds noise to features does.
         format: of the images: png, jpg, webp, ...
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # as the interface reads it
 
     seeds: list[int]
     model: str | None = None
