@@ -45,7 +45,8 @@ class Console(logging.Handler):
         self._entered.callback(logger.removeHandler, self)
         self._entered.enter_context(reporting(self))
         logger.addHandler(self)
-        logger.setLevel(logging.INFO)
+        if level == logging.NOTSET:  # nobody wants more or less
+            logger.setLevel(logging.INFO)
         return self
 
     def __exit__(self, *error: Any) -> None:

@@ -171,6 +171,12 @@ class OwnParts:
         one_side = len({*fields.values()}) == 1
         for name, side in fields.items():
             images = getattr(sample, name)
+            if images.ndim == 3 and images.shape[2] <= 4 < images.shape[0]:
+                raise OptionsError(
+                    f"{name} of the first sample has the shape {tuple(images.shape)}: expected "
+                    "(C, H, W). What is (H, W, C), as in Pillow and NumPy, becomes that by "
+                    "permute(2, 0, 1)."
+                )
             if sides.of(name) is None and images.ndim == 3:
                 named = ("input_channels", "output_channels")
                 found |= dict.fromkeys(named if one_side else named[side : side + 1], len(images))
@@ -208,10 +214,11 @@ class OwnParts:
         if is_own(options.data.root) and self.data is None:
             missing.append(f"data={_bare(options.data.root)}")
         if missing:
+            given = (self.networks, self.losses, self.metrics, self.schedule, self.data is not None)
             raise RunError(
                 f"this run was made from objects of a Python program, which no file holds: "
                 f"{', '.join(missing)}. Give the same ones again, in Python: "
-                f"i2i.resume(run, {', '.join(missing)})."
+                f"i2i.resume(run, {'..., ' * any(map(bool, given))}{', '.join(missing)})."
             )
 
 

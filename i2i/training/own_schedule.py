@@ -84,7 +84,7 @@ class TorchSchedules(Callback):
         monitor: tuple[str, str] | None = None,
     ) -> None:
         self.optimizers = optimizers
-        self.schedulers = {player: make(each) for player, each in optimizers.items()}
+        self.schedulers = {player: _made(make, each) for player, each in optimizers.items()}
         self.monitor = monitor and monitor[0]
         for each in self.schedulers.values():
             if not isinstance(each, ReduceLROnPlateau):
@@ -132,6 +132,17 @@ class TorchSchedules(Callback):
             for group, kept in zip(groups, state[player]["momentum"], strict=True):
                 # A checkpoint makes lists of pairs.
                 group |= {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
+
+
+def _made(make: Callable[[Optimizer], LRScheduler], optimizer: Optimizer) -> LRScheduler:
+    try:
+        return make(optimizer)
+    except Exception as error:
+        name = schedule_name(make)
+        raise OptionsError(
+            f"schedule (={name}) cannot be made ({type(error).__name__}: {error}): give its other "
+            f"arguments by functools.partial({name}, ...)."
+        ) from error
 
 
 _MOMENTUM = ("betas", "momentum")

@@ -151,7 +151,10 @@ def validation_of(
 ) -> Validation | None:
     """What a run is validated by; None without images for that."""
     if not source.validation_images:
-        _log.info("note: there is no image left to validate with, so there will be no image grids.")
+        own = f", and {', '.join(metrics)} will not be measured" if metrics else ""
+        _log.info(
+            f"note: there is no image left to validate with, so there will be no image grids{own}."
+        )
         return None
     return Validation(
         source.validation_batches(options.train.validation_images),

@@ -3,6 +3,7 @@
 Every one goes on bit for bit when the same objects are given again, and says what is missing."""
 
 import copy
+import logging
 import random
 from collections.abc import Mapping
 from functools import partial
@@ -19,6 +20,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, T
 
 import i2i
 from i2i.cli import cli
+from i2i.core.progress import audible
 from i2i.core.registry import networks
 from i2i.data.own import own_source
 from i2i.models.build import build_model
@@ -238,7 +240,9 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         i2i.resume(run, "train.steps=4", device="cpu")
     given = objects()
     del given["losses"]
-    with pytest.raises(i2i.I2iError, match=r"no file holds: losses=\[edges\]\. Give"):
+    with pytest.raises(
+        i2i.I2iError, match=r"losses=\[edges\]\. .*\(run, \.\.\., losses=\[edges\]\)"
+    ):
         i2i.resume(run, "train.steps=4", device="cpu", **given)
     given = objects(callbacks=[])
     with pytest.raises(i2i.I2iError, match="has a state of Counting: give it again"):
@@ -427,6 +431,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"schedule": ReduceLROnPlateau, "train": SMALL["train"] | {"monitor": "psnr"}},
         r"the mode 'min', and of psnr higher is better: give .*mode='max'",
     ),
+    "a scheduler without its arguments": (
+        {"schedule": ExponentialLR},
+        r"schedule \(=ExponentialLR\) cannot be made .*gamma.*partial\(ExponentialLR, ",
+    ),
+    "channels behind": (
+        {"data": [(torch.zeros(16, 20, 3), torch.zeros(16, 20, 3))]},
+        r"source of the first sample has the shape \(16, 20, 3\): expected \(C, H, W\)",
+    ),
     "two kinds of data": ({"dataroot": "demo"}, "dataroot .* and data are both given"),
 }
 
@@ -437,6 +449,27 @@ def test_what_cannot_be_is_refused_before_anything_is_done(name: str, tmp_path: 
     with pytest.raises(i2i.I2iError, match=message):
         train(tmp_path / "runs", "run", steps=2, **given)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_measure_without_images_to_validate_with_is_said(tmp_path: Path, said: list[str]) -> None:
+    train(tmp_path, "run", steps=1, validation=None)
+    assert any("no image grids, and darkness will not be measured." in line for line in said)
+
+
+def test_who_sets_a_level_of_the_logger_decides_what_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("i2i")
+    monkeypatch.setattr(logger, "propagate", False)
+    for level, shown in ((logging.NOTSET, True), (logging.WARNING, False)):
+        monkeypatch.setattr(logger, "level", level)
+        with audible():
+            logging.getLogger("i2i.any").info("something is done")
+            logging.getLogger("i2i.any").warning("something is wrong")
+        out, err = capsys.readouterr()
+        assert ("something is done" in out) == shown
+        assert "something is wrong" in err
+        assert logger.level == level
 
 
 def test_samples_of_several_sizes_are_refused(tmp_path: Path) -> None:
