@@ -188,6 +188,9 @@ def _renamed(path: Path, endings: tuple[str, ...], suffix: str | None) -> Path:
 
 
 def _why_none(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix in reading.UNREAD_SUFFIXES and suffix not in image_suffixes():
+        return f"it is no image of a known format: save a {suffix} as JPEG, PNG or TIFF first"
     return "it is no image of a known format"
 
 

@@ -2,14 +2,18 @@
 one."""
 
 import csv
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from i2i.core.labels import LabelSpace
+from i2i.core.text import listed
 from i2i.data.images.read import images_among
 from i2i.data.images.tables import delimiter_of, key_of, keys_of, opened_table
-from i2i.errors import CheckpointError, DataError
+from i2i.errors import CheckpointError, DataError, did_you_mean
 from i2i.runs.folder import Run, find_checkpoint, step_of
+
+_log = logging.getLogger(__name__)
 
 
 def read_domain_table(
@@ -24,7 +28,8 @@ def read_domain_table(
         labels: what the generator has learnt.
 
     Returns:
-        domain -> absolute paths; images without a row are in none.
+        domain -> absolute paths; images without a row are in none. It is logged which rows have no
+        image.
 
     Raises:
         DataError: the table cannot be read, or names no image that is there.
@@ -50,13 +55,21 @@ def read_domain_table(
         if wanted.setdefault(key_of(named), domain) != domain:
             raise DataError(f"'{path}', line {number}: {named!r} was there with another domain.")
     found: dict[str, set[Path]] = {}
+    used: set[str] = set()
+    names = []
     for image in images_among(sources):
-        domain = next((wanted[key] for key in keys_of(image) if key in wanted), "")
-        if domain:
-            found.setdefault(domain, set()).add(image.absolute())
+        names.append(image.stem)
+        if named := next((key for key in keys_of(image) if key in wanted), None):
+            found.setdefault(wanted[named], set()).add(image.absolute())
+            used.add(named)
     if not found:
         where = ", ".join(f"'{source}'" for source in sources)
         raise DataError(f"'{path}' names none of the images in {where}.")
+    if lost := [name for name in wanted if name not in used]:
+        _log.info(
+            f"note: {len(lost)} of the {len(wanted)} files that '{path}' names are not among the "
+            f"images: {listed(lost, 3)}.{did_you_mean(lost[0], names)}"
+        )
     return found
 
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i.core.batch import to_bytes
+from i2i.runs.captions import font_for, spelled
 
 GAP = 4
 HEADING = 20
@@ -21,6 +22,8 @@ COLUMNS = 8
 """Images in a row of a contact sheet, at least."""
 LABEL = 24
 """Characters of a line of the name of a row, at most."""
+CUT = "…"
+"""In the place of the beginning of a long one."""
 PAPER = 255
 VISIBLE = 96
 """Pixels: smaller images are enlarged, by as much as fits into this."""
@@ -35,14 +38,17 @@ def image_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image
             apart. Rows before those that are named have no name.
     """
     largest = max(max(images.shape[-2:]) for images in columns.values())
-    shown = {name: as_colour(visible(images, largest)) for name, images in columns.items()}
-    font = ImageFont.load_default(size=14)
-    widths = [max(images.shape[2], int(font.getlength(name)) + 2) for name, images in shown.items()]
-    count = len(next(iter(shown.values())))
+    font = font_for("".join([*columns, *rows, CUT]))
+    shown = [
+        (spelled(name, font), as_colour(visible(images, largest)))
+        for name, images in columns.items()
+    ]
+    widths = [max(images.shape[2], int(font.getlength(name)) + 2) for name, images in shown]
+    count = len(shown[0][1])
     assert len(rows) <= count, (len(rows), count)
-    lines = [[_end(line) for line in row.split("\n")] for row in rows]
+    lines = [[_end(line) for line in spelled(row, font).split("\n")] for row in rows]
     margin = max((int(font.getlength(each)) + GAP for row in lines for each in row), default=0)
-    height = max(images.shape[1] for images in shown.values())
+    height = max(images.shape[1] for _, images in shown)
     size = (margin + sum(widths) + GAP * (len(widths) + 1), HEADING + count * (height + GAP))
     sheet = Image.new("RGB", size, (PAPER, PAPER, PAPER))
     sheet.info[ROWS] = str(count)
@@ -51,7 +57,7 @@ def image_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image
         middle = HEADING + row * (height + GAP) + height // 2
         draw.text((GAP, middle), label, fill=0, font=font, anchor="lm")
     left = margin + GAP
-    for (name, images), width in zip(shown.items(), widths, strict=True):
+    for (name, images), width in zip(shown, widths, strict=True):
         draw.text((left, 2), name, fill=0, font=font)
         for row, image in enumerate(images):
             sheet.paste(Image.fromarray(image), (left, HEADING + row * (height + GAP)))
@@ -108,7 +114,7 @@ def visible(images: Tensor, size: int | None = None) -> Tensor:
 
 
 def _end(line: str) -> str:
-    return line if len(line) <= LABEL else f"…{line[1 - LABEL :]}"
+    return line if len(line) <= LABEL else f"{CUT}{line[1 - LABEL :]}"
 
 
 def as_colour(images: Tensor) -> np.ndarray:

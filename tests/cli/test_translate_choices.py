@@ -99,6 +99,12 @@ def test_the_label_lies_between(domains: Path, tmp_path: Path) -> None:
     assert "must have the columns file and domain, not: image, domain" in complaint(
         "translate", domains, tmp_path / "x", "--run", folder, "--domain-table", table
     )
+    table.write_text(f"file,domain\nblue/1,{names[1]}\nblue/11,{names[1]}\nbleu/0,{names[0]}\n")
+    said = invoke(
+        "translate", domains, out, "--run", folder, "--domain-table", table, "--overwrite"
+    )
+    lost = f"note: 2 of the 3 files that '{table}' names are not among the images: blue/11, bleu/0"
+    assert lost in said.output
     table.write_text("file,domain\n0.png,pink\n")
     assert "pink" in complaint(
         "translate", domains, tmp_path / "x", "--run", folder, "--domain-table", table
