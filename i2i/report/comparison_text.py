@@ -10,6 +10,7 @@ from typing import Any, Literal
 from i2i.core.signals import explain, read_signal
 from i2i.metrics.significance import Interval
 from i2i.report.comparison import FEW, Cell, ComparisonTable, Test
+from i2i.report.variants import MANY
 
 LEVEL = 0.05
 """What counts as significant."""
@@ -19,7 +20,11 @@ def as_text(table: ComparisonTable) -> str:
     """What a person reads."""
     lines = []
     options = list(dict.fromkeys(name for each in table.variants for name in each.options))
-    if options:
+    if len(options) > MANY:
+        rows = [[each.name, str(len(each.runs))] for each in table.variants]
+        lines += [*aligned([["variant", "runs"], *rows]), ""]
+        lines += [f"{len(options)} options differ: --page and --csv show them.", ""]
+    elif options:
         rows = [
             [each.name, str(len(each.runs)), *(_word(each.options.get(name)) for name in options)]
             for each in table.variants

@@ -22,6 +22,9 @@ _LENGTH = ("train.steps", "train.epochs", "train.patience")
 IGNORED = {*REPEATS, "summary", *(name for name in MAY_CHANGE if name not in _LENGTH)}
 """Options that make no other variant of a run."""
 
+MANY = 8
+"""Options that differ from which on nobody reads them in a line: runs of other models, say."""
+
 VARIANT = "variant:"
 """A tag that begins so says what a run is called in comparisons."""
 
@@ -179,7 +182,7 @@ def _name(group: Sequence[ComparedRun], differing: Sequence[str], count: int) ->
     if len(told) == 1:
         return told.pop()
     options = group[0].record.options
-    if count == 1 or not differing:
+    if count == 1 or not differing or len(differing) > MANY:
         return group[0].record.name
     return _as_words(options, differing)
 

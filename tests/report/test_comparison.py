@@ -139,6 +139,17 @@ def test_variants_that_are_called_alike_are_told_apart(tmp_path: Path) -> None:
     assert [row.count("&") for row in rows] == [len(table.measures)] * 3
 
 
+def test_runs_that_differ_in_much_are_called_by_their_folders(tmp_path: Path) -> None:
+    options = [f"objective.{letter}" for letter in "abcdefghi"]
+    runs = [run(tmp_path / "plain", {}), run(tmp_path / "other", dict.fromkeys(options, 3))]
+    table = compare(variants(runs))
+    assert [each.name for each in table.variants] == ["plain", "other"]
+    text = as_text(table)
+    assert "9 options differ: --page and --csv show them." in text
+    assert max(map(len, text.splitlines())) < 200
+    assert all(option in as_csv(table) for option in options)
+
+
 def test_zeros_in_the_end_are_written() -> None:
     written = [number(value) for value in (18.4, 0.52, 20.0, 1234.5, 123456.0)]
     assert written == ["18.40", "0.5200", "20.00", "1234", "1.235e+05"]
