@@ -41,7 +41,7 @@ def narrow(role: str, options: Options) -> list[str]:
             narrowest = ["width=2", "blocks=1"]
         case "r3gan":
             narrowest = ["width=[2]", "groups=[2]", "blocks=[1]"]
-        case "projected":
+        case "projected" | "projected-classifier":
             narrowest = ["width=2", "enlarge_to=32"]
         case _:
             narrowest = ["width=2"]

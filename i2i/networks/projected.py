@@ -14,11 +14,20 @@ from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from i2i.core.registry import networks, register_network
+from i2i.core.size import AnySize, Size
 from i2i.errors import OptionsError
 from i2i.networks.blocks import require_at_least, require_size
+from i2i.networks.condition import require_exactly
 from i2i.networks.options import Width
 from i2i.networks.patchgan import PatchGAN
 from i2i.networks.spectral import SpectralConv2d
+
+Features = Annotated[str, "network that looks at the images"]
+Maps = Annotated[int, Ge(1), Le(8), "how many of its maps are judged"]
+Enlarged = Annotated[int, Ge(8), Le(4096), "least shorter side that it looks at"]
+PixelWidth = Annotated[
+    int, Ge(0), Le(4096), "channels of a PatchGAN of the pixels beside it; 0 for none"
+]
 
 MOST = 256
 """Channels double with each halving, but not beyond this number."""
@@ -67,12 +76,10 @@ class Projected(nn.Module):
         in_channels: int,
         *,
         width: Width = 64,
-        features: Annotated[str, "network that looks at the images"] = "efficientnet-lite0",
-        maps: Annotated[int, Ge(1), Le(8), "how many of its maps are judged"] = 4,
-        enlarge_to: Annotated[int, Ge(8), Le(4096), "least shorter side that it looks at"] = 224,
-        pixel_width: Annotated[
-            int, Ge(0), Le(4096), "channels of a PatchGAN of the pixels beside it; 0 for none"
-        ] = 0,
+        features: Features = "efficientnet-lite0",
+        maps: Maps = 4,
+        enlarge_to: Enlarged = 224,
+        pixel_width: PixelWidth = 0,
         size: int | None = None,
         classes: int = 0,
         codes: int = 0,
@@ -116,7 +123,11 @@ class Projected(nn.Module):
         Raises:
             DataError: H or W is below `minimum`.
         """
-        pairs = zip(self.judges, self.mixtures(images), strict=True)
+        return self.scores(images, self.mixtures(images))
+
+    def scores(self, images: Tensor, mixtures: list[Tensor]) -> Tensor:
+        """Return all scores (N, S) of images, of which the mixtures are known."""
+        pairs = zip(self.judges, mixtures, strict=True)
         scores = [judge(mixture).flatten(1) for judge, mixture in pairs]
         if self.pixels is not None:
             scores.append(self.pixels(images).flatten(1))
@@ -153,6 +164,82 @@ class Projected(nn.Module):
                 mixture = F.conv2d(both, self.get_buffer(f"fuse{number}"), padding=1)
             mixtures.insert(0, mixture)
         return mixtures
+
+
+@register_network("discriminator", "projected-classifier")
+class ProjectedClassifier(nn.Module):
+    """A projected discriminator that also tells the labels of images, as StarGAN needs it.
+
+    The classifier is one linear layer on the same mixtures, each shrunk to 4 x 4 places at most
+    and normalised image by image. A network that knows the world has most of an answer ready; a
+    classifier that learns to see from some hundred images knows them by heart before, and then is
+    fooled by what no one else takes for an answer.
+
+    Args:
+        in_channels, width, features, maps, enlarge_to, pixel_width: as for `Projected`.
+        classes: domains or attributes to tell apart, at least 1.
+        size: side of the images, or (width, height); the classifier sees all of an image at once.
+
+    Raises:
+        OptionsError: as for `Projected`, or a number that is too small.
+    """
+
+    draws_own_weights = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        width: Width = 64,
+        features: Features = "efficientnet-lite0",
+        maps: Maps = 4,
+        enlarge_to: Enlarged = 224,
+        pixel_width: PixelWidth = 0,
+        classes: int,
+        size: AnySize,
+    ) -> None:
+        super().__init__()
+        require_at_least("classes", classes, 1)
+        self.judge = Projected(
+            in_channels,
+            width=width,
+            features=features,
+            maps=maps,
+            enlarge_to=enlarge_to,
+            pixel_width=pixel_width,
+        )
+        self.size = Size.of(size)
+        with torch.no_grad():
+            seen = _places(self.judge.mixtures(torch.zeros(1, in_channels, *self.size.shape)))
+        self.classify = nn.Linear(seen.shape[1], classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge and classify (N, in_channels, H, W) of `size`.
+
+        Returns:
+            the scores of `Projected` (N, S), and the logits of the classes (N, classes).
+
+        Raises:
+            DataError: the images have another size.
+        """
+        require_exactly(images, self.size)
+        mixtures = self.judge.mixtures(images)
+        return self.judge.scores(images, mixtures), self.classify(_places(mixtures))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the activations (N, F) just before the scores."""
+        return self.judge.features(images)
+
+
+def _places(mixtures: list[Tensor]) -> Tensor:
+    """Mixtures as one vector for each image: at most 4 x 4 places of each, with a mean of 0 and a
+    variance of 1."""
+    found = []
+    for mixture in mixtures:
+        height, width = (min(4, side) for side in mixture.shape[2:])
+        places = F.adaptive_avg_pool2d(mixture, (height, width)).flatten(1)
+        found.append(F.layer_norm(places, places.shape[1:]))
+    return torch.cat(found, dim=1)
 
 
 class Frozen(nn.Module):

@@ -47,6 +47,7 @@ DISCRIMINATOR_ARGUMENTS = {
     "r3gan": OF_CLASSES | {"width": (16,), "groups": (4,), "blocks": (1,)},
     "stargan-v2": {"in_channels": 3, "size": SIZE, "domains": 3},
     "projected": {"in_channels": 3, "enlarge_to": SIZE},
+    "projected-classifier": {"in_channels": 3, "classes": 5, "size": SIZE, "enlarge_to": SIZE},
 }
 DRAWERS = [name for name, told in GENERATOR_ARGUMENTS.items() if "latent" in told]
 # That of StarGAN v2 also takes a style; how one is exported, tests/inference/test_styler.py tells.

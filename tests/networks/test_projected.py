@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from i2i.core.registry import giving, networks
 from i2i.errors import DataError, OptionsError
 from i2i.metrics.features import EfficientNetLite
-from i2i.networks.projected import Projected
+from i2i.networks.projected import Projected, ProjectedClassifier
 
 
 class Eyes(nn.Module):
@@ -148,6 +148,57 @@ def test_a_patchgan_of_the_pixels_sees_what_the_frozen_network_does_not() -> Non
     assert (scores[0][:, 80:] - scores[1][:, 80:]).abs().min() > 1e-3
     with pytest.raises(DataError, match="12"):
         both(images(side=8))
+
+
+def classifier(**options: object) -> ProjectedClassifier:
+    torch.manual_seed(0)
+    with giving({networks("features").what: {"own:eyes": Eyes}}):
+        return ProjectedClassifier(
+            3, **{"features": "own:eyes", "width": 4, "enlarge_to": 8, "size": 16} | options
+        )
+
+
+def test_labels_are_told_by_a_linear_layer_on_places_of_the_mixtures() -> None:
+    judge, seen = classifier(classes=5).eval(), images()
+    scores, logits = judge(seen)
+    torch.testing.assert_close(scores, judge.judge(seen))
+    large, small = (each.double().numpy() for each in judge.judge.mixtures(seen))
+    assert large.shape[2:] == (8, 8)
+    assert small.shape[2:] == (4, 4)
+    places = []
+    for each in (large.reshape(2, 4, 4, 2, 4, 2).mean((3, 5)), small):
+        flat = each.reshape(2, -1)
+        middle = flat - flat.mean(1, keepdims=True)
+        places.append(middle / np.sqrt(flat.var(1, keepdims=True) + 1e-5))
+    weight, bias = (each.detach().double().numpy() for each in judge.classify.parameters())
+    wanted = np.concatenate(places, axis=1) @ weight.T + bias
+    np.testing.assert_allclose(logits.detach().numpy(), wanted, atol=1e-5)
+
+
+def test_a_classifier_learns_what_the_frozen_network_sees() -> None:
+    """Which half is bright; the means of all images are the same."""
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.arange(64) % 2
+    clean = torch.zeros(64, 3, 16, 16)
+    clean[labels == 1, :, :, :8] = 0.5
+    clean[labels == 0, :, :, 8:] = 0.5
+    seen = clean + 0.1 * torch.randn(clean.shape, generator=generator)
+    judge = classifier(classes=2)
+    optimizer = torch.optim.Adam(judge.classify.parameters(), 1e-2)
+    for _ in range(60):
+        loss = F.cross_entropy(judge(seen[:32])[1], labels[:32])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (judge(seen[32:])[1].argmax(1) == labels[32:]).all()
+
+
+def test_a_classifier_sees_images_of_its_size_alone() -> None:
+    with pytest.raises(DataError, match=r"16x8.*16x16"):
+        classifier(classes=2)(images()[..., :8])
+    assert classifier(classes=2, size=(8, 16))(images()[..., :8])[1].shape == (2, 2)
+    with pytest.raises(OptionsError, match="classes"):
+        classifier(classes=0)
 
 
 @pytest.mark.parametrize("channels", [4, 5, 12])
