@@ -43,7 +43,7 @@ from i2i.inference.load import load_translator as load_translator
 from i2i.inference.sampler import Sampler as Sampler
 from i2i.inference.translator import Translator as Translator
 from i2i.models.build import build_model as build_model
-from i2i.runs.log import history as history
+from i2i.runs.history import history as history
 from i2i.training.build import build_trainer as build_trainer
 from i2i.training.callbacks import Callback as Callback
 from i2i.training.callbacks import Training as Training

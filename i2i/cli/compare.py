@@ -162,14 +162,17 @@ def command(
 
 @contextlib.contextmanager
 def _in_silence() -> Iterator[None]:
-    """Keep what each evaluation says of its data out of the table."""
-    logger = logging.getLogger("i2i")
-    level = logger.level
+    """Keep what each evaluation says of its data out of the table, but not what its measures say
+    before they take long."""
+    logger, measures = logging.getLogger("i2i"), logging.getLogger("i2i.metrics")
+    levels = logger.level, measures.level
+    measures.setLevel(measures.getEffectiveLevel())
     logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logger.setLevel(levels[0])
+        measures.setLevel(levels[1])
 
 
 def _known(wanted: list[str]) -> list[str]:

@@ -230,6 +230,7 @@ def command(
                 device=device,
                 count=count,
                 processes=processes,
+                asked=(*wanted, *(["--csv"] if csv_file is not None else [])),
             )
             comparisons, step = list(found.comparisons), found.step
             about: dict[str, Any] = {

@@ -197,12 +197,13 @@ def read_direction(text: str, sides: tuple[str, str] = ("A", "B")) -> str:
     )
 
 
-def parse_monitor(measure: str) -> tuple[str, Better] | None:
+def parse_monitor(measure: str, option: str = "train.monitor") -> tuple[str, Better] | None:
     """The measure that decides on the best checkpoint, and whether "lower" or "higher" is better.
 
     Arguments:
-        measure: the value of `train.monitor`: the name of a registered metric, or "NAME:lower" or
+        measure: the value of the option: the name of a registered metric, or "NAME:lower" or
             "NAME:higher" for one that is not, or has no better direction by itself.
+        option: where it was given.
 
     Returns:
         None if nothing decides ("none"), or nothing does yet ("auto").
@@ -221,7 +222,7 @@ def parse_monitor(measure: str) -> tuple[str, Better] | None:
         known = [each.name for each in metrics() if each.higher_is_better is not None]
         why = "is no measure that i2i knows" if metric is None else "has no better direction"
         raise OptionsError(
-            f"train.monitor (={measure!r}) {why}.{did_you_mean(measure, known)} Say which way is "
+            f"{option} (={measure!r}) {why}.{did_you_mean(measure, known)} Say which way is "
             f"better: '{measure}:lower' or '{measure}:higher'."
         )
     return measure, metric.better

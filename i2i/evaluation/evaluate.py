@@ -92,6 +92,7 @@ def evaluate_run(
         best=best,
         device=tools.get("device", "auto"),
         count=count,
+        asked=measures,
     )
     return measured(found.comparisons, measures, tools)
 

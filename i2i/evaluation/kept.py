@@ -57,7 +57,11 @@ def evaluated(
         if same and path.stat().st_mtime >= checkpoint.stat().st_mtime:
             return kept
     found = run_comparisons(
-        checkpoint, split=split, count=count, device=tools.get("device", "auto")
+        checkpoint,
+        split=split,
+        count=count,
+        device=tools.get("device", "auto"),
+        asked=measures,
     )
     about = {
         "checkpoint": str(found.checkpoint),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import mul
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,7 @@ from i2i.data.sources import Source, elsewhere, open_source
 from i2i.distributed.processes import ALONE, Processes, share
 from i2i.errors import DataError
 from i2i.evaluation.comparisons import Comparison, Judge
+from i2i.evaluation.figures import PerImage
 from i2i.evaluation.folders import CLASSIFIER_IMAGES, shared_classifier
 from i2i.evaluation.images import TensorImages, seen
 from i2i.evaluation.seen import require_split, seen_before, what_is_measured
@@ -106,6 +107,7 @@ def run_comparisons(
     device: str = "auto",
     count: int | None = None,
     processes: Processes = ALONE,
+    asked: Sequence[str] = (),
 ) -> RunComparisons:
     """Translate the held-out images of a data set, in memory.
 
@@ -124,6 +126,8 @@ def run_comparisons(
         device: "auto", "cpu", "cuda", ...
         count: how many held-out images are looked at.
         processes: those that share the translating and sampling.
+        asked: what is asked for: of `i2i.evaluation.figures.MEASURES`, or "--csv". What needs
+            truths is refused before anything is translated where the data has none.
 
     Raises:
         CheckpointError, DataError, OptionsError: the checkpoint or the data are not as they should
@@ -134,6 +138,13 @@ def run_comparisons(
     _log.info(why)
     options, state = open_checkpoint(path)
     kind = data_kind(options)
+    of_kind = find_kind(kind)
+    needs = ", ".join(name for name in asked if name in (*get_args(PerImage), "--csv"))
+    if needs and not of_kind.has_truth:
+        raise DataError(
+            f"{needs} cannot be had of {path}: that takes a truth for each result, which "
+            f"the data of {options.model} does not have. Leave it out."
+        )
     if dataroot is not None:
         options = elsewhere(options, dataroot, kind, table=table)
     source = open_source(_unchanged(options), kind).evaluated(split)
@@ -143,7 +154,6 @@ def run_comparisons(
             "has with --dataroot."
         )
     where = pick_device(processes.device(device))
-    of_kind = find_kind(kind)
     load = (
         partial(_translator, cache(lambda: load_model(path, average=average)), where)
         if of_kind.translates

@@ -1,10 +1,8 @@
 """Generators of images from noise as ONNX files."""
 
-import json
 import logging
 import tempfile
 import warnings
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from i2i import __version__
 from i2i.config import Options
 from i2i.errors import CheckpointError
 from i2i.export.graph import describe_file
-from i2i.inference.onnx.description import SAMPLER, SUFFIX
+from i2i.inference.onnx.description import SUFFIX, SamplerDescription
 from i2i.inference.onnx.libraries import library
 from i2i.inference.sampler import Sampler
 from i2i.system.gate import without_places
@@ -97,18 +94,15 @@ def export_sampler(sampler: Sampler, options: Options, target: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
         file = Path(folder, target.name)
         _write(network, file)
-        told = {
-            "kind": SAMPLER,
-            "options": without_places(options.to_dict()),
-            "made_from": "" if sampler.checkpoint is None else sampler.checkpoint.name,
-            "latent": asdict(sampler.latent),
-            "classes": sampler.names,
-            "size": sampler.size,
-            "version": 1,
-            "i2i": __version__,
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        describe_file(file, {f"i2i.{name}": json.dumps(value) for name, value in told.items()})
+        description = SamplerDescription(
+            options=without_places(options.to_dict()),
+            made_from="" if sampler.checkpoint is None else sampler.checkpoint.name,
+            latent=sampler.latent,
+            classes=tuple(sampler.names),
+            size=sampler.size,
+            written=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        describe_file(file, description.to_metadata())
         apart = _largest_difference(network, file)
         if apart > MAX_DIFFERENCE:
             raise CheckpointError(

@@ -17,6 +17,7 @@ from i2i.config import Options, read_options
 from i2i.core.inputs import Inputs
 from i2i.core.label_maps import LabelMaps
 from i2i.core.labels import Asked
+from i2i.core.latent import Latent
 from i2i.core.model import Model
 from i2i.core.plugins import require_plugins
 from i2i.core.registry import giving
@@ -31,8 +32,13 @@ from i2i.distributed.processes import ALONE, Processes
 from i2i.errors import CheckpointError, OptionsError
 from i2i.inference.as_filed import Filing
 from i2i.inference.conditioner import Conditioner
-from i2i.inference.onnx.description import is_exported
-from i2i.inference.onnx.session import ExportedNetwork
+from i2i.inference.onnx.description import (
+    Description,
+    SamplerDescription,
+    is_exported,
+    is_sampler,
+)
+from i2i.inference.onnx.session import ExportedNetwork, open_session
 from i2i.inference.sampler import Sampler
 from i2i.inference.styler import PictureStyler, Styler
 from i2i.inference.translator import Translator
@@ -408,28 +414,35 @@ def load_exported(
 
 def _exported_options(network: ExportedNetwork, path: Path) -> Options:
     told = network.description
-    try:
-        require_plugins(told.options.get("plugins", ()))
-    except OptionsError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    try:
-        options = read_options(told.options)
-        model = find_model(options.model)
-        # One with companions was exported with its style settled.
-        takes_planes = find_kind(model.data).has_domains and not model.companions
-        planes = options.data.labels.plane_names if takes_planes else ()
-    except OptionsError as error:
-        raise CheckpointError(
-            f"{path} has options that this i2i does not understand (version {told.version} of its "
-            f"metadata, written by i2i {told.i2i or 'of an older version'}; this is {__version__}):"
-            f"\n{error}\nInstall the i2i that wrote it, or a newer one."
-        ) from error
+    options, model = _options_within(told, path)
+    # One with companions was exported with its style settled.
+    takes_planes = find_kind(model.data).has_domains and not model.companions
+    planes = options.data.labels.plane_names if takes_planes else ()
     if planes != told.planes:
         raise CheckpointError(
             f"{path} says that it takes the planes {shortened(told.planes)}, but its options name "
             f"{shortened(planes)}: it is damaged; export it again."
         )
     return options
+
+
+def _options_within(
+    told: Description | SamplerDescription, path: Path
+) -> tuple[Options, type[Model]]:
+    """The options of its run that an exported file holds, and their model."""
+    try:
+        require_plugins(told.options.get("plugins", ()))
+    except OptionsError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    try:
+        options = read_options(told.options)
+        return options, find_model(options.model)
+    except OptionsError as error:
+        raise CheckpointError(
+            f"{path} has options that this i2i does not understand (version {told.version} of its "
+            f"metadata, written by i2i {told.i2i or 'of an older version'}; this is {__version__}):"
+            f"\n{error}\nInstall the i2i that wrote it, or a newer one."
+        ) from error
 
 
 def _refuse_what_is_settled(
@@ -564,13 +577,9 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
         if each.names:
             lines.append(f"{kind:11} {', '.join(each.names)}")
     if (what := latent(options)) is not None:
-        codes = f" and the codes {', '.join(what.names)}" if what.names else ""
         generator = model.get_submodule(model.generators[0])
         told = ", told the class" if getattr(generator, "classes", 0) else ""
-        lines.append(
-            f"images:   {options.data.cropped} pixels, from {what.size} numbers of "
-            f"{what.distribution} noise{codes}{told}"
-        )
+        lines.append(f"images:   {options.data.cropped} pixels, {_from_noise(what)}{told}")
     for name, network in model.named_children():
         count = sum(parameter.numel() for parameter in network.parameters())
         lines.append(f"{name + ':':11} {type(network).__name__}, {count:,} parameters")
@@ -597,13 +606,20 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
 
 
 def _about_exported(path: Path) -> tuple[list[str], Options]:
+    session = open_session(path)
+    metadata = session.get_modelmeta().custom_metadata_map
+    if is_sampler(metadata, path):
+        takes = [each.name for each in session.get_inputs()]
+        return _about_exported_sampler(
+            SamplerDescription.from_metadata(metadata, path), takes, path
+        )
     network = ExportedNetwork(path)
     told = network.description
     options = _exported_options(network, path)
     lines = [
         f"model:      {options.model} - {options.summary}",
         f"exported:   from {told.made_from}{'' if told.planes else f', {told.direction}'}",
-        *([f"written:    i2i {told.i2i} on {told.written}"] if told.i2i and told.written else []),
+        *_written(told),
         f"computes:   {told.quantisation or 'in fp32'}",
         f"images:   {told.input_channels} channels to {told.output_channels}, height and width "
         f"multiples of {told.multiple}",
@@ -611,3 +627,30 @@ def _about_exported(path: Path) -> tuple[list[str], Options]:
     if told.planes:
         lines.append(f"planes:     {', '.join(told.planes)}")
     return lines, options
+
+
+def _about_exported_sampler(
+    told: SamplerDescription, takes: list[str], path: Path
+) -> tuple[list[str], Options]:
+    options, _ = _options_within(told, path)
+    lines = [
+        f"model:      {options.model} - {options.summary}",
+        f"exported:   from {told.made_from}, makes images from noise",
+        *_written(told),
+        "computes:   in fp32",
+        f"images:     {told.size} pixels, {_from_noise(told.latent)}",
+        f"takes:      {', '.join(takes)}",
+    ]
+    if told.classes:
+        lines.append(f"classes:    {', '.join(told.classes)}")
+    return lines, options
+
+
+def _written(told: Description | SamplerDescription) -> list[str]:
+    there = told.i2i and told.written
+    return [f"written:    i2i {told.i2i} on {told.written}"] if there else []
+
+
+def _from_noise(what: Latent) -> str:
+    codes = f" and the codes {', '.join(what.names)}" if what.names else ""
+    return f"from {what.size} numbers of {what.distribution} noise{codes}"

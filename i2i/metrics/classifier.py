@@ -7,6 +7,7 @@ has not learnt from belongs beside every such figure.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from i2i.errors import CheckpointError, DataError
 from i2i.metrics.features import fitted
 from i2i.system import gate
 from i2i.system.atomic import replacing
+
+_log = logging.getLogger(__name__)
 
 LARGEST = 64
 """Images are shrunk to this size; domains can be told apart at it."""
@@ -147,6 +150,7 @@ def train_classifier(
     flip: bool = True,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    without: str = "",
 ) -> Classifier:
     """Train a classifier on real images.
 
@@ -166,6 +170,7 @@ def train_classifier(
         flip: whether a mirrored image is one of the same kind; not so for digits.
         seed: of everything random.
         device: to compute on.
+        without: how to go without it, for who is told that it takes a while.
 
     Raises:
         DataError: there are no two labels, or one of them has fewer than two images.
@@ -193,6 +198,10 @@ def train_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=steps, pct_start=0.25
     )
+    _log.info(
+        f"a classifier of {len(names)} kinds learns from {len(images):,} images, {steps:,} steps; "
+        f"this may take minutes{without and f' ({without})'}"
+    )
     cells = [torch.nonzero(labels == label)[:, 0] for label in range(len(names))]
     with progress("training a classifier") as update:
         for step in range(steps):
@@ -218,12 +227,14 @@ def cached_classifier(
     *,
     held_out: tuple[Tensor, Tensor] | None = None,
     device: torch.device | str = "cpu",
+    without: str = "",
     **settings: Any,
 ) -> Classifier:
     """The classifier of `train_classifier`, from the cache if it was trained on the same before.
 
     Arguments:
         cache: a folder; it is made where it is missing.
+        without: how to go without it.
         settings: of `train_classifier`.
     """
     more = () if held_out is None else held_out
@@ -235,7 +246,7 @@ def cached_classifier(
         except CheckpointError:
             path.unlink()  # not written to its end
     classifier = train_classifier(
-        images, labels, names, held_out=held_out, device=device, **settings
+        images, labels, names, held_out=held_out, device=device, without=without, **settings
     )
     save_classifier(classifier, path)
     return classifier

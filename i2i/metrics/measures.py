@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from i2i.core.registry import METRICS
@@ -27,7 +28,13 @@ class Measure:
     needs_truth: bool
 
     def __call__(self, outputs: Tensor, references: Tensor) -> float:
-        return float(self.function(outputs, references).float().mean())
+        values = torch.as_tensor(self.function(outputs, references))
+        if values.ndim > 1 or values.numel() not in (1, len(outputs)):
+            raise ValueError(
+                f"it gives {tuple(values.shape)}, expected is one number, or one for each output, "
+                f"({len(outputs)},): take the mean over all other dimensions"
+            )
+        return float(values.float().mean())
 
 
 def register_measure(

@@ -353,7 +353,7 @@ def best_by(run: Run, measure: str) -> tuple[Path, str]:
         CheckpointError: the measure is none of the run, or no checkpoint was validated.
         OptionsError: nobody knows which way of the measure is better.
     """
-    decided = parse_monitor(measure)
+    decided = parse_monitor(measure, "--best-by")
     if decided is None:
         raise CheckpointError(f"{measure!r} is no measure that a checkpoint can be chosen by.")
     name, better = decided

@@ -5,14 +5,13 @@ have written into the file. What is no line of a log is left out and counted; th
 before.
 """
 
-import importlib.util
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from i2i.errors import OptionsError, RunError
+from i2i.errors import RunError
 
 Row = dict[str, Any]
 """A line: "step", a whole number, and scalars by their names; None was not finite."""
@@ -48,38 +47,6 @@ def read_log(path: Path) -> Log:
     rows = sorted((row for row in found if row is not None), key=lambda row: int(row["step"]))
     torn = bool(found) and found[-1] is None and not text.endswith("\n")
     return Log(rows, len(found) - len(rows), torn)
-
-
-def history(run: Path | str, *, frame: bool | None = None) -> Any:
-    """What was logged of a run, a row for each logged step, validation beside training::
-
-        i2i.history("runs/mine").plot(y=["generator/l1", "validation/l1"])
-
-    Arguments:
-        run: its folder.
-        frame: whether it shall be a DataFrame of pandas, with the step as its index; by default if
-            pandas is installed.
-
-    Returns:
-        the table, or a list of dictionaries of equal keys: "step" and what was logged
-        (`i2i.core.signals`), None where it was not logged in that step or not finite.
-
-    Raises:
-        RunError: there is no log.
-        OptionsError: pandas is wanted and not installed.
-    """
-    rows: dict[int, Row] = {}
-    for row in read_log(Path(run) / "log.jsonl").rows:
-        rows.setdefault(row["step"], {}).update(row)
-    names = ["step", *sorted({name for row in rows.values() for name in row} - {"step"})]
-    table = [{name: row.get(name) for name in names} for row in rows.values()]
-    there = importlib.util.find_spec("pandas") is not None
-    if frame and not there:
-        raise OptionsError("frame (=True) needs pandas: pip install pandas, or leave it out.")
-    if frame is False or not there:
-        return table
-    pandas: Any = importlib.import_module("pandas")
-    return pandas.DataFrame(table, columns=names).set_index("step").astype(float)
 
 
 def read_row(line: str) -> Row | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from i2i.runs.log import history
+from i2i.runs.history import history
 from i2i.training.figure import figure
 from i2i.training.own import NOTHING, OwnParts
 

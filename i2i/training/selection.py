@@ -142,6 +142,7 @@ def classifier_of(
                 flip=options.data.flip,
                 seed=options.train.seed,
                 device=device,
+                without="train.classifier_steps=0 goes without it",
             )
         except DataError as error:
             raise DataError(

@@ -151,6 +151,20 @@ def test_an_unpaired_run_elsewhere(unpaired: Path, tmp_path: Path) -> None:
     assert errors[0] != errors[1]
 
 
+@pytest.mark.parametrize("asked", [("--csv", "each.csv"), ("--measures", "swd,psnr")])
+def test_what_needs_truths_is_refused_before_anything_is_translated(
+    unpaired: Path, tmp_path: Path, asked: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of("cyclegan", unpaired, tmp_path / "run")
+    for touched in ("open_source", "load_model"):
+        monkeypatch.delattr(f"i2i.evaluation.runs.{touched}")
+    result = invoke("--checkpoint", run, *asked)
+    assert isinstance(result.exception, DataError)
+    named = "--csv" if "--csv" in asked else "psnr"
+    assert str(result.exception).startswith(f"{named} cannot be had of {run}")
+    assert "the data of cyclegan does not have" in str(result.exception)
+
+
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
 def test_a_run_of_one_way_is_compared_with_what_it_leads_to(
     unpaired: Path, tmp_path: Path, direction: str

@@ -152,3 +152,10 @@ def test_names_of_numbers_with_names_of_sides() -> None:
     }.items():
         assert with_named_sides(name, sides) == shown
         assert with_named_sides(name, ("A", "B")) == name
+
+
+def test_the_option_that_named_no_measure_is_named() -> None:
+    with pytest.raises(OptionsError, match=r"^--best-by \(='pnsr'\) .*Did you mean 'psnr'\?"):
+        parse_monitor("pnsr", "--best-by")
+    with pytest.raises(OptionsError, match=r"^train\.monitor \(='pnsr'\)"):
+        parse_monitor("pnsr")

@@ -9,9 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
+from i2i.core.latent import Latent
 from i2i.errors import CheckpointError
 from i2i.export.noise import export_sampler
-from i2i.inference.load import build_sampler, load_exported
+from i2i.inference.load import (
+    build_sampler,
+    checkpoint_facts,
+    describe_checkpoint,
+    load_exported,
+)
+from i2i.inference.onnx.description import SamplerDescription
 from i2i.models.build import build_model
 from shrunk import shrunk
 
@@ -79,6 +86,46 @@ def test_it_is_never_replaced_and_translates_nothing(tmp_path: Path) -> None:
         export_sampler(sampler, options, path)
     with pytest.raises(CheckpointError, match="makes images from noise"):
         load_exported(path)
+
+
+def test_it_is_described(tmp_path: Path) -> None:
+    options = shrunk("infogan-mnist")
+    sampler = build_sampler(options, build_model(options))
+    path = export_sampler(sampler, options, tmp_path / "digits.onnx")
+    told = checkpoint_facts(path)
+    size = options.data.cropped
+    assert told["images"] == (
+        f"{size} pixels, from {sampler.latent.size} numbers of uniform noise and the codes "
+        "category, continuous1, continuous2"
+    )
+    assert told["takes"] == "latents"
+    assert told["model"].startswith("gan - InfoGAN")
+    assert "classes" not in told
+    options = shrunk("cgan-mnist", 'data.domains=["a", "b", "c"]')
+    sampler = build_sampler(options, build_model(options))
+    path = export_sampler(sampler, options, tmp_path / "letters.onnx")
+    assert "\ntakes:      latents, labels\nclasses:    a, b, c" in describe_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("latent", {"size": 3}),
+        ("latent", {"size": -3, "distribution": "normal", "categorical": [], "continuous": 0}),
+        ("latent", {"size": 3, "distribution": "cauchy", "categorical": [], "continuous": 0}),
+        ("latent", {"size": 3, "distribution": [], "categorical": {}, "continuous": 0}),
+        ("classes", "abc"),
+        ("size", 0),
+        ("options", None),
+    ],
+)
+def test_a_damaged_description_is_refused(entry: str, value: object) -> None:
+    whole = SamplerDescription({}, "step.pt", Latent(3, "uniform", (10,), 2), ("a", "b"), 32)
+    metadata = whole.to_metadata()
+    assert SamplerDescription.from_metadata(metadata, Path("a.onnx")) == whole
+    metadata[f"i2i.{entry}"] = json.dumps(value)
+    with pytest.raises(CheckpointError, match=rf"a\.onnx has i2i\.{entry} .* damaged"):
+        SamplerDescription.from_metadata(metadata, Path("a.onnx"))
 
 
 @pytest.mark.parametrize(

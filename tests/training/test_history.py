@@ -14,7 +14,7 @@ import i2i
 from i2i.core import console
 from i2i.core.console import Console
 from i2i.core.progress import progress
-from i2i.runs import log
+from i2i.runs import history
 from i2i.training import figure as figures
 from i2i.training.session import start
 from shrunk import shrunk
@@ -54,12 +54,16 @@ def test_a_table_of_pandas_if_there_is_pandas(
     assert made["columns"][0] == made["index"] == "step"
     assert made["type"] is float
     assert [row["step"] for row in made["rows"]] == [50, 100]
-    monkeypatch.setattr(log.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(history.importlib.util, "find_spec", lambda name: None)
     assert isinstance(i2i.history(run), list)
     with pytest.raises(i2i.I2iError, match="needs pandas: pip install pandas"):
         i2i.history(run, frame=True)
-    with pytest.raises(i2i.I2iError, match="cannot be read"):
-        i2i.history(tmp_path / "nothing")
+    with pytest.raises(i2i.I2iError, match=r"there is no run folder .*ran\. Did you mean 'run'\?"):
+        i2i.history(tmp_path / "ran")
+    with pytest.raises(i2i.I2iError, match=r"is no run but holds 1: name one of them.*run\.$"):
+        i2i.history(tmp_path)
+    with pytest.raises(i2i.I2iError, match=r"is no run folder: it has no log\.jsonl inside"):
+        i2i.history(run / "checkpoints")
 
 
 @pytest.fixture(scope="module")

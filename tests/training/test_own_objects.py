@@ -392,6 +392,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"metrics": [("fails", lambda outputs, references: 1 / 0)]},
         r"'fails'\) fails on images of \(1, 3, 16, 16\)",
     ),
+    "a metric of each pixel": (
+        {"metrics": [("pixels", lambda outputs, references: (outputs - references).abs())]},
+        r"'pixels'\) fails on images of .*it gives \(1, 3, 16, 16\), expected is one number, or "
+        r"one for each output, \(1,\): take the mean over all other",
+    ),
+    "a metric of each channel": (
+        {"metrics": [("bands", lambda outputs, references: outputs.mean(dim=(0, 2, 3)))]},
+        r"'bands'\) fails on .*it gives \(3,\)",
+    ),
     "no callback": ({"callbacks": [Counting]}, r"must be an object of a subclass of i2i\.Callback"),
     "a schedule of nothing": ({"schedule": lambda step: None}, r"schedule\(0\) is None: expected"),
     "a scheduler's arguments": (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i import __version__
+from i2i.core.latent import DISTRIBUTIONS, Latent
 from i2i.errors import CheckpointError
 from i2i.system import gate
 
@@ -119,36 +120,100 @@ class Description:
             CheckpointError: the file is of another program or of a newer version, or an entry is
                 missing or of another type.
         """
-        if f"{_PREFIX}version" not in metadata:
-            raise CheckpointError(
-                f"{path} was not written by i2i, and so does not say what it takes: expected a "
-                "file that `i2i export --format onnx` or `--format int8` has written."
-            )
-        if _text(metadata, "kind", path) == SAMPLER:
+        if is_sampler(metadata, path):
             raise CheckpointError(
                 f"{path} makes images from noise and translates none: docs/export.md says how "
                 "other programs use it, and `i2i sample` makes images with the run."
             )
-        version = _entry(metadata, "version", path)
-        if not isinstance(version, int) or isinstance(version, bool):
-            raise _damaged(path, "version", version, "a whole number")
-        if version > VERSION:
-            by = _text(metadata, "i2i", path)
-            raise CheckpointError(
-                f"{path} has version {version}{f' of i2i {by}' * bool(by)}, this i2i "
-                f"({__version__}) reads up to {VERSION}: install a newer i2i."
-            )
-        values = {name: _entry(metadata, name, path) for name in _WANTED}
-        if values["norm"] == "picture":  # as files of version 0.1 say
-            values["norm"] = "instance"
-        for name, (fits, wanted) in _WANTED.items():
-            if not fits(values[name]):
-                raise _damaged(path, name, values[name], wanted)
+        version = _version(metadata, path)
+        values = _values(metadata, _WANTED, path)
         values["planes"] = tuple(values["planes"])
         if values["quantisation"] is not None:
             values["quantisation"] = Quantisation(**values["quantisation"])
         more: dict[str, Any] = {name: _text(metadata, name, path) for name in ("i2i", "written")}
         return cls(**values, **more, version=version)
+
+
+@dataclass(frozen=True)
+class SamplerDescription:
+    """What an exported generator of images from noise is; its entries are as those of
+    `Description`.
+
+    Attributes:
+        options, made_from, version, i2i, written: as for `Description`.
+        latent: what it makes images of.
+        classes: that it is told, by their names.
+        size: height and width of its images.
+    """
+
+    options: dict[str, Any]
+    made_from: str
+    latent: Latent
+    classes: tuple[str, ...]
+    size: int
+    version: int = VERSION
+    i2i: str = __version__
+    written: str = ""
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the entries of the metadata."""
+        entries = asdict(self) | {"kind": SAMPLER}
+        return {f"{_PREFIX}{name}": json.dumps(value) for name, value in entries.items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], path: Path) -> "SamplerDescription":
+        """Read what `to_metadata` wrote of a file of which `is_sampler` is true.
+
+        Raises:
+            CheckpointError: as for `Description`.
+        """
+        version = _version(metadata, path)
+        values = _values(metadata, _WANTED_OF_SAMPLERS, path)
+        latent = values["latent"]
+        values["latent"] = Latent(**latent | {"categorical": tuple(latent["categorical"])})
+        values["classes"] = tuple(values["classes"])
+        more: dict[str, Any] = {name: _text(metadata, name, path) for name in ("i2i", "written")}
+        return cls(**values, **more, version=version)
+
+
+def is_sampler(metadata: Mapping[str, str], path: Path) -> bool:
+    """Whether a file makes images from noise; else it translates.
+
+    Raises:
+        CheckpointError: it is of another program.
+    """
+    if f"{_PREFIX}version" not in metadata:
+        raise CheckpointError(
+            f"{path} was not written by i2i, and so does not say what it takes: expected a "
+            "file that `i2i export --format onnx` or `--format int8` has written."
+        )
+    return _text(metadata, "kind", path) == SAMPLER
+
+
+def _version(metadata: Mapping[str, str], path: Path) -> int:
+    version = _entry(metadata, "version", path)
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise _damaged(path, "version", version, "a whole number")
+    if version > VERSION:
+        by = _text(metadata, "i2i", path)
+        raise CheckpointError(
+            f"{path} has version {version}{f' of i2i {by}' * bool(by)}, this i2i "
+            f"({__version__}) reads up to {VERSION}: install a newer i2i."
+        )
+    return version
+
+
+def _values(
+    metadata: Mapping[str, str], entries: Mapping[str, "_Entry"], path: Path
+) -> dict[str, Any]:
+    """The entries that must be there, each as it must be."""
+    values = {name: _entry(metadata, name, path) for name in entries}
+    if values.get("norm") == "picture":  # as files of version 0.1 say
+        values["norm"] = "instance"
+    for name, (fits, wanted) in entries.items():
+        if not fits(values[name]):
+            raise _damaged(path, name, values[name], wanted)
+    return values
 
 
 def _entry(metadata: Mapping[str, str], name: str, path: Path) -> Any:
@@ -209,21 +274,45 @@ def _is_quantisation(value: Any) -> bool:
     )
 
 
-_WANTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _is_latent(value: Any) -> bool:
+    """Whether it has all fields of `Latent`, and they are possible."""
+    if not isinstance(value, dict) or value.keys() != {field.name for field in fields(Latent)}:
+        return False
+    fits, _ = _whole(0, 65536)
+    categorical = value["categorical"]
+    return (
+        value["distribution"] in DISTRIBUTIONS
+        and isinstance(categorical, list)
+        and all(fits(each) for each in (value["size"], value["continuous"], *categorical))
+    )
+
+
+_Entry = tuple[Callable[[Any], bool], str]
+
+_WANTED: dict[str, _Entry] = {
     "options": (lambda value: isinstance(value, dict), "a table"),
     "made_from": (lambda value: isinstance(value, str), "a text"),
     "direction": _one_of("AtoB", "BtoA"),
     "input_channels": _whole(1, 65536),
     "output_channels": _whole(1, 65536),
-    "planes": (
-        lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
-        "a list of texts",
-    ),
+    "planes": (_are_texts, "a list of texts"),
     "multiple": _whole(1, 65536),
     "norm": _one_of("instance", "running"),
     "quantisation": (_is_quantisation, "nothing or a table of how it was done"),
 }
 """Each entry that must be there: what it may be, and that in words."""
+
+_WANTED_OF_SAMPLERS: dict[str, _Entry] = {
+    "options": _WANTED["options"],
+    "made_from": _WANTED["made_from"],
+    "latent": (_is_latent, "a table of what images are made of"),
+    "classes": (_are_texts, "a list of texts"),
+    "size": _whole(1, 65536),
+}
 
 
 def is_exported(checkpoint: Path | str | None) -> bool:

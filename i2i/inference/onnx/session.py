@@ -23,6 +23,25 @@ FORMER_INPUT = "pictures"
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
+def open_session(path: Path, device: str = "cpu") -> Any:
+    """Open an ONNX file with onnxruntime.
+
+    Raises:
+        CheckpointError, OptionsError: as for `ExportedNetwork`.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is no file: expected what `i2i export` has written.")
+    runtime = library("onnxruntime")
+    providers = _providers(device, runtime.get_available_providers())
+    try:
+        session = runtime.InferenceSession(path, _settings(runtime), providers)
+        session.get_modelmeta()
+    except Exception as error:  # its exceptions have no base of their own
+        why = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path} cannot be read as an ONNX file: {why}") from error
+    return session
+
+
 class ExportedNetwork(nn.Module):
     """A generator in an ONNX file, for tensors in the memory of the processor.
 
@@ -48,16 +67,8 @@ class ExportedNetwork(nn.Module):
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         super().__init__()
-        if not path.is_file():
-            raise CheckpointError(f"{path} is no file: expected what `i2i export` has written.")
-        runtime = library("onnxruntime")
-        providers = _providers(device, runtime.get_available_providers())
-        try:
-            self._session = runtime.InferenceSession(path, _settings(runtime), providers)
-            metadata = self._session.get_modelmeta().custom_metadata_map
-        except Exception as error:  # its exceptions have no base of their own
-            why = str(error).partition("\n")[0]
-            raise CheckpointError(f"{path} cannot be read as an ONNX file: {why}") from error
+        self._session = open_session(path, device)
+        metadata = self._session.get_modelmeta().custom_metadata_map
         self.description = Description.from_metadata(metadata, path)
         self.multiple = self.description.multiple
         self.upscale = self.description.upscale
