@@ -29,6 +29,7 @@ from i2i.runs.folder import environment, remove_run
 from i2i.runs.improvement import improvement
 from i2i.runs.opening import require_room
 from i2i.runs.provenance import Resources, code_states
+from i2i.runs.thresholds import WARM_UP
 from i2i.runs.writing import RunFolder
 from i2i.system.cpu import own_threads
 from i2i.system.device import pick_device
@@ -454,7 +455,7 @@ def _best(options: Options, source: Source, keeper: CheckpointManager) -> str:
     name = options.train.monitored[0]
     meaning = explain(name, source.sides)
     best = f", best validation {name} {keeper.best:.4g}{meaning and f', {meaning}'}"
-    if keeper.best_flaws:
+    if keeper.best_flaws and keeper.validated >= WARM_UP:  # as the lines about health above it
         best += f", though its outputs show: {', '.join(keeper.best_flaws)}"
     return best
 

@@ -127,6 +127,22 @@ def test_domain_accuracy_by_a_classifier_of_the_real_domains(
     assert state["decisive"] == ["domain_accuracy", "higher"]
 
 
+def test_the_last_line_finds_no_flaw_that_health_did_not_judge(
+    domains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    """A fresh network shows dots: told of a run of some steps, below "not judged", it puzzles."""
+    monkeypatch.setattr("i2i.training.checkpoints.flaws", lambda *_: ["periodic pattern"])
+    options = on(domains, "stargan", "train.classifier_steps=20")
+    outcome = train.start(options, tmp_path, "a", device="cpu")
+    assert said[-1].startswith("done: ")
+    assert "periodic pattern" not in said[-1]
+    assert any("not judged: " in line and "periodic pattern" in line for line in said)
+    assert load_checkpoint(Run(outcome.folder).best)["best_flaws"] == ["periodic pattern"]
+    monkeypatch.setattr("i2i.training.running.WARM_UP", outcome.steps)
+    train.start(options, tmp_path, "b", device="cpu")
+    assert "though its outputs show: periodic pattern" in said[-1]
+
+
 def test_a_run_ends_when_it_gets_no_better(
     facades: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
