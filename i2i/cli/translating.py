@@ -106,7 +106,7 @@ def of_split(
     way = read_direction(direction, sides_of_checkpoint(checkpoint)) if direction else None
     images = source.inputs(split, way or options.data.direction)
     if not images:
-        raise DataError(f"'{dataroot}' has no image in the split {split!r}.")
+        raise DataError(f"'{dataroot}': {source.nothing_in(split)}")
     return Path(options.data.root), {image.absolute() for image in images}
 
 

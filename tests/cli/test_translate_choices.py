@@ -167,6 +167,6 @@ def test_the_images_of_a_split(run: Path, facades: Path, tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["translated"] == 3
     assert sorted(each.name for each in (out / "val").iterdir()) == ["0.png", "1.png", "2.png"]
-    assert "no image in the split 'test'" in complaint(
-        "translate", facades, tmp_path / "x", "--run", run, "--split", "test"
-    )
+    told = complaint("translate", facades, tmp_path / "x", "--run", run, "--split", "test")
+    assert "no image in the split 'test'; there are 7 in 'train', 3 in 'val'" in told
+    assert "--split val" in told

@@ -79,13 +79,20 @@ class Source:
         if not self.views or (split == "val" and not len(self.unlooked)):
             return self
         if not self.splits[split]:
-            raise DataError(
-                f"There is no image in the split {split!r}: put some into a folder {split}/, name "
-                "them in a table (data.split_table), or train with data.test_share=0.1 or "
-                "data.folds."
-            )
+            raise DataError(self.nothing_in(split))
         dataset: Any = self.views[split]()
         return replace(self, validation=dataset, validation_images=len(dataset))
+
+    def nothing_in(self, split: str) -> str:
+        """Say that no image is in a split, what the others hold, and how some come into it."""
+        counts = {name: len(members) for name, members in self.splits.items() if members}
+        held = ", ".join(f"{count} in {name!r}" for name, count in counts.items())
+        return (
+            f"There is no image in the split {split!r}; there are {held or 'none in any'}. Ask for "
+            f"another (--split {next(iter(reversed(counts)), 'train')}), put some into a folder "
+            f"{split}/, name them in a table (data.split_table), or train with data.test_share=0.1 "
+            "or data.folds."
+        )
 
     @cached_property
     def splits(self) -> dict[str, Sequence[Member]]:
