@@ -67,6 +67,19 @@ class ComparisonTable:
     said: str
     notes: tuple[str, ...]
 
+    @property
+    def repeats(self) -> str:
+        """What the runs of a variant differ in: "seeds", "folds", or "runs" if in both."""
+        told: dict[str, bool] = {}
+        for name in ("train.seed", "data.fold"):
+            told[name] = any(
+                len({run.record.options.get(name) for run in variant.runs}) > 1
+                for variant in self.variants
+            )
+        if all(told.values()):
+            return "runs"
+        return "folds" if told["data.fold"] else "seeds"
+
     def of(self, measure: str) -> list[Cell]:
         return [cell for cell in self.cells if cell.measure == measure]
 

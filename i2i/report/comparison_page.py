@@ -72,8 +72,9 @@ def _figures(table: ComparisonTable) -> str:
             words = [f"<mark>{mean}</mark>" if cell.variant == best else mean, *intervals, *tests]
             cells = "".join(f"<td class=number>{word}</td>" for word in words)
             rows.append(f"<tr><th>{escape(cell.variant)}</th>{cells}</tr>")
-        heads = ["mean ± over seeds", "95 % over seeds", "95 % over images"]
-        heads += [f"- {table.baseline}", "p images", "p seeds"]
+        of = table.repeats
+        heads = [f"mean ± over {of}", f"95 % over {of}", "95 % over images"]
+        heads += [f"- {table.baseline}", "p images", f"p {of}"]
         head = "".join(f"<th class=number>{escape(title)}</th>" for title in heads)
         meaning = explain(measure.partition(" ")[0])
         cards.append(

@@ -32,11 +32,12 @@ def as_text(table: ComparisonTable) -> str:
         lines += [*aligned([["variant", "runs", *options], *rows]), ""]
     if table.said:
         lines += [table.said, ""]
+    of = table.repeats
     for measure in table.measures:
         meaning = explain(measure.partition(" ")[0])
         lines.append(f"{measure}{f': {meaning}' if meaning else ''}")
-        head = ["variant", "mean", "over seeds", "95 % over seeds", "95 % over images"]
-        head += [f"- {table.baseline}", "p images", "p seeds"]
+        head = ["variant", "mean", f"over {of}", f"95 % over {of}", "95 % over images"]
+        head += [f"- {table.baseline}", "p images", f"p {of}"]
         rows = [[_marked(cell, table), *_numbers(cell)] for cell in table.of(measure)]
         empty = [at for at in range(len(head)) if not any(row[at] for row in rows)]
         kept = [[word for at, word in enumerate(row) if at not in empty] for row in [head, *rows]]
@@ -44,7 +45,7 @@ def as_text(table: ComparisonTable) -> str:
     if any(cell.test for cell in table.cells):
         lines.append(
             "p: paired, two-sided, corrected for all in its column (Holm); over images by "
-            "Wilcoxon's signed ranks, over seeds by Student's t. *: best mean."
+            f"Wilcoxon's signed ranks, over {of} by Student's t. *: best mean."
         )
     return "\n".join([*lines, *(f"Note: {note}" for note in table.notes)])
 
@@ -196,11 +197,11 @@ def as_latex(table: ComparisonTable) -> str:
     marks = (
         "$^{*}$ and $^{\\dagger}$: different from the first row over images (Wilcoxon) and over "
     )
-    marks += f"seeds (paired t), p < {LEVEL:g}, Holm's correction"
+    marks += f"{table.repeats} (paired t), p < {LEVEL:g}, Holm's correction"
     return "\n".join(
         [
             *(f"% {line}" for line in about),
-            f"% Mean $\\pm$ standard deviation over {runs} seeds. {marks}.",
+            f"% Mean $\\pm$ standard deviation over {runs} {table.repeats}. {marks}.",
             rf"\begin{{tabular}}{{l{'r' * len(heads)}}}",
             r"\toprule",
             " & ".join(["", *heads]) + r" \\",

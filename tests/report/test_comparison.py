@@ -70,6 +70,31 @@ def table(tmp_path: Path) -> ComparisonTable:
     return compare(variants(runs), said="On twelve images.")
 
 
+@pytest.mark.parametrize(
+    ("varied", "word"),
+    [
+        (["train.seed"], "seeds"),
+        (["data.fold"], "folds"),
+        (["train.seed", "data.fold"], "runs"),
+    ],
+)
+def test_what_the_runs_of_a_variant_differ_in_is_named(
+    tmp_path: Path, varied: list[str], word: str
+) -> None:
+    runs = [
+        run(
+            tmp_path / str(number),
+            {"data.folds": 4, **dict.fromkeys(varied, number + 1)},
+            measured(number, 0),
+        )
+        for number in range(3)
+    ]
+    table = compare(variants(runs))
+    assert table.repeats == word
+    assert f"95 % over {word}" in as_text(table)
+    assert f"deviation over 3 {word}" in as_latex(table)
+
+
 def test_variants_differ_in_more_than_seeds(table: ComparisonTable) -> None:
     assert [each.name for each in table.variants] == [
         "objective.l1=100",
