@@ -21,7 +21,6 @@ from i2i.cli.translating import (
     warn_of_the_wrong_way,
     write_sheet,
 )
-from i2i.core.labels import read_changes
 from i2i.core.size import AnySize
 from i2i.errors import OptionsError
 
@@ -41,6 +40,8 @@ def _attributes(settings: tuple[str, ...]) -> dict[str, bool | None] | None:
     """Read NAME=0 and NAME=1, joined by commas or said one by one."""
     if not settings:
         return None
+    from i2i.core.labels import read_changes
+
     try:
         return dict(read_changes(",".join(settings)))
     except OptionsError as error:

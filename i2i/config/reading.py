@@ -210,10 +210,11 @@ def _sentence(
             return f"{name}: {problem['ctx']['error']}." if name else f"{problem['ctx']['error']}."
         case "tuple_type" | "list_type":
             given = problem["input"]
-            example = json.dumps(
-                [part.strip() for part in given.split(",")] if isinstance(given, str) else [given],
-                default=str,
-            )
+            if isinstance(given, str):
+                items = [part.strip() for part in given.split(",")]
+            else:  # of a table only its names: it may go deeper than can be written
+                items = list(given) if isinstance(given, Mapping) else [given]
+            example = json.dumps(items, default=str)
             return f"{name} (={shortened(given)}): must be a list, such as {example[:200]}."
         case _:
             text = problem["msg"][0].lower() + problem["msg"][1:]

@@ -606,8 +606,7 @@ def _about_checkpoint(path: Path) -> tuple[list[str], Options]:
 
 
 def _about_exported(path: Path) -> tuple[list[str], Options]:
-    session = open_session(path)
-    metadata = session.get_modelmeta().custom_metadata_map
+    session, metadata = open_session(path)
     if is_sampler(metadata, path):
         takes = [each.name for each in session.get_inputs()]
         return _about_exported_sampler(

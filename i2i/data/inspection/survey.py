@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from i2i.config import Data
 from i2i.core.registry import DATA_KINDS
-from i2i.data.images.read import any_image, nothing_here, passed_over, require_folder
+from i2i.data.images.read import (
+    any_image,
+    file_names,
+    nothing_here,
+    passed_over,
+    require_folder,
+)
 from i2i.data.kinds import all_kinds, find_kind
 from i2i.data.kinds.folders import results_in
 from i2i.data.kinds.image_set import FoundImages, ImageStore
@@ -203,10 +209,12 @@ def survey(
         found = _guarded(found, step)
     if named is not None:
         return found
-    if found.problems and not found.images and not any_image(root):
-        found = replace(found, problems=(nothing_here(root),))  # whatever layout was looked for
     roots = [each for each in (root, root_b) if each]
-    return replace(found, results=tuple(results_in(roots)), passed_over=tuple(passed_over(roots)))
+    unread = tuple(passed_over(roots))
+    empty = not any_image(root) and (unread or not any(file_names(root)))
+    if found.problems and not found.images and empty:
+        found = replace(found, problems=(nothing_here(root),))  # whatever layout was looked for
+    return replace(found, results=tuple(results_in(roots)), passed_over=unread)
 
 
 def detect_kind(root: Path) -> tuple[str, str]:

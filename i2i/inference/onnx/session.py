@@ -23,8 +23,8 @@ FORMER_INPUT = "pictures"
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
-def open_session(path: Path, device: str = "cpu") -> Any:
-    """Open an ONNX file with onnxruntime.
+def open_session(path: Path, device: str = "cpu") -> tuple[Any, dict[str, str]]:
+    """Open an ONNX file with onnxruntime; the session, and the entries of the file's metadata.
 
     Raises:
         CheckpointError, OptionsError: as for `ExportedNetwork`.
@@ -35,11 +35,11 @@ def open_session(path: Path, device: str = "cpu") -> Any:
     providers = _providers(device, runtime.get_available_providers())
     try:
         session = runtime.InferenceSession(path, _settings(runtime), providers)
-        session.get_modelmeta()
+        metadata = session.get_modelmeta().custom_metadata_map  # fails where it is no text
     except Exception as error:  # its exceptions have no base of their own
         why = str(error).partition("\n")[0]
         raise CheckpointError(f"{path} cannot be read as an ONNX file: {why}") from error
-    return session
+    return session, metadata
 
 
 class ExportedNetwork(nn.Module):
@@ -67,8 +67,7 @@ class ExportedNetwork(nn.Module):
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         super().__init__()
-        self._session = open_session(path, device)
-        metadata = self._session.get_modelmeta().custom_metadata_map
+        self._session, metadata = open_session(path, device)
         self.description = Description.from_metadata(metadata, path)
         self.multiple = self.description.multiple
         self.upscale = self.description.upscale
