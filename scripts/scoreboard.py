@@ -23,7 +23,17 @@ from typing import Any
 
 import click
 from PIL import Image
-from trials import QUIET, evaluate, figures, spread, step_cost, train_one
+from trials import (
+    QUIET,
+    evaluate,
+    figures,
+    last,
+    new_peak,
+    peak_memory,
+    spread,
+    step_cost,
+    train_one,
+)
 
 TASKS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 
@@ -139,13 +149,25 @@ def trial(
     settings = [f"data.root={data}", f"train.seed={seed}", f"train.steps={steps}", *ends]
     run = place / "runs" / name
     told: dict[str, Any] = {"competitor": competitor, "seed": seed, "steps": steps}
+    new_peak()
     told["seconds"] = train_one(options_of(task, competitor, *settings), run)
+    told["MiB"] = peak_memory()
+    told |= pattern(run, task.get("only"))
     for features in task["features"]:
         told |= evaluate(run, task["measures"], features, only=task.get("only"))
     if "paint" in task:
         told |= truth(task, data, run)
     file.write_text(json.dumps(told, indent=2) + "\n")
     click.echo(f"{name}: {told}", err=True)
+
+
+def pattern(run: Path, only: str | None) -> dict[str, float]:
+    """How far periodic patterns stand out of the images of the last validation, where it could be
+    told: 1 in real images, from 3 on the health check says so (docs/health.md)."""
+    found = last(run, "grid")
+    if found is None and only is not None:
+        found = last(run, f"grid_{only}")
+    return {} if found is None else {"periodic pattern": found}
 
 
 def truth(task: dict[str, Any], data: Path, run: Path | None) -> dict[str, float]:

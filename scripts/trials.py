@@ -1,5 +1,6 @@
 """What the scripts share that train several times and compare: a training, its cost, figures."""
 
+import contextlib
 import json
 import re
 import resource
@@ -54,6 +55,21 @@ def train_one(options: Any, run: Path, device: str = "cpu") -> float:
     if outcome.exit_code:
         raise SystemExit(outcome.exit_code)
     return processor_seconds() - began
+
+
+def new_peak() -> None:
+    """Let `peak_memory` begin anew, where the system can (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory() -> float:
+    """The most MiB that this process has had in memory, since `new_peak` if there was one."""
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text().split()
+        return int(status[status.index("VmHWM:") + 1]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 1024)
 
 
 def processor_seconds() -> float:

@@ -115,14 +115,12 @@ def warn_of_the_wrong_way(
 ) -> None:
     """Say before the work begins that images are of the side that is made of others."""
     from i2i.core.inputs import Inputs
-    from i2i.data.images.read import images_among
     from i2i.inference.wrong_way import wrong_way
 
     if translator.checkpoint is None or isinstance(translator.labels[0], Inputs):
         return
     run = translator.checkpoint.resolve().parent.parent
-    files = images_among(sources)
-    if said := wrong_way(run, translator.way, translator.ways, files, side):
+    if said := wrong_way(run, translator.way, translator.ways, sources, side):
         told.line(f"note: {said}")
         told.report["remarks"].append(said)
 

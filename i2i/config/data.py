@@ -85,8 +85,8 @@ class LabelledData(Section):
                 raise ValueError(
                     f"groups: {name!r} is none of the attributes."
                     f"{did_you_mean(name, self.attributes)} "
-                    f"They are: {', '.join(self.attributes)}. Change data.groups as well; [] are "
-                    "none"
+                    f"They are: {', '.join(self.attributes)}. Change data.groups as well, or leave "
+                    "it empty ([])"
                 )
         return self
 

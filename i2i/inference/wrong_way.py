@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from i2i.data.images.content_hash import Member, content_hash
+from i2i.data.images.read import images_among
 from i2i.data.kinds.folders import side_of
 from i2i.data.kinds.splits import UNKNOWN, read_letters, read_splits, sides_of_run
 from i2i.errors import DataError, RunError
@@ -13,7 +14,7 @@ MOST = 200
 
 
 def wrong_way(
-    run: Path, way: str, ways: Sequence[str], files: Sequence[Path], half: str | None = None
+    run: Path, way: str, ways: Sequence[str], places: Sequence[Path], half: str | None = None
 ) -> str:
     """Say that images are of the side that a translator makes, as far as can be told.
 
@@ -24,7 +25,7 @@ def wrong_way(
         run: the folder of the run; one that knows nothing of its sides says nothing.
         way: the direction of the translator, "AtoB" or "BtoA".
         ways: all directions that its model has learnt.
-        files: the images.
+        places: the images, or folders of them.
         half: of pairs side by side, the half that is translated.
 
     Returns:
@@ -47,6 +48,7 @@ def wrong_way(
     except RunError:
         return ""
     sides = sides_of_run(run)
+    files = images_among(places)
     files = files[:: -(-len(files) // MOST) or 1]
     learnt = called = 0
     for file in files:
