@@ -13,7 +13,7 @@ from i2i.cli.shared import answer, answering_programs
 @answering_programs
 def command(checkpoint: Path, with_options: bool, as_json: bool) -> None:
     """Say what a CHECKPOINT is: a file, or a run folder (its newest checkpoint)."""
-    from i2i.inference.load import checkpoint_facts, describe_checkpoint
+    from i2i.inference.about import checkpoint_facts, describe_checkpoint
     from i2i.runs.folder import find_checkpoint
 
     path, why = find_checkpoint(checkpoint, Path())

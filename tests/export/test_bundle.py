@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from i2i.errors import CheckpointError, I2iError
 from i2i.export.bundle import export_bundle
-from i2i.inference.load import describe_checkpoint, load_sampler, load_translator
+from i2i.inference.about import describe_checkpoint
+from i2i.inference.load import load_sampler, load_translator
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.training.build import build_trainer
 from shrunk import batch_for, shrunk

@@ -20,7 +20,8 @@ from i2i.config import Options
 from i2i.data.images.read import read_image
 from i2i.errors import CheckpointError, DataError, OptionsError, ProcessError
 from i2i.export.onnx import export_int8, export_onnx
-from i2i.inference.load import build_translator, describe_checkpoint, load_model, load_translator
+from i2i.inference.about import describe_checkpoint
+from i2i.inference.load import build_translator, load_model, load_translator
 from i2i.inference.onnx.session import ExportedNetwork
 from i2i.models.build import build_model
 from i2i.networks import initialise

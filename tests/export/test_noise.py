@@ -12,10 +12,9 @@ from PIL import Image
 from i2i.core.latent import Latent
 from i2i.errors import CheckpointError
 from i2i.export.noise import export_sampler
+from i2i.inference.about import checkpoint_facts, describe_checkpoint
 from i2i.inference.load import (
     build_sampler,
-    checkpoint_facts,
-    describe_checkpoint,
     load_exported,
 )
 from i2i.inference.onnx.description import SamplerDescription

@@ -18,7 +18,7 @@ from i2i import build_model, build_trainer, load_translator
 from i2i.config import read_options
 from i2i.errors import CheckpointError, RunError
 from i2i.export.published import export_published, import_published
-from i2i.inference.load import describe_checkpoint
+from i2i.inference.about import describe_checkpoint
 from i2i.networks import PatchGAN, ResNet, UNet
 from i2i.networks.antialiased import AntialiasedResNet
 from i2i.networks.patch_sampler import PatchSampler

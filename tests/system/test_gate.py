@@ -19,7 +19,8 @@ from i2i.data.images import declared
 from i2i.data.images.probe import look_at
 from i2i.data.images.read import open_image
 from i2i.errors import CheckpointError, DataError, I2iError, OptionsError
-from i2i.inference.load import describe_checkpoint, load_sampler, load_translator
+from i2i.inference.about import describe_checkpoint
+from i2i.inference.load import load_sampler, load_translator
 from i2i.inference.onnx.description import Description
 from i2i.models.build import build_model
 from i2i.runs.checkpoint import load_checkpoint, save_checkpoint

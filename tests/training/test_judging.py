@@ -14,7 +14,8 @@ from i2i.config import Options
 from i2i.config.recipes import load_options
 from i2i.core.signals import parse_monitor
 from i2i.errors import CheckpointError, OptionsError
-from i2i.inference.load import describe_checkpoint, load_translator
+from i2i.inference.about import describe_checkpoint
+from i2i.inference.load import load_translator
 from i2i.metrics.distance import Distance, kernel, sliced_wasserstein
 from i2i.metrics.kernel import kernel_distance
 from i2i.runs.checkpoint import load_checkpoint

@@ -17,7 +17,8 @@ from i2i.config.recipes import load_options, recipes
 from i2i.core.console import Console
 from i2i.core.registry import LOSSES
 from i2i.errors import CheckpointError, DataError, OptionsError, RunError, TrainingError
-from i2i.inference.load import describe_checkpoint, load_sampler, load_translator
+from i2i.inference.about import describe_checkpoint
+from i2i.inference.load import load_sampler, load_translator
 from i2i.losses import l1
 from i2i.models import find_model
 from i2i.runs.checkpoint import load_checkpoint, save_checkpoint

@@ -11,7 +11,8 @@ from i2i.config import Options
 from i2i.config.recipes import load_options
 from i2i.data.sources import open_source, resolve_options
 from i2i.errors import DataError
-from i2i.inference.load import describe_checkpoint, load_translator
+from i2i.inference.about import describe_checkpoint
+from i2i.inference.load import load_translator
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run
 from i2i.training import session as train

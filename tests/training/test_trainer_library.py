@@ -17,7 +17,8 @@ from i2i.core.batch import Labelled, Pair, Unpaired
 from i2i.data.loading.loader import make_loader
 from i2i.data.sources import open_source, resolve_options
 from i2i.errors import CheckpointError, DataError, OptionsError
-from i2i.inference.load import build_translator, describe_checkpoint, load_model, load_translator
+from i2i.inference.about import describe_checkpoint
+from i2i.inference.load import build_translator, load_model, load_translator
 from i2i.models.build import build_model, data_kind, inference_mode
 from i2i.runs.checkpoint import load_checkpoint
 from i2i.runs.folder import Run
